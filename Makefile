@@ -1,0 +1,69 @@
+# Everything a checkout needs: Python 3.11 or newer, a Rust toolchain and this file. `make` prints what there is.
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench servers-up servers-down clean
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+LOCKED := $(VENV)/.locked
+BENCHED := $(VENV)/.benched
+BUILT := $(VENV)/.built
+SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs' -o -name Cargo.toml)
+
+# The environment that was activated, if any, is not the one used here; cargo links PyO3 against this one.
+export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export PYO3_PYTHON := $(CURDIR)/$(PY)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+PIP_INSTALL := $(PY) -m pip install --quiet
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
+
+demo: $(BUILT) ## a simulated session through the whole service, on private servers (ARGS="--keep")
+	@$(PY) $(VENV)/bin/tickstockpl demo $(ARGS)
+
+test: $(BUILT) ## cargo test, then pytest with real TimescaleDB and Redis (ARGS="-k late")
+	cargo test --locked --quiet --package tickstockpl-kernel
+	@$(PY) scripts/with_servers.py $(PY) -m pytest $(ARGS)
+
+check: $(BUILT) ## ruff, mypy, stubtest, import-linter, cargo fmt, clippy
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PY) -m mypy
+	$(PY) -m mypy.stubtest tickstockpl._kernel
+	$(PY) $(VENV)/bin/lint-imports
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets --quiet -- --deny warnings
+
+bench: $(BUILT) $(BENCHED) ## measure beside the peers; prints ratios
+	@$(PY) scripts/with_servers.py $(PY) -m benches $(ARGS)
+
+servers-up: $(LOCKED) ## start the test servers and leave them running; prints their URLs
+	@scripts/timescale_up.sh up .run/servers
+
+servers-down: ## stop them and delete their data
+	@scripts/timescale_up.sh down .run/servers --purge
+
+clean: ## stop the test servers and delete all that was made here
+	@[ ! -d .run/servers ] || scripts/timescale_up.sh down .run/servers --purge
+	rm -rf target $(VENV) .run dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmarks
+	find python tests benches scripts migrations -name __pycache__ -prune -exec rm -rf {} +
+	rm -f python/tickstockpl/_kernel.*.so
+
+$(LOCKED): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$(PYTHON) is not Python 3.11 or newer; name one that is: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@[ -x $(PY) ] || $(PYTHON) -m venv $(VENV)
+	$(PIP_INSTALL) --requirement requirements.lock
+	@touch $@
+
+$(BENCHED): requirements-bench.lock $(LOCKED)
+	$(PIP_INSTALL) --requirement requirements-bench.lock
+	@touch $@
+
+$(BUILT): $(LOCKED) $(SOURCES)
+	@command -v cargo >/dev/null || { echo "cargo is not on PATH: install a Rust toolchain (1.85 or newer)" >&2; exit 1; }
+	$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,36 @@
+"""TickStockPL: live market ticks to 1-minute bars and chart-pattern events.
+
+The array API stands here; the service is the command `tickstockpl`.
+
+>>> import tickstockpl as tp
+>>> tp.decode([b'{"ticker": "AAPL", "price": 1.5, "volume": 2, "timestamp": 1757600460.0, "event_type": "A"}']).price
+array([1.5])
+"""
+
+from tickstockpl.kernel import (
+    PATTERNS,
+    Bars,
+    Detections,
+    Engine,
+    EngineSettings,
+    Framer,
+    Frames,
+    Output,
+    Ticks,
+    aggregate,
+    decode,
+)
+
+__all__ = [
+    "PATTERNS",
+    "Bars",
+    "Detections",
+    "Engine",
+    "EngineSettings",
+    "Framer",
+    "Frames",
+    "Output",
+    "Ticks",
+    "aggregate",
+    "decode",
+]

@@ -1,0 +1,237 @@
+"""The boundary to Rust: columns in, columns out; the public page of `tickstockpl._kernel`.
+
+Times are int64 microseconds since 1970, UTC. Prices are float64 in the currency of the feed; NaN means "absent".
+Arrays are C-contiguous and of equal length within one object. Nothing here reads a clock: `now_us` is an argument.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, TypeAlias, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "GAP",
+    "LATE_REVISED",
+    "PARTIAL_START",
+    "PATTERNS",
+    "PROVISIONAL",
+    "REASONS",
+    "Bars",
+    "Detections",
+    "Engine",
+    "Framer",
+    "Frames",
+    "Output",
+    "Ticks",
+    "aggregate",
+    "decode",
+]
+
+_F64: TypeAlias = NDArray[np.float64]
+_I64: TypeAlias = NDArray[np.int64]
+_I32: TypeAlias = NDArray[np.int32]
+_U8: TypeAlias = NDArray[np.uint8]
+
+REASONS: Final[tuple[str, ...]]
+"""Why a tick is refused, in the order in which they are looked for: `bad_json`, `not_an_object`, `too_large`,
+`missing_field`, `wrong_type`, `bad_ticker`, `bad_price`, `bad_volume`, `bad_timestamp`, `unknown_kind`."""
+
+PATTERNS: Final[tuple[dict[str, Any], ...]]
+"""One entry a detector, in the order of `Detections.pattern`: `id`, `name` (published), `bars` (needed), `tier`,
+`source`."""
+
+PARTIAL_START: Final = 1
+GAP: Final = 2
+PROVISIONAL: Final = 4
+LATE_REVISED: Final = 8
+
+@final
+class Ticks:
+    """Decoded ticks, in arrival order. `len(ticks)` rows; refused ones are counted, not kept."""
+
+    symbol: _I32
+    """Index into `symbols`."""
+    symbols: tuple[str, ...]
+    ts_us: _I64
+    """The message's `timestamp`, rounded to microseconds: the END of the window for kind A."""
+    kind: _U8
+    """`ord("A")`, `ord("T")` or `ord("Q")`."""
+    price: _F64
+    volume: _I64
+    """`tick_volume`, else `volume`."""
+    open: _F64
+    high: _F64
+    low: _F64
+    close: _F64
+    vwap: _F64
+    start_us: _I64
+    """`tick_start_timestamp`, or -1."""
+    seq: _I64
+    """`seq`, or -1."""
+    refused: dict[str, int]
+    """Refused ticks by reason; only reasons that occurred."""
+    def __len__(self) -> int: ...
+    def to_dict(self) -> dict[str, NDArray[Any]]:
+        """Every column by name; `symbol` as indices into `symbols`."""
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """The Arrow PyCapsule interface: Polars, pandas and DuckDB read the columns; `symbol` as a dictionary."""
+
+@final
+class Bars:
+    """Bars, in closing order. One row a bar; a revision is a row of its own."""
+
+    symbol: _I32
+    symbols: tuple[str, ...]
+    ts_us: _I64
+    """The START of the bar."""
+    open: _F64
+    high: _F64
+    low: _F64
+    close: _F64
+    volume: _I64
+    vwap: _F64
+    """Σ(vw·v)/Σv; NaN where Σv = 0."""
+    trades: _I64
+    """Ticks folded into the bar."""
+    revision: _I32
+    """0 when first closed; + 1 for each late tick folded afterwards."""
+    quality: _U8
+    """Bits `PARTIAL_START | GAP | PROVISIONAL | LATE_REVISED`; 0 is a whole bar."""
+    open_us: _I64
+    """Event time of the tick that set the open."""
+    close_us: _I64
+    def __len__(self) -> int: ...
+    def to_dict(self) -> dict[str, NDArray[Any]]:
+        """Every column by name; `symbol` as indices into `symbols`."""
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """The Arrow PyCapsule interface: Polars, pandas and DuckDB read the columns; `symbol` as a dictionary."""
+
+@final
+class Detections:
+    """Patterns that ended on a closed bar, and patterns that a revision took away."""
+
+    symbol: _I32
+    symbols: tuple[str, ...]
+    ts_us: _I64
+    """START of the bar on which the pattern ends."""
+    pattern: _I32
+    """Index into `PATTERNS`."""
+    direction: _I32
+    """1 bullish, -1 bearish, 0 neutral."""
+    confidence: _F64
+    """0..1."""
+    held: NDArray[np.bool_]
+    """True: the pattern holds (a new event). False: a revision took it away (expire its row)."""
+    revision: _I32
+    """The evaluation of this bar at which the pattern first held: 0 at its close, + 1 each time the bar or an earlier
+    one was revised. (symbol, ts_us, pattern, revision) identifies an event for ever."""
+    superseded_pattern: _I32
+    """Index of the pattern this one replaces on the same bar, or -1."""
+    superseded_revision: _I32
+    first_us: _I64
+    """START of the earliest bar that made the pattern."""
+    bars: _I32
+    """How many bars made it."""
+    entry: _F64
+    stop: _F64
+    target: _F64
+    open: _F64
+    high: _F64
+    low: _F64
+    close: _F64
+    volume: _I64
+    price_change: _F64
+    """Percent, against the previous bar's close; against its own open for the first bar of a window."""
+    relative_volume: _F64
+    """volume / mean of the 20 bars before; NaN until they exist."""
+    quality: _U8
+    """Flags of the earlier bars that made it."""
+    def __len__(self) -> int: ...
+    def to_dict(self) -> dict[str, NDArray[Any]]:
+        """Every column by name; `symbol` as indices into `symbols`."""
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """The Arrow PyCapsule interface: Polars, pandas and DuckDB read the columns; `symbol` as a dictionary."""
+
+@final
+class Output:
+    """What one call made; false if there is nothing in it to look at."""
+
+    def __bool__(self) -> bool: ...
+    bars: Bars
+    detections: Detections
+    ticks: int
+    """Ticks read from the payloads, refused ones and quotes included."""
+    refused: list[tuple[str, str, bytes]]
+    """A sample: (reason, channel, the first 200 bytes), at most one a reason and call."""
+    dead: list[tuple[str, str, int, bytes]]
+    """Ticks too late to revise a bar: (symbol, channel, ts_us, the tick's own JSON); at most 1,000 a call."""
+
+@final
+class Framer:
+    """RESP2 pub/sub frames out of raw socket bytes, split anywhere.
+
+    channels: the subscribed names, in settings order; messages of other channels are counted as `foreign`.
+    """
+
+    def __new__(cls, channels: Sequence[str]) -> Framer: ...
+    def feed(self, chunk: bytes | bytearray | memoryview) -> Frames:
+        """Complete frames in `chunk` (and what was left from before); the rest waits for the next call.
+
+        Raises ValueError on bytes that are not RESP2: the connection is to be dropped.
+        """
+    @property
+    def pending(self) -> int:
+        """Bytes of an incomplete frame."""
+
+@final
+class Frames:
+    """Messages of one socket read, still raw; `len(frames)` messages."""
+
+    control: list[tuple[str, str, int]]
+    """(`subscribe` | `unsubscribe` | `pong` | `error` | `foreign`, channel or text, count), in order."""
+    payload_bytes: int
+    """Sum of the payloads' lengths."""
+    def __len__(self) -> int: ...
+    def counts(self) -> list[int]:
+        """Messages per channel, in the framer's order."""
+    def payloads(self, channel: int) -> list[bytes]:
+        """The payloads of one channel, copied: for the curious and for tests."""
+
+@final
+class Engine:
+    """Ticks to bars to patterns for many symbols: the live composition. One owner; calls are serialised by a lock."""
+
+    def __new__(cls, settings: Any) -> Engine: ...
+    def ingest(self, payloads: Sequence[bytes], now_us: int, channel: int = 0) -> Output:
+        """Run raw messages through decode, aggregate, window and detect. Never raises on bad input."""
+    def ingest_frames(self, frames: Frames, now_us: int) -> Output:
+        """The same for one socket read, whatever its channels."""
+    def advance(self, now_us: int) -> Output:
+        """Close what silence has made final. Call it only when everything sent before `now_us` has been read."""
+    def flush(self) -> Output:
+        """Accept what is held and close every open bar."""
+    def provisional(self) -> Output:
+        """The open bars as they stand, flagged `PROVISIONAL`; they stay open and feed no pattern."""
+    def warm(self, bars: Any) -> int:
+        """Feed history (an object with `Bars`' columns, oldest first per symbol) through the same path, silently.
+
+        Rows flagged `PROVISIONAL` are opened again. Returns the rows taken. Raises ValueError if columns differ in
+        length.
+        """
+    def subscribed(self, now_us: int, first: bool) -> None:
+        """The channels are heard from now on: the minute of each channel's next tick is flagged (`PARTIAL_START` if
+        `first`, else `GAP` together with every minute since its last tick), and silence is counted from here.
+        """
+    def set_price_scale(self, scale: int | None) -> None: ...
+    def counters(self) -> dict[str, int]: ...
+    def event_time_us(self) -> list[int]:
+        """Each channel's event time E; -1 before its first tick."""
+    def clock_skew_us(self) -> int | None:
+        """How far ahead the feed's stamps were, if over half of the last second's ticks were refused as `future`."""
+    def symbols(self) -> list[str]: ...
+    def window(self, symbol: str) -> Bars:
+        """The symbol's rolling window, oldest first."""
+
+def decode(payloads: Sequence[bytes]) -> Ticks: ...
+def aggregate(ts_us: _I64, price: _F64, size: _I64, symbol: _I32 | None, interval_us: int) -> Bars: ...

@@ -1,0 +1,257 @@
+"""What waits for the database: newest version of each bar, events in order, all of it bounded.
+
+Bars wait as packed bytes in a dict by (symbol, start): 1.2 million of them (20,000 symbols, an hour) take a third of
+the memory that tuples would.
+"""
+
+import struct
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+from uuid import UUID, uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tickstockpl.wire import BarColumns, Event, Expiry, Gap, Sent, WriteBatch
+
+ROW = np.dtype(
+    [
+        ("at_s", "<f8"),
+        ("symbol", "<i4"),
+        ("ts_us", "<i8"),
+        ("open", "<f8"),
+        ("high", "<f8"),
+        ("low", "<f8"),
+        ("close", "<f8"),
+        ("volume", "<i8"),
+        ("vwap", "<f8"),
+        ("trades", "<i8"),
+        ("revision", "<i4"),
+        ("quality", "u1"),
+        ("open_us", "<i8"),
+        ("close_us", "<i8"),
+    ]
+)
+"""A waiting bar: the columns of `BarColumns`, and when it came (monotonic seconds)."""
+
+ROW_BYTES = 230
+"""Of memory for one waiting bar: 101 packed, the rest is Python's bytes object, key and dict entry (measured)."""
+
+EVENT_BYTES = 2500
+"""Of memory for one waiting event with its indicators, rounded up."""
+
+PAYLOAD_BYTES = 4096
+"""A dead letter's payload is cut to this."""
+
+GAPS = 1000
+"""Gaps that may wait; further ones widen the last, so that the window they stand for is never lost."""
+
+MINUTE_US = 60_000_000
+OVERFLOW = "writer_backlog_full"
+ORPHAN_S = 60.0
+"""How long a mark of sending waits for its event, which comes by another way."""
+
+_VALUES = tuple(name for name in ROW.names or () if name not in ("at_s", "symbol"))
+_RANK = struct.Struct(f"<{ROW.fields['trades'][1] if ROW.fields else 0}xqi")  # trades and revision stand together
+_AT = struct.Struct("<d")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A row with the id that makes storing it twice the same as storing it once."""
+
+    row: Any
+    id: UUID = field(default_factory=uuid4)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """An event's mark of sending, and when it came."""
+
+    sent: Sent
+    came_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """What goes into one transaction. `names[i]` is the symbol of `bars[i]`; no key and no event id occurs twice."""
+
+    bars: NDArray[np.void]
+    names: list[str]
+    events: list[Event]
+    expired: list[Expiry]
+    sent: list[Mark]
+    gaps: list[Kept]
+    dead: list[Kept]
+
+
+class Allowance:
+    """So many in an hour, and no more until the next one begins."""
+
+    PERIOD_S = 3600.0
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._left = limit
+        self._since_s: float | None = None
+
+    def left(self, now_s: float) -> int:
+        if self._since_s is None or now_s - self._since_s >= self.PERIOD_S:
+            self._since_s, self._left = now_s, self._limit
+        return self._left
+
+    def spend(self, count: int) -> None:
+        self._left -= count
+
+
+class Backlog:
+    """Rows on their way to the database.
+
+    max_rows: bars held at most; beyond it the oldest go, counted in `dropped_bars` and told as a gap.
+    letters: how many dead letters an hour are kept; the others are counted in `dropped_letters`.
+    """
+
+    def __init__(self, max_rows: int, letters: Allowance) -> None:
+        self.max_rows = max_rows
+        self.max_events = max(1000, max_rows // 10)
+        self.letters = letters
+        self.coalesced = 0
+        self.dropped_bars = 0
+        self.dropped_events = 0
+        self.dropped_letters = 0
+        self.orphaned = 0
+        self.flushing = 0
+        """Bars taken and not yet stored: they count against `max_rows`."""
+        self._bars: dict[int, bytes] = {}
+        self._ids: dict[str, int] = {}
+        self._names: list[str] = []
+        self._log: deque[tuple[float, Event | Expiry | Mark]] = deque()
+        self._gaps: deque[tuple[float, Kept]] = deque()
+        self._dead: deque[tuple[float, Kept]] = deque()
+
+    def __len__(self) -> int:
+        """Items of every kind that wait."""
+        return len(self._bars) + len(self._log) + len(self._gaps) + len(self._dead)
+
+    @property
+    def rows(self) -> int:
+        """Bars that wait or are being stored."""
+        return len(self._bars) + self.flushing
+
+    @property
+    def bytes(self) -> int:
+        """Estimate of the memory that waiting items take."""
+        letters = sum(len(kept.row.payload) for _, kept in self._dead)
+        return self.rows * ROW_BYTES + len(self._log) * EVENT_BYTES + letters
+
+    @property
+    def max_bytes(self) -> int:
+        """What `bytes` can never pass by much: the bound in bytes that the settings amount to."""
+        return self.max_rows * ROW_BYTES + self.max_events * EVENT_BYTES
+
+    def oldest_s(self) -> float | None:
+        """When the item that has waited longest came; None if nothing waits."""
+        first = [_AT.unpack_from(row)[0] for row in islice(self._bars.values(), 1)]
+        first += [queue[0][0] for queue in (self._log, self._gaps, self._dead) if queue]
+        return min(first, default=None)
+
+    def add(self, batch: WriteBatch, now_s: float) -> None:
+        """Take a batch in; O(rows), never waits.
+
+        A bar that waits already is replaced by the version with more trades, of equals by the newer revision: the
+        same rule as in the database, so it does not matter where two versions meet.
+        """
+        if batch.bars is not None and len(batch.bars):
+            self._add_bars(batch.bars, now_s)
+        self._log.extend((now_s, item) for items in (batch.events, batch.expired) for item in items)
+        self._log.extend((now_s, Mark(sent, now_s)) for sent in batch.sent)
+        if (surplus := len(self._log) - self.max_events) > 0:
+            self.dropped_events += surplus
+            for _ in range(surplus):
+                self._log.popleft()
+        for gap in batch.gaps:
+            self._add_gap(gap, now_s)
+        kept = min(len(batch.dead), self.letters.left(now_s))
+        self.letters.spend(kept)
+        self.dropped_letters += len(batch.dead) - kept
+        self._dead.extend((now_s, Kept(letter)) for letter in batch.dead[:kept])
+
+    def take(self, limit: int) -> Flush:
+        """Remove the oldest: at most `limit` bars, `limit` events and `limit` dead letters."""
+        keys = list(islice(self._bars, limit))
+        bars = np.frombuffer(b"".join([self._bars.pop(key) for key in keys]), dtype=ROW)
+        names = [self._names[i] for i in bars["symbol"].tolist()]
+        if not self._bars:
+            self._ids.clear()
+            self._names.clear()
+        self.flushing = len(bars)
+        events: dict[str, Event] = {}
+        expired: list[Expiry] = []
+        sent: list[Mark] = []
+        for _ in range(min(limit, len(self._log))):
+            _, item = self._log.popleft()
+            if isinstance(item, Event):
+                events.setdefault(item.event_id, item)
+            elif isinstance(item, Expiry):
+                expired.append(item)
+            else:
+                sent.append(item)
+        gaps = [self._gaps.popleft()[1] for _ in range(len(self._gaps))]
+        dead = [self._dead.popleft()[1] for _ in range(min(limit, len(self._dead)))]
+        return Flush(bars, names, list(events.values()), expired, sent, gaps, dead)
+
+    def put_back(self, marks: Iterable[Mark], now_s: float) -> None:
+        """Marks whose event is not in the database yet wait for it; after `ORPHAN_S` they are counted and forgotten."""
+        for mark in marks:
+            if now_s - mark.came_s >= ORPHAN_S or len(self._log) >= self.max_events:
+                self.orphaned += 1
+            else:
+                self._log.append((now_s, mark))
+
+    def _add_bars(self, bars: BarColumns, now_s: float) -> None:
+        ids = np.zeros(len(bars.symbols), dtype=np.int32)
+        for i in np.unique(bars.symbol).tolist():
+            name = bars.symbols[i]
+            ids[i] = self._ids.setdefault(name, len(self._names))
+            if ids[i] == len(self._names):
+                self._names.append(name)
+        rows = np.empty(len(bars), dtype=ROW)
+        rows["at_s"] = now_s
+        rows["symbol"] = ids[bars.symbol]
+        for name in _VALUES:
+            rows[name] = getattr(bars, name)
+        packed, size, waiting = rows.tobytes(), ROW.itemsize, self._bars
+        for n, (symbol, ts_us) in enumerate(zip(rows["symbol"].tolist(), bars.ts_us.tolist(), strict=True)):
+            key, row = symbol << 64 | ts_us, packed[n * size : (n + 1) * size]
+            old = waiting.get(key)
+            if old is not None:
+                self.coalesced += 1
+                if _RANK.unpack_from(row) < _RANK.unpack_from(old):
+                    continue
+                row = old[: _AT.size] + row[_AT.size :]
+            waiting[key] = row
+        if (surplus := self.rows - self.max_rows) > 0:
+            self._drop(min(surplus, len(waiting)), now_s)
+
+    def _drop(self, count: int, now_s: float) -> None:
+        keys = list(islice(self._bars, count))
+        lost = np.frombuffer(b"".join([self._bars.pop(key) for key in keys]), dtype=ROW)["ts_us"]
+        self.dropped_bars += count
+        self._add_gap(Gap(int(lost.min()), int(lost.max()) + MINUTE_US, OVERFLOW, ()), now_s)
+
+    def _add_gap(self, gap: Gap, now_s: float) -> None:
+        last = self._gaps[-1][1].row if self._gaps else None
+        if last is not None and (len(self._gaps) >= GAPS or (gap.cause == OVERFLOW and last.cause == OVERFLOW)):
+            wide = Gap(
+                min(last.started_us, gap.started_us),
+                max(last.ended_us, gap.ended_us),
+                last.cause,
+                tuple(dict.fromkeys(last.channels + gap.channels)),
+            )
+            at_s, kept = self._gaps[-1]
+            self._gaps[-1] = at_s, Kept(wide, kept.id)
+        else:
+            self._gaps.append((now_s, Kept(gap)))

@@ -1,0 +1,232 @@
+"""The command `tickstockpl`. A person's mistake is one line and exit code 2, never a traceback."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from tickstockpl import check as checks
+from tickstockpl import logs, migrate, service
+from tickstockpl.dev import demo as demonstration
+from tickstockpl.dev import recording
+from tickstockpl.dev import replay as replaying
+from tickstockpl.dev import simulate as simulating
+from tickstockpl.errors import TickstockError
+from tickstockpl.settings import Settings, load, masked
+
+app = typer.Typer(
+    name="tickstockpl",
+    help="Live market ticks to 1-minute bars and chart-pattern events.",
+    epilog="Try it without any server: tickstockpl demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+Config = Annotated[Path | None, typer.Option(help="A TOML file; default ./tickstockpl.toml if there is one.")]
+Channel = Annotated[str, typer.Option(help="The Redis channel to publish on.")]
+Url = Annotated[str | None, typer.Option(help="The Redis to publish to; default is that of the settings.")]
+
+
+def main() -> None:
+    """Entry point: errors that we raise on purpose become one line and their exit code."""
+    try:
+        app()
+    except TickstockError as error:
+        sys.stderr.write(f"tickstockpl: {error}\n")
+        sys.exit(error.exit_code)
+
+
+@app.command(epilog="Example: DATABASE_URI=postgresql:///tickstock REDIS_URL=redis://localhost:6379/0 tickstockpl run")
+def run(config: Config = None) -> None:
+    """Run the service until SIGTERM or Ctrl-C; a second signal stops at once."""
+    settings = _settings(config)
+    settings.database.dsn()
+    if not settings.redis.given:
+        sys.stderr.write(f"tickstockpl: nobody named a Redis, using {settings.redis.address}\n")
+    _loop(lambda stop: service.run(settings, stop=stop))
+
+
+@app.command(epilog="Example: tickstockpl demo --minutes 30 --symbols 20")
+def demo(
+    minutes: Annotated[int, typer.Option(min=2, help="Minutes of market to simulate.")] = 120,
+    symbols: Annotated[int, typer.Option(min=1, max=500, help="How many symbols.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same market.")] = 1,
+    keep: Annotated[bool, typer.Option(help="Leave the service and its health port running at the end.")] = False,
+) -> None:
+    """Show the main job with servers of its own: a simulated market, its bars and its patterns."""
+    code = 0
+
+    async def play(stop: asyncio.Event) -> None:
+        nonlocal code
+        code = await demonstration.demo(minutes=minutes, symbols=symbols, seed=seed, keep=keep, stop=stop)
+
+    _loop(play)
+    sys.exit(code)
+
+
+@app.command(epilog="Example: tickstockpl check --config tickstockpl.toml")
+def check(config: Config = None) -> None:
+    """Print the effective settings (secrets masked), names that nobody reads, and try each server."""
+    settings = _settings(config)
+    sys.stdout.write(orjson.dumps(masked(settings), option=orjson.OPT_INDENT_2).decode() + "\n")
+    failed = 0
+
+    async def look(_: asyncio.Event) -> None:
+        nonlocal failed
+        async for finding in checks.findings(settings):
+            sys.stdout.write(f"{'ok  ' if finding.ok else 'FAIL'} {finding.what}: {finding.said}\n")
+            failed += not finding.ok
+
+    _loop(look)
+    sys.exit(2 if failed else 0)
+
+
+@app.command(name="migrate", epilog="Example: DATABASE_URI=postgresql:///tickstock tickstockpl migrate")
+def migrate_database(
+    config: Config = None,
+    convert: Annotated[
+        bool, typer.Option(help="Make an ohlcv_1min that holds rows a hypertable; it is locked meanwhile.")
+    ] = False,
+) -> None:
+    """Create our tables, adopt AppV2's (only nullable columns are added); a second run changes nothing."""
+    settings = _settings(config)
+
+    async def upgrade(_: asyncio.Event) -> None:
+        done = await migrate.migrate(settings.database.dsn(), convert=convert)
+        table = "a hypertable" if done.hypertable else "a plain table"
+        sys.stdout.write(f"{'migrated' if done.changed else 'nothing to do'}; ohlcv_1min is {table}\n")
+
+    _loop(upgrade)
+
+
+@app.command(epilog="Example: tickstockpl simulate --symbols 20 --minutes 10 --late 0.01 --truth true_bars.csv")
+def simulate(
+    config: Config = None,
+    url: Url = None,
+    channel: Channel = "data.raw",
+    symbols: Annotated[int, typer.Option(min=1, help="How many: ZZTEST1, ZZTEST2, ...")] = 10,
+    minutes: Annotated[int, typer.Option(min=1)] = 5,
+    speed: Annotated[float, typer.Option(min=0, help="Event seconds a second; 0 is as fast as it goes.")] = 1.0,
+    start: Annotated[float | None, typer.Option(help="Epoch seconds; default: now, or ending now.")] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 1,
+    source: Annotated[str, typer.Option(help="The messages' source; simulated: patterns at any hour.")] = "polygon",
+    bursts: Annotated[float, typer.Option(min=0, max=1, help="Share of minutes with a burst.")] = 0.0,
+    late: Annotated[float, typer.Option(min=0, max=1, help="Share of late ticks.")] = 0.0,
+    duplicate: Annotated[float, typer.Option(min=0, max=1, help="Share of ticks sent twice.")] = 0.0,
+    broken: Annotated[float, typer.Option(min=0, max=1, help="Share of broken messages beside the good ones.")] = 0.0,
+    pack: Annotated[int, typer.Option(min=1, help="Ticks a message; more than 1 makes JSON arrays.")] = 1,
+    truth: Annotated[Path | None, typer.Option(help="Write the true bars to this CSV.")] = None,
+    yes: Annotated[bool, typer.Option(help="Send even among live ticks, without asking.")] = False,
+) -> None:
+    """Publish a seeded market in AppV2's message form, with symbols that no exchange has."""
+    address = url or _settings(config).redis.connection_url()
+    now_us = time.time_ns() // 1000
+    begin_us = now_us if start is None else round(start * 1e6)
+    if start is None and speed != 1:
+        begin_us -= minutes * 60_000_000
+    market = simulating.Market(
+        symbols=simulating.test_symbols(symbols),
+        start_us=begin_us,
+        minutes=minutes,
+        seed=seed,
+        source=source,
+        bursts=bursts,
+        late=late,
+        duplicate=duplicate,
+        broken=broken,
+        pack=pack,
+    )
+
+    async def send(stop: asyncio.Event) -> None:
+        sent, _ = await simulating.simulate(
+            address, channel, market, speed=speed, origin_us=begin_us, truth=truth, may_join=_ask(yes), stop=stop
+        )
+        sys.stdout.write(f"{sent.ticks:,} ticks in {sent.messages:,} messages on {channel}, {sent.rate:,.0f} ticks/s\n")
+
+    _loop(send)
+
+
+@app.command(epilog=f"Example: tickstockpl replay trades.parquet --speed 60\n\n{recording.__doc__}")
+def replay(
+    files: Annotated[list[Path], typer.Argument(help="Parquet or CSV; columns as described below.")],
+    config: Config = None,
+    url: Url = None,
+    channel: Channel = "data.raw",
+    speed: Annotated[float, typer.Option(min=0, help="Event seconds a second; 0 is as fast as it goes.")] = 0.0,
+    bar_seconds: Annotated[int, typer.Option(min=1, help="Length of the file's bars.")] = 1,
+    timezone: Annotated[str, typer.Option(help="Of stamps that have none.")] = "UTC",
+    symbol: Annotated[str | None, typer.Option(help="For files without a symbol column.")] = None,
+    all_prints: Annotated[bool, typer.Option(help="Send prints too that the file calls not eligible.")] = False,
+    pack: Annotated[int, typer.Option(min=1, help="Ticks a message; more than 1 makes JSON arrays.")] = 1,
+) -> None:
+    """Play trades or bars from files onto a Redis channel, merged by stamp."""
+    address = url or _settings(config).redis.connection_url()
+    reading = recording.Reading(bar_seconds=bar_seconds, timezone=timezone, symbol=symbol, all_prints=all_prints)
+
+    async def play(stop: asyncio.Event) -> None:
+        sent = await replaying.replay(address, channel, files, speed=speed, reading=reading, pack=pack, stop=stop)
+        sys.stdout.write(f"{sent.ticks:,} ticks in {sent.messages:,} messages on {channel}, {sent.rate:,.0f} ticks/s\n")
+
+    _loop(play)
+
+
+def _settings(config: Path | None) -> Settings:
+    settings = load(config)
+    logs.configure(settings.log)
+    return settings
+
+
+def _ask(yes: bool) -> Callable[[str], bool] | None:
+    if yes:
+        return lambda _: True
+    return typer.confirm if sys.stdin.isatty() else None
+
+
+def _loop(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+    """Run `main(stop)` on the fastest loop there is; the first signal sets `stop`, the second ends the process."""
+    try:
+        import uvloop
+    except ImportError:
+        factory = None
+    else:
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        stop = asyncio.Event()
+        _listen(runner.get_loop(), stop)
+        try:
+            runner.run(main(stop))
+        except BaseExceptionGroup as group:
+            known, others = group.split(TickstockError)
+            if known is None or others is not None:
+                raise
+            raise _first(known) from None
+
+
+def _first(group: BaseExceptionGroup[Any]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _listen(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    def on_signal(number: int) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    for name in ("SIGINT", "SIGTERM"):
+        number = getattr(signal, name)
+        try:
+            loop.add_signal_handler(number, on_signal, number)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda number, _: loop.call_soon_threadsafe(on_signal, number))

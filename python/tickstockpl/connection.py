@@ -1,0 +1,98 @@
+"""The connection to Redis that sends: made, lost, made again, and what went wrong on it."""
+
+from collections.abc import Awaitable
+from typing import Any
+
+import stamina
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection, parse_url
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import InvalidResponse, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from tickstockpl.metrics import Metrics
+from tickstockpl.settings import RedisSettings
+
+LOST = (RedisConnectionError, RedisTimeoutError, InvalidResponse, OSError)
+"""What says that there is no Redis at the other end any more; a `ResponseError` says that there is."""
+
+log = structlog.get_logger(__name__)
+
+
+class Connection:
+    """One client's state: whether it is connected, how often it was, and its last fault."""
+
+    def __init__(self, settings: RedisSettings, metrics: Metrics) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self.db = int(parse_url(settings.connection_url()).get("db", 0))
+        self.name = f"{settings.address} db {self.db}"
+        """For people: without the password."""
+        self.alive = False
+        self.made = 0
+        """Connections until now. redis-py replaces a broken idle one unasked, maybe to a Redis that lost its data."""
+        self.faults = 0
+        self.last_error: str | None = None
+        self._repeats: dict[str, int] = {}
+
+    def client(self) -> Redis:
+        """A client that opens nothing yet. It never repeats a command by itself: its events may not be fresh then."""
+        return Redis.from_url(
+            self._settings.connection_url(),
+            protocol=2,
+            client_name="tickstockpl-publisher",
+            socket_connect_timeout=self._settings.connect_timeout_s,
+            socket_timeout=self._settings.pong_timeout_s,
+            retry=Retry(NoBackoff(), 0),
+            redis_connect_func=self._greet,
+        )
+
+    async def establish(self, redis: Redis) -> None:
+        """Wait until Redis answers, for ever, with jitter and a cap."""
+        wait_max = self._settings.max_backoff_s
+        retries = stamina.retry_context(
+            LOST, attempts=None, timeout=None, wait_initial=0.05, wait_max=wait_max, wait_jitter=0.1
+        )
+        async for attempt in retries:
+            with attempt:
+                try:
+                    await self.attempt(redis.ping())
+                except LOST as error:
+                    self.failed("redis cannot be reached", error)
+                    raise
+        self.alive = True
+        self._repeats.clear()
+        log.info("redis found", redis=self.name)
+
+    async def lost(self, redis: Redis, error: Exception) -> None:
+        """Close what is left of it."""
+        self.alive = False
+        await redis.connection_pool.disconnect()
+        self.failed("redis lost", error)
+
+    async def attempt(self, work: Awaitable[Any]) -> None:
+        """Do it; a refusal by Redis (rights, memory, wrong type) is noted and nothing else stops for it."""
+        try:
+            await work
+        except ResponseError as error:
+            self.failed("redis refused", error)
+
+    def failed(self, what: str, error: Exception) -> None:
+        """Count a fault."""
+        self.faults += 1
+        self._metrics.publish_errors.inc()
+        self.last_error = f"{what}: {str(error) or type(error).__name__}"
+        self.note(what, error=self.last_error, redis=self.name)
+
+    def note(self, what: str, **facts: Any) -> None:
+        """Log the 1st, 10th, 100th… of the same since Redis was last found."""
+        count = self._repeats[what] = self._repeats.get(what, 0) + 1
+        if count == 10 ** (len(str(count)) - 1):
+            log.warning(what, count=count, **facts)
+
+    async def _greet(self, connection: AbstractConnection) -> None:
+        await connection.on_connect()
+        self.made += 1

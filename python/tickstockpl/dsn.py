@@ -1,0 +1,103 @@
+"""Addresses of servers as people write them, made into what the drivers read, and made safe to show."""
+
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+
+from pydantic import SecretStr
+
+MASK = "***"
+
+_POSTGRES = ("postgresql", "postgres")
+_REDIS = ("redis", "rediss", "unix")
+_PORT = "must have a number from 0 to 65535 as its port; in a password write / # ? : @ as %2F %23 %3F %3A %40"
+_LIBPQ_ONLY = frozenset(
+    {
+        "channel_binding",
+        "client_encoding",
+        "connect_timeout",
+        "gssencmode",
+        "keepalives",
+        "keepalives_count",
+        "keepalives_idle",
+        "keepalives_interval",
+        "prepared_statement_cache_size",
+        "requiressl",
+        "sslcompression",
+        "tcp_user_timeout",
+    }
+)
+"""What other drivers take from the URI and asyncpg would hand to the server, which then refuses the connection."""
+
+
+def postgres_dsn(uri: str) -> str:
+    """The URI that asyncpg reads: `postgresql+driver://` of SQLAlchemy loses its driver and `ssl=` becomes `sslmode=`.
+
+    Raises ValueError if it is no PostgreSQL URI.
+    """
+    parts = urlsplit(uri)
+    scheme = parts.scheme.partition("+")[0]
+    if scheme not in _POSTGRES or not uri.startswith(f"{parts.scheme}://"):
+        raise ValueError("must begin with postgresql://")
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError(_PORT) from None
+    query = [
+        ("sslmode" if name == "ssl" else name, value)
+        for name, value in parse_qsl(parts.query, keep_blank_values=True)
+        if name not in _LIBPQ_ONLY
+    ]
+    return _joined("postgresql", parts.netloc, parts.path, urlencode(query, quote_via=quote, safe="/,"))
+
+
+def check_postgres_uri(uri: SecretStr) -> SecretStr:
+    """The same value; raises ValueError if `postgres_dsn` would."""
+    postgres_dsn(uri.get_secret_value())
+    return uri
+
+
+def redis_url(url: str | None, *, host: str, port: int, db: int, username: str | None, password: str | None) -> str:
+    """The URL that redis-py reads: `url` if there is one, else made of the parts.
+
+    Parts that `url` leaves open (database number, user, password) are filled in from the others.
+    """
+    parts = urlsplit(url if url is not None else f"redis://{f'[{host}]' if ':' in host else host}:{port}")
+    netloc, path, query = parts.netloc, parts.path, parts.query
+    if "@" not in netloc and password is not None:
+        netloc = f"{quote(username or '', safe='')}:{quote(password, safe='')}@{netloc}"
+    if "db" not in dict(parse_qsl(query)) and db:
+        if parts.scheme == "unix":
+            query = "&".join(filter(None, (query, f"db={db}")))
+        elif path in ("", "/"):
+            path = f"/{db}"
+    return _joined(parts.scheme, netloc, path, query)
+
+
+def check_redis_url(url: SecretStr) -> SecretStr:
+    """The same value; raises ValueError if it is no Redis URL."""
+    parts = urlsplit(url.get_secret_value())
+    if parts.scheme not in _REDIS or "://" not in url.get_secret_value():
+        raise ValueError("must begin with redis://, rediss:// or unix://")
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError(_PORT) from None
+    if parts.scheme != "unix" and not unquote(parts.path).strip("/").isdigit() and parts.path not in ("", "/"):
+        raise ValueError("must end with a database number, such as /0")
+    return url
+
+
+def masked_url(url: str) -> str:
+    """The URL without its password, wherever it stands."""
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    name, colon, _ = user.partition(":")
+    query = "&".join(
+        f"{name}={MASK}" if name.lower().endswith("password") else f"{name}={quote(value, safe='/,')}"
+        for name, value in parse_qsl(parts.query, keep_blank_values=True)
+    )
+    return _joined(parts.scheme, f"{name}{colon}{MASK if colon else ''}{at}{host}", parts.path, query)
+
+
+def _joined(scheme: str, netloc: str, path: str, query: str) -> str:
+    """`urlunsplit` that keeps the `//` of an empty host, as in `postgresql:///tickstock`."""
+    return f"{scheme}://{netloc}{urlunsplit(('', '', path, query, ''))}"

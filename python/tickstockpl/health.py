@@ -1,0 +1,216 @@
+"""How the service is: one answer for people, AppV2 and Prometheus, over HTTP and as a line a minute in the log."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+import orjson
+import structlog
+from aiohttp import web
+
+from tickstockpl.clock import Clock
+from tickstockpl.errors import ServerError
+from tickstockpl.metrics import CONTENT_TYPE, Metrics
+from tickstockpl.payload import Pulse
+from tickstockpl.settings import FeedSettings, HttpSettings
+
+log = structlog.get_logger(__name__)
+
+WATCH_S = 1.0
+RATE_SAMPLES = 60
+SERIOUS = {"ok": 0, "degraded": 1, "down": 2}
+WORDS = {"ok": "healthy", "degraded": "degraded", "down": "unhealthy"}
+
+Status = Callable[[], dict[str, Any]]
+
+
+class FeedReports(Protocol):
+    """Who is told when the feed falls silent, and when it is back."""
+
+    def feed_stalled(self, since_s: float) -> None: ...
+    def feed_recovered(self, after_s: float) -> None: ...
+
+
+class Health:
+    """What the stages say, put together.
+
+    stages: each stage's `status`, by name; the first key of a status is its state.
+    in_session: whether trading is on now, None where there is no calendar to say so.
+    """
+
+    def __init__(
+        self,
+        stages: Mapping[str, Status],
+        clock: Clock,
+        metrics: Metrics,
+        feed: FeedSettings,
+        in_session: Callable[[], bool | None],
+    ) -> None:
+        self._stages = dict(stages)
+        self._clock = clock
+        self._metrics = metrics
+        self._feed = feed
+        self._in_session = in_session
+        self._started_s = clock.monotonic_s()
+        self._samples: deque[tuple[float, Mapping[str, int]]] = deque(maxlen=RATE_SAMPLES + 1)
+        self._loop_lag_s = 0.0
+        self._stalled_since_s: float | None = None
+        self._ready = False
+
+    def add(self, name: str, status: Status) -> None:
+        """One more stage."""
+        self._stages[name] = status
+
+    def statuses(self) -> dict[str, dict[str, Any]]:
+        """Every stage's own status, by name."""
+        return {name: status() for name, status in self._stages.items()}
+
+    def ready(self) -> None:
+        """Warm-up is done and the stages run."""
+        self._ready = True
+
+    def snapshot(self) -> dict[str, Any]:
+        """The whole state, as plain values."""
+        stages = self.statuses()
+        state = max((stage["state"] for stage in stages.values()), key=SERIOUS.__getitem__)
+        issues = [f"{name}: {stage['reason']}" for name, stage in stages.items() if stage["state"] != "ok"]
+        in_session = self._in_session()
+        if self._stalled_since_s is not None:
+            silence = self._clock.monotonic_s() - self._stalled_since_s
+            issues.append(f"feed: no tick for {silence:.0f} s in session")
+            state = max(state, "degraded", key=SERIOUS.__getitem__)
+        return {
+            "status": WORDS[state],
+            "state": state,
+            "ready": self._is_ready(stages),
+            "issues": issues,
+            "session": {None: "unknown", True: "open", False: "no session now"}[in_session],
+            "uptime_s": round(self._clock.monotonic_s() - self._started_s, 1),
+            "ticks_per_second": round(self._rate("ticks"), 1),
+            "bars_per_minute": round(self._rate("bars") * 60, 1),
+            "loop_lag_ms": round(self._loop_lag_s * 1e3, 1),
+            "stages": stages,
+        }
+
+    def pulse(self) -> Pulse:
+        """The numbers of AppV2's health messages."""
+        snapshot = self.snapshot()
+        pipeline, ingest = snapshot["stages"]["pipeline"], snapshot["stages"]["ingest"]
+        counters = pipeline["counters"]
+        return Pulse(
+            state=snapshot["state"],
+            active_symbols=counters["symbols"],
+            ticks_per_second=snapshot["ticks_per_second"],
+            bars_per_minute=snapshot["bars_per_minute"],
+            processing_lag_ms=pipeline["processing_lag_ms"],
+            patterns_detected=counters["detections"],
+            connections=int(ingest["connected"]),
+            failed=int(not ingest["connected"]),
+            reconnections=ingest["reconnections"],
+            issues=tuple(snapshot["issues"]),
+        )
+
+    async def watch(self, reports: FeedReports) -> None:
+        """Measure rates and the loop's lag, watch the feed, and write one line a minute; until cancelled."""
+        loop = asyncio.get_running_loop()
+        due, minute = loop.time() + WATCH_S, 0
+        while True:
+            await asyncio.sleep(max(0.0, due - loop.time()))
+            self._loop_lag_s = max(0.0, loop.time() - due)
+            self._metrics.loop_lag_seconds.set(self._loop_lag_s)
+            due = loop.time() + WATCH_S
+            self.sample()
+            self.check_feed(reports)
+            minute += 1
+            if minute % 60 == 0:
+                self._log_minute()
+
+    def sample(self) -> None:
+        """Note the counters, for the rates."""
+        pipeline = self._stages["pipeline"]()
+        self._samples.append((self._clock.monotonic_s(), pipeline["counters"]))
+        for channel, us in pipeline["event_time_us"].items():
+            if us >= 0:
+                self._metrics.event_lag_seconds.labels(channel).set((self._clock.now_us() - us) / 1e6)
+
+    def check_feed(self, reports: FeedReports) -> None:
+        """Report a feed that has been silent for too long in session, and its return."""
+        now_s = self._clock.monotonic_s()
+        silence_s = self._stages["pipeline"]()["silence_s"]
+        silent_since_s = self._started_s if silence_s is None else now_s - silence_s
+        if self._stalled_since_s is not None and silent_since_s > self._stalled_since_s:
+            reports.feed_recovered(silent_since_s - self._stalled_since_s)
+            log.info("feed is back", after_s=round(silent_since_s - self._stalled_since_s, 1))
+            self._stalled_since_s = None
+        elif self._stalled_since_s is None and now_s - silent_since_s >= self._feed.stall_s and self._in_session():
+            self._stalled_since_s = silent_since_s
+            reports.feed_stalled(now_s - silent_since_s)
+            log.warning("no ticks in session", seconds=round(now_s - silent_since_s, 1))
+
+    @asynccontextmanager
+    async def serving(self, http: HttpSettings) -> AsyncIterator[int]:
+        """`/health`, `/ready` and `/metrics`, for as long as the block lasts; gives the port (of 0, the one taken).
+
+        Raises ServerError if the port cannot be had.
+        """
+        app = web.Application()
+        app.add_routes(
+            [web.get("/health", self._health), web.get("/ready", self._readiness), web.get("/metrics", self._export)]
+        )
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        site = web.TCPSite(runner, http.host, http.port)
+        try:
+            try:
+                await site.start()
+            except OSError as error:
+                raise ServerError(
+                    f"port {http.port} on {http.host} cannot be had ({error.strerror}): "
+                    "set TICKSTOCKPL_HTTP__PORT to a free one"
+                ) from None
+            yield int(runner.addresses[0][1])
+        finally:
+            await runner.cleanup()
+
+    async def _health(self, _: web.Request) -> web.Response:
+        snapshot = self.snapshot()
+        return _json(snapshot, 503 if snapshot["state"] == "down" else 200)
+
+    async def _readiness(self, _: web.Request) -> web.Response:
+        snapshot = self.snapshot()
+        body = {"ready": snapshot["ready"], "issues": snapshot["issues"]}
+        return _json(body, 200 if snapshot["ready"] else 503)
+
+    async def _export(self, _: web.Request) -> web.Response:
+        return web.Response(body=self._metrics.exposition(), headers={"Content-Type": CONTENT_TYPE})
+
+    def _is_ready(self, stages: Mapping[str, Mapping[str, Any]]) -> bool:
+        return self._ready and all(stages[name]["state"] != "down" for name in ("ingest", "writer"))
+
+    def _rate(self, counter: str) -> float:
+        """Per second, over the last five seconds for ticks and the last minute for the rest."""
+        if len(self._samples) < 2:
+            return 0.0
+        span = 5 if counter == "ticks" else RATE_SAMPLES
+        (from_s, before), (to_s, after) = self._samples[-min(len(self._samples), span + 1)], self._samples[-1]
+        return (after[counter] - before[counter]) / max(to_s - from_s, 1e-9)
+
+    def _log_minute(self) -> None:
+        before, after = self._samples[0][1], self._samples[-1][1]
+        made = {name: after[name] - before[name] for name in ("ticks", "bars", "bars_revised", "detections")}
+        refused = sum(count - before[name] for name, count in after.items() if name.startswith("refused_"))
+        snapshot = self.snapshot()
+        log.info(
+            "minute",
+            **made,
+            refused=refused,
+            event_lag_s=snapshot["stages"]["pipeline"]["event_lag_s"],
+            backlog_rows=snapshot["stages"]["writer"]["backlog_rows"],
+            status=snapshot["status"],
+        )
+
+
+def _json(body: Mapping[str, Any], status: int) -> web.Response:
+    return web.Response(body=orjson.dumps(body), status=status, content_type="application/json")

@@ -1,0 +1,32 @@
+"""Logging: structlog to standard error, as text for people or as JSON lines for machines."""
+
+import logging
+import sys
+
+import stamina
+import structlog
+
+from tickstockpl.settings import LogSettings
+
+
+def configure(settings: LogSettings) -> None:
+    """Set structlog up, once per process; standard output stays free for results."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: list[structlog.typing.Processor] = (
+        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        if settings.format == "json"
+        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    )
+    # Our stages log the 1st, 10th, 100th, ... failure themselves; these two would log every one, with tracebacks.
+    stamina.instrumentation.set_on_retry_hooks(())
+    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
+    structlog.configure(
+        processors=[*shared, *renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, settings.level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,253 @@
+"""The database made ready: our tables created, AppV2's adopted.
+
+Adopting adds nullable columns and nothing else. What this role may not do is said as SQL for the table's owner; where
+the owner has run it, this role needs no rights to create anything.
+"""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+
+import asyncpg
+import structlog
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from tickstockpl import postgres
+from tickstockpl.dsn import masked_url, postgres_dsn
+from tickstockpl.errors import ServerError
+from tickstockpl.tables import BASE, NEEDED, Tables, read_tables
+
+VERSION_TABLE = "tickstockpl_schema_version"
+FOLDER = Path(__file__).with_name("migrations")
+
+HYPERTABLE = (
+    "SELECT create_hypertable('ohlcv_1min', 'timestamp', chunk_time_interval => INTERVAL '1 day', "
+    "migrate_data => true, if_not_exists => true);"
+)
+UNIQUE = 'CREATE UNIQUE INDEX CONCURRENTLY ohlcv_1min_symbol_timestamp ON ohlcv_1min (symbol, "timestamp");'
+
+_LOCK = 0x5449434B504C  # "TICKPL"
+_BUSY_S = 10
+_COMMAND_TIMEOUT_S = 3600.0
+_TARGET = re.compile(
+    r"^(?:CREATE TABLE IF NOT EXISTS|ALTER TABLE|CREATE INDEX IF NOT EXISTS \w+ ON) (\w+)", re.MULTILINE
+)
+
+_RIGHTS = """
+SELECT t.name, p.privilege
+FROM unnest($1::text[]) AS t(name) CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS p(privilege)
+WHERE to_regclass(t.name) IS NOT NULL AND NOT has_table_privilege(to_regclass(t.name), p.privilege)
+ORDER BY t.name, p.privilege
+"""
+
+_SEQUENCES = """
+SELECT s.name FROM unnest($1::text[]) AS t(name), pg_get_serial_sequence(t.name, 'id') AS s(name)
+WHERE s.name IS NOT NULL AND NOT has_sequence_privilege(s.name, 'USAGE')
+"""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Migrated:
+    """What `migrate` has done."""
+
+    changed: bool
+    hypertable: bool
+    """`ohlcv_1min` is one now, or was before."""
+
+
+async def pending(uri: str) -> list[str]:
+    """The SQL that must run before the service can; empty: it can.
+
+    uri: as people write it, `DATABASE_URI`.
+    Raises ServerError if the database cannot be asked, or its tables can never fit.
+    """
+    async with _connected(uri) as connection:
+        return await _pending(connection)
+
+
+async def migrate(uri: str, *, convert: bool = False) -> Migrated:
+    """Make the database ready; a second call, or one at the same time, changes nothing more.
+
+    convert: make `ohlcv_1min` a hypertable even if it holds rows: it is locked while they are moved.
+    Raises ServerError with the SQL for the owner if this role lacks a right.
+    """
+    async with _connected(uri) as connection:
+        before = await read_tables(connection)
+        if wanted := await _pending(connection):
+            await _upgrade(connection, wanted)
+        if still := await _pending(connection):
+            raise ServerError(_for_owner("this is still missing", still))
+        made = await _spread(connection, convert)
+        after = await read_tables(connection)
+    changed = bool(wanted) or made
+    log.info("database ready", changed=changed, adopted=sorted(before.columns), hypertable=after.hypertable)
+    return Migrated(changed, after.hypertable)
+
+
+def script(name: str) -> str:
+    """The text of one file of `migrations/sql`."""
+    return (FOLDER / "sql" / name).read_text(encoding="utf-8")
+
+
+async def _upgrade(connection: postgres.Connection, wanted: list[str]) -> None:
+    """Run what alembic would run, in one transaction and on our own connection."""
+    try:
+        async with _alone(connection):
+            if sql := _upgrade_sql(await _version(connection)):  # empty if another migration was quicker
+                await connection.execute(sql)
+    except asyncpg.PostgresError as error:
+        raise _refused(error, wanted) from error
+
+
+def _upgrade_sql(at: str | None) -> str:
+    """Alembic's own SQL from revision `at` (None: the beginning) to the newest, version table included."""
+    out = StringIO()
+    command.upgrade(_config(out), "head" if at is None else f"{at}:head", sql=True)
+    return out.getvalue().strip()
+
+
+def _config(out: StringIO) -> Config:
+    config = Config(output_buffer=out)
+    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+@asynccontextmanager
+async def _alone(connection: postgres.Connection) -> AsyncIterator[None]:
+    """A transaction that only one migration at a time is in."""
+    async with postgres.transaction(connection):
+        await connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
+        # An ALTER that waits makes every reader wait behind it.
+        await connection.execute(f"SET LOCAL lock_timeout = '{_BUSY_S}s'")
+        yield
+
+
+async def _spread(connection: postgres.Connection, convert: bool) -> bool:
+    """Make `ohlcv_1min` a hypertable of one-day chunks, if it may become one; True if it was not one before."""
+    tables = await read_tables(connection)
+    if not tables.timescale:
+        if convert:
+            raise ServerError("--convert needs the extension: CREATE EXTENSION timescaledb; as a superuser, then again")
+        return False
+    if tables.hypertable or (not convert and await connection.fetchval("SELECT EXISTS (SELECT FROM ohlcv_1min)")):
+        return False
+    try:
+        async with _alone(connection):
+            await connection.execute("LOCK TABLE ohlcv_1min IN ACCESS EXCLUSIVE MODE")
+            await connection.execute(HYPERTABLE)
+    except asyncpg.PostgresError as error:
+        if convert:
+            raise _refused(error, [HYPERTABLE]) from error
+        log.warning("ohlcv_1min stays a plain table", error=str(error), sql_for_its_owner=HYPERTABLE)
+        return False
+    return True
+
+
+async def _pending(connection: postgres.Connection) -> list[str]:
+    tables = await read_tables(connection)
+    _check(tables)
+    lacking = tables.lacks()
+    sql = [statement for table, statement in _statements() if table in lacking]
+    if not lacking and (behind := await _behind(connection)):
+        sql += [statement for _, statement in _statements(behind)]
+    if not tables.unique and "ohlcv_1min" in tables.columns:
+        sql.append(UNIQUE)
+    return sql + await _grants(connection, tables)
+
+
+def _check(tables: Tables) -> None:
+    """Raises ServerError for what adding columns cannot mend."""
+    bars = tables.columns.get("ohlcv_1min")
+    if bars is not None and (missing := [name for name in BASE if name not in bars]):
+        raise ServerError(
+            f"table ohlcv_1min has no column {', '.join(missing)}: it is not AppV2's; "
+            "rename it, or use another database or search_path"
+        )
+    if demanding := tables.foreign_columns():
+        sql = [
+            f"ALTER TABLE {table} ALTER COLUMN {column} DROP NOT NULL;"
+            for table, column in (name.split(".", 1) for name in demanding)
+        ]
+        raise ServerError(_for_owner(f"{', '.join(demanding)} must be filled and has no default", sql))
+
+
+async def _version(connection: postgres.Connection) -> str | None:
+    """The revision that the database says it has; None if it says nothing: then only the tables themselves count."""
+    if not await connection.fetchval(
+        "SELECT to_regclass($1) IS NOT NULL AND has_table_privilege(to_regclass($1), 'SELECT')", VERSION_TABLE
+    ):
+        return None
+    version: str | None = await connection.fetchval(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608 - our own
+    return version
+
+
+async def _behind(connection: postgres.Connection) -> list[str]:
+    """Revisions that the database says it lacks."""
+    at = await _version(connection)
+    revisions = [each.revision for each in ScriptDirectory.from_config(_config(StringIO())).walk_revisions()]
+    return [] if at is None else sorted(revision for revision in revisions if revision > at)
+
+
+def _statements(revisions: list[str] | None = None) -> list[tuple[str, str]]:
+    """(table, statement) of the SQL files, in order; of some revisions, or of all."""
+    files = [
+        file
+        for file in sorted((FOLDER / "sql").glob("*.sql"))
+        if revisions is None or file.name.partition("_")[0] in revisions
+    ]
+    statements = [text.strip() for file in files for text in file.read_text(encoding="utf-8").split("\n\n")]
+    return [(target[1], statement) for statement in statements if (target := _TARGET.search(statement))]
+
+
+async def _grants(connection: postgres.Connection, tables: Tables) -> list[str]:
+    role = await connection.fetchval("SELECT quote_ident(current_user)")
+    names = [*NEEDED, "symbols"] if tables.symbols_key else list(NEEDED)
+    rights: dict[str, list[str]] = {}
+    for row in await connection.fetch(_RIGHTS, names):
+        if row["name"] != "symbols" or row["privilege"] != "UPDATE":
+            rights.setdefault(row["name"], []).append(row["privilege"])
+    sql = [f"GRANT {', '.join(privileges)} ON {name} TO {role};" for name, privileges in rights.items()]
+    serial = [name for name in ("intraday_patterns", "intraday_indicators") if "id" in tables.columns.get(name, {})]
+    sql += [f"GRANT USAGE ON SEQUENCE {row['name']} TO {role};" for row in await connection.fetch(_SEQUENCES, serial)]
+    if not await connection.fetchval("SELECT has_database_privilege(current_database(), 'TEMPORARY')"):
+        database = await connection.fetchval("SELECT quote_ident(current_database())")
+        sql.append(f"GRANT TEMPORARY ON DATABASE {database} TO {role};")
+    return sql
+
+
+def _refused(error: Exception, wanted: list[str]) -> ServerError:
+    if isinstance(error, asyncpg.LockNotAvailableError):
+        return ServerError(f"a table stayed locked for {_BUSY_S} s by another session: run `tickstockpl migrate` again")
+    if isinstance(error, asyncpg.InsufficientPrivilegeError):
+        return ServerError(_for_owner(f"this role may not change the schema ({error})", wanted))
+    return ServerError(_for_owner(f"the schema cannot be changed ({error})", wanted))
+
+
+def _for_owner(why: str, sql: list[str]) -> str:
+    return "\n".join([f"{why}. As the owner of the tables, run:", "", *sql])
+
+
+async def _connect(dsn: str) -> "asyncpg.Connection[asyncpg.Record]":
+    return await postgres.connect(dsn, command_timeout_s=_COMMAND_TIMEOUT_S)
+
+
+@asynccontextmanager
+async def _connected(uri: str) -> AsyncIterator[postgres.Connection]:
+    try:
+        connection = await _connect(postgres_dsn(uri))
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        raise ServerError(
+            f"the database at {masked_url(uri)} cannot be used: {str(error) or type(error).__name__}"
+        ) from error
+    try:
+        yield connection
+    finally:
+        connection.terminate()

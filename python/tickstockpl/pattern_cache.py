@@ -1,0 +1,250 @@
+"""The Redis keys behind AppV2's `/api/patterns/scan`.
+
+No release of AppV2 fills them from events, so they are written here, in its own layout: a hash per pattern and four
+sorted sets that index them. AppV2's cleanup deletes expired hashes but leaves their names in the sets for ever;
+here an entry leaves every set by name. Memory holds what Redis should hold; `upkeep` makes it so.
+"""
+
+import heapq
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, TypeVar
+
+import orjson
+import structlog
+from redis.asyncio import Redis
+
+from tickstockpl import payload
+from tickstockpl.clock import Clock
+from tickstockpl.wire import Event
+
+ENTRY = "tickstock:patterns:"
+BY_CONFIDENCE = "tickstock:indexes:confidence"
+BY_SYMBOL = "tickstock:indexes:symbol"
+BY_PATTERN = "tickstock:indexes:pattern_type"
+BY_TIME = "tickstock:indexes:time"
+INDEXES = (BY_CONFIDENCE, BY_SYMBOL, BY_PATTERN, BY_TIME)
+API_CACHE = "tickstock:api_cache:*"
+FIELDS = {
+    "symbol",
+    "pattern_type",
+    "confidence",
+    "current_price",
+    "price_change",
+    "detected_at",
+    "expires_at",
+    "indicators",
+    "source_tier",
+}
+CHUNK = 250
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A pattern as AppV2's scan shows it."""
+
+    key: str
+    """`{symbol}:{pattern}:{END of the bar, s}`."""
+    symbol: str
+    pattern: str
+    at_s: int
+    confidence: float
+    expires_us: int
+    data: bytes
+
+    def members(self) -> tuple[str, str, str, str]:
+        """Its name in each of `INDEXES`."""
+        return _members(self.key)
+
+
+class PatternCache:
+    """The newest patterns, best confidence kept, in AppV2's keys.
+
+    capacity: entries; 0 writes none.
+    ttl_s: from the bar's END until an entry expires.
+    """
+
+    def __init__(self, capacity: int, ttl_s: float, clock: Clock) -> None:
+        self._capacity = capacity
+        self._ttl_s = ttl_s
+        self._clock = clock
+        self._entries: dict[str, Entry] = {}
+        self._keys: dict[str, str] = {}
+        """event_id -> key, to find what a later event supersedes."""
+        self._unwritten: dict[str, Entry] = {}
+        self._unwanted: set[str] = set()
+        self._stored: set[str] = set()
+        """What Redis may hold: only that has to be removed from it."""
+        self.evicted = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, event: Event) -> None:
+        """Remember the event (and forget the one it supersedes) until the next `upkeep`; no I/O."""
+        if event.supersedes is not None and event.supersedes in self._keys:
+            self._drop(self._keys[event.supersedes])
+        expires_us = payload.expires_us(event, self._ttl_s)
+        if self._capacity == 0 or expires_us <= self._clock.now_us():
+            return
+        at_s = event.bar_end_us // 1_000_000
+        key = f"{event.symbol}:{event.pattern}:{at_s}"
+        data = payload.cached_pattern(event, self._ttl_s)
+        self._put(Entry(key, event.symbol, event.pattern, at_s, event.confidence, expires_us, data))
+        self._keys[event.event_id] = key
+        if len(self._entries) > 2 * self._capacity:
+            self._settle()
+
+    async def load(self, redis: Redis) -> None:
+        """Meet a Redis that may have lost entries, or hold those of an earlier run. Call after each connect.
+
+        What memory holds is written again at the next `upkeep`; sound entries found in Redis are adopted, names in the
+        index sets without one are removed.
+        """
+        async with redis.pipeline(transaction=False) as pipe:
+            for index in INDEXES:
+                pipe.zrange(index, 0, -1)
+            sets: list[set[str]] = [{_text(member) for member in found} for found in await pipe.execute()]
+        self._unwritten.update(self._entries)
+        candidates = {key for index, found in zip(INDEXES, sets, strict=True) for key in _keys_in(index, found)}
+        for chunk in _chunks(sorted(candidates - self._entries.keys())):
+            async with redis.pipeline(transaction=False) as pipe:
+                for key in chunk:
+                    pipe.hget(ENTRY + key, "data")
+                answers = await pipe.execute()
+            for key, data in zip(chunk, answers, strict=True):
+                entry = _entry(key, data)
+                if entry is None:
+                    self._unwanted.add(key)
+                elif key not in self._entries:
+                    self._put(entry)
+        self._stored |= candidates
+        log.info("pattern cache loaded", entries=len(self._entries), removed=len(self._unwanted))
+
+    async def upkeep(self, redis: Redis) -> int:
+        """Write and remove what changed, and drop AppV2's cached answers if anything did. Call once a second.
+
+        Returns the number of entries written or removed. After an error everything is still due.
+        """
+        self._settle()
+        written, removed = self._unwritten, self._unwanted
+        if not written and not removed:
+            return 0
+        self._unwritten, self._unwanted = {}, set()
+        self._stored |= written.keys()
+        try:
+            for names in _chunks(sorted(removed)):
+                await self._remove(redis, names)
+            for entries in _chunks(written.values()):
+                await self._write(redis, entries)
+            await self._forget_answers(redis)
+        except BaseException:
+            # whatever was added or dropped meanwhile is newer and wins
+            self._unwritten = {k: e for k, e in written.items() if self._entries.get(k) is e} | self._unwritten
+            self._unwanted |= removed - self._entries.keys()
+            raise
+        return len(written) + len(removed)
+
+    def _put(self, entry: Entry) -> None:
+        self._entries[entry.key] = entry
+        self._unwritten[entry.key] = entry
+        self._unwanted.discard(entry.key)
+
+    def _drop(self, key: str) -> None:
+        if self._entries.pop(key, None) is not None:
+            self._unwritten.pop(key, None)
+            if key in self._stored:
+                self._unwanted.add(key)
+
+    def _settle(self) -> None:
+        """Drop what has expired, then the least confident (of those the oldest) above the capacity."""
+        now_us = self._clock.now_us()
+        for key in [key for key, entry in self._entries.items() if entry.expires_us <= now_us]:
+            self._drop(key)
+        surplus = len(self._entries) - self._capacity
+        if surplus > 0:
+            worst = heapq.nsmallest(surplus, self._entries.values(), key=lambda e: (e.confidence, e.at_s, e.key))
+            for entry in worst:
+                self._drop(entry.key)
+            self.evicted += surplus
+        self._keys = {event_id: key for event_id, key in self._keys.items() if key in self._entries}
+
+    async def _remove(self, redis: Redis, keys: list[str]) -> None:
+        async with redis.pipeline(transaction=False) as pipe:
+            self._stored -= set(keys)
+            for index, members in zip(INDEXES, zip(*map(_members, keys), strict=True), strict=True):
+                pipe.zrem(index, *members)
+            pipe.delete(*(ENTRY + key for key in keys))
+            await pipe.execute()
+
+    async def _write(self, redis: Redis, entries: list[Entry]) -> None:
+        cached_at = str(self._clock.now_us() / 1e6)
+        ttl_s = math.ceil(self._ttl_s)  # a safety net, should nobody be left to expire an entry by name
+        async with redis.pipeline(transaction=False) as pipe:
+            for entry in entries:
+                pipe.hset(ENTRY + entry.key, mapping={"data": entry.data, "cached_at": cached_at})
+                pipe.expire(ENTRY + entry.key, ttl_s)
+            for place, index in enumerate(INDEXES):
+                scores = {e.members()[place]: e.confidence if index == BY_CONFIDENCE else e.at_s for e in entries}
+                pipe.zadd(index, scores)
+                pipe.expire(index, ttl_s)
+            await pipe.execute()
+
+    async def _forget_answers(self, redis: Redis) -> None:
+        """AppV2 keeps its answers for 30 s; SCAN, because KEYS would stop Redis for everybody."""
+        stale = [key async for key in redis.scan_iter(match=API_CACHE, count=1000)]
+        for keys in _chunks(stale):
+            await redis.delete(*keys)
+
+
+def _members(key: str) -> tuple[str, str, str, str]:
+    symbol, pattern, _ = key.rsplit(":", 2)
+    return key, f"{symbol}:{key}", f"{pattern}:{key}", key
+
+
+def _keys_in(index: str, members: set[str]) -> Iterator[str]:
+    """The entries that members of one index name; what no entry could be named is left alone."""
+    for member in members:
+        key = member
+        if index == BY_PATTERN:
+            key = member.partition(":")[2]
+        elif index == BY_SYMBOL:
+            doubled = member.rsplit(":", 2)[0]
+            key = member[len(doubled) // 2 + 1 :]
+        parts = key.rsplit(":", 2)
+        if len(parts) == 3 and all(parts) and member in _members(key):
+            yield key
+
+
+def _entry(key: str, data: Any) -> Entry | None:
+    """The entry that Redis holds under `key`, or None if AppV2 could not read it."""
+    try:
+        fields = orjson.loads(data or b"")
+        symbol, pattern, at = key.rsplit(":", 2)
+        sound = isinstance(fields, dict) and fields.keys() == FIELDS and isinstance(fields["indicators"], dict)
+        if not sound or (fields["symbol"], fields["pattern_type"]) != (symbol, pattern):
+            return None
+        expires_us, confidence = round(fields["expires_at"] * 1e6), float(fields["confidence"])
+        return Entry(key, symbol, pattern, int(at), confidence, expires_us, _bytes(data))
+    except (ValueError, TypeError):
+        return None
+
+
+def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
+    rest = iter(items)
+    while chunk := list(islice(rest, CHUNK)):
+        yield chunk
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _bytes(value: bytes | str) -> bytes:
+    return value.encode() if isinstance(value, str) else value

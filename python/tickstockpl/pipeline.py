@@ -1,0 +1,231 @@
+"""Ticks to bars to patterns, in the order in which they arrived: the one stage that drives the kernel.
+
+It never waits for a server. Its outlets are drained promptly by stages that buffer on their own.
+"""
+
+import math
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import structlog
+
+from tickstockpl._kernel import GAP, LATE_REVISED, PARTIAL_START, PATTERNS, PROVISIONAL, Detections, Engine, Output
+from tickstockpl.channel import Channel
+from tickstockpl.clock import Clock
+from tickstockpl.wire import (
+    Answered,
+    Connected,
+    DeadLetter,
+    Event,
+    Expiry,
+    Gap,
+    Inbound,
+    Lost,
+    Received,
+    WriteBatch,
+)
+
+log = structlog.get_logger(__name__)
+
+MINUTE_US = 60_000_000
+PROGRESS_S = 10.0
+"""Without a word from Redis for so long, the pipeline makes no progress and the heartbeat stops."""
+
+NAMESPACE = uuid.UUID("0c9f5d2e-6b1c-5d3a-9a4e-7d1f2b8c6a55")
+PARAMETERS = "1"
+"""Part of every event's identity: to be raised when a definition or threshold changes."""
+
+QUALITY = {PARTIAL_START: "partial_start", GAP: "gap", PROVISIONAL: "provisional", LATE_REVISED: "late_revised"}
+
+
+class Pipeline:
+    """The stage from the socket's messages to rows and events.
+
+    engine: warmed; the pipeline is its only user from now on.
+    channels: the names behind the engine's channel indices.
+    heard_until_us: what came before is known to be stored; the first gap begins there. None: begins at the start.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        channels: Sequence[str],
+        inbox: Channel[Inbound],
+        writes: Channel[WriteBatch],
+        events: Channel[tuple[Event, ...]],
+        clock: Clock,
+        *,
+        heard_until_us: int | None = None,
+    ) -> None:
+        self._engine = engine
+        self._channels = tuple(channels)
+        self._inbox = inbox
+        self._writes = writes
+        self._events = events
+        self._clock = clock
+        self._heard_us = heard_until_us if heard_until_us is not None else clock.now_us()
+        self._loss: str | None = "start"
+        self._step_s = clock.monotonic_s()
+        self._tick_s: float | None = None
+        self._gaps = 0
+        self._lag_ms = 0.0
+        self._refusals: Counter[str] = Counter()
+
+    async def run(self) -> None:
+        """Take everything from the inbox until it is closed; then write the open bars as provisional ones."""
+        async with aclosing(self._writes), aclosing(self._events):
+            async for item in self._inbox:
+                self._step_s = self._clock.monotonic_s()
+                match item:
+                    case Received(frames, now_us):
+                        self._tick_s, self._heard_us = self._step_s, now_us
+                        await self._hand_on(self._engine.ingest_frames(frames, now_us), now_us)
+                        self._lag_ms = max(0, self._clock.now_us() - now_us) / 1e3
+                    case Answered(now_us):
+                        self._heard_us = max(self._heard_us, now_us)
+                        await self._hand_on(self._engine.advance(now_us), now_us)
+                    case Lost(_, cause):
+                        self._loss = cause
+                    case Connected(now_us, first):
+                        await self._resume(now_us, first=first)
+            left = self._engine.provisional().bars
+            if len(left):
+                log.info("open bars written as provisional", bars=len(left))
+                await self._writes.put(WriteBatch(bars=left))
+
+    def made_progress(self) -> bool:
+        """Whether anything came through lately; an idle feed still has its answered PINGs."""
+        return self._clock.monotonic_s() - self._step_s < PROGRESS_S
+
+    def silence_s(self) -> float | None:
+        """Seconds since the last message; None before the first."""
+        return None if self._tick_s is None else self._clock.monotonic_s() - self._tick_s
+
+    def status(self) -> dict[str, Any]:
+        """Plain values: the engine's counters, each channel's event time and how far it lies behind the clock."""
+        now_us = self._clock.now_us()
+        times = self._engine.event_time_us()
+        newest = max(times)
+        skew_us = self._engine.clock_skew_us()
+        state: dict[str, Any] = {"state": "ok"}
+        if skew_us is not None:
+            state = {"state": "degraded", "reason": f"clocks differ by {skew_us / 1e6:.0f} s: most ticks lie ahead"}
+        elif not self.made_progress():
+            state = {"state": "degraded", "reason": f"nothing came through for {PROGRESS_S:.0f} s"}
+        return state | {
+            "event_time_us": dict(zip(self._channels, times, strict=True)),
+            "event_lag_s": None if newest < 0 else round((now_us - newest) / 1e6, 3),
+            "silence_s": self.silence_s(),
+            "processing_lag_ms": self._lag_ms,
+            "gaps": self._gaps,
+            "counters": self._engine.counters(),
+        }
+
+    async def _resume(self, now_us: int, *, first: bool) -> None:
+        """Ticks are heard again: what was missed becomes a gap row and flags on the bars it touched."""
+        self._engine.subscribed(now_us, first)
+        cause, self._loss = self._loss or "subscribed again", None
+        gap = Gap(min(self._heard_us, now_us), now_us, cause, self._channels)
+        self._gaps += 1
+        self._heard_us = now_us
+        log.log(
+            20 if first else 30,
+            "ticks may have been missed",
+            cause=cause,
+            seconds=round((gap.ended_us - gap.started_us) / 1e6, 3),
+        )
+        await self._writes.put(WriteBatch(gaps=(gap,)))
+
+    async def _hand_on(self, output: Output, now_us: int) -> None:
+        if not output:
+            return
+        for reason, channel, sample in output.refused:
+            self._refusals[reason] += 1
+            if _is_power_of_ten(self._refusals[reason]):
+                log.warning("tick refused", reason=reason, channel=channel, sample=sample)
+        bars, detections = output.bars, output.detections
+        events = tuple(_events(detections))
+        batch = WriteBatch(
+            bars=bars if len(bars) else None,
+            events=events,
+            expired=tuple(_expired(detections)),
+            dead=tuple(
+                DeadLetter("too_late", symbol, channel, ts_us, payload, now_us)
+                for symbol, channel, ts_us, payload in output.dead
+            ),
+        )
+        if batch.bars is not None or batch.events or batch.expired or batch.dead:
+            await self._writes.put(batch)
+        if events:
+            await self._events.put(events)
+
+
+def quality_text(quality: int) -> tuple[str, ...]:
+    """The names of a bar's quality bits."""
+    return tuple(name for bit, name in QUALITY.items() if quality & bit)
+
+
+def event_id(symbol: str, bar_start_us: int, pattern_id: str, revision: int) -> str:
+    """A UUID of symbol, bar, pattern, parameters and the evaluation it first held at: the same in every replay."""
+    return str(uuid.uuid5(NAMESPACE, f"{symbol}|1min|{bar_start_us}|{pattern_id}|{PARAMETERS}|{revision}"))
+
+
+def _events(found: Detections) -> Iterator[Event]:
+    """The patterns that began to hold."""
+    columns = {name: column.tolist() for name, column in found.to_dict().items()}
+    for row, held in enumerate(columns["held"]):
+        if not held:
+            continue
+        cell = {name: column[row] for name, column in columns.items()}
+        symbol = found.symbols[cell["symbol"]]
+        pattern = PATTERNS[cell["pattern"]]
+        replaced = cell["superseded_pattern"]
+        yield Event(
+            event_id=event_id(symbol, cell["ts_us"], pattern["id"], cell["revision"]),
+            symbol=symbol,
+            pattern_id=pattern["id"],
+            pattern=pattern["name"],
+            direction=cell["direction"],
+            confidence=cell["confidence"],
+            bar_start_us=cell["ts_us"],
+            bar_end_us=cell["ts_us"] + MINUTE_US,
+            first_us=cell["first_us"],
+            bars=cell["bars"],
+            revision=cell["revision"],
+            supersedes=event_id(symbol, cell["ts_us"], PATTERNS[replaced]["id"], cell["superseded_revision"])
+            if replaced >= 0
+            else None,
+            entry=_present(cell["entry"]),
+            stop=_present(cell["stop"]),
+            target=_present(cell["target"]),
+            open=cell["open"],
+            high=cell["high"],
+            low=cell["low"],
+            close=cell["close"],
+            volume=cell["volume"],
+            price_change=cell["price_change"],
+            indicators={} if math.isnan(cell["relative_volume"]) else {"relative_volume": cell["relative_volume"]},
+            quality=quality_text(cell["quality"]),
+            tier=pattern["tier"],
+        )
+
+
+def _expired(found: Detections) -> Iterator[Expiry]:
+    """The patterns that a revision took away."""
+    for row in (~found.held).nonzero()[0].tolist():
+        symbol = found.symbols[int(found.symbol[row])]
+        pattern = PATTERNS[int(found.pattern[row])]
+        start_us = int(found.ts_us[row])
+        identity = event_id(symbol, start_us, pattern["id"], int(found.revision[row]))
+        yield Expiry(identity, symbol, pattern["name"], start_us + MINUTE_US)
+
+
+def _present(price: float) -> float | None:
+    return None if math.isnan(price) else price
+
+
+def _is_power_of_ten(count: int) -> bool:
+    return str(count).rstrip("0") == "1"

@@ -1,0 +1,97 @@
+"""Connections to PostgreSQL with every timeout set.
+
+asyncpg waits for ever on a black-holed socket, even inside `asyncio.timeout`, because the cancellation itself asks the
+server. So each command has a limit on both sides, and a connection that has passed one is dropped, never reused.
+"""
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+import asyncpg
+from asyncpg.connect_utils import SessionAttribute
+
+APPLICATION = "tickstockpl"
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+"""One connection, of its own or out of a pool."""
+
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+
+def _session(command_timeout_s: float) -> dict[str, str]:
+    """The server's own limits: a little tighter than ours, so that its error, which says more, comes first."""
+
+    def ms(share: float) -> str:
+        return str(max(1, round(1000 * share * command_timeout_s)))
+
+    return {
+        "application_name": APPLICATION,
+        "statement_timeout": ms(0.9),
+        "lock_timeout": ms(0.5),
+        "idle_in_transaction_session_timeout": ms(2),
+        "jit": "off",
+    }
+
+
+async def connect(
+    dsn: str, *, connect_timeout_s: float = 5.0, command_timeout_s: float = 10.0
+) -> "asyncpg.Connection[asyncpg.Record]":
+    """One connection to a server that takes writes.
+
+    Raises OSError, TimeoutError or an asyncpg error if there is none.
+    """
+    return await asyncpg.connect(
+        dsn,
+        timeout=connect_timeout_s,
+        command_timeout=command_timeout_s,
+        server_settings=_session(command_timeout_s),
+        target_session_attrs=SessionAttribute.read_write,
+    )
+
+
+async def open_pool(
+    dsn: str,
+    *,
+    size: tuple[int, int],
+    connect_timeout_s: float,
+    command_timeout_s: float,
+    init: Callable[[Connection], Coroutine[Any, Any, None]],
+) -> Pool:
+    """A pool of connections to a server that takes writes.
+
+    size: connections at least and at most.
+    init: runs once on each new connection.
+    """
+    least, most = size
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=min(least, most),
+        max_size=most,
+        timeout=connect_timeout_s,
+        command_timeout=command_timeout_s,
+        server_settings=_session(command_timeout_s),
+        target_session_attrs=SessionAttribute.read_write,
+        init=init,
+    )
+
+
+@asynccontextmanager
+async def transaction(connection: Connection) -> AsyncIterator[None]:
+    """One transaction that never waits for a server that no longer answers.
+
+    Left by the server's own error: rolled back. Left by anything else (a timeout, a lost or cancelled connection): the
+    connection is dropped, for a ROLLBACK would wait behind the very command that hangs.
+    """
+    current = connection.transaction()
+    await current.start()
+    try:
+        yield
+        await current.commit()
+    except asyncpg.PostgresError:
+        if not connection.is_closed():
+            await current.rollback()
+        raise
+    except BaseException:
+        connection.terminate()
+        raise

@@ -1,0 +1,346 @@
+"""The stage that tells AppV2: events, session, health and heartbeats, and the keys behind its pattern page.
+
+`collect` never blocks: what cannot be sent yet waits in order in a bounded outbox. `run` alone talks to Redis; a loss
+of Redis costs only what waits longer than `publish.expire_s`. An event counts as sent when Redis has answered its
+PUBLISH; a connection that dies between the two makes it go out twice, with the same id.
+"""
+
+import asyncio
+import math
+import uuid
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
+
+import structlog
+from redis.asyncio import Redis
+
+from tickstockpl import payload
+from tickstockpl.audience import Audience
+from tickstockpl.channel import Channel
+from tickstockpl.clock import Clock
+from tickstockpl.connection import LOST, Connection
+from tickstockpl.errors import ClosedChannel
+from tickstockpl.metrics import Metrics
+from tickstockpl.pacing import Cadence, FeedTime, Outbox, Pacer, Waiting
+from tickstockpl.pattern_cache import PatternCache
+from tickstockpl.payload import Pulse, Session
+from tickstockpl.settings import Settings
+from tickstockpl.wire import Event, Sent, WriteBatch
+
+WATCH_S = 1.0
+CACHE_S = 1.0
+SESSION_S = 60.0
+HEARTBEAT_TTL_S = 60
+LATE_REVISION_US = 120_000_000
+"""A pattern that a revision finds this long after its bar is history: it goes to the table only."""
+PAUSE_S = 1.0
+"""After Redis refused a PUBLISH."""
+
+log = structlog.get_logger(__name__)
+
+
+class Publisher:
+    """Events to Redis, paced; the ids of what went out to the writer.
+
+    inbox: events in the order in which they were detected.
+    outlet: batches with only `sent`; closed when `run` ends.
+    progressing: False stops the heartbeats, so that AppV2 sees that the pipeline stands still.
+    pulse: the service's numbers, read each time a health message is due.
+    drain_s: how long `run` may go on sending after the inbox was closed.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        inbox: Channel[tuple[Event, ...]],
+        outlet: Channel[WriteBatch],
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        progressing: Callable[[], bool],
+        pulse: Callable[[], Pulse],
+        drain_s: float = 5.0,
+    ) -> None:
+        self._redis, self._publish = settings.redis, settings.publish
+        self._link = Connection(settings.redis, metrics)
+        self._inbox, self._outlet = inbox, outlet
+        self._clock, self._metrics = clock, metrics
+        self._progressing, self._pulse = progressing, pulse
+        self._drain_s = drain_s
+        publish = settings.publish
+        self._session = Session(str(uuid.uuid4()), publish.session_universe, clock.now_us())
+        self._audience = Audience(
+            settings.redis.pattern_channel, (payload.PATTERNS_STREAMING, payload.SESSION_STARTED), self._link.name
+        )
+        self._feed = FeedTime(LATE_REVISION_US)
+        self._cadence = Cadence()
+        self._pacer = Pacer(publish.rate_per_s)
+        # four times what can be sent before it expires: the order may still change, and Redis may be away
+        self._outbox = Outbox(4 * math.ceil(publish.rate_per_s * publish.expire_s), publish.expire_s)
+        self._cache = PatternCache(publish.cache_entries, publish.event_ttl_s, clock)
+        self._notices: deque[tuple[str, bytes]] = deque(maxlen=32)
+        self._unreported: list[Sent] = []
+        self._wake = asyncio.Event()
+        self._deadline: asyncio.Timeout | None = None
+        self._drain_until_s: float | None = None
+        self._resume_s = -math.inf
+        self._stalled = False
+        self._loaded = 0
+        self._sent = self._below = self._late = self._unfit = self._expired = 0
+
+    async def collect(self) -> None:
+        """Take events in as fast as they come; ends when the inbox is closed and empty."""
+        async for events in self._inbox:
+            self.admit(events)
+        self._drain_until_s = self._clock.monotonic_s() + self._drain_s
+        self._limit_run()
+        self._wake.set()
+
+    def admit(self, events: tuple[Event, ...]) -> None:
+        """Sort out what will never be sent, keep the rest."""
+        now_s = self._clock.monotonic_s()
+        fit = [event for event in events if self._admissible(event, now_s)]
+        self._outbox.add(fit, now_s)
+        for event in fit:
+            self._cache.add(event)
+        if fit:
+            self._wake.set()
+
+    def feed_stalled(self, since_s: float) -> None:
+        """Report that no tick has come for `since_s`; once, until `feed_recovered`."""
+        if not self._stalled:
+            self._stalled = True
+            self._report_feed("FEED_STALLED", f"no ticks for {since_s:.0f} s", "critical", since_s)
+
+    def feed_recovered(self, after_s: float) -> None:
+        """Report that ticks come again, `after_s` after the last one before; nothing if no stall was reported."""
+        if self._stalled:
+            self._stalled = False
+            self._report_feed("FEED_RECOVERED", f"ticks again after {after_s:.0f} s", "info", after_s)
+
+    async def run(self) -> None:
+        """Send until the inbox is closed and everything is out, or `drain_s` after that; survives any loss of Redis."""
+        deadline = asyncio.timeout(None)
+        async with aclosing(self._outlet):
+            try:
+                async with deadline:
+                    self._deadline = deadline
+                    self._limit_run()
+                    await self._send_for_ever()
+            except TimeoutError:
+                if not deadline.expired():
+                    raise
+            self._report_sent()
+        if self._outbox or self._unreported:
+            log.warning("publisher stopped early", unsent=len(self._outbox), unreported=len(self._unreported))
+
+    def status(self) -> dict[str, Any]:
+        """Counters and state, as plain values."""
+        self._outbox.expire(self._clock.monotonic_s())
+        state: dict[str, Any] = {"state": "ok"}
+        if not self._link.alive:
+            state = {"state": "down", "reason": self._link.last_error or "not connected to Redis yet"}
+        elif self._resume_s > self._clock.monotonic_s():
+            state = {"state": "degraded", "reason": f"Redis refuses to publish: {self._link.last_error}"}
+        return {
+            **state,
+            "session_id": self._session.session_id,
+            "sent": self._sent,
+            "queued": len(self._outbox),
+            "expired": self._outbox.expired,
+            "dropped": self._outbox.dropped,
+            "below_threshold": self._below,
+            "late_revisions": self._late,
+            "unfit": self._unfit,
+            "unheard": self._audience.unheard,
+            "heard": self._audience.heard,
+            "subscribers": dict(self._audience.subscribers),
+            "cache_entries": len(self._cache),
+            "cache_evicted": self._cache.evicted,
+            "faults": self._link.faults,
+            "last_error": self._link.last_error,
+            "reconnections": max(0, self._link.made - 1),
+            "redis": self._redis.address,
+            "db": self._link.db,
+        }
+
+    def _admissible(self, event: Event, now_s: float) -> bool:
+        wrong = payload.fault(event)
+        if wrong is not None:
+            self._unfit += 1
+            self._link.note("event cannot be published", symbol=event.symbol, event_id=event.event_id, error=wrong)
+        elif self._feed.is_history(event, self._clock.now_us(), now_s):
+            self._late += 1
+        elif event.confidence < self._publish.min_confidence:
+            self._below += 1
+        else:
+            return True
+        return False
+
+    def _report_feed(self, kind: str, message: str, severity: str, seconds: float) -> None:
+        now_us = self._clock.now_us()
+        facts = {"component": "consumer", "seconds": round(seconds, 3)}
+        alert = payload.critical_alert(kind, message, severity, facts, now_us)
+        error = payload.error(str(uuid.uuid4()), severity, "network", message, "consumer", {"type": kind}, now_us)
+        self._notices.extend([(payload.CRITICAL_ALERTS, alert), (self._redis.error_channel, error)])
+        self._wake.set()
+
+    def _limit_run(self) -> None:
+        """Give a `run` that hangs in a call to Redis an end, a second after it should have stopped by itself."""
+        if self._deadline is not None and self._drain_until_s is not None:
+            left_s = self._drain_until_s - self._clock.monotonic_s() + 1.0
+            self._deadline.reschedule(asyncio.get_running_loop().time() + left_s)
+
+    async def _send_for_ever(self) -> None:
+        async with self._link.client() as redis:
+            while True:
+                try:
+                    await self._link.establish(redis)
+                    await self._serve(redis)
+                except LOST as error:
+                    await self._link.lost(redis, error)
+                else:
+                    return
+
+    async def _serve(self, redis: Redis) -> None:
+        """Work until all is done; raises one of LOST when Redis is gone."""
+        jobs: tuple[tuple[str, float, Callable[[Redis], Awaitable[Any]]], ...] = (
+            ("watch", WATCH_S, self._watch),
+            ("session", SESSION_S, self._announce),
+            ("pulse", self._publish.heartbeat_s, self._beat),
+            ("cache", CACHE_S, self._cache.upkeep),
+        )
+        while True:
+            self._wake.clear()
+            if self._loaded != self._link.made:
+                self._loaded = self._link.made
+                self._cadence.hasten()
+                await self._link.attempt(self._cache.load(redis))
+            for job, period_s, work in jobs:
+                if self._cadence.is_due(job, period_s, self._clock.monotonic_s()):
+                    await self._link.attempt(work(redis))
+            await self._send_notices(redis)
+            await self._send_events(redis)
+            if self._drained():
+                await self._link.attempt(self._cache.upkeep(redis))
+                await self._link.attempt(self._farewell(redis))
+                return
+            await self._rest()
+
+    def _drained(self) -> bool:
+        if self._drain_until_s is None:
+            return False
+        return not self._outbox or self._clock.monotonic_s() >= self._drain_until_s
+
+    async def _rest(self) -> None:
+        """Wait for the next thing to do."""
+        now_s = self._clock.monotonic_s()
+        wait_s = self._cadence.next_s() - now_s
+        if self._outbox:
+            wait_s = min(wait_s, max(self._pacer.wait_s(now_s), self._resume_s - now_s))
+        if wait_s <= 0:
+            await asyncio.sleep(0)
+            return
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    async def _send_notices(self, redis: Redis) -> None:
+        while self._notices:
+            await self._link.attempt(redis.publish(*self._notices[0]))
+            self._notices.popleft()
+
+    async def _send_events(self, redis: Redis) -> None:
+        now_s = self._clock.monotonic_s()
+        if now_s < self._resume_s:
+            return
+        chunk = self._outbox.take(self._pacer.allowed(now_s), now_s)
+        self._metrics.events_expired.inc(self._outbox.expired - self._expired)
+        self._expired = self._outbox.expired
+        if not chunk:
+            return
+        refused = chunk
+        try:
+            refused = await self._send(redis, chunk)
+        finally:
+            self._outbox.put_back(refused, self._clock.monotonic_s())
+
+    async def _send(self, redis: Redis, chunk: list[Waiting]) -> list[Waiting]:
+        """One round trip; returns what Redis did not take."""
+        named = self._redis.pattern_channel
+        async with redis.pipeline(transaction=False) as pipe:
+            for item in chunk:
+                pipe.publish(named, payload.universal(item.event, self._publish.event_ttl_s))
+                pipe.publish(
+                    payload.PATTERNS_STREAMING, payload.streaming_pattern(item.event, self._session.session_id)
+                )
+            answers: list[Any] = await pipe.execute(raise_on_error=False)
+        self._pacer.sent(len(chunk), self._clock.monotonic_s())
+        now_us = self._clock.now_us()
+        refused: list[Waiting] = []
+        for item, heard, streamed in zip(chunk, answers[::2], answers[1::2], strict=True):
+            if isinstance(heard, Exception):
+                refused.append(item)
+                self._link.failed("redis refused to publish", heard)
+                self._resume_s = self._clock.monotonic_s() + PAUSE_S
+                continue
+            self._sent += 1
+            self._unreported.append(Sent(item.event.event_id, now_us))
+            self._metrics.publish_seconds.observe((now_us - item.event.bar_end_us) / 1e6)
+            self._count(named, heard)
+            self._count(payload.PATTERNS_STREAMING, streamed)
+            self._audience.answered(heard)
+        return refused
+
+    def _count(self, channel: str, receivers: Any) -> None:
+        if isinstance(receivers, Exception):
+            self._link.failed("redis refused to publish", receivers)
+            return
+        self._metrics.events_published.labels(channel).inc()
+        if receivers == 0:
+            self._metrics.events_unheard.labels(channel).inc()
+
+    def _report_sent(self) -> None:
+        """Tell the writer, without waiting for it: `published_at` may be late, events and heartbeats may not."""
+        if not self._unreported:
+            return
+        try:
+            if self._outlet.put_nowait(WriteBatch(sent=tuple(self._unreported))):
+                self._unreported = []
+        except ClosedChannel:
+            self._link.note("the writer takes no more ids of sent events", lost=len(self._unreported))
+            self._unreported = []
+
+    async def _watch(self, redis: Redis) -> None:
+        self._report_sent()
+        if payload.SESSION_STARTED in await self._audience.watch(redis):
+            self._cadence.hasten("session")
+
+    async def _announce(self, redis: Redis) -> None:
+        message = payload.session_started(self._session, self._pulse().active_symbols, self._clock.now_us())
+        await redis.publish(payload.SESSION_STARTED, message)
+
+    async def _beat(self, redis: Redis) -> None:
+        """Heartbeats while the pipeline moves; health always, for it can say what is wrong."""
+        now_us, pulse, session_id = self._clock.now_us(), self._pulse(), self._session.session_id
+        moving = self._progressing()
+        if not moving:
+            pulse = replace(pulse, state="down", issues=(*pulse.issues, "the pipeline makes no progress"))
+        async with redis.pipeline(transaction=False) as pipe:
+            if moving:
+                at = str(now_us / 1e6)
+                pipe.set(payload.PRODUCER_HEARTBEAT, at, ex=HEARTBEAT_TTL_S)
+                pipe.set(payload.SERVICE_HEARTBEAT, at, ex=HEARTBEAT_TTL_S)
+            pipe.publish(payload.STREAMING_HEALTH, payload.streaming_health(pulse, session_id, now_us))
+            pipe.publish(payload.SYSTEM_HEALTH, payload.system_health(pulse, session_id, now_us))
+            await pipe.execute()
+
+    async def _farewell(self, redis: Redis) -> None:
+        totals = self._sent, self._pulse().indicators_calculated
+        message = payload.session_stopped(self._session, *totals, self._clock.now_us())
+        await redis.publish(payload.SESSION_STOPPED, message)

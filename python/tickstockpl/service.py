@@ -1,0 +1,180 @@
+"""The life of the service: warm up, run the stages as one group, drain them in order.
+
+ingest ─► pipeline ─► writer, publisher: each closes its outlet when it ends, so that stopping the first stops all.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import asyncpg
+import structlog
+
+from tickstockpl import migrate
+from tickstockpl import sessions as calendars
+from tickstockpl.channel import Channel
+from tickstockpl.clock import Clock, SystemClock
+from tickstockpl.errors import ServerError, SettingsError
+from tickstockpl.health import Health
+from tickstockpl.ingest import Ingest
+from tickstockpl.kernel import PATTERNS, Engine, EngineSettings, Framer
+from tickstockpl.metrics import Metrics
+from tickstockpl.pipeline import Pipeline
+from tickstockpl.publisher import Publisher
+from tickstockpl.settings import Settings
+from tickstockpl.warmup import history
+from tickstockpl.wire import Event, Inbound, WriteBatch
+from tickstockpl.writer import Writer
+
+log = structlog.get_logger(__name__)
+
+STOP_S = 8.0
+"""A stop has so long; a service manager that waits ten seconds sees a clean exit."""
+
+PUBLISH_DRAIN_S = 3.0
+
+MINUTE_US = 60_000_000
+SESSION_AHEAD_US = 86_400_000_000
+SESSIONS_BACK = 30
+"""How many sessions the search for history goes back: 200 bars of a thin symbol, and bounded chunks to look at."""
+
+
+class Running:
+    """A service that is up: what an embedder may ask of it."""
+
+    def __init__(self, health: Health, port: int) -> None:
+        self.health = health
+        self.port = port
+
+
+async def run(
+    settings: Settings,
+    *,
+    stop: asyncio.Event,
+    clock: Clock | None = None,
+    on_ready: Callable[[Running], None] | None = None,
+) -> None:
+    """Run until `stop` is set, then drain: closed bars and events are written and sent, open bars kept as provisional.
+
+    on_ready: called once the stages run; the tick channels may not have been reached yet.
+    Raises SettingsError or ServerError at the start, if something is set wrong or a server cannot be used.
+    """
+    clock = clock or SystemClock()
+    metrics = Metrics()
+    dsn = settings.database.dsn()
+    if missing := await migrate.pending(dsn):
+        raise ServerError(f"the database is not ready ({len(missing)} statements): run `tickstockpl migrate` first")
+    today = datetime.fromtimestamp(clock.now_us() / 1e6, UTC).date()
+    calendar = await asyncio.to_thread(
+        calendars.load, settings.session.calendar, settings.session.timezone, settings.state_dir, today
+    )
+    inbox: Channel[Inbound] = Channel(256, "ticks")
+    writes: Channel[WriteBatch] = Channel(1024, "writes", producers=2)
+    events: Channel[tuple[Event, ...]] = Channel(1024, "events")
+    writer = Writer(settings, writes, clock, metrics)
+    async with writer:
+        engine = build_engine(settings, calendar, writer.price_scale())
+        warm_bars, newest_us = await warm(engine, settings, calendar, clock.now_us())
+        channels = settings.redis.channels
+        pipeline = Pipeline(engine, channels, inbox, writes, events, clock, heard_until_us=newest_us)
+        ingest = Ingest(settings.redis, lambda: Framer(channels), clock)
+
+        def in_session() -> bool | None:
+            if settings.session.mode == "always":
+                return True
+            return calendar.current(settings.session.mode, clock.now_us()) is not None
+
+        stages = {"ingest": ingest.status, "pipeline": pipeline.status, "writer": writer.status}
+        health = Health(stages, clock, metrics, settings.feed, in_session)
+        publisher = Publisher(
+            settings,
+            events,
+            writes,
+            clock,
+            metrics,
+            progressing=pipeline.made_progress,
+            pulse=health.pulse,
+            drain_s=PUBLISH_DRAIN_S,
+        )
+        health.add("publisher", publisher.status)
+        metrics.read_engine(engine.counters)
+        metrics.read_queues(lambda: [(c.name, len(c), c.capacity) for c in (inbox, writes, events)])
+        metrics.read_stages(health.statuses)
+
+        async def drain() -> None:
+            await stop.wait()
+            log.info("stopping: draining what is closed")
+            writer.stop(STOP_S)
+            ingest.stop()
+
+        async with health.serving(settings.http) as port, asyncio.TaskGroup() as tasks:
+            helpers = [
+                tasks.create_task(drain(), name="drain"),
+                tasks.create_task(health.watch(publisher), name="health"),
+            ]
+            stages_run = [
+                tasks.create_task(ingest.run(inbox), name="ingest"),
+                tasks.create_task(pipeline.run(), name="pipeline"),
+                tasks.create_task(writer.collect(), name="writer.collect"),
+                tasks.create_task(writer.run(), name="writer.run"),
+                tasks.create_task(publisher.collect(), name="publisher.collect"),
+                tasks.create_task(publisher.run(), name="publisher.run"),
+            ]
+            health.ready()
+            log.info("ready", health=f"http://{settings.http.host}:{port}/health", warm_bars=warm_bars)
+            if on_ready is not None:
+                on_ready(Running(health, port))
+            await asyncio.wait(stages_run)
+            for helper in helpers:
+                helper.cancel()
+        log.info("stopped", **_totals(engine.counters()))
+
+
+async def warm(engine: Engine, settings: Settings, calendar: calendars.Sessions, now_us: int) -> tuple[int, int | None]:
+    """Feed the engine its history; gives the bars taken and the end of the newest one.
+
+    Raises ServerError if the database cannot be read.
+    """
+    table = calendar.table(settings.session.mode)
+    lately = table[table[:, 0] <= now_us + SESSION_AHEAD_US][-SESSIONS_BACK:]
+    taken, newest_us = 0, None
+    try:
+        chunks = history(
+            settings.database, lately, now_us, window=settings.bars.window, revise_s=settings.bars.revise_s
+        )
+        async for chunk in chunks:
+            taken += engine.warm(chunk)
+            newest_us = max(newest_us or 0, int(chunk.ts_us.max()) + MINUTE_US)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise ServerError(f"history cannot be read from {settings.database.address}: {error}") from error
+    return taken, newest_us
+
+
+def build_engine(settings: Settings, calendar: calendars.Sessions, price_scale: int | None) -> Engine:
+    """The engine as the settings want it.
+
+    Raises SettingsError for a pattern that does not exist.
+    """
+    known = [pattern["id"] for pattern in PATTERNS]
+    if unknown := [name for name in settings.patterns.enabled or () if name not in known]:
+        raise SettingsError(f"patterns.enabled: no pattern is called {unknown[0]}; there are {', '.join(known)}")
+    return Engine(
+        EngineSettings(
+            channels=settings.redis.channels,
+            lateness_a_s=settings.bars.lateness_a_s,
+            lateness_t_s=settings.bars.lateness_t_s,
+            revise_s=settings.bars.revise_s,
+            window=settings.bars.window,
+            max_symbols=settings.bars.max_symbols,
+            price_scale=price_scale,
+            session_mode=settings.session.mode,
+            sessions=calendar.table(settings.session.mode),
+            regular=calendar.regular,
+            days=calendar.days,
+            patterns=settings.patterns.enabled,
+        )
+    )
+
+
+def _totals(counters: dict[str, int]) -> dict[str, int]:
+    return {name: counters[name] for name in ("ticks", "folded", "bars", "bars_revised", "detections")}

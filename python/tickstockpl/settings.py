@@ -1,0 +1,353 @@
+"""What a person may set, read once and passed on as values.
+
+Highest first: environment (`TICKSTOCKPL_<SECTION>__<FIELD>`, then the names that AppV2 uses too), the same names with
+`_FILE` appended (a file that holds the value: Docker and systemd secrets), a TOML file, the defaults below.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from tickstockpl.dsn import check_postgres_uri, check_redis_url, masked_url, postgres_dsn, redis_url
+from tickstockpl.errors import SettingsError
+
+PREFIX = "TICKSTOCKPL_"
+DEFAULT_FILE = Path("tickstockpl.toml")
+
+SHARED = {
+    "REDIS_URL": ("redis", "url"),
+    "REDIS_HOST": ("redis", "host"),
+    "REDIS_PORT": ("redis", "port"),
+    "REDIS_DB": ("redis", "db"),
+    "REDIS_PATTERN_CHANNEL": ("redis", "pattern_channel"),
+    "REDIS_ERROR_CHANNEL": ("redis", "error_channel"),
+    "DATABASE_URI": ("database", "uri"),
+    "MARKET_TIMEZONE": ("session", "timezone"),
+}
+"""Names as AppV2 spells them, and the setting that each one is."""
+
+OTHERS = frozenset({f"{PREFIX}{name}" for name in ("HOST", "PORT", "API_KEY", "API_URL")})
+"""AppV2's own: they tell it where to find us."""
+
+
+def _listed(value: object) -> object:
+    """A comma-separated string becomes its parts; the environment knows no lists."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _once(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("must be a time zone such as America/New_York") from None
+    return name
+
+
+def _state_dir() -> Path:
+    if given := os.environ.get("STATE_DIRECTORY"):
+        return Path(given.partition(":")[0])
+    if given := os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA"):
+        return Path(given) / "tickstockpl"
+    return Path("~/.local/state/tickstockpl").expanduser()
+
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_once)]
+SomeNames = Annotated[Names, Field(min_length=1)]
+
+
+class Section(BaseModel):
+    """One table of the TOML file; frozen, and a name it does not know is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class RedisSettings(Section):
+    """Where ticks come from and events go to. `url` wins over `host`, `port` and `db`."""
+
+    url: Annotated[SecretStr, AfterValidator(check_redis_url)] | None = None
+    host: str = "localhost"
+    port: Port = 6379
+    db: Annotated[int, Field(ge=0)] = 0
+    username: str | None = None
+    password: SecretStr | None = None
+    channels: SomeNames = ("data.raw", "tickstock.data.raw")
+    """In order of preference: the first one that carries a symbol owns it."""
+    pattern_channel: str = "tickstock.events.patterns"
+    error_channel: str = "tickstock:errors"
+    ping_s: Positive = 0.5
+    pong_timeout_s: Positive = 3.0
+    connect_timeout_s: Positive = 3.0
+    max_backoff_s: Positive = 5.0
+
+    @property
+    def given(self) -> bool:
+        """False when nobody said which Redis: it is then localhost:6379, and `run` says so."""
+        return bool({"url", "host", "port", "db"} & self.model_fields_set)
+
+    def connection_url(self) -> str:
+        """For `redis.asyncio.Redis.from_url`; holds the password, so never log it (`address` is for that)."""
+        return redis_url(
+            self.url.get_secret_value() if self.url else None,
+            host=self.host,
+            port=self.port,
+            db=self.db,
+            username=self.username,
+            password=self.password.get_secret_value() if self.password else None,
+        )
+
+    @property
+    def address(self) -> str:
+        """The URL with its password masked, for people."""
+        return masked_url(self.connection_url())
+
+
+class DatabaseSettings(Section):
+    """Where bars and patterns are stored."""
+
+    uri: Annotated[SecretStr, AfterValidator(check_postgres_uri)] | None = None
+    pool_min: Annotated[int, Field(ge=0)] = 1
+    pool_max: Count = 4
+    command_timeout_s: Positive = 10.0
+    connect_timeout_s: Positive = 5.0
+    symbol_policy: Literal["accept", "allowlist", "quarantine"] = "accept"
+    """What happens to a symbol that the table `symbols` does not know."""
+
+    def dsn(self) -> str:
+        """For `asyncpg.connect`; holds the password, so never log it (`address` is for that).
+
+        Raises SettingsError if no database was named.
+        """
+        if self.uri is None:
+            raise SettingsError(
+                "DATABASE_URI is not set: set it to postgresql://user:password@host:port/database, "
+                "or try `tickstockpl demo`, which brings its own servers"
+            )
+        return postgres_dsn(self.uri.get_secret_value())
+
+    @property
+    def address(self) -> str:
+        """The URI with its password masked, for people; empty if there is none."""
+        return masked_url(self.dsn()) if self.uri is not None else ""
+
+
+class BarSettings(Section):
+    """When a bar is final, and how long it may still be revised."""
+
+    lateness_a_s: Annotated[float, Field(ge=0, le=60)] = 2.0
+    lateness_t_s: Annotated[float, Field(ge=0, le=60)] = 5.0
+    revise_s: Annotated[float, Field(ge=0, le=900)] = 900.0
+    window: Annotated[int, Field(ge=30, le=10_000)] = 200
+    max_symbols: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
+
+
+class SessionSettings(Section):
+    """Which bars enter the detection windows."""
+
+    mode: Literal["regular", "extended", "always"] = "regular"
+    calendar: str = "XNYS"
+    timezone: Annotated[str, AfterValidator(_zone)] = "America/New_York"
+
+
+class WriterSettings(Section):
+    """How bars are batched on the way to the database."""
+
+    batch_rows: Count = 5000
+    batch_age_s: Seconds = 0.5
+    queue_minutes: Count = 60
+    """Bars kept in memory while the database is away, in minutes of the whole market."""
+    dead_letters_per_hour: Annotated[int, Field(ge=0)] = 10_000
+
+
+class PublishSettings(Section):
+    """What is sent to AppV2, and how fast."""
+
+    min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.6
+    rate_per_s: Positive = 80.0
+    expire_s: Positive = 60.0
+    event_ttl_s: Positive = 3600.0
+    cache_entries: Annotated[int, Field(ge=0)] = 5000
+    heartbeat_s: Positive = 5.0
+    session_universe: str = "market_leaders:top_500"
+
+
+class PatternSettings(Section):
+    """Which detectors run; None means all."""
+
+    enabled: Names | None = None
+
+
+class HttpSettings(Section):
+    """`/health`, `/ready` and `/metrics`."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+
+
+class LogSettings(Section):
+    """What is logged, and how it looks."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["console", "json"] = "console"
+
+
+class FeedSettings(Section):
+    """What is expected of the feed."""
+
+    stall_s: Positive = 30.0
+    """No tick for so long, in session, is reported."""
+
+
+class Settings(BaseSettings):
+    """Everything a person may set. `Settings()` is the defaults; `load()` reads the sources."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix="TICKSTOCKPL_", env_nested_delimiter="__", hide_input_in_errors=True
+    )
+
+    redis: RedisSettings = RedisSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    bars: BarSettings = BarSettings()
+    session: SessionSettings = SessionSettings()
+    writer: WriterSettings = WriterSettings()
+    publish: PublishSettings = PublishSettings()
+    patterns: PatternSettings = PatternSettings()
+    http: HttpSettings = HttpSettings()
+    log: LogSettings = LogSettings()
+    feed: FeedSettings = FeedSettings()
+    state_dir: Path = Field(default_factory=_state_dir)
+    """Holds the calendar cache. Default: systemd's, else XDG's, else the platform's own place."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """The effective settings.
+
+    config: a TOML file that must exist; None takes `./tickstockpl.toml` if there is one.
+    environ: default `os.environ`.
+    Raises SettingsError: one line that names the wrong name and what it must be.
+    """
+    file = config or DEFAULT_FILE
+    if config is not None and not config.is_file():
+        raise SettingsError(f"{config} is not a file: --config must name a TOML file")
+
+    class Loaded(Settings):
+        model_config = SettingsConfigDict(toml_file=file)
+
+    given = _from_environment(os.environ if environ is None else environ)
+    values: dict[str, Any] = {}
+    for path, (_, value) in given.items():
+        section = values
+        for key in path[:-1]:
+            section = section.setdefault(key, {})
+        section[path[-1]] = value
+    redis = values.get("redis", {})
+    if "url" not in redis and redis.keys() & {"host", "port"}:
+        redis["url"] = None  # the file's URL must not win over a host that the environment names
+    try:
+        return Settings(**dict(Loaded(**values)))
+    except ValidationError as error:
+        raise SettingsError(_one_line(error, {path: name for path, (name, _) in given.items()}, file)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file} is not TOML: {error}") from None
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read: {error.strerror}") from None
+
+
+def unknown_names(environ: Mapping[str, str]) -> list[str]:
+    """`TICKSTOCKPL_*` names that nobody reads, sorted: probably misspelt."""
+    known = _known_names()
+    return sorted(
+        name
+        for name in environ
+        if name.startswith(PREFIX)
+        and not name.startswith(f"{PREFIX}TEST_")
+        and name not in OTHERS
+        and name not in known
+        and name.removesuffix("_FILE") not in known
+    )
+
+
+def masked(settings: Settings) -> dict[str, Any]:
+    """The settings as nested plain values, with secrets and the passwords inside URLs masked."""
+    values = settings.model_dump(mode="json")
+    if settings.redis.url is not None:
+        values["redis"]["url"] = masked_url(settings.redis.url.get_secret_value())
+    if settings.database.uri is not None:
+        values["database"]["uri"] = masked_url(settings.database.uri.get_secret_value())
+    return values
+
+
+def _paths(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _paths(field.annotation, (*above, name))
+        else:
+            yield (*above, name)
+
+
+def _known_names() -> dict[str, tuple[str, ...]]:
+    """Every name that is read, and its setting; of two names for one setting the first wins."""
+    own = {PREFIX + "__".join(path).upper(): path for path in _paths(Settings)}
+    return own | SHARED
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[tuple[str, ...], tuple[str, str]]:
+    """The settings given by the environment: path → (name, value). An empty value counts as absent."""
+    found: dict[tuple[str, ...], tuple[str, str]] = {}
+    known = _known_names()
+    for name, path in known.items():
+        if environ.get(name):
+            found.setdefault(path, (name, environ[name]))
+    for name, path in known.items():
+        if environ.get(f"{name}_FILE") and path not in found:
+            found[path] = (f"{name}_FILE", _secret(f"{name}_FILE", Path(environ[f"{name}_FILE"])))
+    return found
+
+
+def _secret(name: str, file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise SettingsError(f"{name}: {file} cannot be read: {reason}") from None
+
+
+def _one_line(error: ValidationError, names: Mapping[tuple[str, ...], str], file: Path) -> str:
+    first, *others = error.errors(include_url=False, include_context=False)
+    path = tuple(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = [".".join(p) for p in _paths(Settings)]
+        near = difflib.get_close_matches(".".join(path), known, n=1)
+        text = f"{'.'.join(path)} in {file} is not a setting" + (f"; did you mean {near[0]}?" if near else "")
+    else:
+        name = next((names[path[:n]] for n in range(len(path), 0, -1) if path[:n] in names), None)
+        said = first["msg"].removeprefix("Value error, ")
+        text = f"{name or '.'.join(path) + f' in {file}'}: {said[:1].lower()}{said[1:]}"
+    return text + (f" (and {len(others)} more)" if others else "")

@@ -1,0 +1,138 @@
+"""The SQL of a flush, fitted to the tables that are there."""
+
+# ruff: noqa: S608 - what is put into these texts are our own words and column names; values are parameters
+
+from tickstockpl.errors import ServerError
+from tickstockpl.tables import PRICES, Column, Tables
+
+STAGE = """
+CREATE TEMPORARY TABLE IF NOT EXISTS tickstockpl_bars (
+  symbol text, ts_us bigint, open float8, high float8, low float8, close float8, volume bigint, vwap float8,
+  trades bigint, revision integer, quality text, open_us bigint, close_us bigint
+) ON COMMIT DELETE ROWS
+"""
+
+STAGED = (
+    *("symbol", "ts_us", *PRICES, "volume", "vwap"),
+    *("trades", "revision", "quality", "open_us", "close_us"),
+)
+
+
+def _instant(micros: str) -> str:
+    return f"timestamptz 'epoch' + {micros} * interval '1 microsecond'"
+
+
+def _price(column: Column) -> str:
+    # A double cast to numeric keeps 15 digits; its text has all that are needed to read the same double back.
+    return f"{column.name}::text::numeric" if column.type.startswith("numeric") else column.name
+
+
+def upsert(tables: Tables) -> str:
+    """The statement that moves staged bars into `ohlcv_1min` without ever making a row poorer.
+
+    A row with more trades stays; of equals, the newer revision wins. A row without a count of trades is another
+    writer's: it stays if it has more volume.
+    """
+    columns = tables.columns["ohlcv_1min"]
+    start = _instant("ts_us")
+    if columns["timestamp"].type == "timestamp without time zone":
+        start = f"({start}) AT TIME ZONE 'UTC'"
+    values = {
+        "symbol": "symbol",
+        '"timestamp"': start,
+        **{name: _price(columns[name]) for name in PRICES},
+        "volume": "volume",
+        "trades": "trades",
+        "vwap": "nullif(vwap, 'NaN')",
+        "revision": "revision",
+        "quality": "quality",
+        "open_at": f"CASE WHEN open_us >= 0 THEN {_instant('open_us')} END",
+        "close_at": f"CASE WHEN close_us >= 0 THEN {_instant('close_us')} END",
+    }
+    renewed = ", ".join(f"{name} = EXCLUDED.{name}" for name in list(values)[2:])
+    return f"""
+        INSERT INTO ohlcv_1min AS stored ({", ".join(values)})
+        SELECT {", ".join(values.values())} FROM tickstockpl_bars ORDER BY symbol, ts_us
+        ON CONFLICT (symbol, "timestamp") DO UPDATE SET {renewed}
+        WHERE CASE
+          WHEN stored.trades IS NULL THEN coalesce(stored.volume, 0) <= EXCLUDED.volume
+          WHEN stored.trades = EXCLUDED.trades THEN coalesce(stored.revision, 0) <= EXCLUDED.revision
+          ELSE stored.trades < EXCLUDED.trades
+        END"""
+
+
+def accept(symbols: dict[str, Column]) -> str:
+    """The statement that makes symbols ($1) known; values only for the columns that demand one.
+
+    Raises ServerError if one demands what we cannot make up.
+    """
+    values = {"symbol": "s"}
+    if "active" in symbols:
+        values["active"] = "false"
+    for column in symbols.values():
+        if not column.required or column.name in values:
+            continue
+        if column.type.startswith(("character", "text")):
+            values[column.name] = "s" if column.name == "name" else "''"
+        elif column.type.startswith(("numeric", "integer", "bigint", "smallint", "double", "real")):
+            values[column.name] = "0"
+        elif column.type.startswith(("timestamp", "date")):
+            values[column.name] = "now()"
+        else:
+            raise ServerError(
+                f"symbols.{column.name} ({column.type}) must be filled for a new symbol and has no default: "
+                "give it one, or set TICKSTOCKPL_DATABASE__SYMBOL_POLICY=quarantine"
+            )
+    return (
+        f"INSERT INTO symbols ({', '.join(values)}) SELECT {', '.join(values.values())} "
+        "FROM unnest($1::text[]) AS s ORDER BY s ON CONFLICT DO NOTHING"
+    )
+
+
+EVENTS = f"""
+WITH given AS (
+  SELECT event_id, symbol, pattern, pattern_id, direction, confidence, {_instant("start_us")} AS bar_start,
+         {_instant("end_us")} AS bar_end, revision, supersedes, payload, metadata,
+         array_remove(ARRAY[entry, stop, target]::numeric[], NULL) AS levels, timeframe
+  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::float8[], $7::bigint[], $8::bigint[],
+              $9::integer[], $10::uuid[], $11::jsonb[], $12::jsonb[], $13::float8[], $14::float8[], $15::float8[],
+              $16::text[])
+    AS e(event_id, symbol, pattern, pattern_id, direction, confidence, start_us, end_us, revision, supersedes,
+         payload, metadata, entry, stop, target, timeframe)
+), fresh AS (
+  INSERT INTO pattern_event (event_id, symbol, pattern, pattern_id, direction, confidence, bar_start, bar_end,
+                             revision, supersedes, payload, expires_at)
+  SELECT event_id, symbol, pattern, pattern_id, direction, confidence, bar_start, bar_end, revision, supersedes,
+         payload, bar_end + $17 * interval '1 second'
+  FROM given ORDER BY event_id ON CONFLICT (event_id) DO NOTHING RETURNING event_id
+)
+INSERT INTO intraday_patterns (symbol, pattern_type, confidence, pattern_data, detection_timestamp,
+                               expiration_timestamp, levels, metadata, timeframe, event_id)
+SELECT symbol, pattern, confidence, payload, bar_end, bar_end + $17 * interval '1 second', levels, metadata, timeframe,
+       event_id
+FROM given JOIN fresh USING (event_id) ORDER BY bar_end, symbol, pattern
+"""
+
+EXPIRE = (
+    """UPDATE intraday_patterns SET expiration_timestamp = now()
+       WHERE event_id = ANY ($1::uuid[]) AND expiration_timestamp > now()""",
+    "UPDATE pattern_event SET expired_at = now() WHERE event_id = ANY ($1::uuid[]) AND expired_at IS NULL",
+)
+
+SENT = f"""
+UPDATE pattern_event SET published_at = coalesce(published_at, {_instant("at_us")})
+FROM unnest($1::uuid[], $2::bigint[]) AS s(id, at_us) WHERE event_id = id RETURNING event_id::text
+"""
+
+GAP = f"""
+INSERT INTO ingest_gap (id, started_at, ended_at, cause, channels)
+VALUES ($1, {_instant("$2::bigint")}, {_instant("$3::bigint")}, $4, $5) ON CONFLICT (id) DO NOTHING
+"""
+
+DEAD = f"""
+INSERT INTO dead_letter (id, at, reason, symbol, channel, event_at, payload, detail)
+SELECT id, {_instant("at_us")}, reason, symbol, channel, {_instant("event_us")}, payload, detail
+FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bytea[], $8::text[])
+  AS d(id, at_us, reason, symbol, channel, event_us, payload, detail)
+ON CONFLICT (id) DO NOTHING
+"""

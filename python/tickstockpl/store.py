@@ -1,0 +1,295 @@
+"""One flush into one transaction.
+
+Bars go through a temporary table: COPY, then one INSERT … SELECT in key order, so that two writers lock rows in the
+same order. On a hypertable that is several times the rate of a statement per row.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from uuid import NAMESPACE_OID, UUID, uuid5
+
+import asyncpg
+import numpy as np
+import orjson
+
+from tickstockpl import postgres
+from tickstockpl.backlog import PAYLOAD_BYTES, Flush, Kept, Mark
+from tickstockpl.errors import ServerError
+from tickstockpl.faults import sift
+from tickstockpl.postgres import Connection
+from tickstockpl.statements import DEAD, EVENTS, EXPIRE, GAP, SENT, STAGED, accept, upsert
+from tickstockpl.tables import QUALITY_TEXT, Tables
+from tickstockpl.wire import DeadLetter, Event
+
+Policy = Literal["accept", "allowlist", "quarantine"]
+
+_DIRECTIONS = {1: "bullish", -1: "bearish", 0: "neutral"}
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a flush, valid once its transaction is committed."""
+
+    bars: int = 0
+    kept_fuller: int = 0
+    """Bars not written because what is stored is fuller or newer."""
+    events: int = 0
+    """New ones; an event that is stored already is not counted."""
+    expired: int = 0
+    gaps: int = 0
+    rejected: dict[str, int] = field(default_factory=dict)
+    """Rows that cannot be stored, by reason."""
+    letters: int = 0
+    """Of the rejected rows, those kept in `dead_letter`; an allowance may have run out."""
+    early: list[Mark] = field(default_factory=list)
+    """Marks of sending whose event is not stored yet."""
+
+
+class Store:
+    """Writes flushes into the tables as they are in one database.
+
+    Raises ServerError if they are not what the service needs.
+    """
+
+    def __init__(self, tables: Tables, policy: Policy, event_ttl_s: float) -> None:
+        if lacking := tables.lacks():
+            raise ServerError(f"columns are missing, run `tickstockpl migrate`: {lacking}")
+        self.tables = tables
+        self._policy = policy
+        self._ttl_s = event_ttl_s
+        self._upsert = upsert(tables)
+        symbols = tables.columns.get("symbols")
+        if policy != "accept" and symbols is None:
+            raise ServerError(f"symbol policy {policy} needs the table symbols, and there is none")
+        self._accept = accept(symbols) if policy == "accept" and tables.symbols_key and symbols else None
+        self._asks = policy != "accept" or self._accept is not None
+        self._known: set[str] = set()
+
+    def forget_symbols(self) -> None:
+        """Look every symbol up again: somebody may have deleted one."""
+        self._known.clear()
+
+    async def write(self, connection: Connection, flush: Flush, *, sifting: bool, letters: int, now_us: int) -> Outcome:
+        """Store a flush in one transaction; storing it again changes nothing.
+
+        sifting: a row that cannot be stored is found and put aside; False is faster, and such a row raises.
+        letters: rejected rows kept in `dead_letter` at most.
+        Raises what asyncpg raises; nothing is stored then (or all of it, if only the answer to COMMIT was lost).
+        """
+        done = Outcome()
+        aside: list[tuple[DeadLetter, str]] = []
+        async with postgres.transaction(connection):
+            strangers = await self._strangers(connection, flush) if self._asks else set()
+            bars = [i for i, name in enumerate(flush.names) if name not in strangers]
+            events = [event for event in flush.events if event.symbol not in strangers]
+            if len(bars) < len(flush.names) or len(events) < len(flush.events):
+                why = "unknown_symbol" if self._policy == "allowlist" else "quarantined"
+                aside += [(_letter(flush, i, why, now_us), "") for i, n in enumerate(flush.names) if n in strangers]
+                aside += [(_event_letter(e, why, now_us), "") for e in flush.events if e.symbol in strangers]
+            if bars:
+                aside += await self._store_bars(connection, flush, bars, done, sifting, now_us)
+            if events:
+                aside += await self._store_events(connection, events, done, sifting, now_us)
+            if flush.expired:
+                ids = sorted(expiry.event_id for expiry in flush.expired)
+                for statement in EXPIRE:
+                    await connection.execute(statement, ids)
+                done.expired = len(ids)
+            if flush.sent:
+                await self._mark_sent(connection, flush.sent, done)
+            if flush.gaps:
+                await connection.executemany(GAP, [_gap_row(kept) for kept in flush.gaps])
+                done.gaps = len(flush.gaps)
+            for letter, _ in aside:
+                done.rejected[letter.reason] = done.rejected.get(letter.reason, 0) + 1
+            done.letters = min(len(aside), letters)
+            rows: list[tuple[UUID, DeadLetter, str | None]] = [(kept.id, kept.row, None) for kept in flush.dead]
+            rows += [(_letter_id(letter), letter, detail or None) for letter, detail in aside[: done.letters]]
+            if rows:
+                await _store_letters(connection, rows)
+        if self._asks and not sifting:
+            self._known.update(set(flush.names) - strangers)
+        return done
+
+    async def _strangers(self, connection: Connection, flush: Flush) -> set[str]:
+        """Symbols that the policy keeps out."""
+        if self._policy == "accept":
+            return set()
+        asked = {*flush.names, *(event.symbol for event in flush.events)} - self._known
+        if not asked:
+            return set()
+        rows = await connection.fetch("SELECT symbol FROM symbols WHERE symbol = ANY ($1::text[])", sorted(asked))
+        return asked - {row["symbol"] for row in rows}
+
+    async def _store_bars(
+        self, connection: Connection, flush: Flush, bars: list[int], done: Outcome, sifting: bool, now_us: int
+    ) -> list[tuple[DeadLetter, str]]:
+        async def store(part: Sequence[int]) -> None:
+            names = [flush.names[i] for i in part]
+            if self._accept is not None and (fresh := sorted(set(names) - self._known)):
+                await connection.execute(self._accept, fresh)
+            await connection.copy_records_to_table(
+                "tickstockpl_bars", records=_records(flush, names, part), columns=list(STAGED)
+            )
+            written = _count(await connection.execute(self._upsert))
+            done.bars += written
+            done.kept_fuller += len(part) - written
+
+        if not sifting:
+            await store(bars)
+            return []
+
+        async def store_part(part: Sequence[int]) -> None:
+            async with connection.transaction():
+                await store(part)
+                await connection.execute("TRUNCATE tickstockpl_bars")
+
+        bad = await sift(bars, store_part)
+        return [(_letter(flush, i, _reason(error), now_us), str(error)) for i, error in bad]
+
+    async def _store_events(
+        self, connection: Connection, events: list[Event], done: Outcome, sifting: bool, now_us: int
+    ) -> list[tuple[DeadLetter, str]]:
+        async def store(part: Sequence[Event]) -> None:
+            done.events += _count(await connection.execute(EVENTS, *_event_columns(part), self._ttl_s))
+
+        if not sifting:
+            await store(events)
+            return []
+
+        async def store_part(part: Sequence[Event]) -> None:
+            async with connection.transaction():
+                await store(part)
+
+        bad = await sift(events, store_part)
+        return [(_event_letter(event, _reason(error), now_us), str(error)) for event, error in bad]
+
+    async def _mark_sent(self, connection: Connection, marks: list[Mark], done: Outcome) -> None:
+        first: dict[str, Mark] = {}
+        for mark in marks:
+            first.setdefault(mark.sent.event_id, mark)
+        ids = sorted(first)
+        rows = await connection.fetch(SENT, ids, [first[i].sent.published_at_us for i in ids])
+        found = {row["event_id"] for row in rows}
+        done.early = [mark for event_id, mark in first.items() if event_id not in found]
+
+
+def _count(tag: str) -> int:
+    return int(tag.rpartition(" ")[2])
+
+
+def _reason(error: Exception) -> str:
+    """The SQLSTATE's name, such as `string_data_right_truncation`: few values, fit for a metric's label."""
+    if isinstance(error, asyncpg.PostgresError):
+        name = type(error).__name__.removesuffix("Error")
+        return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+    return "not_encodable"
+
+
+def _records(flush: Flush, names: list[str], part: Sequence[int]) -> "zip[tuple[Any, ...]]":
+    rows = flush.bars if len(part) == len(flush.bars) else flush.bars[np.asarray(part)]
+    columns: list[list[Any]] = [names, rows["ts_us"].tolist()]
+    for name in STAGED[2:]:
+        values = rows[name].tolist()
+        columns.append([QUALITY_TEXT[bits] for bits in values] if name == "quality" else values)
+    return zip(*columns, strict=True)
+
+
+def _event_columns(events: Sequence[Event]) -> list[list[Any]]:
+    return [
+        [event.event_id for event in events],
+        [event.symbol for event in events],
+        [event.pattern for event in events],
+        [event.pattern_id for event in events],
+        [event.direction for event in events],
+        [event.confidence for event in events],
+        [event.bar_start_us for event in events],
+        [event.bar_end_us for event in events],
+        [event.revision for event in events],
+        [event.supersedes for event in events],
+        [_payload(event).decode() for event in events],
+        [_metadata(event).decode() for event in events],
+        [event.entry for event in events],
+        [event.stop for event in events],
+        [event.target for event in events],
+        [event.timeframe for event in events],
+    ]
+
+
+def _payload(event: Event) -> bytes:
+    return orjson.dumps(
+        {
+            "pattern_id": event.pattern_id,
+            "direction": _DIRECTIONS.get(event.direction, "neutral"),
+            "current_price": event.close,
+            "price_change": event.price_change,
+            "bar_start": event.bar_start_us / 1e6,
+            "bar_end": event.bar_end_us / 1e6,
+            "first_bar": event.first_us / 1e6,
+            "bars": event.bars,
+            "revision": event.revision,
+            "supersedes": event.supersedes,
+            "entry": event.entry,
+            "stop": event.stop,
+            "target": event.target,
+            "bar": {
+                "open": event.open,
+                "high": event.high,
+                "low": event.low,
+                "close": event.close,
+                "volume": event.volume,
+            },
+            "indicators": dict(event.indicators),
+            "quality": event.quality,
+        }
+    )
+
+
+def _metadata(event: Event) -> bytes:
+    return orjson.dumps(
+        {"source": "TickStockPL", "event_id": event.event_id, "tier": event.tier, "quality": event.quality}
+    )
+
+
+def _letter(flush: Flush, i: int, reason: str, now_us: int) -> DeadLetter:
+    """The whole row, as JSON: enough to store it by hand once its symbol is welcome."""
+    row = flush.bars[i]
+    values = {name: row[name].item() for name in STAGED[1:]} | {"quality": QUALITY_TEXT[row["quality"]]}
+    payload = orjson.dumps({"symbol": flush.names[i], **values})
+    return DeadLetter(reason, flush.names[i], None, int(row["ts_us"]), payload, now_us)
+
+
+def _event_letter(event: Event, reason: str, now_us: int) -> DeadLetter:
+    return DeadLetter(reason, event.symbol, None, event.bar_end_us, orjson.dumps(event), now_us)
+
+
+def _letter_id(letter: DeadLetter) -> UUID:
+    """The same for the same rejected row, so that a transaction whose COMMIT was not answered may be repeated."""
+    return uuid5(NAMESPACE_OID, f"{letter.reason} {letter.ts_us} {letter.payload.decode()}")
+
+
+def _gap_row(kept: Kept) -> tuple[Any, ...]:
+    gap = kept.row
+    return kept.id, gap.started_us, gap.ended_us, _storable(gap.cause), [_storable(name) for name in gap.channels]
+
+
+def _storable(text: str | None) -> str | None:
+    """Text that PostgreSQL takes: it refuses U+0000 and lone surrogates, and dead letters come with anything."""
+    if text is None:
+        return None
+    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
+
+
+async def _store_letters(connection: Connection, rows: Sequence[tuple[UUID, DeadLetter, str | None]]) -> None:
+    await connection.execute(
+        DEAD,
+        [id_ for id_, _, _ in rows],
+        [letter.at_us for _, letter, _ in rows],
+        [_storable(letter.reason) for _, letter, _ in rows],
+        [_storable(letter.symbol) for _, letter, _ in rows],
+        [_storable(letter.channel) for _, letter, _ in rows],
+        [letter.ts_us for _, letter, _ in rows],
+        [letter.payload[:PAYLOAD_BYTES] for _, letter, _ in rows],
+        [_storable(detail) for _, _, detail in rows],
+    )

@@ -1,0 +1,149 @@
+"""The tables that the service reads and writes, as they are in this database.
+
+`ohlcv_1min` and `intraday_patterns` may be older than we are: their types are read, never assumed.
+"""
+
+from dataclasses import dataclass
+
+from tickstockpl.postgres import Connection
+
+QUALITY = ("partial_start", "gap", "provisional", "late_revised")
+"""Names of a bar's quality bits, lowest bit first; the column holds them joined by a comma, or NULL."""
+
+QUALITY_TEXT: tuple[str | None, ...] = tuple(
+    ",".join(name for bit, name in enumerate(QUALITY) if bits >> bit & 1) or None for bits in range(1 << len(QUALITY))
+)
+"""The column's text for each value of the bits."""
+
+BASE = ("symbol", "timestamp", "open", "high", "low", "close", "volume")
+"""AppV2's columns of `ohlcv_1min`: an adopted table without one of them is not AppV2's."""
+
+PRICES = ("open", "high", "low", "close")
+
+NEEDED: dict[str, tuple[str, ...]] = {
+    "ohlcv_1min": (*BASE, "trades", "vwap", "revision", "quality", "open_at", "close_at"),
+    "intraday_patterns": (
+        "symbol",
+        "pattern_type",
+        "confidence",
+        "pattern_data",
+        "detection_timestamp",
+        "expiration_timestamp",
+        "levels",
+        "metadata",
+        "timeframe",
+        "event_id",
+    ),
+    "intraday_indicators": ("symbol", "indicator_type", "value", "value_data", "expiration_timestamp", "timeframe"),
+    "pattern_event": (
+        "event_id",
+        "symbol",
+        "pattern",
+        "pattern_id",
+        "direction",
+        "confidence",
+        "bar_start",
+        "bar_end",
+        "revision",
+        "supersedes",
+        "payload",
+        "detected_at",
+        "published_at",
+        "expires_at",
+        "expired_at",
+    ),
+    "ingest_gap": ("id", "started_at", "ended_at", "cause", "channels", "recorded_at"),
+    "dead_letter": ("id", "at", "reason", "symbol", "channel", "event_at", "payload", "detail"),
+}
+"""Columns that must be there before the service starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: `type` as format_type() writes it; `scale` of a numeric(p, s), else None."""
+
+    name: str
+    type: str
+    scale: int | None
+    required: bool
+    """NOT NULL, and neither a default nor an identity fills it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What was found: columns by table (a missing table is absent), and the ties between `ohlcv_1min` and `symbols`."""
+
+    columns: dict[str, dict[str, Column]]
+    unique: bool
+    """`ohlcv_1min` has a unique index on exactly (symbol, timestamp); without one ON CONFLICT fails."""
+    symbols_key: bool
+    """`ohlcv_1min` has a foreign key to `symbols`, whatever its name."""
+    timescale: bool
+    hypertable: bool
+
+    def price_scale(self) -> int | None:
+        """Digits after the point that `ohlcv_1min` keeps; None: all of a double's."""
+        found = [column.scale for name in PRICES if (column := self.columns["ohlcv_1min"][name]).scale is not None]
+        return min(found, default=None)
+
+    def lacks(self) -> dict[str, tuple[str, ...]]:
+        """Missing columns by table; all of them for a missing table."""
+        missing = {
+            table: tuple(name for name in needed if name not in self.columns.get(table, {}))
+            for table, needed in NEEDED.items()
+        }
+        return {table: names for table, names in missing.items() if names}
+
+    def foreign_columns(self) -> list[str]:
+        """`table.column` for each column that demands a value we do not know."""
+        return [
+            f"{table}.{column.name}"
+            for table, needed in NEEDED.items()
+            for column in self.columns.get(table, {}).values()
+            if column.required and column.name not in needed
+        ]
+
+
+_COLUMNS = """
+SELECT c.relname AS "table", a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,
+       CASE WHEN a.atttypid = 'numeric'::regtype AND a.atttypmod >= 0 THEN (a.atttypmod - 4) & 1023 END AS scale,
+       a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AS required
+FROM unnest($1::text[]) AS wanted(name)
+JOIN pg_class c ON c.oid = to_regclass(wanted.name)
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY c.relname, a.attnum
+"""
+
+_TIES = """
+SELECT
+  EXISTS (SELECT FROM pg_index i WHERE i.indrelid = to_regclass('ohlcv_1min') AND i.indisunique AND i.indisvalid
+    AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = 2
+    AND (SELECT array_agg(a.attname::text ORDER BY a.attname) FROM pg_attribute a
+         WHERE a.attrelid = i.indrelid AND a.attnum IN (i.indkey[0], i.indkey[1])) = ARRAY['symbol', 'timestamp']
+  ) AS "unique",
+  EXISTS (SELECT FROM pg_constraint k WHERE k.contype = 'f' AND k.conrelid = to_regclass('ohlcv_1min')
+    AND k.confrelid = to_regclass('symbols')) AS symbols_key,
+  EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb') AS timescale
+"""
+
+_HYPERTABLE = """
+SELECT EXISTS (SELECT FROM timescaledb_information.hypertables h
+  WHERE to_regclass(format('%I.%I', h.hypertable_schema, h.hypertable_name)) = to_regclass('ohlcv_1min'))
+"""
+
+
+async def read_tables(connection: Connection) -> Tables:
+    """Look at the tables that the connection's search path leads to."""
+    columns: dict[str, dict[str, Column]] = {}
+    for row in await connection.fetch(_COLUMNS, [*NEEDED, "symbols"]):
+        columns.setdefault(row["table"], {})[row["name"]] = Column(
+            row["name"], row["type"], row["scale"], row["required"]
+        )
+    (ties,) = await connection.fetch(_TIES)
+    return Tables(
+        columns=columns,
+        unique=ties["unique"],
+        symbols_key=ties["symbols_key"],
+        timescale=ties["timescale"],
+        hypertable=ties["timescale"] and await connection.fetchval(_HYPERTABLE),
+    )

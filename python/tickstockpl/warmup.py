@@ -1,0 +1,290 @@
+"""What the engine must know before the first tick: each symbol's bars before today's session, and all since.
+
+Rows come as binary COPY with every column at a fixed width, so that a chunk is read by one numpy view instead of a
+Python object per value: 10,000 symbols with 200 bars each take seconds.
+"""
+
+# ruff: noqa: S608 - what is put into these texts are our own words; values are parameters
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from tickstockpl import postgres
+from tickstockpl.postgres import Connection
+from tickstockpl.settings import DatabaseSettings
+from tickstockpl.tables import QUALITY
+
+I64 = NDArray[np.int64]
+
+SYMBOLS_PER_CHUNK = 250
+MINUTE_US = 60_000_000
+
+_COMMAND_TIMEOUT_S = 120.0
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_2000_US = 946_684_800_000_000
+_HEADER_BYTES, _TRAILER_BYTES = 19, 2
+_TYPES = {
+    "symbol": ">i4",
+    "ts_us": ">i8",
+    "open": ">f8",
+    "high": ">f8",
+    "low": ">f8",
+    "close": ">f8",
+    "volume": ">i8",
+    "vwap": ">f8",
+    "trades": ">i8",
+    "revision": ">i4",
+    "quality": ">i4",
+    "open_us": ">i8",
+    "close_us": ">i8",
+}
+_TIMES = ("ts_us", "open_us", "close_us")
+_WIRE = np.dtype(
+    [("fields", ">i2")] + [part for name, kind in _TYPES.items() for part in ((f"{name}_bytes", ">i4"), (name, kind))]
+)
+"""A tuple of binary COPY: the number of its fields, then the length and value of each."""
+
+_NEVER = "timestamptz '1969-12-31 23:59:59.999999Z'"
+_BITS = " + ".join(
+    f"CASE WHEN b.quality LIKE '%{name}%' THEN {1 << bit} ELSE 0 END" for bit, name in enumerate(QUALITY)
+)
+_COLUMNS = f"""
+  s.id::integer, {{start}}, b.open::float8, b.high::float8, b.low::float8, b.close::float8,
+  coalesce(b.volume, 0)::bigint, coalesce(b.vwap, 'NaN')::float8, coalesce(b.trades, 0)::bigint,
+  coalesce(b.revision, 0)::integer, (CASE WHEN b.quality IS NULL THEN 0 ELSE {_BITS} END)::integer,
+  coalesce(b.open_at, {_NEVER}), coalesce(b.close_at, {_NEVER})
+"""
+_PRICED = "b.open IS NOT NULL AND b.high IS NOT NULL AND b.low IS NOT NULL AND b.close IS NOT NULL"
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Stored bars in the shape of `wire.BarColumns`, sorted by symbol and start.
+
+    A NULL is 0 in `volume`, `trades`, `revision` and `quality`, NaN in `vwap`, -1 in `open_us` and `close_us`.
+    """
+
+    symbol: NDArray[np.int32]
+    symbols: list[str]
+    ts_us: I64
+    open: NDArray[np.float64]
+    high: NDArray[np.float64]
+    low: NDArray[np.float64]
+    close: NDArray[np.float64]
+    volume: I64
+    vwap: NDArray[np.float64]
+    trades: I64
+    revision: NDArray[np.int32]
+    quality: NDArray[np.uint8]
+    open_us: I64
+    close_us: I64
+
+    def __len__(self) -> int:
+        return len(self.ts_us)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which bars are needed, all in µs UTC."""
+
+    first_us: int
+    """Nothing older is ever read: the open of the oldest session."""
+    heard_us: int
+    """A symbol without a bar since then is not fed: the engine has forgotten it, too."""
+    since_us: int
+    """Every bar from here on is fed, in session or not."""
+    before: I64
+    """The sessions that end before `since_us` reaches them, (n, 2), oldest first."""
+
+
+def span(sessions: I64, now_us: int, revise_s: float) -> Span:
+    """What `history` reads at `now_us`.
+
+    sessions: open and close of each session, int64 (n, 2), sorted; today's may be among them.
+    """
+    begun = sessions[sessions[:, 0] <= now_us]
+    revisable_us = (now_us - round(revise_s * 1e6)) // MINUTE_US * MINUTE_US - MINUTE_US
+    if not len(begun):
+        return Span(revisable_us, revisable_us, revisable_us, np.empty((0, 2), dtype=np.int64))
+    since_us = min(int(begun[-1, 0]), revisable_us)
+    before = np.minimum(begun, since_us)
+    before = before[before[:, 0] < before[:, 1]]
+    heard_us = int(before[-1, 0]) if len(before) else since_us
+    return Span(int(begun[0, 0]), heard_us, since_us, before)
+
+
+async def history(
+    settings: DatabaseSettings, sessions: I64, now_us: int, *, window: int = 200, revise_s: float = 900.0
+) -> AsyncIterator[History]:
+    """Chunks of bars for `Engine.warm`, each with all bars of some symbols, oldest first per symbol.
+
+    For each symbol with a bar since the previous session's open: the last `window` bars in session before today's
+    session, and every bar since its open, since the start of the revise window, and every provisional one.
+    sessions: open and close of each session, µs UTC, int64 (n, 2), sorted: how far they reach back bounds the search.
+    Raises what asyncpg raises.
+    """
+    wanted = span(sessions, now_us, revise_s)
+    started_s, rows = time.monotonic(), 0
+    connection = await postgres.connect(
+        settings.dsn(), connect_timeout_s=settings.connect_timeout_s, command_timeout_s=_COMMAND_TIMEOUT_S
+    )
+    try:
+        reader = _Reader(connection, wanted, window, await _is_naive(connection))
+        symbols, unfinished = await reader.symbols(), await reader.unfinished()
+        log.info("warm start", symbols=len(symbols), since_us=wanted.since_us, sessions=len(wanted.before))
+        for low in range(0, len(symbols), SYMBOLS_PER_CHUNK):
+            chunk = await reader.chunk(symbols[low : low + SYMBOLS_PER_CHUNK], unfinished)
+            rows += len(chunk)
+            if low and low % (SYMBOLS_PER_CHUNK * 8) == 0:
+                log.info("warm start goes on", symbols=low, of=len(symbols), rows=rows)
+            if len(chunk):
+                yield chunk
+        log.info("warm start read", symbols=len(symbols), rows=rows, seconds=round(time.monotonic() - started_s, 2))
+    finally:
+        connection.terminate()
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    connection: Connection
+    wanted: Span
+    window: int
+    naive: bool
+    """The table's `timestamp` has no time zone: it is UTC."""
+
+    async def symbols(self) -> list[str]:
+        """One index probe a symbol, where SELECT DISTINCT would read every row of two days."""
+        rows = await self.connection.fetch(
+            """
+            WITH RECURSIVE s AS (
+              (SELECT symbol::text FROM ohlcv_1min WHERE timestamp >= $1 ORDER BY symbol LIMIT 1)
+              UNION ALL
+              SELECT (SELECT b.symbol::text FROM ohlcv_1min b
+                      WHERE b.symbol > s.symbol AND b.timestamp >= $1 ORDER BY b.symbol LIMIT 1)
+              FROM s WHERE s.symbol IS NOT NULL
+            ) SELECT symbol FROM s WHERE symbol IS NOT NULL""",
+            self._at(self.wanted.heard_us),
+        )
+        return [row["symbol"] for row in rows]
+
+    async def unfinished(self) -> set[str]:
+        """Symbols with a provisional bar before `since_us`: one pass, which is cheaper than looking in each symbol."""
+        rows = await self.connection.fetch(
+            """SELECT DISTINCT symbol::text FROM ohlcv_1min
+               WHERE timestamp >= $1 AND timestamp < $2 AND quality LIKE '%provisional%'""",
+            self._at(self.wanted.heard_us),
+            self._at(self.wanted.since_us),
+        )
+        return {row["symbol"] for row in rows}
+
+    async def chunk(self, symbols: Sequence[str], unfinished: set[str]) -> History:
+        """Every bar that is needed of some symbols."""
+        parts = [await self._since(symbols, unfinished)]
+        short = np.full(len(symbols), self.window)
+        # The newest session alone has enough of a busy symbol; thin ones are sought in ever more sessions at a time.
+        end, count = len(self.wanted.before), 1
+        while end > 0 and (short > 0).any():
+            begin = max(0, end - count)
+            part = await self._before(symbols, short, self.wanted.before[begin:end])
+            short -= np.bincount(part["symbol"], minlength=len(symbols))
+            parts.append(part)
+            end, count = begin, count * 2
+        return _history(np.concatenate(parts), list(symbols))
+
+    async def _since(self, symbols: Sequence[str], unfinished: set[str]) -> NDArray[np.void]:
+        return await self._copy(
+            f"""
+            SELECT {self._columns()} FROM unnest($1::text[], $2::boolean[]) WITH ORDINALITY AS s(name, unfinished, id)
+            CROSS JOIN LATERAL (
+              SELECT * FROM ohlcv_1min b WHERE b.symbol = s.name AND b.timestamp >= $3
+              UNION ALL
+              SELECT * FROM ohlcv_1min b
+              WHERE s.unfinished AND b.symbol = s.name AND b.timestamp >= $4 AND b.timestamp < $3
+                AND b.quality LIKE '%provisional%'
+            ) AS b WHERE {_PRICED}""",
+            list(symbols),
+            [symbol in unfinished for symbol in symbols],
+            self._at(self.wanted.since_us),
+            self._at(self.wanted.heard_us),
+        )
+
+    async def _before(self, symbols: Sequence[str], short: I64, sessions: I64) -> NDArray[np.void]:
+        """The last `short[i]` bars of each symbol in these sessions."""
+        kind = "timestamp" if self.naive else "timestamptz"
+        some = np.flatnonzero(short > 0)
+        return await self._copy(
+            f"""
+            SELECT {self._columns()}
+            FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS s(name, id, short)
+            CROSS JOIN LATERAL (
+              SELECT * FROM ohlcv_1min b
+              WHERE b.symbol = s.name AND b.timestamp >= $4 AND b.timestamp < $5 AND {_PRICED}
+                AND EXISTS (SELECT FROM unnest($6::{kind}[], $7::{kind}[]) AS o(opens, closes)
+                            WHERE b.timestamp >= o.opens AND b.timestamp < o.closes)
+              ORDER BY b.timestamp DESC LIMIT s.short
+            ) AS b""",
+            [symbols[i] for i in some.tolist()],
+            (some + 1).tolist(),
+            short[some].tolist(),
+            self._at(sessions[0, 0]),
+            self._at(sessions[-1, 1]),
+            [self._at(us) for us in sessions[:, 0]],
+            [self._at(us) for us in sessions[:, 1]],
+        )
+
+    async def _copy(self, query: str, *values: object) -> NDArray[np.void]:
+        received = bytearray()
+
+        async def take(data: bytes) -> None:
+            received.extend(data)
+
+        await self.connection.copy_from_query(query, *values, output=take, format="binary")
+        rows = np.frombuffer(received, dtype=_WIRE, offset=_HEADER_BYTES, count=_tuples(received))
+        if len(rows) and (rows["fields"] != len(_TYPES)).any():
+            raise RuntimeError("binary COPY has another shape than was asked for")
+        rows = rows[list(_TYPES)].copy()
+        rows["symbol"] -= 1  # WITH ORDINALITY counts from 1, and so do we
+        return rows
+
+    def _columns(self) -> str:
+        return _COLUMNS.format(start="b.timestamp AT TIME ZONE 'UTC'" if self.naive else "b.timestamp")
+
+    def _at(self, us: int) -> datetime:
+        """A value of the column's own type: a cast of the column would keep the planner from its index and chunks."""
+        moment = _EPOCH + timedelta(microseconds=int(us))
+        return moment.replace(tzinfo=None) if self.naive else moment
+
+
+async def _is_naive(connection: Connection) -> bool:
+    kind = await connection.fetchval(
+        "SELECT format_type(atttypid, NULL) FROM pg_attribute "
+        "WHERE attrelid = 'ohlcv_1min'::regclass AND attname = 'timestamp'"
+    )
+    return bool(kind == "timestamp without time zone")
+
+
+def _tuples(received: bytearray) -> int:
+    tuples, rest = divmod(len(received) - _HEADER_BYTES - _TRAILER_BYTES, _WIRE.itemsize)
+    if rest:
+        raise RuntimeError("binary COPY has another shape than was asked for")
+    return tuples
+
+
+def _history(rows: NDArray[np.void], symbols: list[str]) -> History:
+    rows = rows[np.lexsort((rows["ts_us"], rows["symbol"]))]
+    if len(rows):  # a provisional bar in session was asked for twice
+        again = (rows["symbol"][1:] == rows["symbol"][:-1]) & (rows["ts_us"][1:] == rows["ts_us"][:-1])
+        rows = rows[np.concatenate([[True], ~again])]
+    columns = {name: rows[name].astype(np.dtype(kind).newbyteorder("=")) for name, kind in _TYPES.items()}
+    for name in _TIMES:
+        columns[name] += _EPOCH_2000_US
+    columns["quality"] = columns["quality"].astype(np.uint8)
+    return History(symbols=symbols, **columns)

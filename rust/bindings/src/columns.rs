@@ -1,0 +1,145 @@
+//! Column sets: numpy arrays of one length, frozen, and the same as an Arrow stream.
+
+use std::sync::Arc;
+
+use arrow_array::ffi_stream::FFI_ArrowArrayStream;
+use arrow_array::{
+    ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int32Array, Int64Array, RecordBatch, RecordBatchIterator,
+    RecordBatchReader, StringArray, UInt8Array,
+};
+use arrow_schema::{Field, Schema};
+use numpy::{IntoPyArray, PyArray1, PyArrayMethods};
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::{IntoPyDict, PyCapsule, PyDict, PyTuple};
+
+/// A column type that numpy and Arrow both have.
+pub(crate) trait Cell: numpy::Element + Clone {
+    fn arrow(cells: Vec<Self>) -> ArrayRef;
+}
+
+macro_rules! cell {
+    ($($rust:ty => $arrow:ident),*) => {$(
+        impl Cell for $rust {
+            fn arrow(cells: Vec<Self>) -> ArrayRef {
+                Arc::new($arrow::from(cells))
+            }
+        }
+    )*};
+}
+cell!(i32 => Int32Array, i64 => Int64Array, f64 => Float64Array, u8 => UInt8Array, bool => BooleanArray);
+
+/// One column's copy for Arrow, whose memory must not depend on Python's.
+pub(crate) fn arrow_column<T: Cell>(py: Python<'_>, column: &Py<PyArray1<T>>) -> PyResult<ArrayRef> {
+    Ok(T::arrow(column.bind(py).readonly().as_slice()?.to_vec()))
+}
+
+/// A read-only numpy array that takes the vector over.
+pub(crate) fn frozen<T: numpy::Element>(py: Python<'_>, cells: Vec<T>) -> PyResult<Py<PyArray1<T>>> {
+    let array = cells.into_pyarray(py);
+    array.call_method("setflags", (), Some(&[("write", false)].into_py_dict(py)?))?;
+    Ok(array.unbind())
+}
+
+/// The symbol column: names behind their ids, or bare ids where there are no names.
+pub(crate) fn arrow_symbols(py: Python<'_>, ids: &Py<PyArray1<i32>>, names: &Py<PyTuple>) -> PyResult<ArrayRef> {
+    let names: Vec<String> = names.bind(py).extract()?;
+    let keys = Int32Array::from(ids.bind(py).readonly().as_slice()?.to_vec());
+    if names.is_empty() {
+        return Ok(Arc::new(keys));
+    }
+    let named = DictionaryArray::try_new(keys, Arc::new(StringArray::from(names))).map_err(fault)?;
+    Ok(Arc::new(named))
+}
+
+/// A stream of one record batch, in the capsule of the Arrow PyCapsule interface.
+pub(crate) fn arrow_stream<'py>(
+    py: Python<'py>,
+    columns: Vec<(&'static str, ArrayRef)>,
+) -> PyResult<Bound<'py, PyCapsule>> {
+    let field = |(name, column): &(&'static str, ArrayRef)| Field::new(*name, column.data_type().clone(), false);
+    let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
+    let arrays = columns.into_iter().map(|(_, column)| column).collect();
+    let batch = RecordBatch::try_new(Arc::clone(&schema), arrays).map_err(fault)?;
+    let reader: Box<dyn RecordBatchReader + Send> = Box::new(RecordBatchIterator::new([Ok(batch)], schema));
+    PyCapsule::new_with_value(py, FFI_ArrowArrayStream::new(reader), c"arrow_array_stream")
+}
+
+fn fault(error: arrow_schema::ArrowError) -> PyErr {
+    PyRuntimeError::new_err(format!("arrow: {error}"))
+}
+
+/// Declares a frozen column set: the class, its length, `to_dict` and the Arrow stream.
+macro_rules! column_set {
+    ($(#[$doc:meta])* $name:ident { $($column:ident: $cell:ty),* $(,)? } $($extra:ident: $extra_type:ty)?) => {
+        $(#[$doc])*
+        #[pyclass(frozen, module = "tickstockpl")]
+        pub(crate) struct $name {
+            #[pyo3(get)]
+            pub(crate) symbols: Py<PyTuple>,
+            #[pyo3(get)]
+            pub(crate) symbol: Py<PyArray1<i32>>,
+            $(#[pyo3(get)] pub(crate) $column: Py<PyArray1<$cell>>,)*
+            $(#[pyo3(get)] pub(crate) $extra: $extra_type,)?
+        }
+
+        #[pymethods]
+        impl $name {
+            fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+                self.symbol.bind(py).len()
+            }
+
+            fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+                Ok(format!("<{}: {} rows>", stringify!($name), self.symbol.bind(py).len()?))
+            }
+
+            fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+                let dict = PyDict::new(py);
+                dict.set_item("symbol", &self.symbol)?;
+                $(dict.set_item(stringify!($column), &self.$column)?;)*
+                Ok(dict)
+            }
+
+            #[pyo3(signature = (requested_schema=None))]
+            fn __arrow_c_stream__<'py>(
+                &self,
+                py: Python<'py>,
+                requested_schema: Option<Bound<'py, PyAny>>,
+            ) -> PyResult<Bound<'py, PyCapsule>> {
+                // The interface lets a producer ignore a schema that it cannot cast to.
+                drop(requested_schema);
+                arrow_stream(py, vec![
+                    ("symbol", arrow_symbols(py, &self.symbol, &self.symbols)?),
+                    $((stringify!($column), arrow_column(py, &self.$column)?),)*
+                ])
+            }
+        }
+    };
+}
+
+column_set! {
+    /// Decoded ticks.
+    Ticks {
+        ts_us: i64, kind: u8, price: f64, volume: i64, open: f64, high: f64, low: f64, close: f64, vwap: f64,
+        start_us: i64, seq: i64,
+    }
+    refused: Py<PyDict>
+}
+
+column_set! {
+    /// Bars, in closing order.
+    Bars {
+        ts_us: i64, open: f64, high: f64, low: f64, close: f64, volume: i64, vwap: f64, trades: i64, revision: i32,
+        quality: u8, open_us: i64, close_us: i64,
+    }
+}
+
+column_set! {
+    /// Patterns that came and went.
+    Detections {
+        ts_us: i64, pattern: i32, direction: i32, confidence: f64, held: bool, revision: i32,
+        superseded_pattern: i32, superseded_revision: i32, first_us: i64, bars: i32, entry: f64, stop: f64,
+        target: f64, open: f64, high: f64, low: f64, close: f64, volume: i64, price_change: f64, relative_volume: f64,
+        quality: u8,
+    }
+}

@@ -1,0 +1,237 @@
+//! The engine for Python: settings in, messages in, columns out.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use numpy::{PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::{PyDict, PyTuple};
+use tickstockpl_kernel::aggregate::Calendar;
+use tickstockpl_kernel::bar::Bar;
+use tickstockpl_kernel::channel::Lateness;
+use tickstockpl_kernel::engine;
+use tickstockpl_kernel::session::Sessions;
+
+use crate::columns::{Bars, frozen};
+use crate::framer::Frames;
+use crate::output::Output;
+use crate::to_py;
+
+#[pyclass(frozen, module = "tickstockpl")]
+pub(crate) struct Engine {
+    inner: Mutex<engine::Engine>,
+    channels: Arc<[String]>,
+}
+
+impl Engine {
+    fn lock(&self) -> PyResult<MutexGuard<'_, engine::Engine>> {
+        self.inner.lock().map_err(|_| PyRuntimeError::new_err("the engine panicked before"))
+    }
+
+    /// Runs one call with the interpreter released and turns what it made into columns.
+    fn run(
+        &self,
+        py: Python<'_>,
+        call: impl FnOnce(&mut engine::Engine) -> PyResult<engine::Output> + Send,
+    ) -> PyResult<Output> {
+        let made = py.detach(|| call(&mut *self.lock()?))?;
+        Output::new(py, made, &*self.lock()?, &self.channels)
+    }
+}
+
+#[pymethods]
+impl Engine {
+    #[new]
+    fn new(settings: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let channels: Vec<String> = settings.getattr("channels")?.extract()?;
+        let micros = |name: &str| -> PyResult<i64> {
+            let seconds: f64 = settings.getattr(name)?.extract()?;
+            if seconds.is_finite() {
+                Ok((seconds * 1e6).round() as i64)
+            } else {
+                Err(PyValueError::new_err(format!("{name} must be finite, was {seconds}")))
+            }
+        };
+        let window = match settings.getattr("session_mode")?.extract::<String>()?.as_str() {
+            "always" => "days",
+            "regular" | "extended" => "sessions",
+            other => {
+                return Err(PyValueError::new_err(format!(
+                    "session_mode must be regular, extended or always, was {other}"
+                )));
+            }
+        };
+        let calendar = Calendar {
+            window: sessions(settings, window)?.unwrap_or_default(),
+            simulated: sessions(settings, "days")?.unwrap_or_default(),
+            regular: sessions(settings, "regular")?,
+        };
+        let settings = engine::Settings {
+            channels: channels.len(),
+            lateness: Lateness { a_us: micros("lateness_a_s")?, t_us: micros("lateness_t_s")? },
+            revise_us: micros("revise_s")?,
+            window_bars: settings.getattr("window")?.extract()?,
+            symbols: settings.getattr("max_symbols")?.extract()?,
+            price_scale: settings.getattr("price_scale")?.extract()?,
+            patterns: settings.getattr("patterns")?.extract()?,
+            calendar,
+        };
+        Ok(Self { inner: Mutex::new(engine::Engine::new(settings).map_err(to_py)?), channels: channels.into() })
+    }
+
+    #[pyo3(signature = (payloads, now_us, channel=0))]
+    fn ingest(&self, py: Python<'_>, payloads: Vec<PyBackedBytes>, now_us: i64, channel: usize) -> PyResult<Output> {
+        self.run(py, |engine| {
+            engine.ingest(payloads.iter().map(|payload| (channel, payload.as_ref())), now_us).map_err(to_py)
+        })
+    }
+
+    fn ingest_frames(&self, py: Python<'_>, frames: &Bound<'_, Frames>, now_us: i64) -> PyResult<Output> {
+        let frames = frames.get();
+        self.run(py, |engine| engine.ingest(frames.inner.messages(), now_us).map_err(to_py))
+    }
+
+    fn advance(&self, py: Python<'_>, now_us: i64) -> PyResult<Output> {
+        self.run(py, |engine| Ok(engine.advance(now_us)))
+    }
+
+    fn flush(&self, py: Python<'_>) -> PyResult<Output> {
+        self.run(py, |engine| Ok(engine.flush()))
+    }
+
+    fn provisional(&self, py: Python<'_>) -> PyResult<Output> {
+        self.run(py, |engine| Ok(engine.provisional()))
+    }
+
+    fn warm(&self, py: Python<'_>, bars: &Bound<'_, PyAny>) -> PyResult<usize> {
+        let names: Vec<String> = bars.getattr("symbols")?.extract()?;
+        let symbol: PyReadonlyArray1<'_, i32> = bars.getattr("symbol")?.extract()?;
+        let [ts_us, volume, trades, open_us, close_us] =
+            columns::<i64, 5>(bars, ["ts_us", "volume", "trades", "open_us", "close_us"])?;
+        let [open, high, low, close, vwap] = columns::<f64, 5>(bars, ["open", "high", "low", "close", "vwap"])?;
+        let [revision] = columns::<i32, 1>(bars, ["revision"])?;
+        let [quality] = columns::<u8, 1>(bars, ["quality"])?;
+        let symbol = symbol.as_slice()?.to_vec();
+        let lengths = [
+            ts_us.len(),
+            volume.len(),
+            trades.len(),
+            open_us.len(),
+            close_us.len(),
+            open.len(),
+            high.len(),
+            low.len(),
+            close.len(),
+            vwap.len(),
+            revision.len(),
+            quality.len(),
+        ];
+        if lengths.iter().any(|&len| len != symbol.len()) {
+            return Err(PyValueError::new_err("bars must have columns of one length"));
+        }
+        if let Some(row) = symbol.iter().position(|&id| usize::try_from(id).map_or(true, |id| id >= names.len())) {
+            return Err(PyValueError::new_err(format!("symbol must index symbols, row {row} is {}", symbol[row])));
+        }
+        py.detach(|| {
+            let mut engine = self.lock()?;
+            let bar = |row: usize| Bar {
+                ts_us: ts_us[row],
+                open: open[row],
+                high: high[row],
+                low: low[row],
+                close: close[row],
+                volume: volume[row],
+                vwap: vwap[row],
+                trades: trades[row],
+                quality: quality[row],
+                open_us: open_us[row],
+                close_us: close_us[row],
+            };
+            let take = |row: &usize| {
+                let name = names[symbol[*row] as usize].as_bytes();
+                engine.warm(name, &bar(*row), revision[*row].max(0) as u32)
+            };
+            Ok((0..symbol.len()).filter(take).count())
+        })
+    }
+
+    fn subscribed(&self, now_us: i64, first: bool) -> PyResult<()> {
+        self.lock()?.subscribed(now_us, first);
+        Ok(())
+    }
+
+    fn set_price_scale(&self, scale: Option<u32>) -> PyResult<()> {
+        self.lock()?.set_price_scale(scale).map_err(to_py)
+    }
+
+    fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let dict = PyDict::new(py);
+        for (name, count) in self.lock()?.counters() {
+            dict.set_item(name, count)?;
+        }
+        Ok(dict)
+    }
+
+    fn event_time_us(&self) -> PyResult<Vec<i64>> {
+        Ok(self.lock()?.event_time_us().into_iter().map(|us| us.unwrap_or(-1)).collect())
+    }
+
+    fn clock_skew_us(&self) -> PyResult<Option<i64>> {
+        Ok(self.lock()?.clock_skew_us())
+    }
+
+    fn symbols(&self) -> PyResult<Vec<String>> {
+        Ok(self.lock()?.symbol_names().map(str::to_owned).collect())
+    }
+
+    fn window(&self, py: Python<'_>, symbol: &str) -> PyResult<Bars> {
+        let bars: Vec<_> =
+            self.lock()?.window(symbol.as_bytes()).map(|window| window.iter().collect()).unwrap_or_default();
+        let rows = bars.len();
+        Ok(Bars {
+            symbols: PyTuple::new(py, [symbol])?.unbind(),
+            symbol: frozen(py, vec![0; rows])?,
+            ts_us: frozen(py, bars.iter().map(|bar| bar.ts_us).collect())?,
+            open: frozen(py, bars.iter().map(|bar| bar.open).collect())?,
+            high: frozen(py, bars.iter().map(|bar| bar.high).collect())?,
+            low: frozen(py, bars.iter().map(|bar| bar.low).collect())?,
+            close: frozen(py, bars.iter().map(|bar| bar.close).collect())?,
+            volume: frozen(py, bars.iter().map(|bar| bar.volume).collect())?,
+            vwap: frozen(py, vec![f64::NAN; rows])?,
+            trades: frozen(py, vec![0; rows])?,
+            revision: frozen(py, vec![0; rows])?,
+            quality: frozen(py, bars.iter().map(|bar| bar.quality).collect())?,
+            open_us: frozen(py, vec![-1; rows])?,
+            close_us: frozen(py, vec![-1; rows])?,
+        })
+    }
+}
+
+/// Columns of one type, by name.
+fn columns<T: numpy::Element + Clone, const N: usize>(
+    bars: &Bound<'_, PyAny>,
+    names: [&str; N],
+) -> PyResult<[Vec<T>; N]> {
+    let read = |name: &str| -> PyResult<Vec<T>> {
+        let column: PyReadonlyArray1<'_, T> = bars.getattr(name)?.extract()?;
+        Ok(column.as_slice()?.to_vec())
+    };
+    let read = names.map(read).into_iter().collect::<PyResult<Vec<_>>>()?;
+    read.try_into().map_err(|_| PyRuntimeError::new_err("as many columns as names"))
+}
+
+/// A table of sessions, `(n, 2)` int64, or `None`.
+fn sessions(settings: &Bound<'_, PyAny>, name: &str) -> PyResult<Option<Sessions>> {
+    let table = settings.getattr(name)?;
+    if table.is_none() {
+        return Ok(None);
+    }
+    let rows: PyReadonlyArray2<'_, i64> = table.cast::<PyArray2<i64>>()?.readonly();
+    let rows = rows.as_array();
+    if rows.ncols() != 2 {
+        return Err(PyValueError::new_err(format!("{name} must have 2 columns, had {}", rows.ncols())));
+    }
+    let rows: Vec<(i64, i64)> = rows.rows().into_iter().map(|row| (row[0], row[1])).collect();
+    Sessions::new(&rows).map(Some).map_err(to_py)
+}

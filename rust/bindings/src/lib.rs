@@ -1,0 +1,59 @@
+//! The PyO3 face of the kernel: columns in, columns out; no logic, no `unsafe`.
+#![forbid(unsafe_code)]
+#![allow(clippy::needless_pass_by_value, reason = "PyO3 extracts arguments by value, and map_err hands errors over so")]
+
+mod batch;
+mod columns;
+mod engine;
+mod framer;
+mod output;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use tickstockpl_kernel::error::KernelError;
+
+/// A caller's fault is a `ValueError`; the kernel has no other.
+fn to_py(error: KernelError) -> PyErr {
+    PyValueError::new_err(error.to_string())
+}
+
+#[pymodule]
+mod _kernel {
+    use pyo3::prelude::*;
+    use pyo3::types::{PyDict, PyTuple};
+    use tickstockpl_kernel::bar::quality;
+    use tickstockpl_kernel::pattern::PATTERNS;
+    use tickstockpl_kernel::tick::Reason;
+
+    #[pymodule_export]
+    use super::batch::{aggregate, decode};
+    #[pymodule_export]
+    use super::columns::{Bars, Detections, Ticks};
+    #[pymodule_export]
+    use super::engine::Engine;
+    #[pymodule_export]
+    use super::framer::{Framer, Frames};
+    #[pymodule_export]
+    use super::output::Output;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        let py = module.py();
+        module.add("REASONS", PyTuple::new(py, Reason::ALL.map(Reason::name))?)?;
+        module.add("PARTIAL_START", quality::PARTIAL_START)?;
+        module.add("GAP", quality::GAP)?;
+        module.add("PROVISIONAL", quality::PROVISIONAL)?;
+        module.add("LATE_REVISED", quality::LATE_REVISED)?;
+        let entry = |pattern: &&dyn tickstockpl_kernel::pattern::Pattern| -> PyResult<_> {
+            let dict = PyDict::new(py);
+            dict.set_item("id", pattern.id())?;
+            dict.set_item("name", pattern.name())?;
+            dict.set_item("bars", pattern.bars_needed())?;
+            dict.set_item("tier", pattern.tier())?;
+            dict.set_item("source", pattern.source())?;
+            Ok(dict)
+        };
+        let patterns = PATTERNS.iter().map(entry).collect::<PyResult<Vec<_>>>()?;
+        module.add("PATTERNS", PyTuple::new(py, patterns)?)
+    }
+}

@@ -1,0 +1,450 @@
+//! Live ticks to bars: whose tick counts, which bar it belongs to, and when that bar is final.
+//!
+//! `O(1)` a tick; a gap of a year is one step, because minutes are computed and never walked.
+
+use crate::bar::{Fold, quality};
+use crate::channel::{Channel, Held, Lateness};
+use crate::history::{History, Made, Rules};
+use crate::session::Sessions;
+use crate::symbol::{SymbolId, Symbols};
+use crate::tick::{Kind, Tick};
+use crate::time::{MINUTE_US, minute_of};
+
+/// A stamp this far past the caller's clock is refused.
+const FUTURE_US: i64 = 5_000_000;
+
+/// A channel or kind not heard for this long before a minute loses the symbol to the next.
+const HEARD_US: i64 = MINUTE_US;
+
+const NEVER_US: i64 = i64::MIN / 2;
+
+/// What became of a tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Folded into an open bar, or made one.
+    Folded,
+    /// Folded into a bar that had closed.
+    Revised,
+    /// A quote: touches nothing.
+    Quote,
+    /// Folded before.
+    Repeat,
+    /// Another channel owns the symbol in this minute.
+    NotOwner,
+    /// The bar is made of the other kind.
+    OtherKind,
+    /// Behind the revise window.
+    TooLate,
+    /// Its conditions let it set nothing.
+    Excluded,
+    /// Kept back until the channel's next tick.
+    Held,
+    /// Past the clock.
+    Future,
+    /// Far ahead of its feed, which did not follow.
+    AheadOfFeed,
+    /// A ticker beyond the cap.
+    SymbolCap,
+}
+
+/// What happens as a consequence of ticks and time; the engine counts and collects it.
+pub trait Sink {
+    /// A tick met its fate. `raw` is its own JSON.
+    fn fate(&mut self, fate: Fate, channel: u16, tick: &Tick<'_>, raw: &[u8]);
+    /// A bar closed or was revised.
+    fn made(&mut self, symbol: SymbolId, made: Made);
+    /// A bar closed without a price: its volume stands nowhere else.
+    fn without_price(&mut self, volume: i64);
+}
+
+/// Which sessions decide what.
+#[derive(Debug, Default)]
+pub struct Calendar {
+    /// The sessions whose bars enter the windows.
+    pub window: Sessions,
+    /// The sessions of simulated symbols: always.
+    pub simulated: Sessions,
+    /// Regular hours, for condition 12 and for forgetting; `None` treats every hour as extended.
+    pub regular: Option<Sessions>,
+}
+
+/// Settings of the aggregator.
+#[derive(Debug)]
+pub struct Limits {
+    /// How long bars wait for late ticks.
+    pub lateness: Lateness,
+    /// The most symbols known at once.
+    pub symbols: usize,
+}
+
+#[derive(Debug)]
+struct Symbol {
+    /// Open bars, rarely more than two.
+    open: Vec<Fold>,
+    history: History,
+    simulated: bool,
+    heard_us: i64,
+}
+
+/// The live aggregator of all symbols and channels.
+#[derive(Debug)]
+pub struct Aggregator {
+    limits: Limits,
+    rules: Rules,
+    calendar: Calendar,
+    symbols: Symbols,
+    states: Vec<Symbol>,
+    channels: Vec<Channel>,
+    /// Per symbol and channel, the newest stamp of kinds A and T.
+    heard: Vec<[i64; 2]>,
+    /// Bars opened again from the database that no tick has claimed yet.
+    orphans: Vec<(SymbolId, i64)>,
+    /// The regular session open at which idle symbols are forgotten next.
+    forget_at_us: Option<i64>,
+}
+
+impl Aggregator {
+    /// An aggregator that has heard nothing.
+    #[must_use]
+    pub fn new(channels: usize, limits: Limits, rules: Rules, calendar: Calendar) -> Self {
+        Self {
+            limits,
+            rules,
+            calendar,
+            symbols: Symbols::default(),
+            states: Vec::new(),
+            channels: (0..channels).map(|_| Channel::default()).collect(),
+            heard: Vec::new(),
+            orphans: Vec::new(),
+            forget_at_us: None,
+        }
+    }
+
+    /// Takes one tick of one channel, with the time at which it arrived.
+    pub fn take(&mut self, channel: u16, tick: &Tick<'_>, raw: &[u8], now_us: i64, sink: &mut impl Sink) {
+        let at = usize::from(channel);
+        if tick.kind == Kind::Q {
+            return sink.fate(Fate::Quote, channel, tick, raw);
+        }
+        if tick.ts_us > now_us.saturating_add(FUTURE_US) {
+            return sink.fate(Fate::Future, channel, tick, raw);
+        }
+        if let Some(held) = self.channels[at].held.take() {
+            if self.channels[at].is_ahead(tick.ts_us, now_us) {
+                self.accept(channel, &held.tick(), &held.raw, now_us, sink);
+            } else {
+                sink.fate(Fate::AheadOfFeed, channel, &held.tick(), &held.raw);
+            }
+        }
+        if self.channels[at].is_ahead(tick.ts_us, now_us) {
+            self.channels[at].held = Some(Held::new(tick, raw));
+            return;
+        }
+        self.accept(channel, tick, raw, now_us, sink);
+    }
+
+    /// Closes what silence has made final. To be called only when all that was sent before `now_us` has been taken.
+    pub fn advance(&mut self, now_us: i64, sink: &mut impl Sink) {
+        for channel in 0..self.channels.len() as u16 {
+            self.close_final(channel, Some(now_us), sink);
+        }
+    }
+
+    /// Accepts what is held back and closes every open bar, oldest minute first within a channel.
+    pub fn flush(&mut self, now_us: i64, sink: &mut impl Sink) {
+        for channel in 0..self.channels.len() as u16 {
+            let at = usize::from(channel);
+            if let Some(held) = self.channels[at].held.take() {
+                self.accept(channel, &held.tick(), &held.raw, now_us, sink);
+            }
+            while let Some((minute_us, _, symbols)) = self.channels[at].take_any(self.limits.lateness) {
+                self.close_minute(channel, minute_us, &symbols, sink);
+                self.channels[at].recycle(symbols);
+            }
+        }
+        for (symbol, minute_us) in std::mem::take(&mut self.orphans) {
+            self.close_bar(symbol, Fold::NO_CHANNEL, minute_us, sink);
+        }
+    }
+
+    /// Listening begins (again) at `now_us`; see [`Channel::subscribed`].
+    pub fn subscribed(&mut self, now_us: i64, first: bool) {
+        let flag = if first { quality::PARTIAL_START } else { quality::GAP };
+        for channel in &mut self.channels {
+            channel.subscribed(now_us, flag);
+        }
+        // What is open now was open while nobody listened; at the first time, only what came from the database was.
+        let deaf = |fold: &&mut Fold| !first || fold.channel == Fold::NO_CHANNEL;
+        for fold in self.states.iter_mut().flat_map(|state| &mut state.open).filter(deaf) {
+            fold.quality |= quality::GAP;
+        }
+    }
+
+    /// Feeds one bar of history silently; a provisional one is opened again. False if it is not newer than the last.
+    pub fn warm(&mut self, ticker: &[u8], fold: Fold, revision: u32, provisional: bool) -> bool {
+        let Some(id) = self.know(ticker) else {
+            return false;
+        };
+        let session = self.window_session(id, fold.minute_us);
+        let state = &mut self.states[id.index()];
+        state.heard_us = state.heard_us.max(fold.end_us());
+        if provisional {
+            if state.open.iter().any(|open| open.minute_us == fold.minute_us)
+                || state.history.is_behind(fold.minute_us)
+                || state.history.sealed(fold.minute_us).is_some()
+            {
+                return false;
+            }
+            state.open.push(fold);
+            self.orphans.push((id, fold.minute_us));
+            return true;
+        }
+        state.history.warm(fold, revision, session, &self.rules)
+    }
+
+    /// Every open bar with a price, by symbol, then minute.
+    pub fn open_bars(&self) -> impl Iterator<Item = (SymbolId, &Fold)> + '_ {
+        self.symbols.ids().flat_map(|id| self.states[id.index()].open.iter().map(move |fold| (id, fold)))
+    }
+
+    /// Ends a call: ids of forgotten symbols may be given out again.
+    pub fn end_call(&mut self) {
+        self.symbols.release();
+    }
+
+    /// The known symbols.
+    #[must_use]
+    pub fn symbols(&self) -> &Symbols {
+        &self.symbols
+    }
+
+    /// The closed bars of a symbol.
+    #[must_use]
+    pub fn history(&self, id: SymbolId) -> &History {
+        &self.states[id.index()].history
+    }
+
+    /// The channels, in settings order.
+    #[must_use]
+    pub fn channels(&self) -> &[Channel] {
+        &self.channels
+    }
+
+    /// What all histories share.
+    pub fn rules_mut(&mut self) -> &mut Rules {
+        &mut self.rules
+    }
+
+    /// What all histories share.
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    fn know(&mut self, ticker: &[u8]) -> Option<SymbolId> {
+        let id = self.symbols.intern(ticker, self.limits.symbols)?;
+        if id.index() == self.states.len() {
+            self.states.push(Symbol {
+                open: Vec::new(),
+                history: History::new(&self.rules),
+                simulated: false,
+                heard_us: NEVER_US,
+            });
+            self.heard.resize(self.heard.len() + self.channels.len(), [NEVER_US; 2]);
+        }
+        Some(id)
+    }
+
+    fn accept(&mut self, channel: u16, tick: &Tick<'_>, raw: &[u8], now_us: i64, sink: &mut impl Sink) {
+        let Some(id) = self.know(tick.ticker) else {
+            return sink.fate(Fate::SymbolCap, channel, tick, raw);
+        };
+        let at = usize::from(channel);
+        let heard = &mut self.heard[id.index() * self.channels.len() + at][kind_slot(tick.kind)];
+        *heard = (*heard).max(tick.ts_us);
+        let state = &mut self.states[id.index()];
+        state.simulated = tick.simulated;
+        state.heard_us = state.heard_us.max(tick.ts_us);
+        let moved = self.channels[at].hear(tick, now_us, self.limits.lateness.of(tick.kind));
+        let fate = self.place(id, channel, tick, sink);
+        sink.fate(fate, channel, tick, raw);
+        if moved {
+            self.close_final(channel, None, sink);
+            self.forget_idle(tick.ts_us);
+        }
+    }
+
+    /// Finds the bar of an accepted tick and folds it.
+    fn place(&mut self, id: SymbolId, channel: u16, tick: &Tick<'_>, sink: &mut impl Sink) -> Fate {
+        let minute_us = minute_of(tick.kind, tick.ts_us, tick.start_us.unwrap_or(-1));
+        let regular = tick.rights.form_t
+            && self.calendar.regular.as_ref().is_some_and(|sessions| sessions.open_at(tick.ts_us).is_some());
+        let rights = tick.rights.in_session(regular);
+        let open = self.states[id.index()].open.iter().position(|fold| fold.minute_us == minute_us);
+        if let Some(open) = open {
+            if self.states[id.index()].open[open].channel == Fold::NO_CHANNEL {
+                self.adopt(id, open);
+            }
+            let fold = &mut self.states[id.index()].open[open];
+            if let Some(fate) = refusal(fold.channel, fold.kind, Some(fold), channel, tick) {
+                return fate;
+            }
+            if !(rights.volume || rights.high_low || rights.open_close) {
+                return Fate::Excluded;
+            }
+            fold.add(tick, rights);
+            return Fate::Folded;
+        }
+        let event_us = self.channels[usize::from(channel)].event_us().unwrap_or(tick.ts_us);
+        let end_us = minute_us + MINUTE_US;
+        let history = &self.states[id.index()].history;
+        let sealed = history.sealed(minute_us);
+        let (owner, kind) = match sealed {
+            Some(fold) if fold.channel != Fold::NO_CHANNEL => (fold.channel, fold.kind),
+            _ => self.owner(id, minute_us),
+        };
+        if let Some(fate) = refusal(owner, kind, sealed, channel, tick) {
+            return fate;
+        }
+        if event_us > end_us + self.rules.revise_us || history.is_behind(minute_us) {
+            return Fate::TooLate;
+        }
+        if !(rights.volume || rights.high_low || rights.open_close) {
+            return Fate::Excluded;
+        }
+        if sealed.is_some() {
+            let session = self.window_session(id, minute_us);
+            let history = &mut self.states[id.index()].history;
+            let made = history.revise(minute_us, session, &self.rules, |fold| {
+                (fold.channel, fold.kind) = (channel, tick.kind);
+                fold.add(tick, rights);
+            });
+            sink.made(id, made.unwrap_or_default());
+            return Fate::Revised;
+        }
+        let forget_us = event_us - self.rules.revise_us - 2 * MINUTE_US;
+        let flags = self.channels[usize::from(channel)].flags(minute_us, forget_us);
+        let mut fold = Fold::new(minute_us, channel, tick.kind, flags);
+        fold.add(tick, rights);
+        if event_us >= end_us + self.limits.lateness.of(tick.kind) {
+            self.seal(id, fold, event_us, sink);
+        } else {
+            self.states[id.index()].open.push(fold);
+            self.channels[usize::from(channel)].opened(id, minute_us, tick.kind, self.limits.lateness);
+        }
+        Fate::Folded
+    }
+
+    /// The owner and kind of a symbol's bar in a minute that nobody has opened.
+    fn owner(&self, id: SymbolId, minute_us: i64) -> (u16, Kind) {
+        let row = id.index() * self.channels.len();
+        let since = minute_us - HEARD_US;
+        let heard = &self.heard[row..row + self.channels.len()];
+        let owner = heard.iter().position(|kinds| kinds[0].max(kinds[1]) >= since).unwrap_or(0);
+        (owner as u16, if heard[owner][0] >= since { Kind::A } else { Kind::T })
+    }
+
+    /// Gives a bar from the database to the channel and kind that own its symbol now.
+    fn adopt(&mut self, id: SymbolId, open: usize) {
+        let minute_us = self.states[id.index()].open[open].minute_us;
+        let (channel, kind) = self.owner(id, minute_us);
+        let fold = &mut self.states[id.index()].open[open];
+        (fold.channel, fold.kind) = (channel, kind);
+        self.orphans.retain(|&orphan| orphan != (id, minute_us));
+        self.channels[usize::from(channel)].opened(id, minute_us, kind, self.limits.lateness);
+    }
+
+    fn close_final(&mut self, channel: u16, quiet_at: Option<i64>, sink: &mut impl Sink) {
+        let at = usize::from(channel);
+        while let Some((minute_us, _, symbols)) = self.channels[at].take_final(quiet_at, self.limits.lateness) {
+            self.close_minute(channel, minute_us, &symbols, sink);
+            self.channels[at].recycle(symbols);
+        }
+        if !self.orphans.is_empty() {
+            let reached = self.channels[at].reached_us(quiet_at);
+            let lateness_us = self.limits.lateness.a_us.max(self.limits.lateness.t_us);
+            let is_final = |minute_us: i64| reached.is_some_and(|us| us >= minute_us + MINUTE_US + lateness_us);
+            let orphans = std::mem::take(&mut self.orphans);
+            for (symbol, minute_us) in orphans {
+                if is_final(minute_us) {
+                    self.close_bar(symbol, Fold::NO_CHANNEL, minute_us, sink);
+                } else {
+                    self.orphans.push((symbol, minute_us));
+                }
+            }
+        }
+    }
+
+    fn close_minute(&mut self, channel: u16, minute_us: i64, symbols: &[SymbolId], sink: &mut impl Sink) {
+        for &symbol in symbols {
+            self.close_bar(symbol, channel, minute_us, sink);
+        }
+    }
+
+    fn close_bar(&mut self, id: SymbolId, channel: u16, minute_us: i64, sink: &mut impl Sink) {
+        let open = &mut self.states[id.index()].open;
+        let at = open.iter().position(|fold| fold.minute_us == minute_us && fold.channel == channel);
+        let Some(at) = at else { return };
+        let fold = open.swap_remove(at);
+        let event_us = self.channels.get(usize::from(channel)).and_then(Channel::event_us).unwrap_or(i64::MIN);
+        self.seal(id, fold, event_us, sink);
+    }
+
+    fn seal(&mut self, id: SymbolId, fold: Fold, event_us: i64, sink: &mut impl Sink) {
+        if !fold.has_price() {
+            sink.without_price(fold.volume());
+        }
+        let session = self.window_session(id, fold.minute_us);
+        let made = self.states[id.index()].history.close(fold, session, event_us, &self.rules);
+        sink.made(id, made);
+    }
+
+    fn window_session(&self, id: SymbolId, minute_us: i64) -> Option<i64> {
+        let simulated = self.states[id.index()].simulated;
+        let sessions = if simulated { &self.calendar.simulated } else { &self.calendar.window };
+        sessions.open_at(minute_us)
+    }
+
+    /// At a regular session's open, forgets symbols not heard since the open before.
+    fn forget_idle(&mut self, event_us: i64) {
+        let Some(regular) = &self.calendar.regular else {
+            return;
+        };
+        let due = *self.forget_at_us.get_or_insert_with(|| regular.next_open(event_us));
+        if event_us < due {
+            return;
+        }
+        self.forget_at_us = Some(regular.next_open(event_us));
+        let Some((_, before_us)) = regular.last_two_opens(event_us) else {
+            return;
+        };
+        let idle: Vec<SymbolId> = self
+            .symbols
+            .ids()
+            .filter(|id| self.states[id.index()].open.is_empty() && self.states[id.index()].heard_us < before_us)
+            .collect();
+        for id in idle {
+            self.symbols.forget(id);
+            self.states[id.index()] =
+                Symbol { open: Vec::new(), history: History::new(&self.rules), simulated: false, heard_us: NEVER_US };
+            let row = id.index() * self.channels.len();
+            self.heard[row..row + self.channels.len()].fill([NEVER_US; 2]);
+        }
+    }
+}
+
+fn refusal(owner: u16, kind: Kind, fold: Option<&Fold>, channel: u16, tick: &Tick<'_>) -> Option<Fate> {
+    if owner != channel {
+        Some(Fate::NotOwner)
+    } else if kind != tick.kind {
+        Some(Fate::OtherKind)
+    } else if fold.is_some_and(|fold| fold.is_repeat(tick)) {
+        Some(Fate::Repeat)
+    } else {
+        None
+    }
+}
+
+fn kind_slot(kind: Kind) -> usize {
+    usize::from(kind != Kind::A)
+}

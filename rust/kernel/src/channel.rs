@@ -1,0 +1,223 @@
+//! One input channel: its event time, what it holds back, which minutes it has open, which it may have missed.
+
+use std::collections::VecDeque;
+
+use crate::symbol::SymbolId;
+use crate::tick::{Kind, Tick};
+use crate::time::{MINUTE_US, SECOND_US, minute_of};
+
+/// How far ahead of the event time a stamp may lie, beyond the silence, before it is held.
+const AHEAD_US: i64 = MINUTE_US;
+
+/// Silence closes this much later than a tick would.
+const QUIET_US: i64 = SECOND_US;
+
+/// A minute and who has an open bar in it, in opening order.
+#[derive(Debug)]
+struct OpenMinute {
+    minute_us: i64,
+    symbols: Vec<SymbolId>,
+}
+
+/// A tick far ahead of its feed, kept until the next one shows which of the two is wrong.
+#[derive(Debug)]
+pub struct Held {
+    ticker: Vec<u8>,
+    tick: Tick<'static>,
+    /// The tick's own JSON.
+    pub raw: Vec<u8>,
+}
+
+impl Held {
+    /// Copies a tick out of its message.
+    #[must_use]
+    pub fn new(tick: &Tick<'_>, raw: &[u8]) -> Self {
+        Self { ticker: tick.ticker.to_vec(), tick: Tick { ticker: b"", ..*tick }, raw: raw.to_vec() }
+    }
+
+    /// The tick as it came.
+    #[must_use]
+    pub fn tick(&self) -> Tick<'_> {
+        Tick { ticker: &self.ticker, ..self.tick }
+    }
+}
+
+/// Minutes in which ticks of this channel may be missing.
+#[derive(Debug)]
+struct Flagged {
+    from_us: i64,
+    to_us: i64,
+    flag: u8,
+}
+
+/// The state of one channel. Event time decides; a clock only helps a quiet channel along.
+#[derive(Debug)]
+pub struct Channel {
+    /// E: the highest accepted stamp, µs.
+    event_us: Option<i64>,
+    /// When E last moved, in the caller's time.
+    moved_us: i64,
+    /// When listening last began, in the caller's time: silence closes nothing for what was not listened to.
+    listening_us: i64,
+    /// At most one tick that is far ahead.
+    pub held: Option<Held>,
+    /// Open minutes by kind (A, T), oldest first.
+    open: [VecDeque<OpenMinute>; 2],
+    /// The event time at which the next open minute is final; `None` with nothing open.
+    due_us: Option<i64>,
+    /// Emptied lists, to be filled again.
+    spare: Vec<Vec<SymbolId>>,
+    /// A flag that waits for the next tick to say up to which minute it holds, and the minute it begins at.
+    pending: Option<(u8, Option<i64>)>,
+    flagged: Vec<Flagged>,
+}
+
+impl Default for Channel {
+    fn default() -> Self {
+        Self {
+            event_us: None,
+            moved_us: 0,
+            listening_us: i64::MIN,
+            held: None,
+            open: Default::default(),
+            due_us: None,
+            spare: Vec::new(),
+            pending: None,
+            flagged: Vec::new(),
+        }
+    }
+}
+
+impl Channel {
+    /// E, or `None` before the first tick.
+    #[must_use]
+    pub fn event_us(&self) -> Option<i64> {
+        self.event_us
+    }
+
+    /// Whether a stamp lies further ahead of E than 60 s and the silence since E moved.
+    #[must_use]
+    pub fn is_ahead(&self, ts_us: i64, now_us: i64) -> bool {
+        self.event_us.is_some_and(|event| ts_us > event + AHEAD_US + self.silence_us(now_us))
+    }
+
+    /// Moves E to an accepted stamp; true if it moved. Resolves a pending flag.
+    pub fn hear(&mut self, tick: &Tick<'_>, now_us: i64, lateness_us: i64) -> bool {
+        if let Some((flag, from)) = self.pending.take() {
+            let own = minute_of(tick.kind, tick.ts_us, tick.start_us.unwrap_or(-1));
+            // The first tick heard may itself be late: what was missed reaches up to its lateness further.
+            let to_us = own.max(minute_of(tick.kind, tick.ts_us + lateness_us, -1));
+            self.flagged.push(Flagged { from_us: from.map_or(own, |us| us.min(own)), to_us, flag });
+        }
+        let moved = self.event_us.is_none_or(|event| tick.ts_us > event);
+        if moved {
+            self.event_us = Some(tick.ts_us);
+            self.moved_us = now_us;
+        }
+        moved
+    }
+
+    /// The channel is heard from `now_us` on: silence counts from here, and the next tick ends a flagged stretch.
+    pub fn subscribed(&mut self, now_us: i64, flag: u8) {
+        self.listening_us = now_us;
+        let since = self
+            .pending
+            .map_or_else(|| self.event_us.map(|event| event.div_euclid(MINUTE_US) * MINUTE_US), |(_, from)| from);
+        self.pending = Some((flag, since));
+    }
+
+    /// Flags of a minute, and forgets stretches that ended before `forget_us`.
+    pub fn flags(&mut self, minute_us: i64, forget_us: i64) -> u8 {
+        self.flagged.retain(|stretch| stretch.to_us >= forget_us);
+        let covers = |stretch: &&Flagged| (stretch.from_us..=stretch.to_us).contains(&minute_us);
+        self.flagged.iter().filter(covers).fold(0, |flags, stretch| flags | stretch.flag)
+    }
+
+    /// A symbol has opened a bar.
+    pub fn opened(&mut self, symbol: SymbolId, minute_us: i64, kind: Kind, lateness: Lateness) {
+        let queue = &mut self.open[slot(kind)];
+        let at = queue.iter().rposition(|open| open.minute_us <= minute_us);
+        match at {
+            Some(at) if queue[at].minute_us == minute_us => queue[at].symbols.push(symbol),
+            _ => {
+                let mut symbols = self.spare.pop().unwrap_or_default();
+                symbols.push(symbol);
+                queue.insert(at.map_or(0, |at| at + 1), OpenMinute { minute_us, symbols });
+                self.refresh_due(lateness);
+            }
+        }
+    }
+
+    /// The time up to which bars are final, lateness apart: E, or in a silence what the caller's time adds to it.
+    #[must_use]
+    pub fn reached_us(&self, quiet_at: Option<i64>) -> Option<i64> {
+        let event = self.event_us?;
+        let heard_out = |now_us: i64| (now_us - self.moved_us.max(self.listening_us)).max(0);
+        Some(quiet_at.map_or(event, |now_us| event + heard_out(now_us) - QUIET_US))
+    }
+
+    /// The oldest minute that is final now, with its symbols: by E, or by `quiet_at` in a silence.
+    pub fn take_final(&mut self, quiet_at: Option<i64>, lateness: Lateness) -> Option<(i64, Kind, Vec<SymbolId>)> {
+        let reached = self.reached_us(quiet_at)?;
+        if self.due_us.is_none_or(|due| reached < due) {
+            return None;
+        }
+        let is_due = |kind: &Kind| {
+            let head = self.open[slot(*kind)].front();
+            head.is_some_and(|open| reached >= open.minute_us + MINUTE_US + lateness.of(*kind))
+        };
+        let oldest = |kind: &Kind| self.open[slot(*kind)].front().map(|open| open.minute_us);
+        let kind = [Kind::A, Kind::T].into_iter().filter(is_due).min_by_key(oldest)?;
+        self.take_front(kind, lateness)
+    }
+
+    /// The oldest open minute, final or not: at a flush.
+    pub fn take_any(&mut self, lateness: Lateness) -> Option<(i64, Kind, Vec<SymbolId>)> {
+        let has_open = |kind: &Kind| !self.open[slot(*kind)].is_empty();
+        let oldest = |kind: &Kind| self.open[slot(*kind)].front().map(|open| open.minute_us);
+        let kind = [Kind::A, Kind::T].into_iter().filter(has_open).min_by_key(oldest)?;
+        self.take_front(kind, lateness)
+    }
+
+    /// Takes back a list from [`Channel::take_final`], for use again.
+    pub fn recycle(&mut self, mut symbols: Vec<SymbolId>) {
+        symbols.clear();
+        self.spare.push(symbols);
+    }
+
+    fn take_front(&mut self, kind: Kind, lateness: Lateness) -> Option<(i64, Kind, Vec<SymbolId>)> {
+        let OpenMinute { minute_us, symbols } = self.open[slot(kind)].pop_front()?;
+        self.refresh_due(lateness);
+        Some((minute_us, kind, symbols))
+    }
+
+    fn refresh_due(&mut self, lateness: Lateness) {
+        let due = |kind: Kind| Some(self.open[slot(kind)].front()?.minute_us + MINUTE_US + lateness.of(kind));
+        self.due_us = [Kind::A, Kind::T].into_iter().filter_map(due).min();
+    }
+
+    fn silence_us(&self, now_us: i64) -> i64 {
+        (now_us - self.moved_us).max(0)
+    }
+}
+
+/// How long after its end a bar waits for late ticks, by kind.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Lateness {
+    /// For aggregates, µs.
+    pub a_us: i64,
+    /// For trades, µs.
+    pub t_us: i64,
+}
+
+impl Lateness {
+    /// The lateness of one kind, µs.
+    #[must_use]
+    pub fn of(self, kind: Kind) -> i64 {
+        if kind == Kind::A { self.a_us } else { self.t_us }
+    }
+}
+
+fn slot(kind: Kind) -> usize {
+    usize::from(kind != Kind::A)
+}

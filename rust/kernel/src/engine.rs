@@ -1,0 +1,424 @@
+//! The live composition: messages in, rows and detections out, every tick accounted for.
+
+use crate::aggregate::{Aggregator, Calendar, Fate, Limits, Sink};
+use crate::bar::{Bar, Fold, quality};
+use crate::channel::Lateness;
+use crate::decode::Decoder;
+use crate::error::KernelError;
+use crate::history::{Detection, DetectorList, Made, Row, Rules};
+use crate::pattern::PATTERNS;
+use crate::symbol::SymbolId;
+use crate::tick::{Kind, Reason, Tick};
+use crate::time::SECOND_US;
+use crate::window::Window;
+
+/// Bytes of a refused message that are shown.
+const SAMPLE_BYTES: usize = 200;
+
+/// Ticks too late that one call hands out; the rest is counted.
+const DEAD_PER_CALL: usize = 1_000;
+
+/// Settings of an [`Engine`].
+#[derive(Debug)]
+pub struct Settings {
+    /// Channels, in order of preference: 1 to 64.
+    pub channels: usize,
+    /// How long bars wait for late ticks: 0 to 60 s a kind.
+    pub lateness: Lateness,
+    /// How long after its end a bar may be revised: 0 to 900 s.
+    pub revise_us: i64,
+    /// Bars a window holds: 1 to 100,000.
+    pub window_bars: usize,
+    /// The most symbols known at once.
+    pub symbols: usize,
+    /// Decimals of the price column, if it has any.
+    pub price_scale: Option<u32>,
+    /// Ids of the patterns that are on; `None` is all.
+    pub patterns: Option<Vec<String>>,
+    /// Sessions.
+    pub calendar: Calendar,
+}
+
+impl Settings {
+    fn check(&self) -> Result<(), KernelError> {
+        let seconds = |us: i64| us as f64 / 1e6;
+        let rules = [
+            ("channels", "1 to 64", (1..=64).contains(&self.channels), self.channels as f64),
+            (
+                "lateness_a_s",
+                "0 to 60",
+                (0..=60 * SECOND_US).contains(&self.lateness.a_us),
+                seconds(self.lateness.a_us),
+            ),
+            (
+                "lateness_t_s",
+                "0 to 60",
+                (0..=60 * SECOND_US).contains(&self.lateness.t_us),
+                seconds(self.lateness.t_us),
+            ),
+            ("revise_s", "0 to 900", (0..=900 * SECOND_US).contains(&self.revise_us), seconds(self.revise_us)),
+            ("window", "1 to 100,000", (1..=100_000).contains(&self.window_bars), self.window_bars as f64),
+            ("max_symbols", "at least 1", self.symbols >= 1, self.symbols as f64),
+            (
+                "price_scale",
+                "0 to 12",
+                self.price_scale.is_none_or(|s| s <= 12),
+                f64::from(self.price_scale.unwrap_or(0)),
+            ),
+        ];
+        let broken = rules.into_iter().find(|(_, _, holds, _)| !holds);
+        broken.map_or(Ok(()), |(name, rule, _, value)| Err(KernelError::Setting { name, rule, value }))
+    }
+
+    fn detectors(&self) -> Result<DetectorList, KernelError> {
+        let all = || (0u16..).zip(PATTERNS.iter().copied());
+        let Some(ids) = &self.patterns else {
+            return Ok(DetectorList(all().collect()));
+        };
+        let find = |id: &String| {
+            all().find(|(_, pattern)| pattern.id() == id).ok_or_else(|| KernelError::UnknownPattern(id.clone()))
+        };
+        ids.iter().map(find).collect::<Result<_, _>>().map(DetectorList)
+    }
+}
+
+/// How many ticks met which fate, and what came of the others.
+#[derive(Clone, Debug, Default)]
+pub struct Counters {
+    /// Messages taken.
+    pub messages: u64,
+    /// Ticks in them.
+    pub ticks: u64,
+    /// By [`Fate`], in the order of [`Counters::FATES`].
+    fates: [u64; Self::FATES.len()],
+    /// By [`Reason`], in the order of [`Reason::ALL`].
+    refused: [u64; Reason::ALL.len()],
+    /// Shares of minutes in which no tick could set a price.
+    pub volume_without_bar: u64,
+    /// Bars closed.
+    pub bars: u64,
+    /// Rows of revised bars.
+    pub bars_revised: u64,
+    /// Patterns found.
+    pub detections: u64,
+    /// Patterns that a revision took away.
+    pub withdrawn: u64,
+}
+
+impl Counters {
+    /// The fates that are counted under a name of their own. A revision counts as folded too.
+    const FATES: [(Fate, &'static str); 11] = [
+        (Fate::Folded, "folded"),
+        (Fate::Revised, "revised"),
+        (Fate::Quote, "quotes"),
+        (Fate::Repeat, "repeats"),
+        (Fate::NotOwner, "not_owner"),
+        (Fate::OtherKind, "other_kind"),
+        (Fate::TooLate, "too_late"),
+        (Fate::Excluded, "condition_excluded"),
+        (Fate::Future, "refused_future"),
+        (Fate::AheadOfFeed, "refused_ahead_of_feed"),
+        (Fate::SymbolCap, "refused_symbol_cap"),
+    ];
+
+    fn count(&mut self, fate: Fate) {
+        if let Some(at) = Self::FATES.iter().position(|(known, _)| *known == fate) {
+            self.fates[at] += 1;
+        }
+        if fate == Fate::Revised {
+            self.fates[0] += 1;
+        }
+    }
+}
+
+/// A message or tick that was refused, for the log.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// Why.
+    pub reason: &'static str,
+    /// On which channel.
+    pub channel: u16,
+    /// Its first bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// A tick too late to revise its bar.
+#[derive(Clone, Debug)]
+pub struct Dead {
+    /// Its ticker.
+    pub ticker: Box<str>,
+    /// On which channel it came.
+    pub channel: u16,
+    /// Its stamp, µs.
+    pub ts_us: i64,
+    /// Its own JSON.
+    pub bytes: Vec<u8>,
+}
+
+/// What one call made.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// Rows to write, in closing order.
+    pub bars: Vec<(SymbolId, Row)>,
+    /// Patterns that came and went.
+    pub detections: Vec<(SymbolId, Detection)>,
+    /// Ticks read, refused ones and quotes included.
+    pub ticks: u64,
+    /// At most one sample a reason.
+    pub refused: Vec<Sample>,
+    /// Ticks for the dead-letter table.
+    pub dead: Vec<Dead>,
+}
+
+/// How many of the ticks of one second of the caller's time lay in its future.
+#[derive(Clone, Copy, Debug, Default)]
+struct Skew {
+    second: i64,
+    ticks: u32,
+    future: u32,
+    ahead_us: i64,
+    /// What the last whole second showed.
+    shown_us: Option<i64>,
+}
+
+impl Skew {
+    fn tick(&mut self, now_us: i64, ahead_us: Option<i64>) {
+        let second = now_us.div_euclid(SECOND_US);
+        if second != self.second {
+            let most = self.ticks > 0 && self.future * 2 > self.ticks;
+            *self = Self { second, shown_us: most.then_some(self.ahead_us), ..Self::default() };
+        }
+        self.ticks = self.ticks.saturating_add(1);
+        if let Some(ahead_us) = ahead_us {
+            self.future = self.future.saturating_add(1);
+            self.ahead_us = ahead_us;
+        }
+    }
+}
+
+/// Collects what the aggregator says during one call.
+struct Collector<'a> {
+    output: &'a mut Output,
+    counters: &'a mut Counters,
+    skew: &'a mut Skew,
+    now_us: i64,
+}
+
+impl Collector<'_> {
+    fn sample(&mut self, reason: &'static str, channel: u16, raw: &[u8]) {
+        if self.output.refused.iter().all(|sample| sample.reason != reason) {
+            let bytes = raw[..raw.len().min(SAMPLE_BYTES)].to_vec();
+            self.output.refused.push(Sample { reason, channel, bytes });
+        }
+    }
+}
+
+impl Sink for Collector<'_> {
+    fn fate(&mut self, fate: Fate, channel: u16, tick: &Tick<'_>, raw: &[u8]) {
+        self.counters.count(fate);
+        let ahead_us = tick.ts_us.saturating_sub(self.now_us);
+        self.skew.tick(self.now_us, (fate == Fate::Future).then_some(ahead_us));
+        match fate {
+            Fate::Future => self.sample("future", channel, raw),
+            Fate::AheadOfFeed => self.sample("ahead_of_feed", channel, raw),
+            Fate::SymbolCap => self.sample("symbol_cap", channel, raw),
+            Fate::TooLate if self.output.dead.len() < DEAD_PER_CALL => {
+                self.output.dead.push(Dead {
+                    ticker: String::from_utf8_lossy(tick.ticker).into(),
+                    channel,
+                    ts_us: tick.ts_us,
+                    bytes: raw.to_vec(),
+                });
+            }
+            _ => {}
+        }
+    }
+
+    fn made(&mut self, symbol: SymbolId, made: Made) {
+        if let Some(row) = made.row {
+            *(if row.revision == 0 { &mut self.counters.bars } else { &mut self.counters.bars_revised }) += 1;
+            self.output.bars.push((symbol, row));
+        }
+        for detection in made.detections {
+            let counter = if detection.held { &mut self.counters.detections } else { &mut self.counters.withdrawn };
+            *counter += 1;
+            self.output.detections.push((symbol, detection));
+        }
+    }
+
+    fn without_price(&mut self, volume: i64) {
+        self.counters.volume_without_bar += volume.max(0) as u64;
+    }
+}
+
+/// Ticks to bars to patterns for many symbols and channels. Deterministic: the same calls give the same bits.
+#[derive(Debug)]
+pub struct Engine {
+    decoders: Vec<Decoder>,
+    aggregator: Aggregator,
+    counters: Counters,
+    skew: Skew,
+}
+
+impl Engine {
+    /// An engine that has heard nothing.
+    ///
+    /// # Errors
+    /// [`KernelError::Setting`] names the first setting out of its range, [`KernelError::UnknownPattern`] an id.
+    pub fn new(settings: Settings) -> Result<Self, KernelError> {
+        settings.check()?;
+        let rules = Rules {
+            window_bars: settings.window_bars,
+            price_scale: settings.price_scale,
+            revise_us: settings.revise_us,
+            detectors: settings.detectors()?,
+        };
+        let limits = Limits { lateness: settings.lateness, symbols: settings.symbols };
+        Ok(Self {
+            decoders: (0..settings.channels).map(|_| Decoder::default()).collect(),
+            aggregator: Aggregator::new(settings.channels, limits, rules, settings.calendar),
+            counters: Counters::default(),
+            skew: Skew::default(),
+        })
+    }
+
+    /// Takes messages in arrival order, each with the index of its channel. Bad input is counted, never an error.
+    ///
+    /// # Errors
+    /// [`KernelError::Channel`] if an index is not one of the channels; nothing after it is taken.
+    pub fn ingest<'a>(
+        &mut self,
+        messages: impl IntoIterator<Item = (usize, &'a [u8])>,
+        now_us: i64,
+    ) -> Result<Output, KernelError> {
+        let mut output = Output::default();
+        let (aggregator, counters, skew) = (&mut self.aggregator, &mut self.counters, &mut self.skew);
+        let mut sink = Collector { output: &mut output, counters, skew, now_us };
+        let channels = self.decoders.len();
+        for (channel, payload) in messages {
+            let decoder = self.decoders.get_mut(channel).ok_or(KernelError::Channel { channels, channel })?;
+            sink.counters.messages += 1;
+            decoder.decode(payload, |tick, raw| {
+                sink.counters.ticks += 1;
+                sink.output.ticks += 1;
+                match tick {
+                    Ok(tick) => aggregator.take(channel as u16, &tick, raw, now_us, &mut sink),
+                    Err(reason) => {
+                        sink.counters.refused[reason as usize] += 1;
+                        sink.sample(reason.name(), channel as u16, raw);
+                    }
+                }
+            });
+        }
+        self.aggregator.end_call();
+        Ok(output)
+    }
+
+    /// Closes what silence has made final; see [`Aggregator::advance`].
+    pub fn advance(&mut self, now_us: i64) -> Output {
+        self.collect(now_us, |aggregator, sink| aggregator.advance(now_us, sink))
+    }
+
+    /// Accepts what is held back and closes every open bar.
+    pub fn flush(&mut self) -> Output {
+        self.collect(i64::MIN, |aggregator, sink| {
+            aggregator.flush(i64::MIN, sink);
+        })
+    }
+
+    /// The open bars as they stand, flagged [`quality::PROVISIONAL`]. They stay open.
+    #[must_use]
+    pub fn provisional(&self) -> Output {
+        let scale = self.aggregator.rules().price_scale;
+        let row = |fold: &Fold| {
+            let bar = fold.bar(scale)?;
+            Some(Row { bar: Bar { quality: bar.quality | quality::PROVISIONAL, ..bar }, revision: 0 })
+        };
+        let bars = self.aggregator.open_bars().filter_map(|(id, fold)| Some((id, row(fold)?))).collect();
+        Output { bars, ..Output::default() }
+    }
+
+    /// Listening begins (again): see [`Aggregator::subscribed`].
+    pub fn subscribed(&mut self, now_us: i64, first: bool) {
+        self.aggregator.subscribed(now_us, first);
+    }
+
+    /// Feeds one bar of history silently; false if it was not taken (not newer than the last, or past the cap).
+    pub fn warm(&mut self, ticker: &[u8], bar: &Bar, revision: u32) -> bool {
+        let provisional = bar.quality & quality::PROVISIONAL != 0;
+        let fold = Fold::from_bar(bar, Fold::NO_CHANNEL, Kind::T);
+        self.aggregator.warm(ticker, fold, revision, provisional)
+    }
+
+    /// Sets the decimals of the price column.
+    ///
+    /// # Errors
+    /// [`KernelError::Setting`] if there are more than 12.
+    pub fn set_price_scale(&mut self, scale: Option<u32>) -> Result<(), KernelError> {
+        if let Some(scale) = scale.filter(|&scale| scale > 12) {
+            return Err(KernelError::Setting { name: "price_scale", rule: "0 to 12", value: f64::from(scale) });
+        }
+        self.aggregator.rules_mut().price_scale = scale;
+        Ok(())
+    }
+
+    /// Every counter by name.
+    #[must_use]
+    pub fn counters(&self) -> Vec<(String, u64)> {
+        let c = &self.counters;
+        let held = self.aggregator.channels().iter().filter(|channel| channel.held.is_some()).count();
+        let mut all = vec![
+            ("messages".into(), c.messages),
+            ("ticks".into(), c.ticks),
+            ("held".into(), held as u64),
+            ("volume_without_bar".into(), c.volume_without_bar),
+            ("bars".into(), c.bars),
+            ("bars_revised".into(), c.bars_revised),
+            ("detections".into(), c.detections),
+            ("withdrawn".into(), c.withdrawn),
+            ("symbols".into(), self.aggregator.symbols().len() as u64),
+            ("open_bars".into(), self.aggregator.open_bars().count() as u64),
+        ];
+        all.extend(Counters::FATES.iter().zip(c.fates).map(|((_, name), n)| ((*name).to_owned(), n)));
+        all.extend(Reason::ALL.iter().zip(c.refused).map(|(reason, n)| (format!("refused_{}", reason.name()), n)));
+        all
+    }
+
+    /// Each channel's event time, µs.
+    #[must_use]
+    pub fn event_time_us(&self) -> Vec<Option<i64>> {
+        self.aggregator.channels().iter().map(crate::channel::Channel::event_us).collect()
+    }
+
+    /// How far ahead the stamps were, if over half of the last whole second's ticks were refused as future.
+    #[must_use]
+    pub fn clock_skew_us(&self) -> Option<i64> {
+        self.skew.shown_us
+    }
+
+    /// The name of a symbol that stands in an output.
+    #[must_use]
+    pub fn symbol_name(&self, id: SymbolId) -> &str {
+        self.aggregator.symbols().name(id)
+    }
+
+    /// The names of all known symbols.
+    pub fn symbol_names(&self) -> impl Iterator<Item = &str> {
+        self.aggregator.symbols().ids().map(|id| self.aggregator.symbols().name(id))
+    }
+
+    /// The window of a symbol, if it is known.
+    #[must_use]
+    pub fn window(&self, ticker: &[u8]) -> Option<&Window> {
+        let id = self.aggregator.symbols().find(ticker)?;
+        Some(self.aggregator.history(id).window())
+    }
+
+    fn collect(&mut self, now_us: i64, call: impl FnOnce(&mut Aggregator, &mut Collector<'_>)) -> Output {
+        let mut output = Output::default();
+        let mut sink = Collector { output: &mut output, counters: &mut self.counters, skew: &mut self.skew, now_us };
+        call(&mut self.aggregator, &mut sink);
+        self.aggregator.end_call();
+        output
+    }
+}

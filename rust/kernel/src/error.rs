@@ -1,0 +1,47 @@
+//! What a caller can do wrong. Data faults are counted instead, see [`crate::tick::Reason`].
+
+use thiserror::Error;
+
+/// A caller's fault, with the facts.
+#[derive(Debug, Error, PartialEq)]
+pub enum KernelError {
+    /// A setting is out of its range.
+    #[error("{name} must be {rule}, was {value}")]
+    Setting {
+        /// The setting's name.
+        name: &'static str,
+        /// What is allowed.
+        rule: &'static str,
+        /// What was given.
+        value: f64,
+    },
+    /// A table of sessions is out of order.
+    #[error("sessions must be ascending and not empty, row {row} is not")]
+    Sessions {
+        /// The first bad row.
+        row: usize,
+    },
+    /// A row of a column holds what cannot be a price or a size.
+    #[error("{column} must be {rule}, row {row} is {value}")]
+    Row {
+        /// The column's name.
+        column: &'static str,
+        /// What is allowed.
+        rule: &'static str,
+        /// The first bad row.
+        row: usize,
+        /// What stands there.
+        value: f64,
+    },
+    /// A pattern id that does not exist.
+    #[error("no pattern is called {0:?}")]
+    UnknownPattern(String),
+    /// There are fewer channels than one or more than 64, or a message names one past them.
+    #[error("there are {channels} channels, {channel} is not one of them")]
+    Channel {
+        /// How many there are.
+        channels: usize,
+        /// The index that was used.
+        channel: usize,
+    },
+}

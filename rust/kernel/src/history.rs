@@ -1,0 +1,380 @@
+//! The closed bars of one symbol: the window patterns look at, and the newest bars, which late ticks may still revise.
+//!
+//! State stands at two places: after the newest bar, and (`base`) before the oldest revisable one. A revision goes
+//! back to `base` and folds the revised bars again, so that it ends in the same bits as if the tick had been in time.
+
+use std::collections::VecDeque;
+
+use crate::bar::{Bar, Fold, quality};
+
+use crate::pattern::{Direction, Match, Pattern, SessionRange};
+use crate::window::{Window, WindowBar};
+
+/// Bars that may be revised at once: 15 minutes, those still open beside them, and one of a second channel.
+const MOST_REVISABLE: usize = 18;
+
+/// Bars whose mean volume `relative_volume` is measured against.
+const VOLUME_BARS: usize = 20;
+
+/// The patterns that are switched on, each with its place in [`crate::pattern::PATTERNS`].
+pub type Detectors = Vec<(u16, &'static dyn Pattern)>;
+
+/// A pattern that holds on a bar, and since which evaluation of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Found {
+    pattern: u16,
+    direction: Direction,
+    evaluation: u32,
+}
+
+/// A closed bar that may still be revised.
+#[derive(Debug)]
+struct Sealed {
+    fold: Fold,
+    /// 0 when first written, + 1 for each late tick since.
+    revision: u32,
+    /// Whether a row was ever written: a minute without a price has none.
+    written: bool,
+    /// How often patterns were looked for on this bar after the first time.
+    evaluation: u32,
+    /// The open of the session whose window it belongs to.
+    session: Option<i64>,
+    found: Vec<Found>,
+}
+
+/// A pattern that begins or ceases to hold on a closed bar.
+#[derive(Clone, Copy, Debug)]
+pub struct Detection {
+    /// Index into [`crate::pattern::PATTERNS`].
+    pub pattern: u16,
+    /// What it says; of a withdrawn one, what it said.
+    pub direction: Direction,
+    /// True: a new event. False: a revision took it away.
+    pub held: bool,
+    /// The evaluation of the bar at which it first held.
+    pub revision: u32,
+    /// The event that it replaces on the same bar.
+    pub supersedes: Option<(u16, u32)>,
+    /// The bar on which it ends.
+    pub bar: WindowBar,
+    /// Confidence, levels and extent; `None` when withdrawn.
+    pub detail: Option<Detail>,
+}
+
+/// What there is to say about a pattern that holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Detail {
+    /// Confidence, direction, bars and levels.
+    pub matched: Match,
+    /// Start of the earliest bar that made it, µs.
+    pub first_us: i64,
+    /// Percent against the previous close; against its own open on a window's first bar.
+    pub price_change: f64,
+    /// Volume over the mean of the 20 bars before.
+    pub relative_volume: Option<f64>,
+    /// Flags of the earlier bars that made it.
+    pub quality: u8,
+}
+
+/// A row to write: a closed or revised bar.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The bar, rounded.
+    pub bar: Bar,
+    /// Its revision.
+    pub revision: u32,
+}
+
+/// What a change of a symbol's history made.
+#[derive(Debug, Default)]
+pub struct Made {
+    /// Rows to write.
+    pub row: Option<Row>,
+    /// Patterns that came and went.
+    pub detections: Vec<Detection>,
+}
+
+/// What every history shares.
+#[derive(Debug)]
+pub struct Rules {
+    /// Bars a window holds.
+    pub window_bars: usize,
+    /// Decimals of the price column, if it has any.
+    pub price_scale: Option<u32>,
+    /// How long after its end a bar may be revised, µs.
+    pub revise_us: i64,
+    /// The patterns that are on.
+    pub detectors: DetectorList,
+}
+
+/// [`Detectors`] that can be printed.
+pub struct DetectorList(pub Detectors);
+
+impl std::fmt::Debug for DetectorList {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(_, pattern)| pattern.id())).finish()
+    }
+}
+
+/// Where the window stands: which session, and what it has seen.
+#[derive(Clone, Copy, Debug, Default)]
+struct Standing {
+    session: Option<i64>,
+    range: SessionRange,
+}
+
+/// The closed bars of one symbol.
+#[derive(Debug)]
+pub struct History {
+    window: Window,
+    now: Standing,
+    base: Standing,
+    /// Start of the newest bar behind the revisable ones.
+    base_minute_us: i64,
+    sealed: VecDeque<Sealed>,
+}
+
+impl History {
+    /// An empty history.
+    #[must_use]
+    pub fn new(rules: &Rules) -> Self {
+        Self {
+            window: Window::new(rules.window_bars),
+            now: Standing::default(),
+            base: Standing::default(),
+            base_minute_us: i64::MIN,
+            sealed: VecDeque::new(),
+        }
+    }
+
+    /// The rolling window.
+    #[must_use]
+    pub fn window(&self) -> &Window {
+        &self.window
+    }
+
+    /// The closed minute that a late tick would revise.
+    #[must_use]
+    pub fn sealed(&self, minute_us: i64) -> Option<&Fold> {
+        self.sealed.iter().rev().find(|sealed| sealed.fold.minute_us == minute_us).map(|sealed| &sealed.fold)
+    }
+
+    /// Whether a minute lies behind everything that can be revised.
+    #[must_use]
+    pub fn is_behind(&self, minute_us: i64) -> bool {
+        minute_us <= self.base_minute_us
+    }
+
+    /// Closes a bar. `session` is the open of the session its window belongs to, if it belongs to one.
+    ///
+    /// `O(1)` for the newest bar; an older one costs the bars after it again.
+    pub fn close(&mut self, fold: Fold, session: Option<i64>, event_us: i64, rules: &Rules) -> Made {
+        self.trim(event_us, rules);
+        let at = self.sealed.iter().rposition(|sealed| sealed.fold.minute_us < fold.minute_us).map_or(0, |at| at + 1);
+        let session = session.filter(|_| fold.has_price());
+        let written = fold.has_price();
+        self.sealed.insert(at, Sealed { fold, revision: 0, written, evaluation: 0, session, found: Vec::new() });
+        let mut made = Made {
+            row: self.sealed[at].fold.bar(rules.price_scale).map(|bar| Row { bar, revision: 0 }),
+            ..Made::default()
+        };
+        if at + 1 == self.sealed.len() {
+            self.evaluate(at, rules, &mut made.detections);
+        } else {
+            self.rebuild(at, rules, &mut made.detections);
+        }
+        made
+    }
+
+    /// Folds a late tick into the closed bar of its minute through `add`. `None` if there is no such bar.
+    pub fn revise(
+        &mut self,
+        minute_us: i64,
+        session: Option<i64>,
+        rules: &Rules,
+        add: impl FnOnce(&mut Fold),
+    ) -> Option<Made> {
+        let at = self.sealed.iter().rposition(|sealed| sealed.fold.minute_us == minute_us)?;
+        let held = self.in_window_from(0);
+        let sealed = &mut self.sealed[at];
+        add(&mut sealed.fold);
+        if sealed.written {
+            sealed.revision += 1;
+            sealed.fold.quality |= quality::LATE_REVISED;
+        }
+        sealed.evaluation += 1;
+        let mut made = Made::default();
+        if sealed.fold.has_price() {
+            if !sealed.written {
+                sealed.session = session;
+            }
+            sealed.written = true;
+            made.row = sealed.fold.bar(rules.price_scale).map(|bar| Row { bar, revision: sealed.revision });
+            self.refold(held, at, rules, &mut made.detections);
+        }
+        Some(made)
+    }
+
+    /// Feeds a bar of history through the same path and says nothing.
+    pub fn warm(&mut self, fold: Fold, revision: u32, session: Option<i64>, rules: &Rules) -> bool {
+        let newest = self.sealed.back().map_or(self.base_minute_us, |sealed| sealed.fold.minute_us);
+        if fold.minute_us <= newest {
+            return false;
+        }
+        while self.sealed.len() >= MOST_REVISABLE {
+            self.drop_oldest(rules);
+        }
+        self.sealed.push_back(Sealed {
+            fold,
+            revision,
+            written: true,
+            evaluation: revision,
+            session,
+            found: Vec::new(),
+        });
+        self.evaluate(self.sealed.len() - 1, rules, &mut Vec::new());
+        true
+    }
+
+    /// Lets go of bars that can no longer be revised.
+    fn trim(&mut self, event_us: i64, rules: &Rules) {
+        while self.sealed.front().is_some_and(|oldest| oldest.fold.end_us() + rules.revise_us < event_us)
+            || self.sealed.len() >= MOST_REVISABLE
+        {
+            self.drop_oldest(rules);
+        }
+    }
+
+    fn drop_oldest(&mut self, rules: &Rules) {
+        let Some(oldest) = self.sealed.pop_front() else {
+            return;
+        };
+        self.base_minute_us = self.base_minute_us.max(oldest.fold.minute_us);
+        if let Some(bar) = window_bar(&oldest, rules) {
+            self.base.enter(oldest.session);
+            self.base.range.push(&bar);
+        }
+    }
+
+    /// Bars of the window among the revisable ones from `at` on.
+    fn in_window_from(&self, at: usize) -> usize {
+        self.sealed.iter().skip(at).filter(|sealed| sealed.session.is_some()).count()
+    }
+
+    /// Goes back before an inserted bar and on from there.
+    fn rebuild(&mut self, at: usize, rules: &Rules, detections: &mut Vec<Detection>) {
+        let held = self.in_window_from(0) - usize::from(self.sealed[at].session.is_some());
+        self.refold(held, at, rules, detections);
+    }
+
+    /// Takes `held` bars back from the window, then folds all revisable bars again, looking for patterns from `at` on.
+    fn refold(&mut self, held: usize, at: usize, rules: &Rules, detections: &mut Vec<Detection>) {
+        let rewound = self.window.rewind(held);
+        debug_assert!(rewound, "a window keeps its revisable bars");
+        self.now = self.base;
+        for index in 0..self.sealed.len() {
+            if index < at {
+                if let Some(bar) = window_bar(&self.sealed[index], rules) {
+                    self.now.enter(self.sealed[index].session);
+                    self.window.push(bar);
+                    self.now.range.push(&bar);
+                }
+            } else {
+                if index > at {
+                    self.sealed[index].evaluation += 1;
+                }
+                self.evaluate(index, rules, detections);
+            }
+        }
+    }
+
+    /// Puts one sealed bar into the window and says which patterns came and went with it.
+    fn evaluate(&mut self, index: usize, rules: &Rules, detections: &mut Vec<Detection>) {
+        let sealed = &mut self.sealed[index];
+        let Some(bar) = window_bar(sealed, rules) else {
+            return;
+        };
+        self.now.enter(sealed.session);
+        self.window.push(bar);
+        let before = std::mem::take(&mut sealed.found);
+        let mut matches: Vec<(u16, Match)> = Vec::new();
+        if bar.quality & quality::PARTIAL == 0 {
+            for &(id, pattern) in &rules.detectors.0 {
+                matches.extend(pattern.detect(&self.window, &self.now.range).map(|matched| (id, matched)));
+            }
+        }
+        let stays =
+            |found: &Found| matches.iter().any(|(id, m)| *id == found.pattern && m.direction == found.direction);
+        let gone: Vec<Found> = before.iter().filter(|found| !stays(found)).copied().collect();
+        for found in &gone {
+            detections.push(Detection {
+                pattern: found.pattern,
+                direction: found.direction,
+                held: false,
+                revision: found.evaluation,
+                supersedes: None,
+                bar,
+                detail: None,
+            });
+        }
+        for (id, matched) in matches {
+            let known = before.iter().find(|found| found.pattern == id && found.direction == matched.direction);
+            sealed.found.push(known.copied().unwrap_or(Found {
+                pattern: id,
+                direction: matched.direction,
+                evaluation: sealed.evaluation,
+            }));
+            if known.is_none() {
+                let replaced = gone.iter().find(|found| found.pattern == id).or_else(|| gone.first());
+                detections.push(Detection {
+                    pattern: id,
+                    direction: matched.direction,
+                    held: true,
+                    revision: sealed.evaluation,
+                    supersedes: replaced.map(|found| (found.pattern, found.evaluation)),
+                    bar,
+                    detail: Some(describe(&self.window, matched)),
+                });
+            }
+        }
+        self.now.range.push(&bar);
+    }
+}
+
+impl Standing {
+    /// Starts the session's values anew at a session's open.
+    fn enter(&mut self, session: Option<i64>) {
+        if self.session != session {
+            *self = Self { session, range: SessionRange::default() };
+        }
+    }
+}
+
+/// The bar as the window takes it; `None` if it belongs to no session of the window.
+fn window_bar(sealed: &Sealed, rules: &Rules) -> Option<WindowBar> {
+    sealed.session?;
+    let bar = sealed.fold.bar(rules.price_scale)?;
+    Some(WindowBar {
+        ts_us: bar.ts_us,
+        open: bar.open,
+        high: bar.high,
+        low: bar.low,
+        close: bar.close,
+        volume: bar.volume,
+        quality: bar.quality,
+    })
+}
+
+fn describe(window: &Window, matched: Match) -> Detail {
+    let made_by = usize::from(matched.bars).max(1);
+    let newest = window.bar(0);
+    let from = window.bar(1).map_or(newest.map_or(f64::NAN, |bar| bar.open), |before| before.close);
+    let mean = window.mean_volume(1, VOLUME_BARS).filter(|&mean| mean > 0.0);
+    Detail {
+        matched,
+        first_us: window.bar(made_by - 1).map_or(i64::MIN, |bar| bar.ts_us),
+        price_change: newest.map_or(f64::NAN, |bar| (bar.close / from - 1.0) * 100.0),
+        relative_volume: mean.and_then(|mean| newest.map(|bar| bar.volume as f64 / mean)),
+        quality: (1..made_by).filter_map(|back| window.bar(back)).fold(0, |q, bar| q | bar.quality) & quality::PARTIAL,
+    }
+}

@@ -1,0 +1,29 @@
+//! Ticks to bars to patterns, as pure functions of their input.
+//!
+//! Data runs one way: [`resp`] → [`decode`] → [`aggregate`] → [`history`] ([`window`], [`pattern`]) → [`engine`].
+//! No Python, clock, environment, I/O, log or `unsafe`: time is an argument, faults are counted values.
+#![forbid(unsafe_code)]
+
+pub mod aggregate;
+pub mod bar;
+pub mod batch;
+pub mod candle;
+pub mod channel;
+pub mod condition;
+pub mod decode;
+pub mod engine;
+pub mod error;
+mod field;
+pub mod history;
+mod json;
+mod number;
+mod order;
+pub mod pattern;
+mod quick;
+mod reply;
+pub mod resp;
+pub mod session;
+pub mod symbol;
+pub mod tick;
+pub mod time;
+pub mod window;

@@ -1,0 +1,84 @@
+//! `HighOfDay` and its mirror image `LowOfDay`.
+
+use super::{Direction, Levels, Match, Pattern, SessionRange};
+use crate::window::Window;
+
+const SOURCE: &str =
+    "TickStockAppV2 docs/planning/patterns_library_patterns.md: HighOfDay, LowOfDay; confidence and cooldown are ours";
+
+/// The bar's high is above the high of all earlier bars of the session.
+///
+/// rule: h > session high of the bars before it. A tie does not fire, nor does the session's first bar, nor the five
+/// bars after a firing. Bullish.
+///
+/// confidence: 0.5 + 0.5 · min(1, (h − old high) / R): 0.5 for a touch, 1 if the whole bar lies above. A bar without a
+/// range lies wholly above: 1.
+pub(super) struct HighOfDay;
+
+impl Pattern for HighOfDay {
+    fn id(&self) -> &'static str {
+        "high_of_day"
+    }
+
+    fn name(&self) -> &'static str {
+        "HighOfDay"
+    }
+
+    fn bars_needed(&self) -> usize {
+        1
+    }
+
+    fn source(&self) -> &'static str {
+        SOURCE
+    }
+
+    fn detect(&self, window: &Window, session: &SessionRange) -> Option<Match> {
+        let bar = window.bar(0)?;
+        let old_high = session.exceeded_high(&bar)?;
+        Some(Match {
+            direction: Direction::Bullish,
+            confidence: share_beyond(bar.high - old_high, bar.range()),
+            bars: 1,
+            levels: Levels::of(window, Direction::Bullish, 1)?,
+        })
+    }
+}
+
+/// The mirror image: l < session low of the bars before it. Bearish.
+///
+/// confidence: 0.5 + 0.5 · min(1, (old low − l) / R).
+pub(super) struct LowOfDay;
+
+impl Pattern for LowOfDay {
+    fn id(&self) -> &'static str {
+        "low_of_day"
+    }
+
+    fn name(&self) -> &'static str {
+        "LowOfDay"
+    }
+
+    fn bars_needed(&self) -> usize {
+        1
+    }
+
+    fn source(&self) -> &'static str {
+        SOURCE
+    }
+
+    fn detect(&self, window: &Window, session: &SessionRange) -> Option<Match> {
+        let bar = window.bar(0)?;
+        let old_low = session.exceeded_low(&bar)?;
+        Some(Match {
+            direction: Direction::Bearish,
+            confidence: share_beyond(old_low - bar.low, bar.range()),
+            bars: 1,
+            levels: Levels::of(window, Direction::Bearish, 1)?,
+        })
+    }
+}
+
+/// 0.5 + 0.5 · min(1, excess / range); 1 where there is no range.
+fn share_beyond(excess: f64, range: f64) -> f64 {
+    if range > 0.0 { 0.5 + 0.5 * (excess / range).min(1.0) } else { 1.0 }
+}

@@ -1,0 +1,133 @@
+//! Tickers as small dense ids, found without allocation.
+
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+/// A dense handle of one ticker, valid until the ticker is forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SymbolId(pub u32);
+
+impl SymbolId {
+    /// The id as an index into columns that have one row a symbol.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Ticker ⇄ id, with a cap. Hashing is keyed, so that a feed cannot choose colliding names.
+#[derive(Debug, Default)]
+pub struct Symbols {
+    hasher: DefaultHashBuilder,
+    table: HashTable<SymbolId>,
+    names: Vec<Option<Box<str>>>,
+    free: Vec<SymbolId>,
+    /// Forgotten in the running call: their ids may still stand in its output.
+    resting: Vec<SymbolId>,
+}
+
+impl Symbols {
+    /// The id of a known ticker. `O(1)`, no allocation.
+    #[must_use]
+    pub fn find(&self, ticker: &[u8]) -> Option<SymbolId> {
+        let hash = self.hasher.hash_one(ticker);
+        self.table.find(hash, |&id| self.bytes(id) == ticker).copied()
+    }
+
+    /// The id of a ticker, made if there are fewer than `cap`; `None` at the cap or if it is not UTF-8.
+    pub fn intern(&mut self, ticker: &[u8], cap: usize) -> Option<SymbolId> {
+        if let Some(id) = self.find(ticker) {
+            return Some(id);
+        }
+        if self.table.len() >= cap {
+            return None;
+        }
+        let name: Box<str> = std::str::from_utf8(ticker).ok()?.into();
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.names.push(None);
+            SymbolId((self.names.len() - 1) as u32)
+        });
+        self.names[id.index()] = Some(name);
+        let (hasher, names) = (&self.hasher, &self.names);
+        let rehash = |&id: &SymbolId| hasher.hash_one(name_bytes(names, id));
+        self.table.insert_unique(hasher.hash_one(ticker), id, rehash);
+        Some(id)
+    }
+
+    /// Forgets a ticker. Its id is given out again after the next [`Symbols::release`].
+    pub fn forget(&mut self, id: SymbolId) {
+        let hash = self.hasher.hash_one(self.bytes(id));
+        if let Ok(entry) = self.table.find_entry(hash, |&other| other == id) {
+            entry.remove();
+            self.resting.push(id);
+        }
+    }
+
+    /// Ends a call: ids forgotten in it may be given out again.
+    pub fn release(&mut self) {
+        self.free.append(&mut self.resting);
+    }
+
+    /// The ticker of an id that was given out.
+    #[must_use]
+    pub fn name(&self, id: SymbolId) -> &str {
+        self.names[id.index()].as_deref().unwrap_or("")
+    }
+
+    /// Known tickers.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether no ticker is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// All ids in use, in order.
+    pub fn ids(&self) -> impl Iterator<Item = SymbolId> + '_ {
+        let known =
+            |id: &SymbolId| self.table.find(self.hasher.hash_one(self.bytes(*id)), |other| other == id).is_some();
+        (0..self.names.len() as u32).map(SymbolId).filter(known)
+    }
+
+    fn bytes(&self, id: SymbolId) -> &[u8] {
+        name_bytes(&self.names, id)
+    }
+}
+
+fn name_bytes(names: &[Option<Box<str>>], id: SymbolId) -> &[u8] {
+    names[id.index()].as_deref().map_or(&[], str::as_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticker_keeps_its_id_and_the_cap_refuses_new_ones() {
+        let mut symbols = Symbols::default();
+        let aapl = symbols.intern(b"AAPL", 2);
+        assert_eq!(symbols.intern(b"MSFT", 2), Some(SymbolId(1)));
+        assert_eq!(symbols.intern(b"SPY", 2), None);
+        assert_eq!(symbols.intern(b"AAPL", 2), aapl);
+        assert_eq!(symbols.name(SymbolId(1)), "MSFT");
+    }
+
+    #[test]
+    fn a_forgotten_id_is_reused_only_after_the_call() {
+        let mut symbols = Symbols::default();
+        let first = symbols.intern(b"OLD", 1).unwrap();
+        symbols.forget(first);
+        assert_eq!(symbols.name(first), "OLD");
+        assert_eq!(symbols.find(b"OLD"), None);
+        assert_eq!(symbols.intern(b"NEW", 1), Some(SymbolId(1)));
+        symbols.forget(SymbolId(1));
+        symbols.release();
+        assert!(symbols.intern(b"NEXT", 1).is_some_and(|id| id.0 <= 1));
+        assert_eq!(symbols.ids().count(), 1);
+    }
+}

@@ -1,0 +1,225 @@
+//! The rolling window of one symbol's closed bars.
+
+use crate::bar::quality;
+
+/// Slots beyond the window's length, so that as many of the newest bars can be taken back and pushed again.
+///
+/// A late tick revises a closed bar of the last 15 minutes: the bars since are taken back, folded anew and pushed
+/// again, and the window must then show what it would have shown had the tick been in time.
+pub const SPARE: usize = 20;
+
+/// One closed bar, as detectors see it.
+///
+/// Prices in the currency of the feed; `ts_us` is the START of the bar, µs UTC; `quality` holds the bar's flags.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WindowBar {
+    /// Start of the bar, µs UTC.
+    pub ts_us: i64,
+    /// First price.
+    pub open: f64,
+    /// Highest price.
+    pub high: f64,
+    /// Lowest price.
+    pub low: f64,
+    /// Last price.
+    pub close: f64,
+    /// Shares.
+    pub volume: i64,
+    /// Bits of [`quality`]; 0 is a whole bar.
+    pub quality: u8,
+}
+
+impl WindowBar {
+    /// B = |c − o|.
+    #[must_use]
+    pub fn body(&self) -> f64 {
+        (self.close - self.open).abs()
+    }
+
+    /// R = h − l.
+    #[must_use]
+    pub fn range(&self) -> f64 {
+        self.high - self.low
+    }
+
+    /// U = h − max(o, c), the upper shadow.
+    #[must_use]
+    pub fn upper(&self) -> f64 {
+        self.high - self.top()
+    }
+
+    /// L = min(o, c) − l, the lower shadow.
+    #[must_use]
+    pub fn lower(&self) -> f64 {
+        self.bottom() - self.low
+    }
+
+    /// max(o, c), the upper end of the body.
+    #[must_use]
+    pub fn top(&self) -> f64 {
+        self.open.max(self.close)
+    }
+
+    /// min(o, c), the lower end of the body.
+    #[must_use]
+    pub fn bottom(&self) -> f64 {
+        self.open.min(self.close)
+    }
+
+    /// c > o. A bar that closes where it opened has no colour.
+    #[must_use]
+    pub fn is_bullish(&self) -> bool {
+        self.close > self.open
+    }
+
+    /// c < o.
+    #[must_use]
+    pub fn is_bearish(&self) -> bool {
+        self.close < self.open
+    }
+
+    /// Whether every tick of the bar can have been heard. Nothing is detected on a bar that is not complete.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.quality & quality::PARTIAL == 0
+    }
+}
+
+/// The last N bars of one symbol, in columns, with [`SPARE`] older ones kept to step back to.
+///
+/// Allocates once. Push, rewind and look-up are O(1).
+#[derive(Clone, Debug)]
+pub struct Window {
+    ts_us: Box<[i64]>,
+    open: Box<[f64]>,
+    high: Box<[f64]>,
+    low: Box<[f64]>,
+    close: Box<[f64]>,
+    volume: Box<[i64]>,
+    quality: Box<[u8]>,
+    /// N.
+    bars: usize,
+    /// Slot of the next bar.
+    next: usize,
+    /// Slots that hold a bar that is not taken back; at most `bars + SPARE`.
+    held: usize,
+    /// Bars pushed and not taken back since the start, those no longer held included.
+    pushed: usize,
+}
+
+impl Window {
+    /// An empty window over the last `bars` bars; a window of 0 bars stays empty.
+    #[must_use]
+    pub fn new(bars: usize) -> Self {
+        let slots = bars + SPARE;
+        Self {
+            ts_us: vec![0; slots].into(),
+            open: vec![0.0; slots].into(),
+            high: vec![0.0; slots].into(),
+            low: vec![0.0; slots].into(),
+            close: vec![0.0; slots].into(),
+            volume: vec![0; slots].into(),
+            quality: vec![0; slots].into(),
+            bars,
+            next: 0,
+            held: 0,
+            pushed: 0,
+        }
+    }
+
+    /// Make `bar` the newest; the oldest leaves the window once N are in it.
+    pub fn push(&mut self, bar: WindowBar) {
+        let at = self.next;
+        self.ts_us[at] = bar.ts_us;
+        self.open[at] = bar.open;
+        self.high[at] = bar.high;
+        self.low[at] = bar.low;
+        self.close[at] = bar.close;
+        self.volume[at] = bar.volume;
+        self.quality[at] = bar.quality;
+        self.next = if at + 1 == self.slots() { 0 } else { at + 1 };
+        self.held = self.slots().min(self.held + 1);
+        self.pushed += 1;
+    }
+
+    /// Take back the newest `k` bars: the window is what it was before they were pushed.
+    ///
+    /// False, and nothing changed, if fewer were pushed, or if a bar that would come back into sight is no longer
+    /// held. Up to [`SPARE`] bars can always be taken back, if that many were pushed since the last rewind.
+    pub fn rewind(&mut self, k: usize) -> bool {
+        if k > self.held || self.held - k < self.bars.min(self.pushed - k) {
+            return false;
+        }
+        self.next = self.slot(k);
+        self.held -= k;
+        self.pushed -= k;
+        true
+    }
+
+    /// Bars in the window, at most N.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.held.min(self.bars)
+    }
+
+    /// Whether no bar is in the window.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// N, the length of a full window.
+    #[must_use]
+    pub fn bars(&self) -> usize {
+        self.bars
+    }
+
+    /// The bar `back` bars before the newest; 0 is the newest. `None` before the window's oldest.
+    #[must_use]
+    pub fn bar(&self, back: usize) -> Option<WindowBar> {
+        (back < self.len()).then(|| self.at(self.slot(back + 1)))
+    }
+
+    /// Mean volume of the `n` bars before the newest `skip`, in shares.
+    ///
+    /// `None` for `n` = 0 and until there are that many bars. Summed in integers, so the order does not matter.
+    /// O(n).
+    #[must_use]
+    pub fn mean_volume(&self, skip: usize, n: usize) -> Option<f64> {
+        if n == 0 || skip.checked_add(n)? > self.len() {
+            return None;
+        }
+        let (from, to) = (self.slot(skip + n), self.slot(skip));
+        let (older, newer) =
+            if from < to { (&self.volume[from..to], &[][..]) } else { (&self.volume[from..], &self.volume[..to]) };
+        let sum: i128 = older.iter().chain(newer).map(|&volume| i128::from(volume)).sum();
+        Some(sum as f64 / n as f64)
+    }
+
+    /// The window's bars, oldest first.
+    #[must_use]
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = WindowBar> + ExactSizeIterator {
+        (0..self.len()).rev().map(|back| self.at(self.slot(back + 1)))
+    }
+
+    fn slots(&self) -> usize {
+        self.bars + SPARE
+    }
+
+    /// The slot `back` slots before the next one; `back` is at most the number of slots.
+    fn slot(&self, back: usize) -> usize {
+        if back <= self.next { self.next - back } else { self.next + self.slots() - back }
+    }
+
+    fn at(&self, slot: usize) -> WindowBar {
+        WindowBar {
+            ts_us: self.ts_us[slot],
+            open: self.open[slot],
+            high: self.high[slot],
+            low: self.low[slot],
+            close: self.close[slot],
+            volume: self.volume[slot],
+            quality: self.quality[slot],
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! Any message: both readers agree, and agree with a slow reader made of `serde_json`.
+#![allow(missing_docs, reason = "a test has no readers of its docs")]
+
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::{Map, Value};
+use tickstockpl_kernel::condition::Rights;
+use tickstockpl_kernel::decode::Decoder;
+use tickstockpl_kernel::tick::{Kind, Reason, Tick};
+
+type Answer = Result<(Vec<u8>, Tick<'static>), Reason>;
+
+fn read(decoder: &mut Decoder, payload: &[u8]) -> Vec<(Answer, Vec<u8>)> {
+    let mut answers = Vec::new();
+    decoder.decode(payload, |tick, raw| {
+        let answer = tick.map(|tick| (tick.ticker.to_vec(), Tick { ticker: b"", ..tick }));
+        answers.push((answer, raw.to_vec()));
+    });
+    answers
+}
+
+/// The oracle's answer to one object.
+fn slow(object: &Value) -> Answer {
+    let Some(object) = object.as_object() else {
+        return Err(Reason::NotAnObject);
+    };
+    let get = |key: &str| object.get(key).filter(|value| !value.is_null());
+    let ticker = get("ticker").or(get("symbol")).ok_or(Reason::MissingField)?.as_str().ok_or(Reason::WrongType)?;
+    if ticker.is_empty() || ticker.len() > 20 || ticker.chars().any(|c| c < '\u{21}' || c == '\u{7f}') {
+        return Err(Reason::BadTicker);
+    }
+    let kind = match get("event_type") {
+        None if get("type") == Some(&Value::from("market_tick")) => Kind::A,
+        None => return Err(Reason::MissingField),
+        Some(Value::String(name)) => match name.as_str() {
+            "A" => Kind::A,
+            "T" => Kind::T,
+            "Q" => Kind::Q,
+            _ => return Err(Reason::UnknownKind),
+        },
+        Some(_) => return Err(Reason::WrongType),
+    };
+    let stamp = get("timestamp").ok_or(Reason::MissingField)?.as_f64().ok_or(Reason::WrongType)?;
+    if !(946_684_800.0..=4_102_444_800.0).contains(&stamp) {
+        return Err(Reason::BadTimestamp);
+    }
+    let ts_us = (stamp * 1e6).round_ties_even() as i64;
+    let price = slow_price(object, "price")?.ok_or(Reason::MissingField)?;
+    let open = slow_price(object, "tick_open")?;
+    let high = slow_price(object, "tick_high")?;
+    let low = slow_price(object, "tick_low")?;
+    let close = slow_price(object, "tick_close")?;
+    let vwap = slow_price(object, "tick_vwap")?;
+    let tick_volume = slow_count(object, "tick_volume", 1 << 53)?;
+    let other_volume = slow_count(object, "volume", 1 << 53)?;
+    let none = (kind == Kind::Q).then_some(0);
+    let volume = tick_volume.or(other_volume).or(none).ok_or(Reason::MissingField)?;
+    let start_us = match get("tick_start_timestamp").map(|start| start.as_f64().ok_or(Reason::WrongType)).transpose()? {
+        None => None,
+        Some(start) => {
+            let start_us = (start * 1e6).round_ties_even() as i64;
+            if !(ts_us - 60_000_000..=ts_us).contains(&start_us) {
+                return Err(Reason::BadTimestamp);
+            }
+            Some(start_us)
+        }
+    };
+    let seq = slow_count(object, "seq", i64::MAX)?;
+    let accumulated_volume = slow_count(object, "accumulated_volume", i64::MAX)?;
+    let source = get("source").map(|source| source.as_str().ok_or(Reason::WrongType)).transpose()?;
+    let rights = get("conditions").map_or(Ok(Rights::REGULAR_SALE), slow_rights)?;
+    let simulated = source == Some("simulated");
+    let tick = Tick {
+        ticker: b"",
+        kind,
+        ts_us,
+        start_us,
+        price,
+        open,
+        high,
+        low,
+        close,
+        vwap,
+        volume,
+        seq,
+        accumulated_volume,
+        simulated,
+        rights,
+    };
+    Ok((ticker.as_bytes().to_vec(), tick))
+}
+
+fn slow_price(object: &Map<String, Value>, key: &str) -> Result<Option<f64>, Reason> {
+    let Some(value) = object.get(key).filter(|value| !value.is_null()) else {
+        return Ok(None);
+    };
+    let price = value.as_f64().ok_or(Reason::WrongType)?;
+    if price > 0.0 { Ok(Some(price)) } else { Err(Reason::BadPrice) }
+}
+
+fn slow_count(object: &Map<String, Value>, key: &str, most: i64) -> Result<Option<i64>, Reason> {
+    let Some(value) = object.get(key).filter(|value| !value.is_null()) else {
+        return Ok(None);
+    };
+    let number = value.as_f64().ok_or(Reason::WrongType)?;
+    let whole = number.fract() == 0.0 && number < 9.3e18;
+    let count = value.as_i64().or(whole.then_some(number as i64)).filter(|count| (0..=most).contains(count));
+    count.map(Some).ok_or(Reason::BadVolume)
+}
+
+fn slow_rights(value: &Value) -> Result<Rights, Reason> {
+    let mut rights = Rights::REGULAR_SALE;
+    for id in value.as_array().ok_or(Reason::WrongType)? {
+        let id = id.as_f64().filter(|id| id.fract() == 0.0).ok_or(Reason::WrongType)?;
+        rights = rights.with(id as i64);
+    }
+    Ok(rights)
+}
+
+/// A number as some producer may write it.
+fn number() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => (1_u32..10_000_000, 0_usize..7).prop_map(|(cents, places)| format!("{:.*}", places, f64::from(cents) / 100.0)),
+        2 => (0_u64..=u64::MAX).prop_map(|n| n.to_string()),
+        2 => (0_u32..300_000).prop_map(|n| n.to_string()),
+        1 => any::<f64>().prop_filter("finite", |x| x.is_finite()).prop_map(|x| format!("{x:?}")),
+        1 => (0.0..1e5_f64).prop_map(|x| format!("{x:e}")),
+        1 => "(0|[1-9][0-9]{0,24})(\\.[0-9]{1,24})?([eE][-+]?[0-9]{1,2})?",
+        1 => select(&["0", "-0", "0.0", "-1", "1523.0", "1e2", "9007199254740992", "9007199254740993",
+            "9007199254740993.0", "00", "1.", "1e", "0.1.2", "12345678", "1234567.8", "123456789.12345678"][..])
+            .prop_map(String::from),
+    ]
+}
+
+fn stamp() -> impl Strategy<Value = String> {
+    prop_oneof![
+        (1_757_600_400_000_u64..1_757_600_520_000).prop_map(|ms| format!("{}.{:03}", ms / 1000, ms % 1000)),
+        (1_757_600_400_u64..1_757_600_520).prop_map(|s| format!("{s}.0")),
+        (1_757_600_400.0..1_757_600_520.0_f64).prop_map(|s| format!("{s:?}")),
+        (1_757_600_400_u64..1_757_600_520).prop_map(|s| s.to_string()),
+    ]
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => select(&["A", "AAPL", "BRK.B", "simulated", "polygon", "market_tick", "T", "Q", "ABCDEFGHIJKLMNOPQRSTU",
+            "", "A B", "\\u0041", "\\ud83d\\ude00", "é", "\\\"", "\\n", "x\u{7f}", "\t"][..]).prop_map(String::from),
+        1 => "[A-Z.]{1,22}",
+        1 => "\\PC{0,12}",
+    ]
+    .prop_map(|text| format!("\"{}\"", if text == "\"" { "" } else { &text }))
+}
+
+fn odd() -> impl Strategy<Value = String> {
+    select(
+        &[
+            "null",
+            "true",
+            "false",
+            "{}",
+            "[]",
+            "[12, 37]",
+            "[14,41.0]",
+            "[1.5]",
+            "[null]",
+            "{\"a\": [1, {\"b\": null}]}",
+            "[[[]]]",
+            "[1,]",
+            "nul",
+            "",
+            "1 2",
+        ][..],
+    )
+    .prop_map(String::from)
+}
+
+fn value(usual: BoxedStrategy<String>) -> impl Strategy<Value = String> {
+    prop_oneof![30 => usual, 1 => number(), 1 => stamp(), 1 => text(), 1 => odd()]
+}
+
+fn pair(key: &'static str) -> BoxedStrategy<(String, String)> {
+    let price = (1_u32..10_000_000).prop_map(|cents| format!("{}", f64::from(cents) / 100.0)).boxed();
+    let usual = match key {
+        "ticker" | "symbol" => "\"[A-Z.]{1,6}\"".boxed(),
+        "event_type" => select(&["\"A\"", "\"T\"", "\"Q\""][..]).prop_map(String::from).boxed(),
+        "type" => Just("\"market_tick\"".into()).boxed(),
+        "source" => select(&["\"polygon\"", "\"simulated\"", "null"][..]).prop_map(String::from).boxed(),
+        "timestamp" | "tick_start_timestamp" => stamp().boxed(),
+        "conditions" => odd().boxed(),
+        "volume" | "tick_volume" | "seq" | "accumulated_volume" => (0_u32..200_000).prop_map(|n| n.to_string()).boxed(),
+        "price" => price,
+        "unknown" => prop_oneof![number(), text(), odd()].boxed(),
+        _ => prop_oneof![3 => price, 1 => Just("null".into())].boxed(),
+    };
+    value(usual).prop_map(move |value| (key.into(), value)).boxed()
+}
+
+const PRODUCERS: [&str; 14] = [
+    "ticker",
+    "price",
+    "volume",
+    "timestamp",
+    "event_type",
+    "source",
+    "tick_open",
+    "tick_high",
+    "tick_low",
+    "tick_close",
+    "tick_volume",
+    "tick_vwap",
+    "bid",
+    "ask",
+];
+const OPTIONAL: [&str; 7] =
+    ["tick_start_timestamp", "seq", "accumulated_volume", "conditions", "symbol", "type", "unknown"];
+
+fn object_of(pairs: &[(String, String)], comma: &str, colon: &str) -> String {
+    let pairs: Vec<_> = pairs.iter().map(|(key, value)| format!("\"{key}\"{colon}{value}")).collect();
+    format!("{{{}}}", pairs.join(comma))
+}
+
+fn object() -> impl Strategy<Value = String> {
+    let keys = prop_oneof![
+        3 => Just(PRODUCERS.to_vec()),
+        1 => Just([&PRODUCERS[..], &OPTIONAL[..4]].concat()),
+        2 => proptest::sample::subsequence([&PRODUCERS[..], &OPTIONAL[..]].concat(), 8..21).prop_shuffle(),
+        1 => proptest::collection::vec(select([&PRODUCERS[..], &OPTIONAL[..]].concat()), 0..24),
+    ];
+    let spacing = select(&[(", ", ": "), (",", ":"), (" ,\n\t", " : ")][..]);
+    (keys.prop_flat_map(|keys| keys.into_iter().map(pair).collect::<Vec<_>>()), spacing)
+        .prop_map(|(pairs, (comma, colon))| object_of(&pairs, comma, colon))
+}
+
+fn message() -> impl Strategy<Value = String> {
+    prop_oneof![5 => object(), 1 => proptest::collection::vec(object(), 0..5).prop_map(|objects| format!("[{}]", objects.join(", ")))]
+}
+
+/// Messages with some bytes changed, added or taken away.
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    let mutation =
+        (any::<prop::sample::Index>(), 0_u8..3, prop_oneof![any::<u8>(), select(&b"\"\\{}[],:0.eE- nA"[..])]);
+    (message(), proptest::collection::vec(mutation, 0..4)).prop_map(|(message, mutations)| {
+        let mut bytes = message.into_bytes();
+        for (index, what, byte) in mutations {
+            let at = index.index(bytes.len().max(1)).min(bytes.len().saturating_sub(1));
+            match what {
+                0 if !bytes.is_empty() => bytes[at] = byte,
+                1 if !bytes.is_empty() => drop(bytes.remove(at)),
+                _ => bytes.insert(at, byte),
+            }
+        }
+        bytes
+    })
+}
+
+/// A decoder that has just learned the order of `like`, if that makes a tick.
+fn taught(like: &[u8]) -> Decoder {
+    let mut decoder = Decoder::default();
+    read(&mut decoder, like);
+    decoder
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn what_a_decoder_has_seen_before_never_shows_in_an_answer(before in message(), payload in bytes()) {
+        let expected = read(&mut Decoder::default(), &payload);
+        prop_assert_eq!(&read(&mut taught(before.as_bytes()), &payload), &expected);
+        prop_assert_eq!(&read(&mut taught(&payload), &payload), &expected);
+    }
+
+    #[test]
+    fn every_valid_message_is_read_as_the_slow_reader_reads_it(payload in message()) {
+        let Ok(document) = serde_json::from_str::<Value>(&payload) else { return Ok(()) };
+        let expected: Vec<_> = match &document {
+            Value::Array(elements) => elements.iter().map(slow).collect(),
+            object => vec![slow(object)],
+        };
+        for mut decoder in [Decoder::default(), taught(payload.as_bytes())] {
+            let answers: Vec<_> = read(&mut decoder, payload.as_bytes()).into_iter().map(|(answer, _)| answer).collect();
+            prop_assert_eq!(&answers, &expected);
+        }
+    }
+
+    #[test]
+    fn what_the_slow_reader_refuses_is_bad_json(payload in bytes()) {
+        let error = serde_json::from_slice::<Value>(&payload).err();
+        let narrower = error.is_some_and(|error| !error.to_string().contains("out of range"));
+        let python = [&b"NaN"[..], b"Infinity", b"\\ud"].iter().any(|word| payload.windows(word.len()).any(|w| w.eq_ignore_ascii_case(word)));
+        if narrower && !python {
+            prop_assert_eq!(read(&mut Decoder::default(), &payload), [(Err(Reason::BadJson), payload)]);
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(payload in proptest::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(!read(&mut Decoder::default(), &payload).is_empty() || payload.trim_ascii().starts_with(b"["));
+    }
+
+    #[test]
+    fn every_double_is_read_to_the_last_bit(price in prop_oneof![any::<f64>(), 0.0..1e6_f64, 1e-9..1.0_f64]) {
+        let price = price.abs();
+        prop_assume!(price > 0.0 && price.is_finite());
+        for written in [format!("{price}"), format!("{price:?}"), format!("{price:e}")] {
+            let payload = format!(r#"{{"ticker":"A","event_type":"Q","timestamp":1757600460,"price":{written}, "volume": 1}}"#);
+            let mut decoder = Decoder::default();
+            for _ in 0..2 {
+                let answers = read(&mut decoder, payload.as_bytes());
+                prop_assert_eq!(answers[0].0.as_ref().map(|(_, tick)| tick.price), Ok(price));
+            }
+        }
+    }
+}

@@ -1,0 +1,19 @@
+-- The tables of TickStockAppV2 that we share, as its code reads and writes them: numeric prices, a foreign key.
+CREATE TABLE symbols (
+  symbol varchar(20) PRIMARY KEY, name varchar(100), exchange varchar(20), market varchar(20), locale varchar(10),
+  type varchar(20), active boolean DEFAULT true, market_cap bigint, last_updated timestamp DEFAULT now());
+CREATE TABLE ohlcv_1min (
+  symbol varchar(20) NOT NULL REFERENCES symbols (symbol), timestamp timestamptz NOT NULL,
+  open numeric(10, 4), high numeric(10, 4), low numeric(10, 4), close numeric(10, 4), volume bigint,
+  PRIMARY KEY (symbol, timestamp));
+CREATE TABLE intraday_patterns (
+  id serial PRIMARY KEY, symbol text NOT NULL, pattern_type text NOT NULL,
+  confidence numeric NOT NULL CHECK (confidence BETWEEN 0 AND 1), pattern_data jsonb NOT NULL,
+  detection_timestamp timestamptz DEFAULT now(), expiration_timestamp timestamptz NOT NULL, levels numeric[],
+  metadata jsonb, timeframe text DEFAULT '5min');
+CREATE TABLE intraday_indicators (
+  id serial PRIMARY KEY, symbol text NOT NULL, indicator_type text NOT NULL, value numeric, value_data jsonb NOT NULL,
+  calculation_timestamp timestamptz DEFAULT now(), expiration_timestamp timestamptz NOT NULL, metadata jsonb,
+  timeframe text DEFAULT '5min');
+INSERT INTO symbols (symbol, name, market, type)
+SELECT s, s, 'stocks', 'CS' FROM unnest(ARRAY['AAPL', 'GOOGL', 'MSFT']) AS s;

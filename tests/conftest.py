@@ -1,0 +1,145 @@
+"""Fixtures for all tests: the two servers, a database and a Redis number of one's own, servers that may be killed.
+
+The servers are those of TICKSTOCKPL_TEST_DATABASE_URI and TICKSTOCKPL_TEST_REDIS_URL (`make test` sets them); without
+these names a session starts its own through scripts/with_servers.py. The service's own variables are taken out of the
+environment first, so that no test can reach a server that somebody works with.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+import redis as redis_py
+
+from own_servers import OwnServers
+
+WITH_SERVERS = Path(__file__).resolve().parent.parent / "scripts" / "with_servers.py"
+DATABASE, REDIS = "TICKSTOCKPL_TEST_DATABASE_URI", "TICKSTOCKPL_TEST_REDIS_URL"
+SERVICE_NAMES = {
+    "DATABASE_URI", "MARKET_TIMEZONE", "REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_USERNAME",
+    "REDIS_PASSWORD", "REDIS_PATTERN_CHANNEL", "REDIS_ERROR_CHANNEL",
+}  # fmt: skip
+LIBPQ_NAMES = {"PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE", "PGPASSFILE", "PGSERVICE", "PGSSLMODE"}
+
+
+def pytest_configure() -> None:
+    """Take every variable of the service out of the environment, for this process and those that tests start."""
+    for name in list(os.environ):
+        ours = name.startswith("TICKSTOCKPL_") and not name.startswith("TICKSTOCKPL_TEST_")
+        if ours or name.removesuffix("_FILE") in SERVICE_NAMES | LIBPQ_NAMES:
+            del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """asyncio is what the service runs on."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def server_urls() -> Iterator[dict[str, str]]:
+    """The two servers' URLs by variable name; a session that is not given any starts and stops its own."""
+    if os.environ.get("TICKSTOCKPL_TEST_WITHOUT_SERVERS") == "1":
+        pytest.skip("TICKSTOCKPL_TEST_WITHOUT_SERVERS=1: tests that need a server do not run")
+    named = {name: os.environ[name] for name in (DATABASE, REDIS) if os.environ.get(name)}
+    if len(named) == 2:
+        yield named
+        return
+    # The servers live until the holder's standard input ends, which it does however this process ends.
+    holder = "import json, os, sys; print(json.dumps(dict(os.environ)), flush=True); sys.stdin.read()"
+    command: list[str | Path] = [sys.executable, WITH_SERVERS, sys.executable, "-c", holder]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as started:
+        assert started.stdout is not None
+        line = started.stdout.readline()
+        if not line:
+            pytest.fail(
+                f"the test servers did not start (see above); name your own with {DATABASE} and {REDIS}, "
+                "or set TICKSTOCKPL_TEST_WITHOUT_SERVERS=1 to run only what needs none"
+            )
+        environment = json.loads(line)
+        yield {name: environment[name] for name in (DATABASE, REDIS)}
+    assert started.returncode == 0
+
+
+@pytest.fixture(scope="session")
+def database_uri(server_urls: dict[str, str]) -> str:
+    """The test server's administrator, who may create and drop databases."""
+    return server_urls[DATABASE]
+
+
+@pytest.fixture(scope="session")
+def redis_url(server_urls: dict[str, str]) -> str:
+    """The test server's Redis; its database numbers 1 to 15 are lent to tests."""
+    return server_urls[REDIS]
+
+
+@pytest.fixture
+def database(database_uri: str) -> Iterator[str]:
+    """The URI of an empty database with the timescaledb extension, dropped after the test with all who use it."""
+    name = f"tickstockpl_test_{uuid.uuid4().hex[:12]}"
+    uri = urlunsplit(urlsplit(database_uri)._replace(path=f"/{name}"))
+    execute(database_uri, f"CREATE DATABASE {name}")
+    try:
+        execute(uri, "SET client_min_messages = error; CREATE EXTENSION IF NOT EXISTS timescaledb")
+        yield uri
+    finally:
+        execute(database_uri, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[str]:
+    """The URL of an empty database number, flushed after the test. Channels know no numbers: they are the server's."""
+    for number in range(1, 16):
+        url = urlunsplit(urlsplit(redis_url)._replace(path=f"/{number}"))
+        with contextlib.closing(redis_py.Redis.from_url(url)) as client:
+            if client.dbsize() == 0:
+                yield url
+                client.flushdb()
+                return
+    pytest.fail(f"{REDIS} has no empty database number between 1 and 15")
+
+
+@pytest.fixture
+def own_servers(server_urls: dict[str, str]) -> Iterator[Callable[..., OwnServers]]:
+    """Makes servers that one test may kill, freeze and restart: `own_servers(redis=True, postgres=True)`."""
+    del server_urls  # asked for so that a session without servers skips these tests too
+    with contextlib.ExitStack() as made:
+
+        def make(*, redis: bool = False, postgres: bool = False) -> OwnServers:
+            # /var/tmp, since root's pytest folders are hidden from the user that PostgreSQL runs as
+            folder = Path(tempfile.mkdtemp(prefix="tickstockpl-test-", dir="/var/tmp"))
+            made.callback(shutil.rmtree, folder, ignore_errors=True)
+            folder.chmod(0o755)
+            servers = OwnServers(folder, redis=redis, postgres=postgres)
+            made.callback(servers.stop)
+            servers.start()
+            return servers
+
+        yield make
+
+
+def execute(uri: str, sql: str) -> None:
+    """Run statements on a connection of their own, outside of any test's loop."""
+
+    async def once() -> None:
+        connection = cast("Any", await asyncpg.connect(uri, timeout=10))
+        try:
+            await connection.execute(sql, timeout=30)
+        finally:
+            await connection.close()
+
+    asyncio.run(once())

@@ -1,0 +1,162 @@
+"""The publisher while Redis loses connections, data, rights, or itself."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import redis as redis_py
+import structlog
+from redis.asyncio import Redis
+
+import appv2_readers as appv2
+from event_samples import event
+from own_servers import OwnServers
+from publishing import CHANNELS, hearing, minute_us, publishing
+from tickstockpl.wire import Event
+
+pytestmark = pytest.mark.anyio
+
+QUICK: dict[str, Any] = {"pong_timeout_s": 0.3, "connect_timeout_s": 0.3, "max_backoff_s": 0.1}
+
+
+def numbered(symbols: int, each: int) -> tuple[Event, ...]:
+    """`each` events of every symbol, one a minute; `volume` is the number of the symbol's event."""
+    return tuple(
+        event(f"ZZ{symbol}", bar_end_us=minute_us(each - n), volume=n) for n in range(each) for symbol in range(symbols)
+    )
+
+
+def orders(messages: list[dict[str, Any]]) -> dict[str, list[int]]:
+    """Each symbol's event numbers as they came, without what came twice."""
+    found: dict[str, dict[int, None]] = {}
+    for message in messages:
+        found.setdefault(message["symbol"], {})[message["data"]["bar"]["volume"]] = None
+    return {symbol: list(numbers) for symbol, numbers in found.items()}
+
+
+async def test_killed_connections_lose_no_event_and_keep_each_symbols_order(redis: str) -> None:
+    events = numbered(symbols=10, each=12)
+    async with (
+        publishing(redis, redis=QUICK) as published,
+        hearing(redis, published.channel) as heard,
+        Redis.from_url(redis) as client,
+    ):
+        await published.inbox.put(events)
+        for sent in (20, 50, 80):
+            await published.until(lambda status, sent=sent: status["sent"] >= sent)  # type: ignore[misc]
+            (own,) = (one for one in await client.client_list() if one["name"] == "tickstockpl-publisher")
+            await client.client_kill_filter(_id=own["id"])
+        status = await published.until(lambda status: status["sent"] == len(events))
+    assert orders(heard.heard[published.channel]) == {f"ZZ{n}": list(range(12)) for n in range(10)}
+    assert [sent.event_id for sent in published.sent] == [one.event_id for one in events]
+    assert status["reconnections"] >= 3
+
+
+async def test_events_wait_for_a_redis_that_restarts_and_its_empty_cache_is_filled_again(
+    own_servers: Callable[..., OwnServers],
+) -> None:
+    servers = own_servers(redis=True)
+    url = servers.redis_url
+    with structlog.testing.capture_logs() as logs:
+        async with publishing(url, redis=QUICK) as published, hearing(url, published.channel, *CHANNELS) as heard:
+            await published.inbox.put((event("ZZBEFORE", bar_end_us=minute_us(1)),))
+            await heard.count(published.channel, 1)
+            heard.subscribed.clear()
+            servers.redis.kill()
+            await published.inbox.put(numbered(symbols=5, each=4))
+            status = await published.until(lambda status: status["state"] == "down")
+            assert status["queued"] + status["sent"] == 21
+            await asyncio.to_thread(servers.redis.restart)
+            async with asyncio.timeout(10):
+                await heard.subscribed.wait()
+            await published.until(lambda status: status["state"] == "ok" and status["sent"] == 21)
+            started = await heard.count("tickstock:streaming:session_started", 2)
+            assert len({one["session"]["session_id"] for one in started}) == 1
+            await published.until(lambda status: status["cache_entries"] == 21)
+            with contextlib.closing(redis_py.Redis.from_url(url, decode_responses=True)) as client:
+                async with asyncio.timeout(10):
+                    while len(rows := appv2.scan(client, minute_us() / 1e6)) < 21:
+                        await asyncio.sleep(0.02)
+            assert "ZZBEFORE" in {row["symbol"] for row in rows}
+    assert [entry["event"] for entry in logs].count("redis lost") == 1
+
+
+async def test_what_expires_while_redis_is_gone_is_counted_and_not_sent_later(
+    own_servers: Callable[..., OwnServers],
+) -> None:
+    servers = own_servers(redis=True)
+    async with publishing(servers.redis_url, redis=QUICK, expire_s=0.5) as published:
+        await published.until(lambda status: status["state"] == "ok")
+        servers.redis.kill()
+        await published.until(lambda status: status["state"] == "down")
+        await published.inbox.put(numbered(symbols=7, each=1))
+        status = await published.until(lambda status: status["expired"] == 7)
+        assert (status["sent"], status["queued"]) == (0, 0)
+        await asyncio.to_thread(servers.redis.restart)
+        await published.inbox.put((event("ZZAFTER", bar_end_us=minute_us()),))
+        status = await published.until(lambda status: status["sent"] == 1)
+    assert (status["expired"], len(published.sent)) == (7, 1)
+
+
+async def test_redis_that_does_not_answer_is_given_up_and_found_again(own_servers: Callable[..., OwnServers]) -> None:
+    servers = own_servers(redis=True)
+    async with publishing(servers.redis_url, redis=QUICK) as published:
+        await published.until(lambda status: status["state"] == "ok")
+        servers.redis.freeze()
+        await published.inbox.put((event(bar_end_us=minute_us()),))
+        status = await published.until(lambda status: status["state"] == "down")
+        assert "Timeout" in status["last_error"]
+        servers.redis.thaw()
+        await published.until(lambda status: status["sent"] == 1)
+
+
+async def test_stopping_ends_in_time_without_redis(own_servers: Callable[..., OwnServers]) -> None:
+    servers = own_servers(redis=True)
+    servers.redis.kill()
+    loop = asyncio.get_running_loop()
+    with structlog.testing.capture_logs() as logs:
+        async with publishing(servers.redis_url, redis=QUICK, drain_s=0.2) as published:
+            await published.inbox.put((event(bar_end_us=minute_us()),))
+            await published.until(lambda status: status["state"] == "down" and status["queued"] == 1)
+            began_s = loop.time()
+        assert loop.time() - began_s < 2
+    (stopped,) = (entry for entry in logs if entry["event"] == "publisher stopped early")
+    assert stopped["unsent"] == 1
+
+
+async def test_refused_publish_waits_for_the_right_and_harms_nothing_else(
+    own_servers: Callable[..., OwnServers],
+) -> None:
+    servers = own_servers(redis=True)
+    async with (
+        Redis.from_url(servers.redis_url, protocol=2) as admin,
+        publishing(servers.redis_url, redis=QUICK) as published,
+    ):
+        await published.until(lambda status: status["state"] == "ok")
+        await admin.acl_setuser("default", enabled=True, reset_channels=True, channels=["tickstock:*"])
+        await published.inbox.put((event(bar_end_us=minute_us()),))
+        status = await published.until(lambda status: status["state"] == "degraded")
+        assert "permission" in status["reason"].lower()
+        assert (status["sent"], await admin.exists("tickstock:producer:heartbeat")) == (0, 1)
+        await admin.acl_setuser("default", enabled=True, channels=["*"])
+        status = await published.until(lambda status: status["sent"] == 1)
+        assert status["state"] == "ok"
+
+
+async def test_keys_of_the_wrong_type_stop_neither_events_nor_heartbeats(redis: str) -> None:
+    async with Redis.from_url(redis) as client, publishing(redis, heartbeat_s=0.05) as published:
+        for index in ("time", "confidence", "symbol", "pattern_type"):
+            await client.set(f"tickstock:indexes:{index}", "somebody's string")
+        await published.inbox.put((event(bar_end_us=minute_us()),))
+        await published.until(lambda status: status["sent"] == 1 and "WRONGTYPE" in str(status["last_error"]))
+        await client.delete("tickstock:producer:heartbeat")
+        async with asyncio.timeout(10):
+            while not await client.exists("tickstock:producer:heartbeat"):
+                await asyncio.sleep(0.01)
+        for index in ("time", "confidence", "symbol", "pattern_type"):
+            await client.delete(f"tickstock:indexes:{index}")
+        async with asyncio.timeout(10):
+            while not await client.zcard("tickstock:indexes:time"):
+                await asyncio.sleep(0.01)

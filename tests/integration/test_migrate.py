@@ -1,0 +1,165 @@
+"""The schema on real servers: created, adopted, and asked of the owner where this role may not."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+
+from bar_samples import bars, event, ran, rows, stored
+from tickstockpl.errors import ServerError
+from tickstockpl.migrate import FOLDER, VERSION_TABLE, migrate, pending
+from tickstockpl.tables import NEEDED
+from tickstockpl.wire import Expiry, Gap, Sent, WriteBatch
+
+pytestmark = pytest.mark.anyio
+
+APPV2 = (Path(__file__).resolve().parent.parent / "appv2_tables.sql").read_text(encoding="utf-8")
+HYPERTABLES = "SELECT hypertable_name AS name FROM timescaledb_information.hypertables"
+SHAPE = """
+    SELECT table_name, column_name, data_type, is_nullable FROM information_schema.columns
+    WHERE table_schema = 'public' ORDER BY 1, 2"""
+A_BAR = "INSERT INTO ohlcv_1min VALUES ('AAPL', '2025-10-13 13:30Z', 1, 1, 1, 1, 1)"
+
+
+@pytest.fixture
+async def role(database: str) -> AsyncIterator[str]:
+    """The URI of a role in `database` that owns nothing and may create nothing."""
+    name = f"tickstockpl_test_{uuid.uuid4().hex[:12]}"
+    await ran(database, f"CREATE ROLE {name} LOGIN PASSWORD 'x'")
+    parts = urlsplit(database)
+    yield urlunsplit(parts._replace(netloc=f"{name}:x@{parts.hostname}:{parts.port}"))
+    await ran(database, f"DROP OWNED BY {name}; DROP ROLE {name}")
+
+
+@pytest.fixture
+async def plain(database_uri: str) -> AsyncIterator[str]:
+    """The URI of an empty database without the extension."""
+    name = f"tickstockpl_test_{uuid.uuid4().hex[:12]}"
+    await ran(database_uri, f"CREATE DATABASE {name}")
+    uri = urlunsplit(urlsplit(database_uri)._replace(path=f"/{name}"))
+    await ran(uri, "SET client_min_messages = error; DROP EXTENSION IF EXISTS timescaledb")
+    yield uri
+    await ran(database_uri, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def test_an_empty_database_gets_every_table_and_a_hypertable_of_one_day_chunks(database: str) -> None:
+    assert len(await pending(database)) >= len(NEEDED)
+    done = await migrate(database)
+    assert (done.changed, done.hypertable) == (True, True)
+    assert await pending(database) == []
+    (found,) = await rows(database, "SELECT time_interval FROM timescaledb_information.dimensions")
+    assert found["time_interval"].days == 1
+    assert await rows(database, f"SELECT version_num FROM {VERSION_TABLE}") == [{"version_num": "0001"}]
+
+
+async def test_a_second_time_changes_nothing(database: str) -> None:
+    await migrate(database)
+    before = await rows(database, SHAPE)
+    assert not (await migrate(database)).changed
+    assert await rows(database, SHAPE) == before
+
+
+async def test_two_at_once_both_succeed(database: str) -> None:
+    done = await asyncio.gather(*(migrate(database) for _ in range(4)))
+    assert all(each.hypertable for each in done)
+    assert await pending(database) == []
+
+
+async def test_without_the_extension_the_table_is_plain_and_takes_bars(plain: str) -> None:
+    done = await migrate(plain)
+    assert (done.changed, done.hypertable) == (True, False)
+    assert not (await migrate(plain)).changed
+    assert (await stored(plain, WriteBatch(bars=bars(["AAPL"]))))["rows"] == 1
+    with pytest.raises(ServerError, match="CREATE EXTENSION timescaledb"):
+        await migrate(plain, convert=True)
+
+
+async def test_adopting_only_adds_nullable_columns(database: str) -> None:
+    await ran(database, APPV2)
+    before = await rows(database, SHAPE)
+    await migrate(database)
+    after = await rows(database, SHAPE)
+    assert all(column in after for column in before)
+    adopted = {row["table_name"] for row in before}
+    added = [row for row in after if row["table_name"] in adopted and row not in before]
+    assert {row["column_name"] for row in added} == {
+        *("trades", "vwap", "revision", "quality", "open_at", "close_at"),
+        "event_id",
+    }
+    assert {row["is_nullable"] for row in added} == {"YES"}
+
+
+async def test_a_table_with_rows_becomes_a_hypertable_only_when_asked(database: str) -> None:
+    await ran(database, APPV2 + A_BAR)
+    assert not (await migrate(database)).hypertable
+    assert not await rows(database, HYPERTABLES)
+    done = await migrate(database, convert=True)
+    assert (done.changed, done.hypertable) == (True, True)
+    assert len(await rows(database, "SELECT FROM ohlcv_1min")) == 1
+
+
+async def test_an_adopted_table_without_rows_becomes_a_hypertable(database: str) -> None:
+    await ran(database, APPV2)
+    assert (await migrate(database)).hypertable
+
+
+async def test_a_role_without_rights_gets_the_sql_and_passes_once_the_owner_has_run_it(
+    database: str, role: str
+) -> None:
+    await ran(database, APPV2 + A_BAR)
+    asked: list[str] = []
+    for _ in range(2):
+        with pytest.raises(ServerError, match="As the owner of the tables, run:") as refused:
+            await migrate(role)
+        assert refused.value.exit_code == 2
+        asked.append(str(refused.value))
+        if asked[0] != asked[-1]:
+            break
+        await ran(database, str(refused.value).partition("\n\n")[2])
+        if not await pending(role):
+            break
+    # Rights on tables that did not exist yet can only be asked for once they do.
+    await ran(database, "\n".join(await pending(role)))
+    assert await pending(role) == []
+    assert not (await migrate(role)).changed
+    held = event("NEWCO")
+    status = await stored(
+        role,
+        WriteBatch(bars=bars(["AAPL", "NEWCO"]), events=(held,), gaps=(Gap(0, 1, "x", ()),)),
+        WriteBatch(sent=(Sent(held.event_id, 1),), expired=(Expiry(held.event_id, "NEWCO", "Doji", 1),)),
+    )
+    assert (status["state"], status["rows"], status["events"]) == ("ok", 2, 1)
+
+
+async def test_a_table_that_is_not_appv2s_is_refused_by_name(database: str) -> None:
+    await ran(database, "CREATE TABLE ohlcv_1min (symbol text, time timestamptz, open_price float8)")
+    with pytest.raises(ServerError, match="has no column timestamp, open, high, low, close, volume"):
+        await migrate(database)
+
+
+async def test_a_missing_unique_key_is_asked_of_the_owner(database: str) -> None:
+    await ran(database, APPV2.replace(",\n  PRIMARY KEY (symbol, timestamp)", ""))
+    with pytest.raises(ServerError, match="CREATE UNIQUE INDEX"):
+        await migrate(database)
+
+
+async def test_a_column_that_we_could_not_fill_is_refused_by_name(database: str) -> None:
+    await ran(database, APPV2.replace("volume bigint,", "volume bigint, vendor text NOT NULL,"))
+    with pytest.raises(ServerError, match=r"ohlcv_1min\.vendor must be filled"):
+        await migrate(database)
+
+
+async def test_a_server_that_is_not_there_is_one_line_without_its_password() -> None:
+    with pytest.raises(ServerError, match="cannot be used") as refused:
+        await migrate("postgresql+asyncpg://me:geheim@127.0.0.1:1/nothing")
+    assert "geheim" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_the_files_are_where_the_package_looks_and_at_the_top_of_the_checkout() -> None:
+    assert (FOLDER / "sql" / "0001_tables.sql").is_file()
+    top = Path(__file__).resolve().parents[2] / "migrations"
+    assert (top / "env.py").read_bytes() == (FOLDER / "env.py").read_bytes()

@@ -1,0 +1,202 @@
+"""The keys behind AppV2's pattern page, on a real Redis, read as AppV2 reads them."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import redis as redis_py
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
+
+import appv2_readers as appv2
+from event_samples import event
+from tickstockpl.clock import ManualClock
+from tickstockpl.pattern_cache import INDEXES, PatternCache
+
+pytestmark = pytest.mark.anyio
+
+T0_US = 1_757_600_460_000_000
+TTL_S = 3600.0
+
+
+@pytest.fixture
+def appv2_redis(redis: str) -> Iterator[Any]:
+    """The client as AppV2 makes it."""
+    with contextlib.closing(redis_py.Redis.from_url(redis, decode_responses=True)) as client:
+        yield client
+
+
+def names(appv2_redis: Any) -> dict[str, set[str]]:
+    """What each index holds, as keys of entries; fails on a name that no entry could have."""
+    found: dict[str, set[str]] = {}
+    for index in INDEXES:
+        found[index] = set()
+        for member in appv2_redis.zrange(index, 0, -1):
+            key = member
+            if index.endswith(("symbol", "pattern_type")):
+                first = member.split(":")[0]
+                key = member.removeprefix(f"{first}:")
+                symbol, pattern, _ = key.split(":")
+                assert first == (symbol if index.endswith("symbol") else pattern)
+            found[index].add(key)
+    return found
+
+
+def consistent(appv2_redis: Any) -> set[str]:
+    """The entries, after checking that the hashes and the four sets name the same ones."""
+    hashes = {key.removeprefix("tickstock:patterns:") for key in appv2_redis.keys("tickstock:patterns:*")}
+    for index, found in names(appv2_redis).items():
+        assert found == hashes, index
+    return hashes
+
+
+async def test_scan_shows_the_event_and_an_answer_cached_before_is_dropped(redis: str, appv2_redis: Any) -> None:
+    clock = ManualClock(T0_US + 2_000_000)
+    cache = PatternCache(5000, TTL_S, clock)
+    appv2_redis.set("tickstock:api_cache:scan:1", "old")
+    appv2_redis.set("other", "stays")
+    cache.add(event("ZZTEST1", pattern="VolumeSpike"))
+    async with Redis.from_url(redis) as client:
+        assert await cache.upkeep(client) == 1
+        appv2_redis.set("tickstock:api_cache:scan:2", "fresh")
+        assert await cache.upkeep(client) == 0
+    row = appv2.scan(appv2_redis, clock.now_us() / 1e6)[0]
+    assert row == {
+        "symbol": "ZZTEST1", "pattern": "VolumeSp", "conf": 0.85, "rs": "1.0x", "vol": "2.1x", "price": "$227.55",
+        "chg": "+0.2%", "time": "2s", "exp": "59m", "source": "intraday",
+    }  # fmt: skip
+    key = "ZZTEST1:VolumeSpike:1757600460"
+    assert consistent(appv2_redis) == {key}
+    assert appv2_redis.hget(f"tickstock:patterns:{key}", "cached_at") == "1757600462.0"
+    for name in (f"tickstock:patterns:{key}", *INDEXES):
+        assert 3590 <= appv2_redis.ttl(name) <= 3600
+    assert appv2_redis.get("tickstock:api_cache:scan:1") is None
+    assert (appv2_redis.get("tickstock:api_cache:scan:2"), appv2_redis.get("other")) == ("fresh", "stays")
+
+
+async def test_expired_entries_leave_every_set_by_name_even_after_appv2s_own_cleanup(
+    redis: str, appv2_redis: Any
+) -> None:
+    clock = ManualClock(T0_US)
+    cache = PatternCache(5000, TTL_S, clock)
+    cache.add(event("X:BTCUSD"))
+    cache.add(event("ZZTEST2", bar_end_us=T0_US + 60_000_000))
+    async with Redis.from_url(redis) as client:
+        await cache.upkeep(client)
+        clock.advance(TTL_S)
+        assert appv2.cleanup(appv2_redis, clock.now_us() / 1e6) == 1
+        assert appv2_redis.zcard("tickstock:indexes:symbol") == 2
+        await cache.upkeep(client)
+    assert consistent(appv2_redis) == {"ZZTEST2:Hammer:1757600520"}
+
+
+async def test_superseded_entry_goes_and_its_successor_comes(redis: str, appv2_redis: Any) -> None:
+    clock = ManualClock(T0_US)
+    cache = PatternCache(5000, TTL_S, clock)
+    first = event("ZZTEST1")
+    cache.add(first)
+    async with Redis.from_url(redis) as client:
+        await cache.upkeep(client)
+        cache.add(replace(event("ZZTEST1"), pattern="Doji", revision=1, supersedes=first.event_id))
+        await cache.upkeep(client)
+    assert consistent(appv2_redis) == {"ZZTEST1:Doji:1757600460"}
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.lists(st.tuples(st.integers(0, 30), st.integers(60, 100)), max_size=25),
+            st.sampled_from([0.0, 1.0, 60.0, 1800.0]),
+            st.sampled_from(["upkeep", "upkeep", "restart", "flush", "nothing"]),
+        ),
+        min_size=1,
+        max_size=8,
+    )
+)
+async def test_after_upkeep_redis_holds_exactly_the_best_unexpired_entries(
+    redis: str, appv2_redis: Any, steps: list[tuple[list[tuple[int, int]], float, str]]
+) -> None:
+    appv2_redis.flushdb()
+    clock, capacity = ManualClock(T0_US), 10
+    cache = PatternCache(capacity, TTL_S, clock)
+    async with Redis.from_url(redis) as client:
+        for rows, pause_s, act in steps:
+            minute_us = clock.now_us() // 60_000_000 * 60_000_000
+            for symbol, percent in rows:
+                cache.add(event(f"ZZ{symbol}", bar_end_us=minute_us, confidence=percent / 100))
+            clock.advance(pause_s)
+            if act == "restart":
+                cache = PatternCache(capacity, TTL_S, clock)
+                await cache.load(client)
+            elif act == "flush":
+                appv2_redis.flushdb()
+                await cache.load(client)
+            if act != "nothing":
+                await cache.upkeep(client)
+                entries = consistent(appv2_redis)
+                assert len(entries) == len(cache) <= capacity
+                assert len(appv2.scan(appv2_redis, clock.now_us() / 1e6)) == len(entries)
+
+
+async def test_best_entries_are_kept_and_the_rest_never_reaches_redis(redis: str, appv2_redis: Any) -> None:
+    cache = PatternCache(50, TTL_S, ManualClock(T0_US))
+    for n in range(400):
+        cache.add(event(f"ZZ{n}", confidence=0.6 + n / 1000))
+    async with Redis.from_url(redis) as client:
+        assert await cache.upkeep(client) == 50
+    assert consistent(appv2_redis) == {f"ZZ{n}:Hammer:1757600460" for n in range(350, 400)}
+    assert cache.evicted == 350
+
+
+async def test_entries_of_an_earlier_run_are_adopted_and_broken_names_removed(redis: str, appv2_redis: Any) -> None:
+    clock = ManualClock(T0_US)
+    earlier = PatternCache(5000, TTL_S, clock)
+    for n in range(600):
+        earlier.add(event(f"ZZ{n}"))
+    async with Redis.from_url(redis) as client:
+        await earlier.upkeep(client)
+        appv2_redis.delete("tickstock:patterns:ZZ1:Hammer:1757600460")
+        appv2_redis.hset("tickstock:patterns:ZZ2:Hammer:1757600460", "data", '{"symbol": "ZZ2"}')
+        appv2_redis.zrem("tickstock:indexes:time", "ZZ3:Hammer:1757600460")
+        appv2_redis.zadd("tickstock:indexes:symbol", {"ZZ9999:ZZ9999:Hammer:1757500000": 1, "somebody else's": 1})
+        later = PatternCache(5000, TTL_S, clock)
+        await later.load(client)
+        await later.upkeep(client)
+        assert appv2_redis.zrem("tickstock:indexes:symbol", "somebody else's") == 1
+        assert len(consistent(appv2_redis)) == len(later) == 598
+        clock.advance(TTL_S)
+        await later.upkeep(client)
+    assert consistent(appv2_redis) == set()
+
+
+async def test_event_already_expired_is_not_written(redis: str, appv2_redis: Any) -> None:
+    cache = PatternCache(5000, TTL_S, ManualClock(T0_US + 3_600_000_000))
+    cache.add(event())
+    async with Redis.from_url(redis) as client:
+        assert await cache.upkeep(client) == 0
+    assert appv2_redis.dbsize() == 0
+
+
+async def test_refused_or_broken_upkeep_is_done_again(redis: str, appv2_redis: Any) -> None:
+    cache = PatternCache(5000, TTL_S, ManualClock(T0_US))
+    cache.add(event("ZZTEST1"))
+    appv2_redis.set("tickstock:indexes:time", "somebody's string")
+    async with Redis.from_url(redis) as client:
+        with pytest.raises(ResponseError):
+            await cache.upkeep(client)
+        appv2_redis.delete("tickstock:indexes:time")
+    async with Redis(port=1, retry=Retry(NoBackoff(), 0)) as nobody:
+        with pytest.raises(RedisConnectionError):
+            await cache.upkeep(nobody)
+    cache.add(event("ZZTEST2"))
+    async with Redis.from_url(redis) as client:
+        await cache.upkeep(client)
+    assert consistent(appv2_redis) == {"ZZTEST1:Hammer:1757600460", "ZZTEST2:Hammer:1757600460"}

@@ -1,0 +1,146 @@
+"""History for the engine, out of a real hypertable and out of AppV2's numeric table."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bar_samples import MINUTE_US, NINE_30_US, ran, stored, versions
+from tickstockpl.migrate import migrate
+from tickstockpl.settings import DatabaseSettings
+from tickstockpl.warmup import SYMBOLS_PER_CHUNK, History, history, span
+from tickstockpl.wire import WriteBatch
+
+pytestmark = pytest.mark.anyio
+
+APPV2 = (Path(__file__).resolve().parent.parent / "appv2_tables.sql").read_text(encoding="utf-8")
+DAY_US = 86_400_000_000
+SESSIONS = np.array(
+    [[NINE_30_US + n * DAY_US, NINE_30_US + n * DAY_US + 390 * MINUTE_US] for n in range(-6, 3)], dtype=np.int64
+)
+DAY = 1440
+NOW_US = NINE_30_US + 60 * MINUTE_US
+
+
+async def read(uri: str, now_us: int = NOW_US, **options: Any) -> list[History]:
+    values: dict[str, Any] = {"uri": uri}
+    return [chunk async for chunk in history(DatabaseSettings(**values), SESSIONS, now_us, **options)]
+
+
+async def minutes(uri: str, now_us: int = NOW_US, **options: Any) -> dict[str, list[int]]:
+    """Per symbol, which minutes after the first session's 09:30 came, in order."""
+    found: dict[str, list[int]] = {}
+    for chunk in await read(uri, now_us, **options):
+        for symbol, ts_us in zip(chunk.symbol.tolist(), chunk.ts_us.tolist(), strict=True):
+            found.setdefault(chunk.symbols[symbol], []).append((ts_us - NINE_30_US) // MINUTE_US)
+    return found
+
+
+async def fill(uri: str, symbol: str, *spans: range, quality: int = 0) -> None:
+    numbers = [(symbol, minute, 10, 0) for part in spans for minute in part]
+    await stored(uri, WriteBatch(bars=versions(numbers, quality=quality)))
+
+
+@pytest.fixture
+async def ready(database: str) -> str:
+    await migrate(database)
+    return database
+
+
+async def test_the_last_bars_in_session_before_today_and_all_of_today(ready: str) -> None:
+    await fill(ready, "A", range(-DAY, -DAY + 390), range(-30, 60))
+    assert await minutes(ready) == {"A": [*range(-DAY + 190, -DAY + 390), *range(60)]}
+
+
+async def test_bars_out_of_session_take_no_place_in_the_window(ready: str) -> None:
+    await fill(ready, "A", range(-DAY, -DAY + 400), range(-100, -60), range(5))
+    assert (await minutes(ready, window=10))["A"] == [*range(-DAY + 380, -DAY + 390), *range(5)]
+
+
+async def test_a_thin_symbol_is_sought_in_older_sessions(ready: str) -> None:
+    thin = [n * DAY + 7 for n in range(-6, 0)]
+    await fill(ready, "THIN", *(range(minute, minute + 1) for minute in thin))
+    await fill(ready, "BUSY", range(-DAY, -DAY + 390))
+    found = await minutes(ready, window=4)
+    assert found == {"THIN": thin[2:], "BUSY": list(range(-DAY + 386, -DAY + 390))}
+
+
+async def test_a_symbol_unheard_since_the_session_before_is_not_fed(ready: str) -> None:
+    await fill(ready, "GONE", range(-3 * DAY, -3 * DAY + 50))
+    await fill(ready, "HERE", range(-DAY, -DAY + 3))
+    assert list(await minutes(ready)) == ["HERE"]
+
+
+async def test_the_revise_window_reaches_behind_todays_open(ready: str) -> None:
+    await fill(ready, "A", range(-60, 2))
+    early = NINE_30_US + 2 * MINUTE_US
+    assert (await minutes(ready, early))["A"] == list(range(-14, 2))
+
+
+async def test_provisional_bars_come_even_out_of_session(ready: str) -> None:
+    await fill(ready, "A", range(-500, -490), range(5))
+    await fill(ready, "A", range(-480, -479), quality=4)
+    assert (await minutes(ready))["A"] == [-480, *range(5)]
+
+
+async def test_a_provisional_bar_in_session_comes_once(ready: str) -> None:
+    await fill(ready, "A", range(-DAY, -DAY + 1), quality=4)
+    (chunk,) = await read(ready)
+    assert chunk.quality.tolist() == [4]
+
+
+async def test_before_the_first_session_only_the_revise_window_is_read(ready: str) -> None:
+    await fill(ready, "A", range(-7 * DAY - 60, -7 * DAY))
+    assert (await minutes(ready, NINE_30_US - 7 * DAY_US, revise_s=600.0))["A"] == list(range(-7 * DAY - 11, -7 * DAY))
+
+
+async def test_columns_are_those_that_were_written(ready: str) -> None:
+    written = versions([("A", 1, 7, 2), ("A", 2, 8, 3), ("B", 1, 9, 0)], price=187.0301, volume=12345, quality=2 | 8)
+    await stored(ready, WriteBatch(bars=written))
+    (chunk,) = await read(ready)
+    assert chunk.symbols == ["A", "B"]
+    for name in ("symbol", "ts_us", "open", "high", "low", "close", "volume", "vwap", "trades", "revision", "quality"):
+        got, put = getattr(chunk, name), getattr(written, name)
+        assert got.dtype == put.dtype, name
+        assert got.tolist() == put.tolist(), name
+        assert got.flags.c_contiguous, name
+    assert chunk.open_us.tolist() == written.open_us.tolist()
+    assert chunk.close_us.tolist() == written.close_us.tolist()
+
+
+@pytest.mark.parametrize("kind", ["timestamptz", "timestamp"])
+async def test_another_writers_rows_have_no_trades_and_no_times(database: str, kind: str) -> None:
+    await ran(database, APPV2.replace("timestamp timestamptz NOT NULL", f"timestamp {kind} NOT NULL"))
+    await migrate(database)
+    await ran(
+        database,
+        "INSERT INTO ohlcv_1min VALUES ('AAPL', '2025-10-13 13:31', 187.0301, 188, 186, 187.5, NULL), "
+        "('MSFT', '2025-10-13 13:31', 1, 2, NULL, 1, 1)",
+    )
+    (chunk,) = await read(database)
+    assert chunk.ts_us.tolist() == [NINE_30_US + MINUTE_US]
+    assert [chunk.symbols[i] for i in chunk.symbol] == ["AAPL"]
+    assert chunk.open.tolist() == [187.0301]
+    assert [chunk.volume[0], chunk.trades[0], chunk.revision[0], chunk.quality[0]] == [0, 0, 0, 0]
+    assert [chunk.open_us[0], chunk.close_us[0]] == [-1, -1]
+    assert np.isnan(chunk.vwap[0])
+
+
+async def test_many_symbols_come_in_chunks_each_symbol_whole(ready: str) -> None:
+    names = [f"S{n:04}" for n in range(SYMBOLS_PER_CHUNK + 10)]
+    await stored(ready, WriteBatch(bars=versions([(name, minute, 10, 0) for name in names for minute in (1, 2)])))
+    chunks = await read(ready)
+    assert [len(chunk) for chunk in chunks] == [2 * SYMBOLS_PER_CHUNK, 20]
+    assert [name for chunk in chunks for name in chunk.symbols] == names
+
+
+async def test_an_empty_table_gives_nothing(ready: str) -> None:
+    assert await read(ready) == []
+
+
+def test_span_ends_before_the_session_that_runs() -> None:
+    wanted = span(SESSIONS, NOW_US, 900.0)
+    assert wanted.since_us == NINE_30_US
+    assert wanted.before.tolist() == SESSIONS[:6].tolist()
+    assert wanted.heard_us == NINE_30_US - DAY_US

@@ -1,0 +1,211 @@
+"""Ticks and bars, sentence by sentence: late ticks, partial bars, forgotten symbols, counters."""
+
+from feed import Make, at, minute
+from oracle import GAP, LATE_REVISED, PARTIAL_START, PROVISIONAL
+from rows import unaccounted
+
+# Late
+
+
+def test_a_late_tick_revises_its_bar_and_the_row_is_emitted_again(make: Make) -> None:
+    feed = make()
+    feed.a("10:00:30", 2.0, 10)
+    feed.a("10:02:10", 5.0, 10, now="10:02:10")
+    (row,) = feed.a("10:00:10", 1.0, 5)
+    assert (minute(row), row.open, row.high, row.low, row.close, row.volume) == ("10:00", 1.0, 2.0, 1.0, 2.0, 15)
+    assert (row.trades, row.revision, row.quality) == (2, 1, LATE_REVISED)
+    assert (feed.count("revised"), feed.count("bars_revised"), feed.count("folded")) == (1, 1, 3)
+
+
+def test_each_late_tick_is_a_revision_of_its_own(make: Make) -> None:
+    feed = make()
+    feed.a("10:00:30")
+    feed.a("10:01:10")
+    feed.a("10:00:31")
+    feed.a("10:00:32")
+    assert [(row.revision, row.trades) for row in feed.rows] == [(0, 1), (1, 2), (2, 3)]
+
+
+def test_a_late_repeat_revises_nothing(make: Make) -> None:
+    feed = make()
+    feed.a("10:00:30")
+    feed.a("10:01:10")
+    assert feed.a("10:00:30") == []
+    assert (feed.count("repeats"), feed.count("revised")) == (1, 0)
+
+
+def test_a_late_tick_of_a_minute_without_a_bar_makes_and_closes_one_at_once(make: Make) -> None:
+    feed = make()
+    feed.a("10:00:10", symbol="MSFT")
+    feed.a("10:01:10", symbol="MSFT")
+    (row,) = feed.a("10:00:30", symbol="AAPL")
+    assert (row.symbol, row.revision, row.quality) == ("AAPL", 0, 0)
+    assert feed.count("revised") == 0
+
+
+def test_15_minutes_after_its_end_a_bar_is_still_revised_and_no_later(make: Make) -> None:
+    feed = make()
+    feed.a("10:00:30")
+    for past in range(1, 16):
+        feed.a(f"10:{past:02}:30", symbol="MSFT")
+    feed.a("10:16:00", symbol="MSFT")
+    assert len(feed.a("10:00:31")) == 1
+    feed.a("10:16:00.1", symbol="MSFT")
+    assert feed.a("10:00:32") == []
+    assert (feed.count("revised"), feed.count("too_late")) == (1, 1)
+
+
+def test_too_late_ticks_are_kept_as_dead_letters(make: Make) -> None:
+    feed = make()
+    feed.a("12:00:00")
+    feed.a("10:00:30")
+    assert feed.count("too_late") == 1
+    assert feed.count("open_bars") == 1
+
+
+def test_late_is_measured_against_the_channels_event_time_not_our_clock(make: Make) -> None:
+    feed = make()
+    feed.a("10:00:30", now="15:00")
+    feed.a("10:01:10", now="18:00")
+    assert len(feed.a("10:00:40", now="23:00")) == 1
+
+
+def test_a_tick_for_a_bar_that_silence_closed_revises_it(make: Make) -> None:
+    feed = make()
+    feed.a("10:00:30", now="10:00:30")
+    feed.advance("10:01:10")
+    (row,) = feed.a("10:00:59", now="10:01:11")
+    assert (row.revision, row.trades) == (1, 2)
+
+
+def test_a_late_print_that_may_set_nothing_revises_nothing(make: Make) -> None:
+    feed = make()
+    feed.t("10:00:30")
+    feed.t("10:01:10")
+    assert feed.t("10:00:31", conditions=[15]) == []
+    assert (feed.count("condition_excluded"), feed.count("revised")) == (1, 0)
+
+
+# Partial bars
+
+
+def test_before_any_subscription_nothing_is_flagged(make: Make) -> None:
+    feed = make()
+    feed.a("10:00:30")
+    feed.flush()
+    assert feed.bars["10:00"].quality == 0
+
+
+def test_the_first_minute_after_the_first_subscription_is_a_partial_start(make: Make) -> None:
+    feed = make()
+    feed.subscribed("10:00:20", first=True)
+    for clock in ("10:00:30", "10:01:10", "10:02:10"):
+        feed.a(clock)
+    feed.flush()
+    assert {name: bar.quality for name, bar in feed.bars.items()} == {"10:00": PARTIAL_START, "10:01": 0, "10:02": 0}
+
+
+def test_ticks_within_the_lateness_of_the_edge_flag_the_next_minute_too(make: Make) -> None:
+    feed = make()
+    feed.subscribed("10:00:20", first=True)
+    feed.a("10:00:59")
+    feed.a("10:01:10")
+    feed.flush()
+    assert [bar.quality for bar in feed.bars.values()] == [PARTIAL_START, PARTIAL_START]
+
+
+def test_a_gap_flags_every_minute_from_the_last_tick_to_the_next(make: Make) -> None:
+    feed = make()
+    feed.a("10:00:30")
+    feed.a("10:01:30")
+    feed.subscribed("10:03:20", first=False)
+    feed.a("10:03:30")
+    feed.a("10:02:30")
+    feed.a("10:04:30")
+    feed.flush()
+    assert {name: bar.quality for name, bar in feed.bars.items()} == {
+        "10:00": 0,
+        "10:01": GAP,
+        "10:02": GAP,
+        "10:03": GAP,
+        "10:04": 0,
+    }
+
+
+def test_bars_open_at_a_resubscription_have_a_gap(make: Make) -> None:
+    feed = make()
+    feed.a("10:00:30")
+    feed.subscribed("10:00:40", first=False)
+    feed.flush()
+    assert feed.bars["10:00"].quality == GAP
+
+
+def test_each_channel_has_its_own_flagged_minutes(make: Make) -> None:
+    feed = make()
+    feed.subscribed("10:00:20", first=True)
+    feed.a("10:00:30", channel=0, symbol="AAPL")
+    feed.a("10:01:30", channel=0, symbol="AAPL")
+    feed.a("10:01:30", channel=1, symbol="MSFT")
+    feed.flush()
+    assert [bar.quality for bar in feed.bars.values()] == [PARTIAL_START, 0]
+    assert [bar.quality for bar in feed.bars_of("MSFT").values()] == [PARTIAL_START]
+
+
+def test_open_bars_can_be_seen_as_they_stand(make: Make) -> None:
+    feed = make()
+    feed.a("10:00:30", 1.0)
+    (row,) = feed.provisional()
+    assert (minute(row), row.close, row.quality) == ("10:00", 1.0, PROVISIONAL)
+    feed.a("10:00:31", 2.0)
+    (row,) = feed.flush()
+    assert (row.close, row.trades, row.quality, row.revision) == (2.0, 2, 0, 0)
+
+
+# Symbols are forgotten
+
+DAYS = ((at("13:30"), at("20:00")), (at("+1 13:30"), at("+1 20:00")), (at("+2 13:30"), at("+2 20:00")))
+
+
+def test_a_symbol_idle_since_the_session_before_is_forgotten_at_the_next_open(make: Make) -> None:
+    feed = make(regular=DAYS, max_symbols=2)
+    feed.a("13:30:01", symbol="IDLE")
+    feed.a("13:30:02", symbol="AAPL")
+    feed.a("+1 13:30:01", symbol="AAPL")
+    feed.a("+1 13:30:02", symbol="MSFT")
+    assert (feed.count("symbols"), feed.count("refused_symbol_cap")) == (2, 1)
+    feed.a("+2 13:30:01", symbol="AAPL")
+    feed.a("+2 13:30:02", symbol="MSFT")
+    assert (feed.count("symbols"), feed.count("refused_symbol_cap")) == (2, 1)
+
+
+def test_a_symbol_heard_since_the_session_before_is_kept(make: Make) -> None:
+    feed = make(regular=DAYS)
+    feed.a("13:30:01", symbol="IDLE")
+    feed.a("+1 13:30:01", symbol="AAPL")
+    assert feed.count("symbols") == 2
+    feed.a("+1 13:30:02", symbol="IDLE")
+    feed.a("+2 13:30:01", symbol="AAPL")
+    assert feed.count("symbols") == 2
+
+
+# Counters
+
+
+def test_every_tick_is_accounted_for(make: Make) -> None:
+    feed = make(max_symbols=2)
+    feed.a("10:00:01")
+    feed.a("10:00:01")
+    feed.a("10:00:01", channel=1)
+    feed.t("10:00:02")
+    feed.q("10:00:02")
+    feed.a("10:00:03", symbol="MSFT", conditions=[15])
+    feed.a("10:00:03", symbol="IBM")
+    feed.a("09:00:03", symbol="MSFT")
+    feed.a("11:00:00", now="10:00:04")
+    feed.a("11:00:00", now="12:00")
+    feed.a("13:30:00", now="14:00")
+    feed.send(b"{")
+    names = ("folded", "repeats", "not_owner", "other_kind", "quotes", "condition_excluded", "refused_symbol_cap")
+    counters = {name: feed.count(name) for name in (*names, "too_late", "refused_future", "held", "refused_bad_json")}
+    assert unaccounted(counters | {"ticks": feed.count("ticks")}) == 0
+    assert set(counters.values()) == {1, 2}

@@ -1,0 +1,311 @@
+"""The slow, obvious pattern detector: what the kernel must find in a symbol's bars.
+
+Written from the definitions, with B = |c - o|, R = h - l, U = h - max(o, c), L = min(o, c) - l; a bar's list index is
+its time, and every bar is looked at with the whole past at hand. The eight candlestick rules and their confidences
+are TickStock's (TickStockAppV2, src/analysis/patterns/candlestick/*.py at 864dd0c).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+DAY_US = 86_400_000_000
+MIN_RANGE = 0.001
+COOLDOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    ts_us: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: int
+
+    @property
+    def body(self) -> float:
+        return abs(self.close - self.open)
+
+    @property
+    def range(self) -> float:
+        return self.high - self.low
+
+    @property
+    def top(self) -> float:
+        return max(self.open, self.close)
+
+    @property
+    def bottom(self) -> float:
+        return min(self.open, self.close)
+
+    @property
+    def upper(self) -> float:
+        return self.high - self.top
+
+    @property
+    def lower(self) -> float:
+        return self.bottom - self.low
+
+    @property
+    def colour(self) -> int:
+        return (self.close > self.open) - (self.close < self.open)
+
+
+class Found(NamedTuple):
+    """One match: the columns of `Detections` that a pattern decides."""
+
+    ts_us: int
+    pattern: str
+    direction: int
+    confidence: float
+    bars: int
+    first_us: int
+    entry: float
+    stop: float | None
+    target: float | None
+
+
+class Verdict(NamedTuple):
+    direction: int
+    confidence: float
+    bars: int
+    """How many made it."""
+    drawn_by: int
+    """How many of them bear the stop."""
+
+
+Rule = Callable[[Sequence[Bar]], Verdict | None]
+"""The past up to and including the bar in question, oldest first."""
+
+
+def rounded(confidence: float) -> float:
+    return round(min(confidence, 1.0), 3)
+
+
+def doji(past: Sequence[Bar]) -> Verdict | None:
+    bar = past[-1]
+    if bar.range < MIN_RANGE or not bar.body / bar.range < 0.10:
+        return None
+    confidence = 1.0 - (bar.body / bar.range) / 0.10
+    confidence += 0.15 * (1.0 - abs(bar.upper - bar.lower) / bar.range)
+    return Verdict(0, rounded(max(confidence, 0.0)), 1, 1)
+
+
+def hammer_shape(bar: Bar) -> bool:
+    return (
+        bar.range >= MIN_RANGE
+        and bar.lower >= 2.0 * bar.body
+        and bar.upper / bar.range < 0.1
+        and bar.lower / bar.range > 0.6
+        and bar.body / bar.range < 0.3
+    )
+
+
+def hammer_confidence(bar: Bar) -> float:
+    confidence = 0.6
+    if bar.body > 0 and bar.lower / bar.body >= 3:
+        confidence += 0.15
+    if bar.upper / bar.range < 0.05:
+        confidence += 0.10
+    return confidence
+
+
+def hammer(past: Sequence[Bar]) -> Verdict | None:
+    bar = past[-1]
+    if not hammer_shape(bar):
+        return None
+    confidence = hammer_confidence(bar)
+    if bar.close > bar.open:
+        confidence += 0.10
+    return Verdict(1, rounded(confidence), 1, 1)
+
+
+def hanging_man(past: Sequence[Bar]) -> Verdict | None:
+    bar = past[-1]
+    closes = [earlier.close for earlier in past[-4:-1]]
+    if len(closes) < 3 or not hammer_shape(bar) or not bar.close > (closes[0] + closes[1] + closes[2]) / 3:
+        return None
+    confidence = hammer_confidence(bar)
+    if bar.close < bar.open:
+        confidence += 0.10
+    if (bar.close - min(closes)) / (max(closes) - min(closes) + 0.0001) > 0.8:
+        confidence += 0.05
+    return Verdict(-1, rounded(confidence), 4, 4)
+
+
+def shooting_star(past: Sequence[Bar]) -> Verdict | None:
+    bar = past[-1]
+    if (
+        bar.range < MIN_RANGE
+        or not bar.upper >= 2.0 * bar.body
+        or not bar.lower / bar.range < 0.1
+        or not bar.upper / bar.range > 0.6
+        or not bar.body / bar.range < 0.3
+    ):
+        return None
+    confidence = 0.6
+    if bar.body > 0 and bar.upper / bar.body >= 3:
+        confidence += 0.15
+    if bar.lower / bar.range < 0.05:
+        confidence += 0.10
+    if bar.close < bar.open:
+        confidence += 0.10
+    return Verdict(-1, rounded(confidence), 1, 1)
+
+
+def engulfing(past: Sequence[Bar]) -> Verdict | None:
+    if len(past) < 2:
+        return None
+    before, bar = past[-2:]
+    opposite = bar.colour * before.colour == -1
+    covers = bar.top > before.top and bar.bottom < before.bottom and bar.body >= 1.0 * before.body
+    if bar.range < MIN_RANGE or not opposite or not covers:
+        return None
+    confidence = 0.6
+    if bar.body / before.body >= 1.5:
+        confidence += 0.15
+    if bar.high > before.high and bar.low < before.low:
+        confidence += 0.10
+    if bar.volume > before.volume:
+        confidence += 0.10
+    if opposite:
+        confidence += 0.05
+    return Verdict(bar.colour, rounded(confidence), 2, 2)
+
+
+def harami(past: Sequence[Bar]) -> Verdict | None:
+    if len(past) < 2:
+        return None
+    before, bar = past[-2:]
+    opposite = bar.colour * before.colour == -1
+    inside = bar.top < before.top and bar.bottom > before.bottom
+    small = before.body >= 2.0 * bar.body and bar.body <= 0.5 * before.body
+    if bar.range < MIN_RANGE or not opposite or not inside or not small:
+        return None
+    confidence = 0.6
+    if bar.body > 0 and bar.body / before.body <= 0.3:
+        confidence += 0.15
+    if bar.high < before.high and bar.low > before.low:
+        confidence += 0.10
+    if before.range > 0 and before.body / before.range > 0.7:
+        confidence += 0.10
+    if opposite:
+        confidence += 0.05
+    return Verdict(bar.colour, rounded(confidence), 2, 2)
+
+
+def morning_star(past: Sequence[Bar]) -> Verdict | None:
+    if len(past) < 3:
+        return None
+    first, middle, bar = past[-3:]
+    wins_half_back = bar.colour == 1 and bar.close >= (first.top + first.bottom) / 2
+    if bar.range < MIN_RANGE or first.colour != -1 or not middle.body <= 0.3 * first.range or not wins_half_back:
+        return None
+    confidence = 0.6
+    if middle.high < first.low:
+        confidence += 0.15
+    if middle.body / first.range < 0.2:
+        confidence += 0.10
+    if bar.body / bar.range > 0.7:
+        confidence += 0.10
+    if (bar.close - first.bottom) / first.body > 0.7:
+        confidence += 0.05
+    return Verdict(1, rounded(confidence), 3, 3)
+
+
+def evening_star(past: Sequence[Bar]) -> Verdict | None:
+    if len(past) < 3:
+        return None
+    first, middle, bar = past[-3:]
+    takes_half_back = bar.colour == -1 and bar.close <= (first.top + first.bottom) / 2
+    if bar.range < MIN_RANGE or first.colour != 1 or not middle.body <= 0.3 * first.range or not takes_half_back:
+        return None
+    confidence = 0.6
+    if middle.low > first.high:
+        confidence += 0.15
+    if middle.body / first.range < 0.2:
+        confidence += 0.10
+    if bar.body / bar.range > 0.7:
+        confidence += 0.10
+    if (first.top - bar.close) / first.body > 0.7:
+        confidence += 0.05
+    return Verdict(-1, rounded(confidence), 3, 3)
+
+
+def volume_spike(past: Sequence[Bar]) -> Verdict | None:
+    before = [earlier.volume for earlier in past[-21:-1]]
+    if len(before) < 20:
+        return None
+    bar = past[-1]
+    mean = sum(before) / 20
+    if not mean > 0 or not bar.volume > 3 * mean:
+        return None
+    return Verdict(bar.colour, 0.5 + 0.5 * min(1.0, bar.volume / (3 * mean) - 1), 21, 1)
+
+
+RULES: dict[str, Rule] = {
+    "doji": doji,
+    "hammer": hammer,
+    "hanging_man": hanging_man,
+    "shooting_star": shooting_star,
+    "engulfing": engulfing,
+    "harami": harami,
+    "morning_star": morning_star,
+    "evening_star": evening_star,
+    "volume_spike": volume_spike,
+}
+
+
+def day_extremes(session: Sequence[Bar]) -> Iterator[tuple[Bar, str, Verdict]]:
+    """New highs and lows of one session's bars: above all earlier ones, at least six bars apart on each side."""
+    last_high = last_low = -COOLDOWN - 1
+    highest, lowest = session[0].high, session[0].low
+    for now, bar in enumerate(session):
+        if bar.high > highest and now - last_high > COOLDOWN:
+            last_high = now
+            share = 1.0 if bar.range == 0 else min(1.0, (bar.high - highest) / bar.range)
+            yield bar, "high_of_day", Verdict(1, 0.5 + 0.5 * share, 1, 1)
+        if bar.low < lowest and now - last_low > COOLDOWN:
+            last_low = now
+            share = 1.0 if bar.range == 0 else min(1.0, (lowest - bar.low) / bar.range)
+            yield bar, "low_of_day", Verdict(-1, 0.5 + 0.5 * share, 1, 1)
+        highest, lowest = max(highest, bar.high), min(lowest, bar.low)
+
+
+def found(past: Sequence[Bar], pattern: str, verdict: Verdict) -> Found:
+    """The verdict with its levels: entry at the close, stop at the far extreme, target at twice the risk."""
+    bar = past[-1]
+    drawn_by = past[-verdict.drawn_by :]
+    stop: float | None = None
+    if verdict.direction == 1:
+        stop = min(each.low for each in drawn_by)
+    elif verdict.direction == -1:
+        stop = max(each.high for each in drawn_by)
+    if stop == bar.close:
+        stop = None
+    target = None if stop is None else bar.close + 2 * (bar.close - stop)
+    if target is not None and target <= 0:
+        target = None
+    first_us = past[-verdict.bars].ts_us
+    return Found(bar.ts_us, pattern, *verdict[:3], first_us, bar.close, stop, target)
+
+
+def detections(bars: Sequence[Bar], session_us: int = DAY_US) -> list[Found]:
+    """All matches in one symbol's bars (oldest first), sorted; sessions begin at multiples of `session_us`."""
+    matches = []
+    places = {bar.ts_us: place for place, bar in enumerate(bars)}
+    for end in range(1, len(bars) + 1):
+        past = bars[max(0, end - 21) : end]
+        for pattern, rule in RULES.items():
+            verdict = rule(past)
+            if verdict is not None:
+                matches.append(found(past, pattern, verdict))
+    sessions: dict[int, list[Bar]] = {}
+    for bar in bars:
+        sessions.setdefault(bar.ts_us // session_us, []).append(bar)
+    for session in sessions.values():
+        for bar, pattern, verdict in day_extremes(session):
+            place = places[bar.ts_us]
+            matches.append(found(bars[place : place + 1], pattern, verdict))
+    return sorted(matches, key=lambda match: (match.ts_us, match.pattern))

@@ -1,0 +1,215 @@
+"""Every outgoing message, read by every release of AppV2 that reads it."""
+
+import json
+import math
+import uuid
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import appv2_readers as appv2
+from tickstockpl import payload
+from tickstockpl.payload import Pulse, Session
+from tickstockpl.wire import Event
+
+END_US = 1_757_600_460_000_000  # 2025-09-11 14:21:00 UTC
+END = datetime(2025, 9, 11, 14, 21, tzinfo=UTC)
+TTL_S = 3600.0
+EVENT = Event(
+    event_id=str(uuid.uuid5(uuid.NAMESPACE_URL, "AAPL Hammer")), symbol="AAPL", pattern_id="hammer", pattern="Hammer",
+    direction=1, confidence=0.85, bar_start_us=END_US - 60_000_000, bar_end_us=END_US, first_us=END_US - 60_000_000,
+    bars=1, revision=0, supersedes=None, entry=227.6, stop=226.2, target=None, open=227.1, high=227.6, low=226.2,
+    close=227.55, volume=184230, price_change=0.2, indicators={"relative_volume": 2.1}, quality=(),
+)  # fmt: skip
+SESSION = Session(str(uuid.uuid4()), "market_leaders:top_500", END_US)
+PULSE = Pulse(
+    state="ok", active_symbols=70, ticks_per_second=69.8, bars_per_minute=70.0, processing_lag_ms=12.0,
+    patterns_detected=5, connections=1, reconnections=2, stale_symbols=("ZZTEST9",),
+)  # fmt: skip
+
+events = st.builds(
+    replace,
+    st.just(EVENT),
+    symbol=st.text(st.characters(codec="ascii", min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=20),
+    pattern=st.sampled_from(["Doji", "Hammer", "ShootingStar", "VolumeSpike", "HighOfDay"]),
+    direction=st.sampled_from([-1, 0, 1]),
+    confidence=st.floats(0.001, 1.0),
+    bar_end_us=st.integers(951_782_400, 4_102_444_800).map(lambda s: s * 1_000_000),
+    close=st.floats(0.0001, 1e6),
+    price_change=st.floats(-99.0, 1e4),
+    supersedes=st.none() | st.uuids().map(str),
+    entry=st.none() | st.floats(allow_nan=True),
+    indicators=st.dictionaries(
+        st.sampled_from(["relative_volume", "relative_strength", "rsi"]), st.floats(0, 100) | st.just(math.nan)
+    ),
+    quality=st.sampled_from([(), ("gap",), ("partial_start", "late_revised")]),
+)
+
+
+def universal(event: Event = EVENT) -> dict[str, Any]:
+    return appv2.message(payload.universal(event, TTL_S))
+
+
+@pytest.mark.parametrize("era", appv2.ERAS)
+@given(event=events)
+def test_every_release_shows_the_alert(era: str, event: Event) -> None:
+    alert = appv2.pattern_alert(universal(event), era)
+    assert alert == {"pattern": event.pattern, "symbol": event.symbol, "confidence": event.confidence}
+
+
+@given(event=events)
+def test_browsers_subscribed_to_the_exact_name_get_the_broadcast(event: Event) -> None:
+    assert appv2.broadcast(universal(event), {event.pattern}) is not None
+    assert appv2.broadcast(universal(event), {f"{event.pattern}Pattern"}) is None
+
+
+@given(event=events)
+def test_tier_dashboard_shows_the_end_of_the_bar_and_not_1970(event: Event) -> None:
+    shown = appv2.tier_dashboard(universal(event))
+    assert shown is not None
+    assert shown["time"] == datetime.fromtimestamp(event.bar_end_us // 1_000_000, UTC)
+    assert shown["tier"] == "intraday"
+
+
+@given(event=events)
+def test_app_would_cache_the_event_under_the_key_and_with_the_fields_that_we_write(event: Event) -> None:
+    cached = appv2.cache_entry(universal(event))
+    assert cached is not None
+    key, entry = cached
+    assert key == f"{event.symbol}:{event.pattern}:{event.bar_end_us // 1_000_000}"
+    assert appv2.CachedPattern(**json.loads(payload.cached_pattern(event, TTL_S))) == entry
+    assert entry.expires_at - entry.detected_at == TTL_S
+
+
+def test_toast_and_integration_log_get_confidence_and_flow_id() -> None:
+    event = universal()
+    alert = appv2.pattern_alert(event, "E4")
+    assert alert is not None
+    assert appv2.toast(event, alert) == "Hammer on AAPL 85%"
+    assert appv2.integration_row(event) == {"flow_id": uuid.UUID(EVENT.event_id), "confidence": Decimal("0.85")}
+
+
+def test_universal_payload_is_this_byte_for_byte() -> None:
+    flow = EVENT.event_id
+    assert payload.universal(EVENT, TTL_S).decode() == (
+        '{"symbol":"AAPL","pattern":"Hammer","pattern_name":"Hammer","pattern_type":"Hammer","confidence":0.85,'
+        f'"tier":"intraday","timeframe":"1min","flow_id":"{flow}","event_type":"pattern_detected",'
+        '"source":"TickStockPL","timestamp":"2025-09-11T14:21:00.000Z","data":{"symbol":"AAPL","pattern":"Hammer",'
+        '"pattern_name":"Hammer","pattern_type":"Hammer","confidence":0.85,"tier":"intraday","timeframe":"1min",'
+        f'"flow_id":"{flow}","source":"intraday","timestamp":1757600460.0,"expires_at":1757604060.0,'
+        '"current_price":227.55,"price_change":0.2,"direction":"bullish","indicators":{"relative_volume":2.1},'
+        '"bar":{"open":227.1,"high":227.6,"low":226.2,"close":227.55,"volume":184230},"bar_start":1757600400.0,'
+        '"bar_end":1757600460.0,"levels":{"entry":227.6,"stop":226.2}}}'
+    )
+
+
+@given(event=events)
+def test_nothing_in_an_event_is_null(event: Event) -> None:
+    for raw in (payload.universal(event, TTL_S), payload.streaming_pattern(event, SESSION.session_id)):
+        assert b"null" not in raw
+
+
+def test_supersedes_and_quality_are_there_only_when_known() -> None:
+    assert {"supersedes", "quality"}.isdisjoint(universal()["data"])
+    remarked = universal(replace(EVENT, supersedes=EVENT.event_id, quality=("gap",)))["data"]
+    assert (remarked["supersedes"], remarked["quality"]) == (EVENT.event_id, ["gap"])
+
+
+@pytest.mark.parametrize("era", ["E3", "E4"])
+@given(event=events)
+def test_streaming_channel_shows_the_detection(era: str, event: Event) -> None:
+    shown = appv2.streaming_pattern(appv2.message(payload.streaming_pattern(event, SESSION.session_id)), era)
+    assert shown is not None
+    assert (shown["pattern"], shown["symbol"], shown["confidence"]) == (event.pattern, event.symbol, event.confidence)
+    assert shown["time"] == datetime.fromtimestamp(event.bar_end_us // 1_000_000, UTC)
+    assert shown["timeframe"] == "1min"
+    assert shown["parameters"]["direction"] in ("bullish", "bearish", "neutral")
+
+
+@pytest.mark.parametrize("era", ["E3", "E4"])
+def test_session_shows_its_universe_start_and_totals(era: str) -> None:
+    started = appv2.session_started(appv2.message(payload.session_started(SESSION, 70, END_US)), era)
+    assert (started["session_id"], started["universe"], started["time"]) == (SESSION.session_id, SESSION.universe, END)
+    stopped = appv2.session_stopped(appv2.message(payload.session_stopped(SESSION, 12, 0, END_US + 90_000_000)), era)
+    assert stopped["session_id"] == SESSION.session_id
+    if era == "E4":
+        assert (started["symbol_count"], started["status"]) == (70, "active")
+        assert (stopped["duration_seconds"], stopped["total_patterns"], stopped["final_status"]) == (
+            90.0,
+            12,
+            "completed",
+        )
+
+
+@pytest.mark.parametrize("era", ["E3", "E4"])
+@pytest.mark.parametrize(("state", "colour"), [("ok", "green"), ("degraded", "yellow"), ("down", "red")])
+def test_health_shows_our_numbers_in_the_right_colour(era: str, state: str, colour: str) -> None:
+    pulse = replace(PULSE, state=state)
+    shown = appv2.streaming_health(appv2.message(payload.streaming_health(pulse, SESSION.session_id, END_US)), era)
+    assert (shown["colour"], shown["time"], shown["active_symbols"]) == (colour, END, 70)
+    assert shown["data_flow"] == {"ticks_per_second": 69.8, "bars_per_minute": 70.0, "processing_lag_ms": 12.0}
+    assert shown["connection"] == {"active": 1, "failed": 0, "reconnections": 2}
+    assert shown["stale_symbols"] == {"count": 1, "symbols": ["ZZTEST9"]}
+    system = appv2.message(payload.system_health(pulse, SESSION.session_id, END_US))
+    assert (system["status"], system["timestamp"]) == (payload.COLOURS[state], END_US / 1e6)
+
+
+def test_alert_and_error_are_read_with_their_times() -> None:
+    alert = appv2.critical_alert(
+        appv2.message(payload.critical_alert("FEED_STALLED", "no ticks for 30 s", "critical", {}, END_US))
+    )
+    assert alert == {
+        "type": "FEED_STALLED",
+        "message": "no ticks for 30 s",
+        "severity": "critical",
+        "data": {},
+        "time": END,
+    }
+    raw = payload.error(str(uuid.uuid4()), "error", "network", "no ticks", "consumer", {}, END_US)
+    assert appv2.error_log(appv2.message(raw))["timestamp"] == END
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"confidence": 85.0}, "was 85.0"),
+        ({"confidence": math.nan}, "was nan"),
+        ({"symbol": ""}, "must not be empty"),
+        ({"close": math.inf}, "must be finite"),
+        ({"price_change": math.nan}, "must be finite"),
+        ({"direction": 2}, "was 2"),
+    ],
+)
+def test_event_that_appv2_would_show_wrong_is_named(change: dict[str, Any], says: str) -> None:
+    assert payload.fault(EVENT) is None
+    wrong = payload.fault(replace(EVENT, **change))
+    assert wrong is not None
+    assert says in wrong
+
+
+@given(us=st.integers(0, 4_102_444_800_000_000))
+def test_iso_time_is_cut_to_milliseconds_for_browsers(us: int) -> None:
+    shown = appv2.js_date(payload.iso(us))
+    assert shown is not None
+    assert round(shown.timestamp() * 1000) == us // 1000
+
+
+def test_readers_drop_what_the_contract_says_they_drop() -> None:
+    nested = {"event_type": "pattern_detected", "data": universal()["data"]}
+    assert appv2.pattern_alert(nested, "E1") is None
+    assert appv2.pattern_alert(nested, "E2") is not None
+    assert appv2.tier_dashboard(nested) is None
+    assert appv2.pattern_alert({"data": {"pattern_type": "Hammer", "symbol": "AAPL"}}, "E4") is None
+    assert appv2.cache_entry({**universal(), "event_type": "PATTERN_DETECTED"}) is None
+    with pytest.raises(KeyError):
+        appv2.cache_entry({"event_type": "pattern_detected", "data": {"symbol": "AAPL", "pattern_name": "Hammer"}})
+    with pytest.raises(TypeError):
+        appv2.CachedPattern(**{**json.loads(payload.cached_pattern(EVENT, TTL_S)), "flow_id": "a tenth field"})
+    seconds = appv2.js_date(1757600460.0)
+    assert seconds is not None
+    assert seconds.year == 1970
