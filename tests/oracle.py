@@ -207,9 +207,9 @@ class Oracle:
         channel = self.channels[index]
         heard = self.heard[tick.symbol]
         heard[index, tick.kind] = max(heard.get((index, tick.kind), 0), tick.ts_us)
-        self._set_flags(tick, channel)
         feed_before = max(self.event_time_us())
         if channel.event_time_us is None or tick.ts_us > channel.event_time_us:
+            self._set_flags(tick, channel)
             channel.event_time_us = tick.ts_us
             channel.moved_at_us = self.now_us
         self._fold(tick, index, channel.event_time_us)
@@ -234,7 +234,7 @@ class Oracle:
     def _fold(self, tick: Tick, index: int, event_time_us: int) -> None:
         start_us = minute_of(tick.ts_us, tick.kind)
         end_us = start_us + MINUTE
-        bar = self.bars.get((tick.symbol, start_us))
+        bar = self._bar(tick.symbol, start_us)
         owner, kind = (bar.owner, bar.kind) if bar is not None else self._owner(tick.symbol, start_us)
         if owner != index:
             self.counts["not_owner"] += 1
@@ -271,6 +271,11 @@ class Oracle:
                 bar.revision += 1
                 bar.quality |= LATE_REVISED
             self._emit(bar, "bars_revised" if had_row else "bars", [(tick, rights)])
+
+    def _bar(self, symbol: str, start_us: int) -> Bar | None:
+        """The bar of the minute, unless it is forgotten: closed, and behind the window in which it may be revised."""
+        bar = self.bars.get((symbol, start_us))
+        return None if bar is None or (bar.closed and self._is_behind(bar)) else bar
 
     def _is_too_late(self, symbol: str, start_us: int, event_time_us: int) -> bool:
         if event_time_us > start_us + MINUTE + self.rules.revise_us:

@@ -16,7 +16,7 @@ from tickstockpl.metrics import Metrics
 from tickstockpl.payload import Pulse
 from tickstockpl.publisher import Publisher
 from tickstockpl.settings import PublishSettings, RedisSettings, Settings
-from tickstockpl.wire import Event, Sent, WriteBatch
+from tickstockpl.wire import Findings, Sent, WriteBatch
 
 CHANNELS = (
     "tickstock:patterns:streaming",
@@ -41,7 +41,7 @@ class Published:
         self.channel, self.errors = f"test.{run}.patterns", f"test.{run}.errors"
         link = {"url": url, "pattern_channel": self.channel, "error_channel": self.errors, **redis}
         settings = Settings(redis=RedisSettings(**link), publish=PublishSettings(**publish))
-        self.inbox: Channel[tuple[Event, ...]] = Channel(100, "events")
+        self.inbox: Channel[Findings] = Channel(100, "events")
         self.outlet: Channel[WriteBatch] = Channel(1000, "sent")
         self.progressing = True
         self.sent: list[Sent] = []

@@ -1,20 +1,22 @@
 """`tickstockpl check`: what the service would run with, and whether each server would have it."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import asyncpg
 import redis.asyncio
-from redis.exceptions import RedisError
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
 
 from tickstockpl import migrate, sessions
+from tickstockpl.backlog import Allowance, Backlog
 from tickstockpl.errors import TickstockError
 from tickstockpl.settings import Settings, unknown_names
-
-ROW_BYTES = 400
-"""A waiting bar in the writer's memory, rounded up; `Backlog` states the same bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,54 +34,69 @@ async def findings(settings: Settings, environ: Mapping[str, str] = os.environ) 
     yield Finding("names", not unknown, f"not settings: {', '.join(unknown)}" if unknown else "all names are known")
     yield await _redis(settings)
     yield await _database(settings)
-    yield _calendar(settings)
-    rows = settings.writer.queue_minutes * settings.bars.max_symbols
+    yield await _calendar(settings)
+    minutes, symbols = settings.writer.queue_minutes, settings.bars.max_symbols
+    backlog = Backlog(minutes * symbols, Allowance(0))
     yield Finding(
         "memory",
         True,
-        f"at most {rows:,} bars wait for the database ({settings.writer.queue_minutes} minutes x "
-        f"{settings.bars.max_symbols:,} symbols), {rows * ROW_BYTES / 2**20:,.0f} MiB",
+        f"at most {backlog.max_rows:,} bars wait for the database ({minutes} minutes x {symbols:,} symbols), "
+        f"{backlog.max_bytes / 2**20:,.0f} MiB with their events",
     )
 
 
 async def _redis(settings: Settings) -> Finding:
-    address = settings.redis.address + ("" if settings.redis.given else " (the default: nobody named a Redis)")
+    named = settings.redis
+    address = named.address + ("" if named.given else " (the default: nobody named a Redis)")
     client = redis.asyncio.Redis.from_url(
-        settings.redis.connection_url(), protocol=2, socket_connect_timeout=settings.redis.connect_timeout_s
+        named.connection_url(),
+        protocol=2,
+        socket_connect_timeout=named.connect_timeout_s,
+        socket_timeout=named.connect_timeout_s,
+        retry=Retry(NoBackoff(), 0),
     )
     try:
-        info: dict[str, Any] = await client.info("server")
-        heard: list[tuple[Any, int]] = await client.pubsub_numsub(
-            *settings.redis.channels, settings.redis.pattern_channel
-        )
+        await client.ping()
+        said = await _told(client, *named.channels, named.pattern_channel)
     except (RedisError, OSError) as error:
-        return Finding("redis", False, f"{address}: {error}")
+        return Finding("redis", False, f"{address}: {str(error) or type(error).__name__}")
     finally:
         await client.aclose()
-    subscribers = ", ".join(f"{name.decode()}: {count}" for name, count in heard)
-    return Finding("redis", True, f"{address}, version {info['redis_version']}; subscribers now: {subscribers}")
+    return Finding("redis", True, f"{address}, {said}")
+
+
+async def _told(client: "redis.asyncio.Redis", *channels: str) -> str:
+    """What Redis says of itself; a user who may not ask can still run the service."""
+    try:
+        info: dict[str, Any] = await client.info("server")
+        heard: list[tuple[bytes | str, int]] = await client.pubsub_numsub(*channels)
+    except ResponseError as refused:
+        return f"which does not say more: {refused}"
+    counts = ", ".join(f"{name.decode() if isinstance(name, bytes) else name}: {count}" for name, count in heard)
+    return f"version {info['redis_version']}; subscribers now: {counts}"
 
 
 async def _database(settings: Settings) -> Finding:
+    address = settings.database.address
     try:
         missing = await migrate.pending(settings.database.dsn())
     except TickstockError as error:
         return Finding("database", False, str(error))
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        return Finding("database", False, f"{address}: {error!r}")
     if missing:
         return Finding(
-            "database",
-            False,
-            f"{settings.database.address}: {len(missing)} statements are missing: run `tickstockpl migrate`",
+            "database", False, f"{address}: {len(missing)} statements are missing: run `tickstockpl migrate`"
         )
-    return Finding("database", True, f"{settings.database.address}: the tables are as they must be")
+    return Finding("database", True, f"{address}: the tables are as they must be")
 
 
-def _calendar(settings: Settings) -> Finding:
-    now = datetime.now(UTC)
+async def _calendar(settings: Settings) -> Finding:
+    now, named = datetime.now(UTC), settings.session
     try:
-        found = sessions.load(settings.session.calendar, settings.session.timezone, settings.state_dir, now.date())
+        found = await asyncio.to_thread(sessions.load, named.calendar, named.timezone, settings.state_dir, now.date())
     except TickstockError as error:
         return Finding("sessions", False, str(error))
-    current = found.current(settings.session.mode, int(now.timestamp() * 1e6))
+    current = found.current(named.mode, int(now.timestamp() * 1e6))
     state = "open now" if current else "no session now"
-    return Finding("sessions", True, f"{settings.session.calendar}, {settings.session.mode}: {state}")
+    return Finding("sessions", True, f"{named.calendar}, {named.mode}: {state}")

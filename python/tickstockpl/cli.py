@@ -6,11 +6,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Coroutine
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
 import typer
+from pydantic import SecretStr
 
 from tickstockpl import check as checks
 from tickstockpl import logs, migrate, service
@@ -18,13 +20,12 @@ from tickstockpl.dev import demo as demonstration
 from tickstockpl.dev import recording
 from tickstockpl.dev import replay as replaying
 from tickstockpl.dev import simulate as simulating
-from tickstockpl.errors import TickstockError
+from tickstockpl.dsn import check_redis_url
+from tickstockpl.errors import SettingsError, TickstockError
 from tickstockpl.settings import Settings, load, masked
 
 app = typer.Typer(
     name="tickstockpl",
-    help="Live market ticks to 1-minute bars and chart-pattern events.",
-    epilog="Try it without any server: tickstockpl demo",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -34,6 +35,16 @@ app = typer.Typer(
 Config = Annotated[Path | None, typer.Option(help="A TOML file; default ./tickstockpl.toml if there is one.")]
 Channel = Annotated[str, typer.Option(help="The Redis channel to publish on.")]
 Url = Annotated[str | None, typer.Option(help="The Redis to publish to; default is that of the settings.")]
+
+
+@app.callback(epilog="Try it without any server: tickstockpl demo")
+def options(
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    """Live market ticks to 1-minute bars and chart-pattern events."""
+    if show_version:
+        sys.stdout.write(f"tickstockpl {version('tickstockpl')}\n")
+        raise typer.Exit
 
 
 def main() -> None:
@@ -128,7 +139,7 @@ def simulate(
     yes: Annotated[bool, typer.Option(help="Send even among live ticks, without asking.")] = False,
 ) -> None:
     """Publish a seeded market in AppV2's message form, with symbols that no exchange has."""
-    address = url or _settings(config).redis.connection_url()
+    address = _address(url, config)
     now_us = time.time_ns() // 1000
     begin_us = now_us if start is None else round(start * 1e6)
     if start is None and speed != 1:
@@ -169,7 +180,7 @@ def replay(
     pack: Annotated[int, typer.Option(min=1, help="Ticks a message; more than 1 makes JSON arrays.")] = 1,
 ) -> None:
     """Play trades or bars from files onto a Redis channel, merged by stamp."""
-    address = url or _settings(config).redis.connection_url()
+    address = _address(url, config)
     reading = recording.Reading(bar_seconds=bar_seconds, timezone=timezone, symbol=symbol, all_prints=all_prints)
 
     async def play(stop: asyncio.Event) -> None:
@@ -183,6 +194,19 @@ def _settings(config: Path | None) -> Settings:
     settings = load(config)
     logs.configure(settings.log)
     return settings
+
+
+def _address(url: str | None, config: Path | None) -> str:
+    """The Redis to publish to.
+
+    Raises SettingsError if `--url` is none.
+    """
+    if url is None:
+        return _settings(config).redis.connection_url()
+    try:
+        return check_redis_url(SecretStr(url)).get_secret_value()
+    except ValueError as error:
+        raise SettingsError(f"--url {error}") from None
 
 
 def _ask(yes: bool) -> Callable[[str], bool] | None:

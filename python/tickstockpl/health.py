@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import orjson
@@ -20,10 +21,20 @@ log = structlog.get_logger(__name__)
 
 WATCH_S = 1.0
 RATE_SAMPLES = 60
+CLOSE_S = 0.5
+"""A client that does not read its answer must not hold up a stop."""
 SERIOUS = {"ok": 0, "degraded": 1, "down": 2}
 WORDS = {"ok": "healthy", "degraded": "degraded", "down": "unhealthy"}
 
 Status = Callable[[], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """A feed that fell silent: since when (monotonic), and after how many messages."""
+
+    since_s: float
+    messages: int
 
 
 class FeedReports(Protocol):
@@ -55,8 +66,10 @@ class Health:
         self._in_session = in_session
         self._started_s = clock.monotonic_s()
         self._samples: deque[tuple[float, Mapping[str, int]]] = deque(maxlen=RATE_SAMPLES + 1)
-        self._loop_lag_s = 0.0
-        self._stalled_since_s: float | None = None
+        self._lags_s: deque[float] = deque([0.0], maxlen=RATE_SAMPLES)
+        self._expected_s = self._started_s
+        """Since when ticks may be expected: the start, or the session's open."""
+        self._stall: Stall | None = None
         self._ready = False
 
     def add(self, name: str, status: Status) -> None:
@@ -77,8 +90,8 @@ class Health:
         state = max((stage["state"] for stage in stages.values()), key=SERIOUS.__getitem__)
         issues = [f"{name}: {stage['reason']}" for name, stage in stages.items() if stage["state"] != "ok"]
         in_session = self._in_session()
-        if self._stalled_since_s is not None:
-            silence = self._clock.monotonic_s() - self._stalled_since_s
+        if self._stall is not None and in_session is not False:
+            silence = self._clock.monotonic_s() - self._stall.since_s
             issues.append(f"feed: no tick for {silence:.0f} s in session")
             state = max(state, "degraded", key=SERIOUS.__getitem__)
         return {
@@ -90,7 +103,7 @@ class Health:
             "uptime_s": round(self._clock.monotonic_s() - self._started_s, 1),
             "ticks_per_second": round(self._rate("ticks"), 1),
             "bars_per_minute": round(self._rate("bars") * 60, 1),
-            "loop_lag_ms": round(self._loop_lag_s * 1e3, 1),
+            "loop_lag_ms": round(max(self._lags_s) * 1e3, 1),
             "stages": stages,
         }
 
@@ -118,8 +131,8 @@ class Health:
         due, minute = loop.time() + WATCH_S, 0
         while True:
             await asyncio.sleep(max(0.0, due - loop.time()))
-            self._loop_lag_s = max(0.0, loop.time() - due)
-            self._metrics.loop_lag_seconds.set(self._loop_lag_s)
+            self._lags_s.append(max(0.0, loop.time() - due))
+            self._metrics.loop_lag_seconds.set(max(self._lags_s))
             due = loop.time() + WATCH_S
             self.sample()
             self.check_feed(reports)
@@ -138,16 +151,22 @@ class Health:
     def check_feed(self, reports: FeedReports) -> None:
         """Report a feed that has been silent for too long in session, and its return."""
         now_s = self._clock.monotonic_s()
-        silence_s = self._stages["pipeline"]()["silence_s"]
-        silent_since_s = self._started_s if silence_s is None else now_s - silence_s
-        if self._stalled_since_s is not None and silent_since_s > self._stalled_since_s:
-            reports.feed_recovered(silent_since_s - self._stalled_since_s)
-            log.info("feed is back", after_s=round(silent_since_s - self._stalled_since_s, 1))
-            self._stalled_since_s = None
-        elif self._stalled_since_s is None and now_s - silent_since_s >= self._feed.stall_s and self._in_session():
-            self._stalled_since_s = silent_since_s
-            reports.feed_stalled(now_s - silent_since_s)
-            log.warning("no ticks in session", seconds=round(now_s - silent_since_s, 1))
+        pipeline = self._stages["pipeline"]()
+        messages, silence_s = pipeline["counters"]["messages"], pipeline["silence_s"]
+        if not self._in_session():
+            self._expected_s = now_s
+        heard_s = self._started_s if silence_s is None else now_s - silence_s
+        if self._stall is None:
+            since_s = max(heard_s, self._expected_s)
+            if now_s - since_s >= self._feed.stall_s:
+                self._stall = Stall(since_s, messages)
+                reports.feed_stalled(now_s - since_s)
+                log.warning("no ticks in session", seconds=round(now_s - since_s, 1))
+        elif messages > self._stall.messages:
+            after_s = heard_s - self._stall.since_s
+            self._stall = None
+            reports.feed_recovered(after_s)
+            log.info("feed is back", after_s=round(after_s, 1))
 
     @asynccontextmanager
     async def serving(self, http: HttpSettings) -> AsyncIterator[int]:
@@ -159,7 +178,7 @@ class Health:
         app.add_routes(
             [web.get("/health", self._health), web.get("/ready", self._readiness), web.get("/metrics", self._export)]
         )
-        runner = web.AppRunner(app, access_log=None)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_S)
         await runner.setup()
         site = web.TCPSite(runner, http.host, http.port)
         try:

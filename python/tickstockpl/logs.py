@@ -10,7 +10,7 @@ from tickstockpl.settings import LogSettings
 
 
 def configure(settings: LogSettings) -> None:
-    """Set structlog up, once per process; standard output stays free for results."""
+    """Set structlog up, once per process, for libraries' own warnings too; standard output stays free for results."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -24,6 +24,13 @@ def configure(settings: LogSettings) -> None:
     # Our stages log the 1st, 10th, 100th, ... failure themselves; these two would log every one, with tracebacks.
     stamina.instrumentation.set_on_retry_hooks(())
     logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
+    libraries = logging.StreamHandler(sys.stderr)
+    libraries.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer]
+        )
+    )
+    logging.basicConfig(handlers=[libraries], level=logging.WARNING)
     structlog.configure(
         processors=[*shared, *renderer],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, settings.level.upper())),

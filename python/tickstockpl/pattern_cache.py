@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 
 from tickstockpl import payload
 from tickstockpl.clock import Clock
-from tickstockpl.wire import Event
+from tickstockpl.wire import Event, Expiry
 
 ENTRY = "tickstock:patterns:"
 BY_CONFIDENCE = "tickstock:indexes:confidence"
@@ -93,13 +93,16 @@ class PatternCache:
         expires_us = payload.expires_us(event, self._ttl_s)
         if self._capacity == 0 or expires_us <= self._clock.now_us():
             return
-        at_s = event.bar_end_us // 1_000_000
-        key = f"{event.symbol}:{event.pattern}:{at_s}"
+        at_s, key = event.bar_end_us // 1_000_000, _key(event)
         data = payload.cached_pattern(event, self._ttl_s)
         self._put(Entry(key, event.symbol, event.pattern, at_s, event.confidence, expires_us, data))
         self._keys[event.event_id] = key
         if len(self._entries) > 2 * self._capacity:
             self._settle()
+
+    def withdraw(self, expiry: Expiry) -> None:
+        """Forget what a revision took away, whichever run of ours had found it; no I/O."""
+        self._drop(_key(expiry))
 
     async def load(self, redis: Redis) -> None:
         """Meet a Redis that may have lost entries, or hold those of an earlier run. Call after each connect.
@@ -201,6 +204,10 @@ class PatternCache:
         stale = [key async for key in redis.scan_iter(match=API_CACHE, count=1000)]
         for keys in _chunks(stale):
             await redis.delete(*keys)
+
+
+def _key(found: Event | Expiry) -> str:
+    return f"{found.symbol}:{found.pattern}:{found.bar_end_us // 1_000_000}"
 
 
 def _members(key: str) -> tuple[str, str, str, str]:

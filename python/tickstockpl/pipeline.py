@@ -21,6 +21,7 @@ from tickstockpl.wire import (
     DeadLetter,
     Event,
     Expiry,
+    Findings,
     Gap,
     Inbound,
     Lost,
@@ -55,7 +56,7 @@ class Pipeline:
         channels: Sequence[str],
         inbox: Channel[Inbound],
         writes: Channel[WriteBatch],
-        events: Channel[tuple[Event, ...]],
+        events: Channel[Findings],
         clock: Clock,
         *,
         heard_until_us: int | None = None,
@@ -147,11 +148,11 @@ class Pipeline:
             if _is_power_of_ten(self._refusals[reason]):
                 log.warning("tick refused", reason=reason, channel=channel, sample=sample)
         bars, detections = output.bars, output.detections
-        events = tuple(_events(detections))
+        events, expired = tuple(_events(detections)), tuple(_expired(detections))
         batch = WriteBatch(
             bars=bars if len(bars) else None,
             events=events,
-            expired=tuple(_expired(detections)),
+            expired=expired,
             dead=tuple(
                 DeadLetter("too_late", symbol, channel, ts_us, payload, now_us)
                 for symbol, channel, ts_us, payload in output.dead
@@ -159,8 +160,8 @@ class Pipeline:
         )
         if batch.bars is not None or batch.events or batch.expired or batch.dead:
             await self._writes.put(batch)
-        if events:
-            await self._events.put(events)
+        if events or expired:
+            await self._events.put((*expired, *events))  # a new event may stand where the withdrawn one stood
 
 
 def quality_text(quality: int) -> tuple[str, ...]:

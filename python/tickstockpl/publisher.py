@@ -28,7 +28,7 @@ from tickstockpl.pacing import Cadence, FeedTime, Outbox, Pacer, Waiting
 from tickstockpl.pattern_cache import PatternCache
 from tickstockpl.payload import Pulse, Session
 from tickstockpl.settings import Settings
-from tickstockpl.wire import Event, Sent, WriteBatch
+from tickstockpl.wire import Event, Expiry, Findings, Sent, WriteBatch
 
 WATCH_S = 1.0
 CACHE_S = 1.0
@@ -45,7 +45,7 @@ log = structlog.get_logger(__name__)
 class Publisher:
     """Events to Redis, paced; the ids of what went out to the writer.
 
-    inbox: events in the order in which they were detected.
+    inbox: events, and what was withdrawn, in the order in which they were found.
     outlet: batches with only `sent`; closed when `run` ends.
     progressing: False stops the heartbeats, so that AppV2 sees that the pipeline stands still.
     pulse: the service's numbers, read each time a health message is due.
@@ -55,7 +55,7 @@ class Publisher:
     def __init__(
         self,
         settings: Settings,
-        inbox: Channel[tuple[Event, ...]],
+        inbox: Channel[Findings],
         outlet: Channel[WriteBatch],
         clock: Clock,
         metrics: Metrics,
@@ -93,16 +93,19 @@ class Publisher:
 
     async def collect(self) -> None:
         """Take events in as fast as they come; ends when the inbox is closed and empty."""
-        async for events in self._inbox:
-            self.admit(events)
+        async for findings in self._inbox:
+            self.admit(findings)
         self._drain_until_s = self._clock.monotonic_s() + self._drain_s
         self._limit_run()
         self._wake.set()
 
-    def admit(self, events: tuple[Event, ...]) -> None:
-        """Sort out what will never be sent, keep the rest."""
+    def admit(self, findings: Findings) -> None:
+        """Sort out what will never be sent, keep the rest; what was withdrawn leaves AppV2's pattern page."""
         now_s = self._clock.monotonic_s()
-        fit = [event for event in events if self._admissible(event, now_s)]
+        for found in findings:
+            if isinstance(found, Expiry):
+                self._cache.withdraw(found)
+        fit = [found for found in findings if isinstance(found, Event) and self._admissible(found, now_s)]
         self._outbox.add(fit, now_s)
         for event in fit:
             self._cache.add(event)

@@ -4,10 +4,12 @@ ingest ─► pipeline ─► writer, publisher: each closes its outlet when it 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 
 import asyncpg
+import numpy as np
 import structlog
 
 from tickstockpl import migrate
@@ -17,13 +19,13 @@ from tickstockpl.clock import Clock, SystemClock
 from tickstockpl.errors import ServerError, SettingsError
 from tickstockpl.health import Health
 from tickstockpl.ingest import Ingest
-from tickstockpl.kernel import PATTERNS, Engine, EngineSettings, Framer
+from tickstockpl.kernel import PATTERNS, PROVISIONAL, Engine, EngineSettings, Framer
 from tickstockpl.metrics import Metrics
 from tickstockpl.pipeline import Pipeline
 from tickstockpl.publisher import Publisher
 from tickstockpl.settings import Settings
 from tickstockpl.warmup import history
-from tickstockpl.wire import Event, Inbound, WriteBatch
+from tickstockpl.wire import Findings, Inbound, WriteBatch
 from tickstockpl.writer import Writer
 
 log = structlog.get_logger(__name__)
@@ -37,6 +39,10 @@ MINUTE_US = 60_000_000
 SESSION_AHEAD_US = 86_400_000_000
 SESSIONS_BACK = 30
 """How many sessions the search for history goes back: 200 bars of a thin symbol, and bounded chunks to look at."""
+
+
+class StoppedEarly(Exception):
+    """`stop` came before the service was up."""
 
 
 class Running:
@@ -61,21 +67,21 @@ async def run(
     """
     clock = clock or SystemClock()
     metrics = Metrics()
-    dsn = settings.database.dsn()
-    if missing := await migrate.pending(dsn):
-        raise ServerError(f"the database is not ready ({len(missing)} statements): run `tickstockpl migrate` first")
-    today = datetime.fromtimestamp(clock.now_us() / 1e6, UTC).date()
-    calendar = await asyncio.to_thread(
-        calendars.load, settings.session.calendar, settings.session.timezone, settings.state_dir, today
-    )
     inbox: Channel[Inbound] = Channel(256, "ticks")
     writes: Channel[WriteBatch] = Channel(1024, "writes", producers=2)
-    events: Channel[tuple[Event, ...]] = Channel(1024, "events")
+    events: Channel[Findings] = Channel(1024, "events")
     writer = Writer(settings, writes, clock, metrics)
-    async with writer:
-        engine = build_engine(settings, calendar, writer.price_scale())
-        warm_bars, newest_us = await warm(engine, settings, calendar, clock.now_us())
-        channels = settings.redis.channels
+    channels = settings.redis.channels
+    async with AsyncExitStack() as servers:
+        try:
+            async with _unless(stop):
+                calendar = await _prepared(settings, clock)
+                await servers.enter_async_context(writer)
+                engine = build_engine(settings, calendar, writer.price_scale())
+                warm_bars, newest_us = await warm(engine, settings, calendar, clock.now_us())
+        except StoppedEarly:
+            log.info("stopped before it was ready")
+            return
         pipeline = Pipeline(engine, channels, inbox, writes, events, clock, heard_until_us=newest_us)
         ingest = Ingest(settings.redis, lambda: Framer(channels), clock)
 
@@ -130,8 +136,42 @@ async def run(
         log.info("stopped", **_totals(engine.counters()))
 
 
+@asynccontextmanager
+async def _unless(stop: asyncio.Event) -> AsyncIterator[None]:
+    """Leave the block with StoppedEarly as soon as `stop` is set: a start may wait long for a slow database."""
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(None) as deadline:
+            watch = loop.create_task(stop.wait(), name="start")
+            watch.add_done_callback(lambda task: None if task.cancelled() else deadline.reschedule(loop.time()))
+            try:
+                yield
+            finally:
+                watch.cancel()
+    except TimeoutError:
+        if not deadline.expired():
+            raise
+        raise StoppedEarly from None
+
+
+async def _prepared(settings: Settings, clock: Clock) -> calendars.Sessions:
+    """The calendar, after a look at the database.
+
+    Raises ServerError if either cannot be had.
+    """
+    try:
+        missing = await migrate.pending(settings.database.dsn())
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise ServerError(f"the database at {settings.database.address} cannot be used: {error!r}") from error
+    if missing:
+        raise ServerError(f"the database is not ready ({len(missing)} statements): run `tickstockpl migrate` first")
+    today = datetime.fromtimestamp(clock.now_us() / 1e6, UTC).date()
+    named = settings.session
+    return await asyncio.to_thread(calendars.load, named.calendar, named.timezone, settings.state_dir, today)
+
+
 async def warm(engine: Engine, settings: Settings, calendar: calendars.Sessions, now_us: int) -> tuple[int, int | None]:
-    """Feed the engine its history; gives the bars taken and the end of the newest one.
+    """Feed the engine its history; gives the bars taken and until when ticks are known to be in them.
 
     Raises ServerError if the database cannot be read.
     """
@@ -144,9 +184,10 @@ async def warm(engine: Engine, settings: Settings, calendar: calendars.Sessions,
         )
         async for chunk in chunks:
             taken += engine.warm(chunk)
-            newest_us = max(newest_us or 0, int(chunk.ts_us.max()) + MINUTE_US)
+            heard_us = np.where(chunk.quality & PROVISIONAL, chunk.close_us, chunk.ts_us + MINUTE_US)
+            newest_us = max(newest_us or 0, int(heard_us.max()))
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise ServerError(f"history cannot be read from {settings.database.address}: {error}") from error
+        raise ServerError(f"history cannot be read from {settings.database.address}: {error!r}") from error
     return taken, newest_us
 
 

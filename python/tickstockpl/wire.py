@@ -1,14 +1,14 @@
 """What one stage hands to the next: plain values, no behaviour.
 
 ingest ──Inbound──► pipeline ──WriteBatch──► writer
-                        └──tuple[Event, ...]──► publisher ──WriteBatch(sent=…)──► writer
+                        └──Findings──► publisher ──WriteBatch(sent=…)──► writer
 
 Times are µs since 1970 UTC; prices in the currency of the feed.
 """
 
 from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,6 +147,10 @@ class Expiry:
     symbol: str
     pattern: str
     bar_end_us: int
+
+
+Findings: TypeAlias = tuple[Event | Expiry, ...]
+"""What changed among the patterns, in the order in which it is to be told."""
 
 
 @dataclass(frozen=True, slots=True)

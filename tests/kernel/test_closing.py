@@ -126,6 +126,23 @@ def test_flush_closes_every_open_bar_and_a_second_one_nothing(make: Make) -> Non
     assert feed.flush() == []
 
 
+def test_flush_closes_a_symbols_bars_oldest_first_whatever_their_channels(make: Make) -> None:
+    feed = make()
+    feed.a("10:00:10", channel=1)
+    feed.a("10:04:10", channel=0)
+    assert [minute(row) for row in feed.flush()] == ["10:00", "10:04"]
+
+
+def test_a_flush_that_accepts_a_held_tick_leaves_the_feed_whole(make: Make) -> None:
+    feed = make()
+    feed.a("10:00:10", now="11:00")
+    feed.a("10:10:10", now="11:00")
+    assert [minute(row) for row in feed.flush()] == ["10:00", "10:10"]
+    assert feed.advance("11:30") == []
+    feed.a("10:11:10", now="11:31")
+    assert [minute(row) for row in feed.flush()] == ["10:11"]
+
+
 # Held: far ahead of the feed
 
 

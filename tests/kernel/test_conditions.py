@@ -3,10 +3,14 @@
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+import tickstockpl as tp
 from feed import Make, at
 from oracle import BLOCKED_HIGH_LOW, BLOCKED_OPEN_CLOSE, BLOCKED_VOLUME
+from strategies import T0, encoded, message
 
 CONDITIONS_TABLE = Path(__file__).parents[2] / "../shared/reference/trade_conditions.csv"
 REGULAR = ((at("13:30"), at("20:00")),)
@@ -110,3 +114,10 @@ def test_an_odd_lots_shares_and_price_count_in_volume_and_vwap(make: Make) -> No
     feed.t("10:00:11", 6.0, 10, conditions=[37])
     feed.flush()
     assert (feed.bars["10:00"].volume, feed.bars["10:00"].vwap, feed.bars["10:00"].high) == (40, 3.0, 2.0)
+
+
+@pytest.mark.parametrize("table", [None, np.zeros((0, 2), dtype=np.int64)])
+def test_without_regular_sessions_every_hour_is_extended(table: NDArray[np.int64] | None) -> None:
+    engine = tp.Engine(tp.EngineSettings(regular=table))
+    engine.ingest([encoded(message(kind="T", conditions=[12]))], T0 + 60_000_000)
+    assert len(engine.flush().bars) == 1

@@ -201,6 +201,7 @@ KEYS = """
     ticker symbol type event_type timestamp price tick_open tick_high tick_low tick_close tick_vwap tick_volume volume
     tick_start_timestamp seq accumulated_volume source conditions bid other
 """
+PIECES = '{}[]",:\\u0123456789.-+eEaNInfity truls\tnéĀ€😀\x00\x1f\x7f'
 VALUES = (*NUMBERS.split(), *OTHERS, *STRINGS)
 
 
@@ -234,7 +235,7 @@ def test_any_damage_to_the_bytes_is_what_the_oracle_says(data: st.DataObject) ->
     assert_equal_to_oracle([bytes(payload)])
 
 
-@given(st.lists(st.binary(max_size=40) | st.text(max_size=40).map(str.encode), max_size=5))
+@given(st.lists(st.binary(max_size=40) | st.text(PIECES, max_size=40).map(str.encode), max_size=5))
 def test_any_bytes_are_what_the_oracle_says(payloads: list[bytes]) -> None:
     assert_equal_to_oracle(payloads)
 

@@ -64,14 +64,6 @@ def test_engine_equals_oracle(rules: Rules, calls: list[Call]) -> None:
 
 
 @given(rules(), feeds())
-def test_the_last_row_of_a_bar_is_the_fold_of_all_its_ticks(rules: Rules, calls: list[Call]) -> None:
-    engine = engine_of(rules)
-    final = {(row.symbol, row.ts_us): row for row in emitted(engine, [*calls, Flush()])}
-    expected = {(row.symbol, row.ts_us): row for row in judged(rules, [*calls, Flush()]).emitted}
-    assert_same_rows(final.values(), expected.values())
-
-
-@given(rules(), feeds())
 def test_open_bars_equal_the_oracles_at_any_moment(rules: Rules, calls: list[Call]) -> None:
     engine = engine_of(rules)
     played(engine, calls)

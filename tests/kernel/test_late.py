@@ -86,6 +86,31 @@ def test_a_late_print_that_may_set_nothing_revises_nothing(make: Make) -> None:
     assert (feed.count("condition_excluded"), feed.count("revised")) == (1, 0)
 
 
+def test_late_volume_without_a_price_is_counted_apart_too(make: Make) -> None:
+    feed = make()
+    feed.t("10:00:30", volume=7, conditions=[37])
+    feed.t("10:01:10")
+    feed.t("10:00:31", volume=5, conditions=[37])
+    assert (feed.count("volume_without_bar"), feed.rows) == (12, [])
+
+
+def test_a_late_price_gives_a_minute_of_mere_volume_its_first_row(make: Make) -> None:
+    feed = make()
+    feed.t("10:00:30", volume=7, conditions=[37])
+    feed.t("10:01:10")
+    (row,) = feed.t("10:00:31", 3.0, 5)
+    assert (row.close, row.volume, row.trades, row.revision, row.quality) == (3.0, 12, 2, 0, 0)
+
+
+def test_a_bar_behind_the_revise_window_is_forgotten_so_its_repeats_are_too_late(make: Make) -> None:
+    feed = make()
+    feed.a("10:00:30")
+    feed.a("11:00:00")
+    feed.a("11:00:01", symbol="MSFT")
+    feed.a("10:00:30")
+    assert (feed.count("repeats"), feed.count("too_late")) == (0, 1)
+
+
 # Partial bars
 
 
@@ -129,6 +154,22 @@ def test_a_gap_flags_every_minute_from_the_last_tick_to_the_next(make: Make) -> 
         "10:02": GAP,
         "10:03": GAP,
         "10:04": 0,
+    }
+
+
+def test_a_late_tick_after_a_resubscription_leaves_the_gap_to_the_next_fresh_one(make: Make) -> None:
+    feed = make()
+    feed.a("10:01:30")
+    feed.subscribed("10:03:20", first=False)
+    feed.a("10:00:30")
+    feed.a("10:03:30")
+    feed.a("10:02:30")
+    feed.flush()
+    assert {name: bar.quality for name, bar in feed.bars.items()} == {
+        "10:00": 0,
+        "10:01": GAP,
+        "10:02": GAP,
+        "10:03": GAP,
     }
 
 

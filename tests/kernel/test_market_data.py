@@ -129,7 +129,8 @@ def test_the_oracle_gives_the_vendors_minutes_and_the_engine_the_same_volumes() 
     assert_same_rows(emitted(engine_of(Rules()), [*calls, Flush()]), oracle.emitted)
 
 
-def test_the_live_clock_gives_the_same_bars_as_the_replays() -> None:
-    live = [Ingest((payload,), ts_us + SECOND // 5, 0) for ts_us, payload in second_bars()]
-    replayed = emitted(engine_of(Rules()), [*in_batches(second_bars()), Flush()])
+def test_a_live_clock_gives_the_same_bars_as_a_replays() -> None:
+    first_hours = list(second_bars())[:4000]
+    live = [Ingest((payload,), ts_us + SECOND // 5, 0) for ts_us, payload in first_hours]
+    replayed = emitted(engine_of(Rules()), [*in_batches(iter(first_hours)), Flush()])
     assert_same_rows(emitted(engine_of(Rules()), [*live, Flush()]), replayed)

@@ -4,7 +4,9 @@
 
 use crate::bar::{Fold, quality};
 use crate::channel::{Channel, Held, Lateness};
-use crate::history::{History, Made, Rules};
+use crate::fate::{Fate, Sink};
+use crate::history::{History, Rules};
+use crate::owner::{Heard, NEVER_US};
 use crate::session::Sessions;
 use crate::symbol::{SymbolId, Symbols};
 use crate::tick::{Kind, Tick};
@@ -12,50 +14,6 @@ use crate::time::{MINUTE_US, minute_of};
 
 /// A stamp this far past the caller's clock is refused.
 const FUTURE_US: i64 = 5_000_000;
-
-/// A channel or kind not heard for this long before a minute loses the symbol to the next.
-const HEARD_US: i64 = MINUTE_US;
-
-const NEVER_US: i64 = i64::MIN / 2;
-
-/// What became of a tick.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// Folded into an open bar, or made one.
-    Folded,
-    /// Folded into a bar that had closed.
-    Revised,
-    /// A quote: touches nothing.
-    Quote,
-    /// Folded before.
-    Repeat,
-    /// Another channel owns the symbol in this minute.
-    NotOwner,
-    /// The bar is made of the other kind.
-    OtherKind,
-    /// Behind the revise window.
-    TooLate,
-    /// Its conditions let it set nothing.
-    Excluded,
-    /// Kept back until the channel's next tick.
-    Held,
-    /// Past the clock.
-    Future,
-    /// Far ahead of its feed, which did not follow.
-    AheadOfFeed,
-    /// A ticker beyond the cap.
-    SymbolCap,
-}
-
-/// What happens as a consequence of ticks and time; the engine counts and collects it.
-pub trait Sink {
-    /// A tick met its fate. `raw` is its own JSON.
-    fn fate(&mut self, fate: Fate, channel: u16, tick: &Tick<'_>, raw: &[u8]);
-    /// A bar closed or was revised.
-    fn made(&mut self, symbol: SymbolId, made: Made);
-    /// A bar closed without a price: its volume stands nowhere else.
-    fn without_price(&mut self, volume: i64);
-}
 
 /// Which sessions decide what.
 #[derive(Debug, Default)]
@@ -86,6 +44,12 @@ struct Symbol {
     heard_us: i64,
 }
 
+impl Symbol {
+    fn new(rules: &Rules) -> Self {
+        Self { open: Vec::new(), history: History::new(rules), simulated: false, heard_us: NEVER_US }
+    }
+}
+
 /// The live aggregator of all symbols and channels.
 #[derive(Debug)]
 pub struct Aggregator {
@@ -95,8 +59,7 @@ pub struct Aggregator {
     symbols: Symbols,
     states: Vec<Symbol>,
     channels: Vec<Channel>,
-    /// Per symbol and channel, the newest stamp of kinds A and T.
-    heard: Vec<[i64; 2]>,
+    heard: Heard,
     /// Bars opened again from the database that no tick has claimed yet.
     orphans: Vec<(SymbolId, i64)>,
     /// The regular session open at which idle symbols are forgotten next.
@@ -114,7 +77,7 @@ impl Aggregator {
             symbols: Symbols::default(),
             states: Vec::new(),
             channels: (0..channels).map(|_| Channel::default()).collect(),
-            heard: Vec::new(),
+            heard: Heard::new(channels),
             orphans: Vec::new(),
             forget_at_us: None,
         }
@@ -150,20 +113,25 @@ impl Aggregator {
         }
     }
 
-    /// Accepts what is held back and closes every open bar, oldest minute first within a channel.
+    /// Accepts what is held back, then closes every open bar, oldest minute first.
     pub fn flush(&mut self, now_us: i64, sink: &mut impl Sink) {
         for channel in 0..self.channels.len() as u16 {
-            let at = usize::from(channel);
-            if let Some(held) = self.channels[at].held.take() {
+            if let Some(held) = self.channels[usize::from(channel)].held.take() {
                 self.accept(channel, &held.tick(), &held.raw, now_us, sink);
             }
-            while let Some((minute_us, _, symbols)) = self.channels[at].take_any(self.limits.lateness) {
-                self.close_minute(channel, minute_us, &symbols, sink);
-                self.channels[at].recycle(symbols);
-            }
         }
+        // What was opened again from the database is older than what came since.
         for (symbol, minute_us) in std::mem::take(&mut self.orphans) {
             self.close_bar(symbol, Fold::NO_CHANNEL, minute_us, sink);
+        }
+        let oldest = |channels: &[Channel]| {
+            let minutes = channels.iter().enumerate();
+            minutes.filter_map(|(at, channel)| Some((channel.oldest_open_us()?, at))).min()
+        };
+        while let Some((_, at)) = oldest(&self.channels) {
+            let Some((minute_us, _, symbols)) = self.channels[at].take_oldest(self.limits.lateness) else { return };
+            self.close_minute(at as u16, minute_us, &symbols, sink);
+            self.channels[at].recycle(symbols);
         }
     }
 
@@ -244,13 +212,7 @@ impl Aggregator {
     fn know(&mut self, ticker: &[u8]) -> Option<SymbolId> {
         let id = self.symbols.intern(ticker, self.limits.symbols)?;
         if id.index() == self.states.len() {
-            self.states.push(Symbol {
-                open: Vec::new(),
-                history: History::new(&self.rules),
-                simulated: false,
-                heard_us: NEVER_US,
-            });
-            self.heard.resize(self.heard.len() + self.channels.len(), [NEVER_US; 2]);
+            self.states.push(Symbol::new(&self.rules));
         }
         Some(id)
     }
@@ -260,8 +222,7 @@ impl Aggregator {
             return sink.fate(Fate::SymbolCap, channel, tick, raw);
         };
         let at = usize::from(channel);
-        let heard = &mut self.heard[id.index() * self.channels.len() + at][kind_slot(tick.kind)];
-        *heard = (*heard).max(tick.ts_us);
+        self.heard.note(id, channel, tick.kind, tick.ts_us);
         let state = &mut self.states[id.index()];
         state.simulated = tick.simulated;
         state.heard_us = state.heard_us.max(tick.ts_us);
@@ -297,17 +258,19 @@ impl Aggregator {
         }
         let event_us = self.channels[usize::from(channel)].event_us().unwrap_or(tick.ts_us);
         let end_us = minute_us + MINUTE_US;
+        self.trim(id);
         let history = &self.states[id.index()].history;
+        // First of all: what is behind the window is forgotten, its owner and its seconds too.
+        if event_us > end_us + self.rules.revise_us || history.is_behind(minute_us) {
+            return Fate::TooLate;
+        }
         let sealed = history.sealed(minute_us);
         let (owner, kind) = match sealed {
             Some(fold) if fold.channel != Fold::NO_CHANNEL => (fold.channel, fold.kind),
-            _ => self.owner(id, minute_us),
+            _ => self.heard.owner(id, minute_us),
         };
         if let Some(fate) = refusal(owner, kind, sealed, channel, tick) {
             return fate;
-        }
-        if event_us > end_us + self.rules.revise_us || history.is_behind(minute_us) {
-            return Fate::TooLate;
         }
         if !(rights.volume || rights.high_low || rights.open_close) {
             return Fate::Excluded;
@@ -319,7 +282,11 @@ impl Aggregator {
                 (fold.channel, fold.kind) = (channel, tick.kind);
                 fold.add(tick, rights);
             });
-            sink.made(id, made.unwrap_or_default());
+            let made = made.unwrap_or_default();
+            if made.row.is_none() && rights.volume {
+                sink.without_price(tick.volume);
+            }
+            sink.made(id, made);
             return Fate::Revised;
         }
         let forget_us = event_us - self.rules.revise_us - 2 * MINUTE_US;
@@ -327,7 +294,7 @@ impl Aggregator {
         let mut fold = Fold::new(minute_us, channel, tick.kind, flags);
         fold.add(tick, rights);
         if event_us >= end_us + self.limits.lateness.of(tick.kind) {
-            self.seal(id, fold, event_us, sink);
+            self.seal(id, fold, sink);
         } else {
             self.states[id.index()].open.push(fold);
             self.channels[usize::from(channel)].opened(id, minute_us, tick.kind, self.limits.lateness);
@@ -335,19 +302,10 @@ impl Aggregator {
         Fate::Folded
     }
 
-    /// The owner and kind of a symbol's bar in a minute that nobody has opened.
-    fn owner(&self, id: SymbolId, minute_us: i64) -> (u16, Kind) {
-        let row = id.index() * self.channels.len();
-        let since = minute_us - HEARD_US;
-        let heard = &self.heard[row..row + self.channels.len()];
-        let owner = heard.iter().position(|kinds| kinds[0].max(kinds[1]) >= since).unwrap_or(0);
-        (owner as u16, if heard[owner][0] >= since { Kind::A } else { Kind::T })
-    }
-
     /// Gives a bar from the database to the channel and kind that own its symbol now.
     fn adopt(&mut self, id: SymbolId, open: usize) {
         let minute_us = self.states[id.index()].open[open].minute_us;
-        let (channel, kind) = self.owner(id, minute_us);
+        let (channel, kind) = self.heard.owner(id, minute_us);
         let fold = &mut self.states[id.index()].open[open];
         (fold.channel, fold.kind) = (channel, kind);
         self.orphans.retain(|&orphan| orphan != (id, minute_us));
@@ -386,16 +344,24 @@ impl Aggregator {
         let at = open.iter().position(|fold| fold.minute_us == minute_us && fold.channel == channel);
         let Some(at) = at else { return };
         let fold = open.swap_remove(at);
-        let event_us = self.channels.get(usize::from(channel)).and_then(Channel::event_us).unwrap_or(i64::MIN);
-        self.seal(id, fold, event_us, sink);
+        self.trim(id);
+        self.seal(id, fold, sink);
     }
 
-    fn seal(&mut self, id: SymbolId, fold: Fold, event_us: i64, sink: &mut impl Sink) {
+    /// Lets go of the symbol's bars that can no longer be revised, each by the event time of its own channel.
+    fn trim(&mut self, id: SymbolId) {
+        let newest_us = self.channels.iter().filter_map(Channel::event_us).max();
+        let channels = &self.channels;
+        let event_us = |channel: u16| channels.get(usize::from(channel)).map_or(newest_us, Channel::event_us);
+        self.states[id.index()].history.trim(|fold| event_us(fold.channel).unwrap_or(i64::MIN), &self.rules);
+    }
+
+    fn seal(&mut self, id: SymbolId, fold: Fold, sink: &mut impl Sink) {
         if !fold.has_price() {
             sink.without_price(fold.volume());
         }
         let session = self.window_session(id, fold.minute_us);
-        let made = self.states[id.index()].history.close(fold, session, event_us, &self.rules);
+        let made = self.states[id.index()].history.close(fold, session, &self.rules);
         sink.made(id, made);
     }
 
@@ -425,10 +391,8 @@ impl Aggregator {
             .collect();
         for id in idle {
             self.symbols.forget(id);
-            self.states[id.index()] =
-                Symbol { open: Vec::new(), history: History::new(&self.rules), simulated: false, heard_us: NEVER_US };
-            let row = id.index() * self.channels.len();
-            self.heard[row..row + self.channels.len()].fill([NEVER_US; 2]);
+            self.states[id.index()] = Symbol::new(&self.rules);
+            self.heard.forget(id);
         }
     }
 }
@@ -443,8 +407,4 @@ fn refusal(owner: u16, kind: Kind, fold: Option<&Fold>, channel: u16, tick: &Tic
     } else {
         None
     }
-}
-
-fn kind_slot(kind: Kind) -> usize {
-    usize::from(kind != Kind::A)
 }

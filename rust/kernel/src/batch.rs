@@ -1,7 +1,7 @@
 //! Columns of decoded trades to bars: the batch form of the fold, for history and notebooks.
 //!
-//! One pass, one open bar a symbol. A tick that belongs to an older bar is folded into it, so that the input may
-//! come in any order; only then is an index of the bars built.
+//! One pass, one open bar a symbol, O(1) a tick. A tick that belongs to an older bar is folded into it, so that the
+//! input may come in any order; only then is an index of the bars built.
 
 use hashbrown::HashMap;
 
@@ -9,6 +9,9 @@ use crate::error::KernelError;
 
 /// Ids are rows of a table: one far out would allocate everything below it.
 const MAX_SYMBOLS: i32 = 1 << 24;
+
+/// Times and intervals below this keep every difference of two of them within 64 bits.
+const MAX_US: i64 = 1 << 62;
 
 /// One bar of [`aggregate`]. Columns of it are what people see.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,6 +40,43 @@ pub struct Aggregate {
     pub symbol: i32,
 }
 
+/// Folds trades into bars of `interval_us`, sorted by time, then symbol. `symbol` is `None` for one symbol.
+///
+/// A tick belongs to the bar that starts at floor(ts / interval)·interval: the rule of kind T. Σ size wraps.
+///
+/// # Errors
+/// [`KernelError::Row`] names the first price that is not finite and positive, or size or symbol that is negative, or
+/// time that is 146,000 years away; [`KernelError::Setting`] if the interval is not positive (or as long as that) or
+/// the columns differ in length.
+pub fn aggregate(
+    ts_us: &[i64],
+    price: &[f64],
+    size: &[i64],
+    symbol: Option<&[i32]>,
+    interval_us: i64,
+) -> Result<Vec<Aggregate>, KernelError> {
+    if !(1..MAX_US).contains(&interval_us) {
+        return Err(KernelError::Setting {
+            name: "interval_s",
+            rule: "positive and below 2^62 µs",
+            value: interval_us as f64 / 1e6,
+        });
+    }
+    let rows = ts_us.len();
+    for (name, len) in [("price", price.len()), ("size", size.len()), ("symbol", symbol.map_or(rows, <[i32]>::len))] {
+        if len != rows {
+            return Err(KernelError::Setting { name, rule: "as long as ts_us", value: len as f64 });
+        }
+    }
+    let trades = Trades { ts_us, price, size };
+    let mut fold = Fold::new(interval_us);
+    let good = match symbol {
+        Some(ids) => fold.many(&trades, ids),
+        None => fold.one(&trades),
+    };
+    if good { Ok(fold.finish()) } else { Err(first_fault(&trades, symbol.unwrap_or(&[]))) }
+}
+
 impl Aggregate {
     fn new(start_us: i64, symbol: i32, ts_us: i64, price: f64, size: i64) -> Self {
         Self {
@@ -54,10 +94,9 @@ impl Aggregate {
         }
     }
 
-    #[inline]
     fn add(&mut self, ts_us: i64, price: f64, size: i64) {
-        self.high = if price > self.high { price } else { self.high };
-        self.low = if price < self.low { price } else { self.low };
+        self.high = self.high.max(price);
+        self.low = self.low.min(price);
         self.volume = self.volume.wrapping_add(size);
         self.notional += price * size as f64;
         self.trades += 1;
@@ -69,119 +108,229 @@ impl Aggregate {
     }
 }
 
-/// Folds trades into bars of `interval_us`, sorted by time, then symbol. `symbol` is `None` for one symbol.
-///
-/// A tick belongs to the bar that starts at floor(ts / interval)·interval: the rule of kind T.
-///
-/// # Errors
-/// [`KernelError::Row`] names the first price that is not finite and positive, or size or symbol that is negative;
-/// [`KernelError::Setting`] if the interval is not positive or the columns differ in length.
-pub fn aggregate(
-    ts_us: &[i64],
-    price: &[f64],
-    size: &[i64],
-    symbol: Option<&[i32]>,
-    interval_us: i64,
-) -> Result<Vec<Aggregate>, KernelError> {
-    if interval_us <= 0 {
-        return Err(KernelError::Setting { name: "interval_s", rule: "positive", value: interval_us as f64 / 1e6 });
-    }
-    let rows = ts_us.len();
-    for (name, len) in [("price", price.len()), ("size", size.len()), ("symbol", symbol.map_or(rows, <[i32]>::len))] {
-        if len != rows {
-            return Err(KernelError::Setting { name, rule: "as long as ts_us", value: len as f64 });
-        }
-    }
-    let highest = check(price, size, symbol)?;
-    let mut fold = BatchFold { interval_us, done: Vec::new(), index: None };
-    match symbol {
-        None => fold.one_symbol(ts_us, price, size),
-        Some(ids) => fold.many_symbols(ts_us, price, size, ids, highest as usize + 1),
-    }
-    let mut bars = fold.done;
-    bars.sort_unstable_by_key(|bar| (bar.ts_us, bar.symbol));
-    Ok(bars)
+/// The columns, of equal length.
+struct Trades<'a> {
+    ts_us: &'a [i64],
+    price: &'a [f64],
+    size: &'a [i64],
 }
 
-/// The highest symbol id; the first bad row otherwise.
-fn check(price: &[f64], size: &[i64], symbol: Option<&[i32]>) -> Result<i32, KernelError> {
-    let good_prices = price.iter().all(|&p| p > 0.0 && p < f64::INFINITY);
-    let good_sizes = size.iter().all(|&v| v >= 0);
-    if !good_prices {
-        let row = price.iter().position(|&p| !(p > 0.0 && p < f64::INFINITY)).unwrap_or(0);
-        return Err(KernelError::Row { column: "price", rule: "finite and positive", row, value: price[row] });
+impl<'a> Trades<'a> {
+    /// Rows from `from` on.
+    fn rows(&self, from: usize) -> impl Iterator<Item = (i64, f64, i64)> + use<'a> {
+        let columns = self.ts_us[from..].iter().zip(&self.price[from..]).zip(&self.size[from..]);
+        columns.map(|((&ts_us, &price), &size)| (ts_us, price, size))
     }
-    if !good_sizes {
-        let row = size.iter().position(|&v| v < 0).unwrap_or(0);
-        return Err(KernelError::Row { column: "size", rule: "0 or more", row, value: size[row] as f64 });
-    }
-    let (lowest, highest) = symbol.unwrap_or(&[]).iter().fold((0, 0), |(low, high), &id| (id.min(low), id.max(high)));
-    if lowest < 0 {
-        let ids = symbol.unwrap_or(&[]);
-        let row = ids.iter().position(|&id| id < 0).unwrap_or(0);
-        return Err(KernelError::Row { column: "symbol", rule: "0 or more", row, value: f64::from(ids[row]) });
-    }
-    if highest >= MAX_SYMBOLS {
-        let ids = symbol.unwrap_or(&[]);
-        let row = ids.iter().position(|&id| id >= MAX_SYMBOLS).unwrap_or(0);
-        return Err(KernelError::Row { column: "symbol", rule: "below 16,777,216", row, value: f64::from(ids[row]) });
-    }
-    Ok(highest)
 }
 
-struct BatchFold {
+/// Negative unless |ts| < 2^62, that is unless the two highest bits are equal.
+fn time_fault(ts_us: i64) -> i64 {
+    ts_us ^ ts_us.wrapping_add(ts_us)
+}
+
+/// Negative unless the price is finite and positive, that is unless its bits lie from 1 up to those of infinity.
+fn price_fault(price: f64) -> i64 {
+    const ABOVE: i64 = i64::MAX - f64::INFINITY.to_bits() as i64 + 1;
+    let bits = price.to_bits() as i64;
+    bits.wrapping_sub(1) | bits.wrapping_add(ABOVE)
+}
+
+/// The first bad row, column by column.
+#[cold]
+fn first_fault(trades: &Trades<'_>, ids: &[i32]) -> KernelError {
+    let Trades { ts_us, price, size } = *trades;
+    let fault = |column, rule, row, value| KernelError::Row { column, rule, row, value };
+    if let Some(row) = price.iter().position(|&p| price_fault(p) < 0) {
+        return fault("price", "finite and positive", row, price[row]);
+    }
+    if let Some(row) = size.iter().position(|&v| v < 0) {
+        return fault("size", "0 or more", row, size[row] as f64);
+    }
+    if let Some(row) = ids.iter().position(|&id| id < 0) {
+        return fault("symbol", "0 or more", row, f64::from(ids[row]));
+    }
+    if let Some(row) = ids.iter().position(|&id| id >= MAX_SYMBOLS) {
+        return fault("symbol", "below 16,777,216", row, f64::from(ids[row]));
+    }
+    let row = ts_us.iter().position(|&ts| time_fault(ts) < 0).unwrap_or(0);
+    fault("ts_us", "below 2^62 either way", row, ts_us[row] as f64)
+}
+
+/// What a tick of an open bar reads and writes: one cache line a symbol.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Hot {
+    start_us: i64,
+    close_us: i64,
+    high: f64,
+    low: f64,
+    close: f64,
+    notional: f64,
+    volume: i64,
+    /// 0: there is no bar.
+    trades: i64,
+}
+
+impl Hot {
+    /// Whether the tick is simply the next one: in this bar, and in order of time.
+    #[inline]
+    fn takes(&self, ts_us: i64, interval_us: i64) -> bool {
+        (ts_us.wrapping_sub(self.start_us) as u64) < interval_us as u64 && ts_us >= self.close_us
+    }
+
+    #[inline]
+    fn add(&mut self, ts_us: i64, price: f64, size: i64) {
+        self.close_us = ts_us;
+        self.close = price;
+        // As a comparison, which is one instruction: `f64::max` would look for NaN.
+        self.high = if price > self.high { price } else { self.high };
+        self.low = if price < self.low { price } else { self.low };
+        self.notional += price * size as f64;
+        self.volume = self.volume.wrapping_add(size);
+        self.trades = self.trades.wrapping_add(1);
+    }
+}
+
+/// What only the first tick of a bar writes, or an earlier one that comes after it.
+#[derive(Clone, Copy)]
+struct Cold {
+    open_us: i64,
+    open: f64,
+}
+
+const NO_BAR: (Hot, Cold) = (
+    Hot {
+        start_us: i64::MIN,
+        close_us: i64::MAX, // after every tick, so that none is simply the next one
+        high: 0.0,
+        low: 0.0,
+        close: 0.0,
+        notional: 0.0,
+        volume: 0,
+        trades: 0,
+    },
+    Cold { open_us: 0, open: 0.0 },
+);
+
+struct Fold {
     interval_us: i64,
+    hot: Vec<Hot>,
+    cold: Vec<Cold>,
     done: Vec<Aggregate>,
     /// Where each finished bar lies; built when the first tick out of order comes.
     index: Option<HashMap<(i32, i64), usize>>,
 }
 
-impl BatchFold {
-    fn one_symbol(&mut self, ts_us: &[i64], price: &[f64], size: &[i64]) {
-        let mut open: Option<Aggregate> = None;
-        for ((&ts, &price), &size) in ts_us.iter().zip(price).zip(size) {
-            match &mut open {
-                Some(bar) if (ts.wrapping_sub(bar.ts_us) as u64) < self.interval_us as u64 => {
-                    bar.add(ts, price, size);
-                }
-                bar => *bar = Some(self.turn(bar.take(), 0, ts, price, size)),
-            }
-        }
-        self.done.extend(open);
+impl Fold {
+    fn new(interval_us: i64) -> Self {
+        Self { interval_us, hot: vec![NO_BAR.0], cold: vec![NO_BAR.1], done: Vec::new(), index: None }
     }
 
-    fn many_symbols(&mut self, ts_us: &[i64], price: &[f64], size: &[i64], symbol: &[i32], symbols: usize) {
-        let mut open: Vec<Option<Aggregate>> = vec![None; symbols];
-        for (((&ts, &price), &size), &id) in ts_us.iter().zip(price).zip(size).zip(symbol) {
-            match &mut open[id as usize] {
-                Some(bar) if (ts.wrapping_sub(bar.ts_us) as u64) < self.interval_us as u64 => {
-                    bar.add(ts, price, size);
+    /// Ticks of many symbols: each goes to its symbol's own bar. False: some row is bad.
+    fn many(&mut self, trades: &Trades<'_>, ids: &[i32]) -> bool {
+        let interval_us = self.interval_us;
+        let mut fault = 0;
+        for ((ts_us, price, size), &id) in trades.rows(0).zip(ids) {
+            fault |= price_fault(price) | size;
+            match self.hot.get_mut(id as u32 as usize) {
+                Some(bar) if bar.takes(ts_us, interval_us) => bar.add(ts_us, price, size),
+                _ => {
+                    if !self.turn(id, ts_us, price, size) {
+                        return false;
+                    }
                 }
-                bar => *bar = Some(self.turn(bar.take(), id, ts, price, size)),
             }
         }
-        self.done.extend(open.into_iter().flatten());
+        fault >= 0
     }
 
-    /// The open bar after a tick that lies outside of it: a new one, or the same after an older one was mended.
+    /// Ticks of one symbol: its bar stays in registers. False: some row is bad.
+    fn one(&mut self, trades: &Trades<'_>) -> bool {
+        let interval_us = self.interval_us;
+        let mut fault = 0;
+        let mut from = 0;
+        while from < trades.ts_us.len() {
+            let mut bar = self.hot[0];
+            let mut next = None;
+            for (ts_us, price, size) in trades.rows(from) {
+                fault |= price_fault(price) | size;
+                from += 1;
+                if !bar.takes(ts_us, interval_us) {
+                    next = Some((ts_us, price, size));
+                    break;
+                }
+                bar.add(ts_us, price, size);
+            }
+            self.hot[0] = bar;
+            if let Some((ts_us, price, size)) = next {
+                if !self.turn(0, ts_us, price, size) {
+                    return false;
+                }
+            }
+        }
+        fault >= 0
+    }
+
+    /// A tick that is not simply the next one of its symbol's open bar. False: symbol or time is bad.
     #[cold]
-    fn turn(&mut self, open: Option<Aggregate>, symbol: i32, ts_us: i64, price: f64, size: i64) -> Aggregate {
+    fn turn(&mut self, id: i32, ts_us: i64, price: f64, size: i64) -> bool {
+        if !(0..MAX_SYMBOLS).contains(&id) || time_fault(ts_us) < 0 {
+            return false;
+        }
+        let at = id as usize;
+        if at >= self.hot.len() {
+            self.hot.resize(at + 1, NO_BAR.0);
+            self.cold.resize(at + 1, NO_BAR.1);
+        }
         let start_us = ts_us.div_euclid(self.interval_us) * self.interval_us;
-        let fresh = Aggregate::new(start_us, symbol, ts_us, price, size);
-        match open {
-            Some(bar) if start_us < bar.ts_us => {
-                self.mend(fresh);
-                bar
-            }
-            Some(bar) => {
-                self.finish(bar);
-                fresh
-            }
-            None => fresh,
+        let fresh = Aggregate::new(start_us, id, ts_us, price, size);
+        let mut open = self.open(at);
+        if open.trades == 0 {
+            self.set_open(at, &fresh);
+        } else if start_us > open.ts_us {
+            self.close(open);
+            self.set_open(at, &fresh);
+        } else if start_us == open.ts_us {
+            open.add(ts_us, price, size);
+            self.set_open(at, &open);
+        } else {
+            self.mend(fresh);
+        }
+        true
+    }
+
+    fn open(&self, at: usize) -> Aggregate {
+        let (hot, cold) = (self.hot[at], self.cold[at]);
+        Aggregate {
+            ts_us: hot.start_us,
+            open: cold.open,
+            high: hot.high,
+            low: hot.low,
+            close: hot.close,
+            volume: hot.volume,
+            notional: hot.notional,
+            open_us: cold.open_us,
+            close_us: hot.close_us,
+            trades: hot.trades,
+            symbol: at as i32,
         }
     }
 
-    fn finish(&mut self, bar: Aggregate) {
+    fn set_open(&mut self, at: usize, bar: &Aggregate) {
+        self.hot[at] = Hot {
+            start_us: bar.ts_us,
+            close_us: bar.close_us,
+            high: bar.high,
+            low: bar.low,
+            close: bar.close,
+            notional: bar.notional,
+            volume: bar.volume,
+            trades: bar.trades,
+        };
+        self.cold[at] = Cold { open_us: bar.open_us, open: bar.open };
+    }
+
+    fn close(&mut self, bar: Aggregate) {
         if let Some(index) = &mut self.index {
             index.insert((bar.symbol, bar.ts_us), self.done.len());
         }
@@ -199,5 +348,23 @@ impl BatchFold {
             index.insert((tick.symbol, tick.ts_us), done.len());
             done.push(tick);
         }
+    }
+
+    /// Every bar, in order.
+    fn finish(mut self) -> Vec<Aggregate> {
+        for at in 0..self.hot.len() {
+            if self.hot[at].trades > 0 {
+                self.done.push(self.open(at));
+            }
+        }
+        // A number sorts several times faster than a bar: time, symbol, place.
+        let key = |(at, bar): (usize, &Aggregate)| {
+            let time = u128::from(bar.ts_us.wrapping_sub(i64::MIN) as u64);
+            time << 64 | (bar.symbol as u128) << 40 | at as u128
+        };
+        let mut order: Vec<u128> = self.done.iter().enumerate().map(key).collect();
+        order.sort_unstable();
+        let place = |key: &u128| self.done[(key & ((1 << 40) - 1)) as usize];
+        order.iter().map(place).collect()
     }
 }

@@ -98,21 +98,22 @@ impl Channel {
     /// Whether a stamp lies further ahead of E than 60 s and the silence since E moved.
     #[must_use]
     pub fn is_ahead(&self, ts_us: i64, now_us: i64) -> bool {
-        self.event_us.is_some_and(|event| ts_us > event + AHEAD_US + self.silence_us(now_us))
+        self.event_us
+            .is_some_and(|event| ts_us > event.saturating_add(AHEAD_US).saturating_add(self.silence_us(now_us)))
     }
 
     /// Moves E to an accepted stamp; true if it moved. Resolves a pending flag.
     pub fn hear(&mut self, tick: &Tick<'_>, now_us: i64, lateness_us: i64) -> bool {
-        if let Some((flag, from)) = self.pending.take() {
-            let own = minute_of(tick.kind, tick.ts_us, tick.start_us.unwrap_or(-1));
-            // The first tick heard may itself be late: what was missed reaches up to its lateness further.
-            let to_us = own.max(minute_of(tick.kind, tick.ts_us + lateness_us, -1));
-            self.flagged.push(Flagged { from_us: from.map_or(own, |us| us.min(own)), to_us, flag });
-        }
         let moved = self.event_us.is_none_or(|event| tick.ts_us > event);
         if moved {
             self.event_us = Some(tick.ts_us);
             self.moved_us = now_us;
+            if let Some((flag, from)) = self.pending.take() {
+                let own = minute_of(tick.kind, tick.ts_us, tick.start_us.unwrap_or(-1));
+                // Ticks that were missed may belong up to a lateness after the first one heard.
+                let to_us = own.max(minute_of(tick.kind, tick.ts_us + lateness_us, -1));
+                self.flagged.push(Flagged { from_us: from.map_or(own, |us| us.min(own)), to_us, flag });
+            }
         }
         moved
     }
@@ -152,8 +153,8 @@ impl Channel {
     #[must_use]
     pub fn reached_us(&self, quiet_at: Option<i64>) -> Option<i64> {
         let event = self.event_us?;
-        let heard_out = |now_us: i64| (now_us - self.moved_us.max(self.listening_us)).max(0);
-        Some(quiet_at.map_or(event, |now_us| event + heard_out(now_us) - QUIET_US))
+        let heard_out = |now_us: i64| now_us.saturating_sub(self.moved_us.max(self.listening_us)).max(0);
+        Some(quiet_at.map_or(event, |now_us| event.saturating_add(heard_out(now_us)) - QUIET_US))
     }
 
     /// The oldest minute that is final now, with its symbols: by E, or by `quiet_at` in a silence.
@@ -171,11 +172,17 @@ impl Channel {
         self.take_front(kind, lateness)
     }
 
-    /// The oldest open minute, final or not: at a flush.
-    pub fn take_any(&mut self, lateness: Lateness) -> Option<(i64, Kind, Vec<SymbolId>)> {
-        let has_open = |kind: &Kind| !self.open[slot(*kind)].is_empty();
-        let oldest = |kind: &Kind| self.open[slot(*kind)].front().map(|open| open.minute_us);
-        let kind = [Kind::A, Kind::T].into_iter().filter(has_open).min_by_key(oldest)?;
+    /// The oldest minute with an open bar.
+    #[must_use]
+    pub fn oldest_open_us(&self) -> Option<i64> {
+        self.open.iter().filter_map(|queue| Some(queue.front()?.minute_us)).min()
+    }
+
+    /// The symbols with an open bar in the oldest open minute, final or not: at a flush.
+    pub fn take_oldest(&mut self, lateness: Lateness) -> Option<(i64, Kind, Vec<SymbolId>)> {
+        let oldest_us = self.oldest_open_us()?;
+        let holds = |kind: &Kind| self.open[slot(*kind)].front().is_some_and(|open| open.minute_us == oldest_us);
+        let kind = [Kind::A, Kind::T].into_iter().find(holds)?;
         self.take_front(kind, lateness)
     }
 
@@ -197,7 +204,7 @@ impl Channel {
     }
 
     fn silence_us(&self, now_us: i64) -> i64 {
-        (now_us - self.moved_us).max(0)
+        now_us.saturating_sub(self.moved_us).max(0)
     }
 }
 

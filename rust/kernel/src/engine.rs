@@ -1,14 +1,16 @@
 //! The live composition: messages in, rows and detections out, every tick accounted for.
 
-use crate::aggregate::{Aggregator, Calendar, Fate, Limits, Sink};
+use crate::aggregate::{Aggregator, Calendar, Limits};
 use crate::bar::{Bar, Fold, quality};
 use crate::channel::Lateness;
+use crate::counters::{Counters, Skew};
 use crate::decode::Decoder;
 use crate::error::KernelError;
+use crate::fate::{Fate, Sink};
 use crate::history::{Detection, DetectorList, Made, Row, Rules};
 use crate::pattern::PATTERNS;
 use crate::symbol::SymbolId;
-use crate::tick::{Kind, Reason, Tick};
+use crate::tick::{Kind, Tick};
 use crate::time::SECOND_US;
 use crate::window::Window;
 
@@ -82,55 +84,6 @@ impl Settings {
     }
 }
 
-/// How many ticks met which fate, and what came of the others.
-#[derive(Clone, Debug, Default)]
-pub struct Counters {
-    /// Messages taken.
-    pub messages: u64,
-    /// Ticks in them.
-    pub ticks: u64,
-    /// By [`Fate`], in the order of [`Counters::FATES`].
-    fates: [u64; Self::FATES.len()],
-    /// By [`Reason`], in the order of [`Reason::ALL`].
-    refused: [u64; Reason::ALL.len()],
-    /// Shares of minutes in which no tick could set a price.
-    pub volume_without_bar: u64,
-    /// Bars closed.
-    pub bars: u64,
-    /// Rows of revised bars.
-    pub bars_revised: u64,
-    /// Patterns found.
-    pub detections: u64,
-    /// Patterns that a revision took away.
-    pub withdrawn: u64,
-}
-
-impl Counters {
-    /// The fates that are counted under a name of their own. A revision counts as folded too.
-    const FATES: [(Fate, &'static str); 11] = [
-        (Fate::Folded, "folded"),
-        (Fate::Revised, "revised"),
-        (Fate::Quote, "quotes"),
-        (Fate::Repeat, "repeats"),
-        (Fate::NotOwner, "not_owner"),
-        (Fate::OtherKind, "other_kind"),
-        (Fate::TooLate, "too_late"),
-        (Fate::Excluded, "condition_excluded"),
-        (Fate::Future, "refused_future"),
-        (Fate::AheadOfFeed, "refused_ahead_of_feed"),
-        (Fate::SymbolCap, "refused_symbol_cap"),
-    ];
-
-    fn count(&mut self, fate: Fate) {
-        if let Some(at) = Self::FATES.iter().position(|(known, _)| *known == fate) {
-            self.fates[at] += 1;
-        }
-        if fate == Fate::Revised {
-            self.fates[0] += 1;
-        }
-    }
-}
-
 /// A message or tick that was refused, for the log.
 #[derive(Clone, Debug)]
 pub struct Sample {
@@ -168,32 +121,6 @@ pub struct Output {
     pub refused: Vec<Sample>,
     /// Ticks for the dead-letter table.
     pub dead: Vec<Dead>,
-}
-
-/// How many of the ticks of one second of the caller's time lay in its future.
-#[derive(Clone, Copy, Debug, Default)]
-struct Skew {
-    second: i64,
-    ticks: u32,
-    future: u32,
-    ahead_us: i64,
-    /// What the last whole second showed.
-    shown_us: Option<i64>,
-}
-
-impl Skew {
-    fn tick(&mut self, now_us: i64, ahead_us: Option<i64>) {
-        let second = now_us.div_euclid(SECOND_US);
-        if second != self.second {
-            let most = self.ticks > 0 && self.future * 2 > self.ticks;
-            *self = Self { second, shown_us: most.then_some(self.ahead_us), ..Self::default() };
-        }
-        self.ticks = self.ticks.saturating_add(1);
-        if let Some(ahead_us) = ahead_us {
-            self.future = self.future.saturating_add(1);
-            self.ahead_us = ahead_us;
-        }
-    }
 }
 
 /// Collects what the aggregator says during one call.
@@ -258,6 +185,8 @@ pub struct Engine {
     aggregator: Aggregator,
     counters: Counters,
     skew: Skew,
+    /// The latest time that a caller has named.
+    now_us: i64,
 }
 
 impl Engine {
@@ -279,6 +208,7 @@ impl Engine {
             aggregator: Aggregator::new(settings.channels, limits, rules, settings.calendar),
             counters: Counters::default(),
             skew: Skew::default(),
+            now_us: i64::MIN,
         })
     }
 
@@ -291,6 +221,7 @@ impl Engine {
         messages: impl IntoIterator<Item = (usize, &'a [u8])>,
         now_us: i64,
     ) -> Result<Output, KernelError> {
+        self.now_us = self.now_us.max(now_us);
         let mut output = Output::default();
         let (aggregator, counters, skew) = (&mut self.aggregator, &mut self.counters, &mut self.skew);
         let mut sink = Collector { output: &mut output, counters, skew, now_us };
@@ -304,7 +235,7 @@ impl Engine {
                 match tick {
                     Ok(tick) => aggregator.take(channel as u16, &tick, raw, now_us, &mut sink),
                     Err(reason) => {
-                        sink.counters.refused[reason as usize] += 1;
+                        sink.counters.refuse(reason);
                         sink.sample(reason.name(), channel as u16, raw);
                     }
                 }
@@ -321,9 +252,8 @@ impl Engine {
 
     /// Accepts what is held back and closes every open bar.
     pub fn flush(&mut self) -> Output {
-        self.collect(i64::MIN, |aggregator, sink| {
-            aggregator.flush(i64::MIN, sink);
-        })
+        let now_us = self.now_us;
+        self.collect(now_us, |aggregator, sink| aggregator.flush(now_us, sink))
     }
 
     /// The open bars as they stand, flagged [`quality::PROVISIONAL`]. They stay open.
@@ -365,22 +295,11 @@ impl Engine {
     /// Every counter by name.
     #[must_use]
     pub fn counters(&self) -> Vec<(String, u64)> {
-        let c = &self.counters;
         let held = self.aggregator.channels().iter().filter(|channel| channel.held.is_some()).count();
-        let mut all = vec![
-            ("messages".into(), c.messages),
-            ("ticks".into(), c.ticks),
-            ("held".into(), held as u64),
-            ("volume_without_bar".into(), c.volume_without_bar),
-            ("bars".into(), c.bars),
-            ("bars_revised".into(), c.bars_revised),
-            ("detections".into(), c.detections),
-            ("withdrawn".into(), c.withdrawn),
-            ("symbols".into(), self.aggregator.symbols().len() as u64),
-            ("open_bars".into(), self.aggregator.open_bars().count() as u64),
-        ];
-        all.extend(Counters::FATES.iter().zip(c.fates).map(|((_, name), n)| ((*name).to_owned(), n)));
-        all.extend(Reason::ALL.iter().zip(c.refused).map(|(reason, n)| (format!("refused_{}", reason.name()), n)));
+        let mut all = self.counters.by_name();
+        all.push(("held".into(), held as u64));
+        all.push(("symbols".into(), self.aggregator.symbols().len() as u64));
+        all.push(("open_bars".into(), self.aggregator.open_bars().count() as u64));
         all
     }
 
@@ -415,6 +334,7 @@ impl Engine {
     }
 
     fn collect(&mut self, now_us: i64, call: impl FnOnce(&mut Aggregator, &mut Collector<'_>)) -> Output {
+        self.now_us = self.now_us.max(now_us);
         let mut output = Output::default();
         let mut sink = Collector { output: &mut output, counters: &mut self.counters, skew: &mut self.skew, now_us };
         call(&mut self.aggregator, &mut sink);

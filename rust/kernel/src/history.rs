@@ -168,8 +168,10 @@ impl History {
     /// Closes a bar. `session` is the open of the session its window belongs to, if it belongs to one.
     ///
     /// `O(1)` for the newest bar; an older one costs the bars after it again.
-    pub fn close(&mut self, fold: Fold, session: Option<i64>, event_us: i64, rules: &Rules) -> Made {
-        self.trim(event_us, rules);
+    pub fn close(&mut self, fold: Fold, session: Option<i64>, rules: &Rules) -> Made {
+        while self.sealed.len() >= MOST_REVISABLE {
+            self.drop_oldest(rules);
+        }
         let at = self.sealed.iter().rposition(|sealed| sealed.fold.minute_us < fold.minute_us).map_or(0, |at| at + 1);
         let session = session.filter(|_| fold.has_price());
         let written = fold.has_price();
@@ -236,11 +238,12 @@ impl History {
         true
     }
 
-    /// Lets go of bars that can no longer be revised.
-    fn trim(&mut self, event_us: i64, rules: &Rules) {
-        while self.sealed.front().is_some_and(|oldest| oldest.fold.end_us() + rules.revise_us < event_us)
-            || self.sealed.len() >= MOST_REVISABLE
-        {
+    /// Lets go of bars that can no longer be revised: those up to the newest one that is behind its revise window by
+    /// `event_us` of its fold.
+    pub fn trim(&mut self, event_us: impl Fn(&Fold) -> i64, rules: &Rules) {
+        let is_behind = |sealed: &Sealed| sealed.fold.end_us() + rules.revise_us < event_us(&sealed.fold);
+        let behind = self.sealed.iter().rposition(is_behind).map_or(0, |at| at + 1);
+        for _ in 0..behind {
             self.drop_oldest(rules);
         }
     }

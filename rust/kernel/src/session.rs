@@ -4,10 +4,11 @@ use crate::error::KernelError;
 
 const DAY_US: i64 = 86_400_000_000;
 
-/// Sessions in ascending order, `[open, close)` in µs UTC; or one a UTC day, without end.
+/// Sessions in ascending order, `[open, close)` in µs UTC; or, the default, one a UTC day, without end.
 #[derive(Clone, Debug, Default)]
 pub struct Sessions {
-    /// Empty: every instant belongs to the session of its UTC day.
+    /// False: every instant belongs to the session of its UTC day.
+    listed: bool,
     opens: Vec<i64>,
     closes: Vec<i64>,
 }
@@ -25,13 +26,13 @@ impl Sessions {
             }
             free_from = close_us;
         }
-        Ok(Self { opens: rows.iter().map(|r| r.0).collect(), closes: rows.iter().map(|r| r.1).collect() })
+        Ok(Self { listed: true, opens: rows.iter().map(|r| r.0).collect(), closes: rows.iter().map(|r| r.1).collect() })
     }
 
     /// The open of the session that `us` lies in, if it lies in one. `O(log n)`.
     #[must_use]
     pub fn open_at(&self, us: i64) -> Option<i64> {
-        if self.opens.is_empty() {
+        if !self.listed {
             return Some(us.div_euclid(DAY_US) * DAY_US);
         }
         let after = self.opens.partition_point(|&open| open <= us);
@@ -42,7 +43,7 @@ impl Sessions {
     /// The newest session open at or before `us`, and the one before that.
     #[must_use]
     pub fn last_two_opens(&self, us: i64) -> Option<(i64, i64)> {
-        if self.opens.is_empty() {
+        if !self.listed {
             let open = us.div_euclid(DAY_US) * DAY_US;
             return Some((open, open - DAY_US));
         }
@@ -53,7 +54,7 @@ impl Sessions {
     /// The first session open after `us`; `i64::MAX` past the table's end.
     #[must_use]
     pub fn next_open(&self, us: i64) -> i64 {
-        if self.opens.is_empty() {
+        if !self.listed {
             return (us.div_euclid(DAY_US) + 1) * DAY_US;
         }
         let row = self.opens.partition_point(|&open| open <= us);
@@ -79,6 +80,12 @@ mod tests {
         let always = Sessions::default();
         assert_eq!(always.open_at(DAY_US + 5), Some(DAY_US));
         assert_eq!(always.next_open(DAY_US), 2 * DAY_US);
+    }
+
+    #[test]
+    fn an_empty_table_has_no_session() {
+        let never = Sessions::new(&[]).unwrap();
+        assert_eq!((never.open_at(5), never.next_open(5), never.last_two_opens(5)), (None, i64::MAX, None));
     }
 
     #[test]

@@ -1,0 +1,104 @@
+//! Every tick accounted for: what is read by people, Prometheus and the tests' invariant.
+
+use crate::fate::Fate;
+use crate::tick::Reason;
+use crate::time::SECOND_US;
+
+/// How many ticks met which fate, and what came of the others.
+#[derive(Clone, Debug, Default)]
+pub struct Counters {
+    /// Messages taken.
+    pub messages: u64,
+    /// Ticks in them.
+    pub ticks: u64,
+    /// By [`Fate`], in the order of [`Counters::FATES`].
+    fates: [u64; Self::FATES.len()],
+    /// By [`Reason`], in the order of [`Reason::ALL`].
+    refused: [u64; Reason::ALL.len()],
+    /// Shares of minutes in which no tick could set a price.
+    pub volume_without_bar: u64,
+    /// Bars closed.
+    pub bars: u64,
+    /// Rows of revised bars.
+    pub bars_revised: u64,
+    /// Patterns found.
+    pub detections: u64,
+    /// Patterns that a revision took away.
+    pub withdrawn: u64,
+}
+
+impl Counters {
+    /// The fates that are counted under a name of their own. A revision counts as folded too.
+    const FATES: [(Fate, &'static str); 11] = [
+        (Fate::Folded, "folded"),
+        (Fate::Revised, "revised"),
+        (Fate::Quote, "quotes"),
+        (Fate::Repeat, "repeats"),
+        (Fate::NotOwner, "not_owner"),
+        (Fate::OtherKind, "other_kind"),
+        (Fate::TooLate, "too_late"),
+        (Fate::Excluded, "condition_excluded"),
+        (Fate::Future, "refused_future"),
+        (Fate::AheadOfFeed, "refused_ahead_of_feed"),
+        (Fate::SymbolCap, "refused_symbol_cap"),
+    ];
+
+    /// Counts one tick.
+    pub fn count(&mut self, fate: Fate) {
+        if let Some(at) = Self::FATES.iter().position(|(known, _)| *known == fate) {
+            self.fates[at] += 1;
+        }
+        if fate == Fate::Revised {
+            self.fates[0] += 1;
+        }
+    }
+
+    /// Counts one tick, or one message, that could not be decoded.
+    pub fn refuse(&mut self, reason: Reason) {
+        self.refused[reason as usize] += 1;
+    }
+
+    /// Every counter by name.
+    #[must_use]
+    pub fn by_name(&self) -> Vec<(String, u64)> {
+        let mut all = vec![
+            ("messages".into(), self.messages),
+            ("ticks".into(), self.ticks),
+            ("volume_without_bar".into(), self.volume_without_bar),
+            ("bars".into(), self.bars),
+            ("bars_revised".into(), self.bars_revised),
+            ("detections".into(), self.detections),
+            ("withdrawn".into(), self.withdrawn),
+        ];
+        all.extend(Self::FATES.iter().zip(self.fates).map(|((_, name), n)| ((*name).to_owned(), n)));
+        all.extend(Reason::ALL.iter().zip(self.refused).map(|(reason, n)| (format!("refused_{}", reason.name()), n)));
+        all
+    }
+}
+
+/// How many of the ticks of one second of the caller's time lay in its future.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Skew {
+    second: i64,
+    ticks: u32,
+    future: u32,
+    ahead_us: i64,
+    /// What the last whole second showed.
+    pub shown_us: Option<i64>,
+}
+
+impl Skew {
+    /// Notes one tick; `ahead_us` if it was refused as future.
+    pub fn tick(&mut self, now_us: i64, ahead_us: Option<i64>) {
+        let second = now_us.div_euclid(SECOND_US);
+        if second != self.second {
+            let most = self.ticks > 0 && self.future * 2 > self.ticks;
+            *self = Self { second, shown_us: most.then_some(self.ahead_us), ..Self::default() };
+        }
+        self.ticks = self.ticks.saturating_add(1);
+        if let Some(ahead_us) = ahead_us {
+            self.future = self.future.saturating_add(1);
+            self.ahead_us = ahead_us;
+        }
+    }
+}
