@@ -85,9 +85,7 @@ async def _database(settings: Settings) -> Finding:
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         return Finding("database", False, f"{address}: {error!r}")
     if missing:
-        return Finding(
-            "database", False, f"{address}: {len(missing)} statements are missing: run `tickstockpl migrate`"
-        )
+        return Finding("database", False, f"{address}: {len(missing)} statements missing: run `tickstockpl migrate`")
     return Finding("database", True, f"{address}: the tables are as they must be")
 
 

@@ -37,14 +37,19 @@ Channel = Annotated[str, typer.Option(help="The Redis channel to publish on.")]
 Url = Annotated[str | None, typer.Option(help="The Redis to publish to; default is that of the settings.")]
 
 
-@app.callback(epilog="Try it without any server: tickstockpl demo")
-def options(
-    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
-) -> None:
-    """Live market ticks to 1-minute bars and chart-pattern events."""
-    if show_version:
+def _show_version(wanted: bool) -> None:
+    if wanted:
         sys.stdout.write(f"tickstockpl {version('tickstockpl')}\n")
         raise typer.Exit
+
+
+@app.callback(epilog="Example: tickstockpl demo, which needs no server")
+def options(
+    _: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """Live market ticks to 1-minute bars and chart-pattern events."""
 
 
 def main() -> None:

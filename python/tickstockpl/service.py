@@ -139,9 +139,9 @@ async def run(
 @asynccontextmanager
 async def _unless(stop: asyncio.Event) -> AsyncIterator[None]:
     """Leave the block with StoppedEarly as soon as `stop` is set: a start may wait long for a slow database."""
-    loop = asyncio.get_running_loop()
+    loop, deadline = asyncio.get_running_loop(), asyncio.timeout(None)
     try:
-        async with asyncio.timeout(None) as deadline:
+        async with deadline:
             watch = loop.create_task(stop.wait(), name="start")
             watch.add_done_callback(lambda task: None if task.cancelled() else deadline.reschedule(loop.time()))
             try:
