@@ -113,6 +113,12 @@ def redis(redis_url: str) -> Iterator[str]:
     pytest.fail(f"{REDIS} has no empty database number between 1 and 15")
 
 
+@pytest.fixture(scope="session")
+def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One calendar for all tests that run the service: it takes seconds to compute."""
+    return tmp_path_factory.mktemp("state")
+
+
 @pytest.fixture
 def own_servers(server_urls: dict[str, str]) -> Iterator[Callable[..., OwnServers]]:
     """Makes servers that one test may kill, freeze and restart: `own_servers(redis=True, postgres=True)`."""

@@ -234,17 +234,17 @@ class Oracle:
     def _fold(self, tick: Tick, index: int, event_time_us: int) -> None:
         start_us = minute_of(tick.ts_us, tick.kind)
         end_us = start_us + MINUTE
-        bar = self._bar(tick.symbol, start_us)
+        bar = self.bars.get((tick.symbol, start_us))
+        if (bar is None or bar.closed) and self._is_too_late(tick.symbol, start_us, event_time_us):
+            self.counts["too_late"] += 1
+            self.dead.append((tick.symbol, self.rules.channels[index], tick.ts_us))
+            return
         owner, kind = (bar.owner, bar.kind) if bar is not None else self._owner(tick.symbol, start_us)
         if owner != index:
             self.counts["not_owner"] += 1
             return
         if kind != tick.kind:
             self.counts["other_kind"] += 1
-            return
-        if (bar is None or bar.closed) and self._is_too_late(tick.symbol, start_us, event_time_us):
-            self.counts["too_late"] += 1
-            self.dead.append((tick.symbol, self.rules.channels[index], tick.ts_us))
             return
         if bar is not None and is_repeat(tick, bar):
             self.counts["repeats"] += 1
@@ -271,11 +271,6 @@ class Oracle:
                 bar.revision += 1
                 bar.quality |= LATE_REVISED
             self._emit(bar, "bars_revised" if had_row else "bars", [(tick, rights)])
-
-    def _bar(self, symbol: str, start_us: int) -> Bar | None:
-        """The bar of the minute, unless it is forgotten: closed, and behind the window in which it may be revised."""
-        bar = self.bars.get((symbol, start_us))
-        return None if bar is None or (bar.closed and self._is_behind(bar)) else bar
 
     def _is_too_late(self, symbol: str, start_us: int, event_time_us: int) -> bool:
         if event_time_us > start_us + MINUTE + self.rules.revise_us:

@@ -24,9 +24,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 T0 = 1_757_599_200 * SECOND  # 2025-09-11 14:00:00 UTC
 SYMBOLS = ("AAPL", "MSFT", "ZZTEST1")
 SESSIONS = tuple((T0 + at * MINUTE, T0 + (at + 20) * MINUTE) for at in (5, 45, 85, 125))
-STEPS_US = (0, 0, 250_000, SECOND, SECOND, 2 * SECOND, 7 * SECOND, 20 * SECOND, 61 * SECOND, 4 * MINUTE, 40 * MINUTE)
-LATE_S = (-0.5, -1, -1, -2, -7, -30, -65, -130, -901, -1000, -3600)
-AHEAD_S = (3, 30, 59, 60, 61, 300, 2400)
+STEPS_S = (0, 0, 0.25, 1, 1, 2, 7, 20, 30, 61, 61, 240, 2400)
+STEPS_US = tuple(round(step * SECOND) for step in STEPS_S)
+LATE_S = (-0.5, -1, -1, -2, -7, -30, -61, -65, -70, -130, -190, -901, -1000, -3600)
+AHEAD_S = (3, 30, 60, 61, 2400)
 OFFSETS_US = tuple(round(offset * SECOND) for offset in (0, 0, 0, 0, *LATE_S, *AHEAD_S))
 REGULAR_SALES: tuple[list[int] | None, ...] = (None, [], [0])
 CONDITIONS = (*REGULAR_SALES, [37], [12], [12, 37], [15], [10], [38], [5], [22, 41], [99], [62, 2], [16])
@@ -212,17 +213,16 @@ def tick_of(main: int, prices: int, rest: int) -> dict[str, Any]:
 
 
 def ticks() -> st.SearchStrategy[dict[str, Any]]:
-    plain = st.just(0)
     wide = st.integers(0, 12 ** len(OPTIONAL) - 1)
     rest = st.integers(0, 3 * len(CONDITIONS) - 1)
-    return st.builds(tick_of, st.integers(0, 2**22 - 1), plain | wide, plain | plain | rest)
+    return st.builds(tick_of, st.integers(0, 2**22 - 1), st.just(0) | wide, st.just(0) | st.just(0) | rest)
 
 
 def _elements() -> st.SearchStrategy[dict[str, Any] | bytes | int]:
     """A good tick, a bad message, or (an int) the nth last good tick once more."""
     bad = st.sampled_from([payload for reason in sorted(BAD) for payload in BAD[reason] if len(payload) < 1000])
-    tick = ticks()
-    return st.one_of(tick, tick, tick, tick, tick, st.integers(1, 4), bad)
+    good = [ticks() for _ in range(9)]  # one_of takes each object once, so weight needs distinct ones
+    return st.one_of(*good, st.integers(1, 4), bad)
 
 
 GROUPS = st.lists(st.lists(_elements(), min_size=1, max_size=3), min_size=1, max_size=4)
@@ -239,18 +239,21 @@ def steps(draw: st.DrawFn) -> dict[str, Any]:
     return step
 
 
-def calls_of(feed: list[dict[str, Any]], delay_us: int) -> list[Call]:
-    """Lay the steps out in time: the feed's clock starts at T0, ours is `delay_us` ahead of it."""
+def calls_of(feed: list[dict[str, Any]], delay_us: int, is_live: bool) -> list[Call]:
+    """Lay the steps out in time: the feed's clock starts at T0, ours is `delay_us` ahead of it.
+
+    A live feed starts with the first subscription; any other subscription is a later one.
+    """
     at_us = T0
     sent: list[dict[str, Any]] = []
-    calls: list[Call] = []
+    calls: list[Call] = [Subscribed(T0 + delay_us, first=True)] if is_live else []
     for step in feed:
         at_us += step["pass_us"]
         now_us = at_us + delay_us
         if step["what"] == "advance":
             calls.append(Advance(now_us))
         elif step["what"] == "subscribed":
-            calls.append(Subscribed(now_us, first=not calls))
+            calls.append(Subscribed(now_us, first=False))
         elif step["what"] == "flush":
             calls.append(Flush())
         else:
@@ -275,10 +278,10 @@ def calls_of(feed: list[dict[str, Any]], delay_us: int) -> list[Call]:
     return calls
 
 
-def feeds(max_steps: int = 25) -> st.SearchStrategy[list[Call]]:
+def feeds(max_steps: int = 30) -> st.SearchStrategy[list[Call]]:
     short = st.lists(steps(), min_size=1, max_size=max_steps)
     long = st.lists(steps(), min_size=max_steps * 2 // 3, max_size=max_steps)
-    return st.builds(calls_of, short | long, st.sampled_from((0, 200_000, 15 * MINUTE)))
+    return st.builds(calls_of, short | long, st.sampled_from((200_000, 0, 15 * MINUTE)), st.booleans())
 
 
 def rules() -> st.SearchStrategy[Rules]:
@@ -287,7 +290,7 @@ def rules() -> st.SearchStrategy[Rules]:
         lateness_a_s=st.sampled_from((2.0, 0.0, 0.5)),
         lateness_t_s=st.sampled_from((5.0, 0.0)),
         revise_s=st.sampled_from((900.0, 60.0)),
-        max_symbols=st.sampled_from((20_000, 2)),
+        max_symbols=st.sampled_from((20_000, 20_000, 20_000, 2)),
         price_scale=st.sampled_from((None, 2)),
         regular=st.sampled_from((SESSIONS, ())),
     )
@@ -307,5 +310,6 @@ def _singles(payloads: tuple[bytes, ...]) -> list[bytes]:
             value = json.loads(payload)
         except ValueError:
             value = None
-        singles.extend([encoded(one) for one in value] if isinstance(value, list) and value else [payload])
+        is_array = isinstance(value, list) and all(isinstance(one, dict) for one in value)
+        singles.extend([encoded(one) for one in value] if is_array else [payload])
     return singles

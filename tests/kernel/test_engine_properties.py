@@ -19,14 +19,17 @@ def columns(table: Any) -> dict[str, list[Any]]:
     return {name: column.tolist() for name, column in public.items() if isinstance(column, np.ndarray)}
 
 
-def everything(outputs: list[tp.Output]) -> list[tuple[str, ...]]:
-    """Every row of every column of the outputs, in order, as text: NaN equals NaN there, and nothing else does."""
+def everything(outputs: list[tp.Output]) -> tuple[list[tuple[str, ...]], ...]:
+    """All bars and all detections, every column, in order, as text: NaN equals NaN there, and nothing else does."""
+    return cells_of([output.bars for output in outputs]), cells_of([output.detections for output in outputs])
+
+
+def cells_of(tables: list[Any]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
-    for output in outputs:
-        for table in (output.bars, output.detections):
-            symbols = [table.symbols[index] for index in table.symbol.tolist()]
-            values = columns(table) | {"symbol": symbols}
-            rows.extend((type(table).__name__, *map(repr, row)) for row in zip(*values.values(), strict=True))
+    for table in tables:
+        names = [table.symbols[index] for index in table.symbol.tolist()]
+        values = columns(table) | {"symbol": names}
+        rows.extend(tuple(map(repr, row)) for row in zip(*values.values(), strict=True))
     return rows
 
 

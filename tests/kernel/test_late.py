@@ -55,12 +55,31 @@ def test_15_minutes_after_its_end_a_bar_is_still_revised_and_no_later(make: Make
     assert (feed.count("revised"), feed.count("too_late")) == (1, 1)
 
 
-def test_too_late_ticks_are_kept_as_dead_letters(make: Make) -> None:
+def test_a_tick_past_the_revise_window_folds_nothing(make: Make) -> None:
     feed = make()
     feed.a("12:00:00")
-    feed.a("10:00:30")
-    assert feed.count("too_late") == 1
-    assert feed.count("open_bars") == 1
+    assert feed.a("10:00:30") == []
+    assert (feed.count("too_late"), feed.count("folded"), feed.count("open_bars")) == (1, 1, 1)
+
+
+def test_past_the_revise_window_nobody_asks_for_owner_kind_or_repeat(make: Make) -> None:
+    feed = make()
+    feed.a("12:00:00", symbol="MSFT", channel=0)
+    feed.a("12:00:00", symbol="MSFT", channel=1)
+    feed.a("10:00:30", channel=0)
+    feed.a("10:00:30", channel=1)
+    feed.t("10:00:30", channel=0)
+    assert feed.count("too_late") == 3
+
+
+def test_a_minute_not_newer_than_a_bar_behind_the_window_is_too_late_on_any_channel(make: Make) -> None:
+    feed = make(revise_s=60.0)
+    feed.a("12:00:30", channel=1)
+    feed.a("12:02:00.5", symbol="MSFT", channel=1)
+    feed.a("10:00:30", channel=0)
+    feed.a("12:02:30", channel=0)
+    assert (feed.count("too_late"), feed.event_time_us(0)) == (1, at("10:00:30"))
+    assert feed.count("held") == 1
 
 
 def test_late_is_measured_against_the_channels_event_time_not_our_clock(make: Make) -> None:
@@ -171,6 +190,16 @@ def test_a_late_tick_after_a_resubscription_leaves_the_gap_to_the_next_fresh_one
         "10:02": GAP,
         "10:03": GAP,
     }
+
+
+def test_a_gap_flags_a_bar_that_a_late_tick_opened_before_the_gaps_end_was_known(make: Make) -> None:
+    feed = make(lateness_a_s=60.0)
+    feed.a("10:01:30")
+    feed.subscribed("10:02:00", first=False)
+    feed.a("10:01:20", symbol="MSFT")
+    feed.a("10:02:10")
+    feed.flush()
+    assert feed.bars_of("MSFT")["10:01"].quality == GAP
 
 
 def test_bars_open_at_a_resubscription_have_a_gap(make: Make) -> None:

@@ -170,7 +170,13 @@ impl Aggregator {
         state.history.warm(fold, revision, session, &self.rules)
     }
 
-    /// Every open bar with a price, by symbol, then minute.
+    /// The flags that the minutes of a bar's channel give it.
+    #[must_use]
+    pub fn flags(&self, fold: &Fold) -> u8 {
+        self.channels.get(usize::from(fold.channel)).map_or(0, |channel| channel.flags(fold.minute_us))
+    }
+
+    /// Every open bar, by symbol.
     pub fn open_bars(&self) -> impl Iterator<Item = (SymbolId, &Fold)> + '_ {
         self.symbols.ids().flat_map(|id| self.states[id.index()].open.iter().map(move |fold| (id, fold)))
     }
@@ -277,9 +283,11 @@ impl Aggregator {
         }
         if sealed.is_some() {
             let session = self.window_session(id, minute_us);
+            let flags = self.channels[usize::from(channel)].flags(minute_us);
             let history = &mut self.states[id.index()].history;
             let made = history.revise(minute_us, session, &self.rules, |fold| {
                 (fold.channel, fold.kind) = (channel, tick.kind);
+                fold.quality |= flags;
                 fold.add(tick, rights);
             });
             let made = made.unwrap_or_default();
@@ -289,9 +297,7 @@ impl Aggregator {
             sink.made(id, made);
             return Fate::Revised;
         }
-        let forget_us = event_us - self.rules.revise_us - 2 * MINUTE_US;
-        let flags = self.channels[usize::from(channel)].flags(minute_us, forget_us);
-        let mut fold = Fold::new(minute_us, channel, tick.kind, flags);
+        let mut fold = Fold::new(minute_us, channel, tick.kind, 0);
         fold.add(tick, rights);
         if event_us >= end_us + self.limits.lateness.of(tick.kind) {
             self.seal(id, fold, sink);
@@ -356,7 +362,8 @@ impl Aggregator {
         self.states[id.index()].history.trim(|fold| event_us(fold.channel).unwrap_or(i64::MIN), &self.rules);
     }
 
-    fn seal(&mut self, id: SymbolId, fold: Fold, sink: &mut impl Sink) {
+    fn seal(&mut self, id: SymbolId, mut fold: Fold, sink: &mut impl Sink) {
+        fold.quality |= self.flags(&fold);
         if !fold.has_price() {
             sink.without_price(fold.volume());
         }

@@ -12,6 +12,9 @@ const AHEAD_US: i64 = MINUTE_US;
 /// Silence closes this much later than a tick would.
 const QUIET_US: i64 = SECOND_US;
 
+/// Stretches that are remembered: more minutes apart than can be revised.
+const MOST_FLAGGED: usize = 32;
+
 /// A minute and who has an open bar in it, in opening order.
 #[derive(Debug)]
 struct OpenMinute {
@@ -69,7 +72,8 @@ pub struct Channel {
     spare: Vec<Vec<SymbolId>>,
     /// A flag that waits for the next tick to say up to which minute it holds, and the minute it begins at.
     pending: Option<(u8, Option<i64>)>,
-    flagged: Vec<Flagged>,
+    /// Oldest first.
+    flagged: VecDeque<Flagged>,
 }
 
 impl Default for Channel {
@@ -83,7 +87,7 @@ impl Default for Channel {
             due_us: None,
             spare: Vec::new(),
             pending: None,
-            flagged: Vec::new(),
+            flagged: VecDeque::new(),
         }
     }
 }
@@ -112,7 +116,7 @@ impl Channel {
                 let own = minute_of(tick.kind, tick.ts_us, tick.start_us.unwrap_or(-1));
                 // Ticks that were missed may belong up to a lateness after the first one heard.
                 let to_us = own.max(minute_of(tick.kind, tick.ts_us + lateness_us, -1));
-                self.flagged.push(Flagged { from_us: from.map_or(own, |us| us.min(own)), to_us, flag });
+                self.flag(Flagged { from_us: from.map_or(own, |us| us.min(own)), to_us, flag });
             }
         }
         moved
@@ -127,11 +131,25 @@ impl Channel {
         self.pending = Some((flag, since));
     }
 
-    /// Flags of a minute, and forgets stretches that ended before `forget_us`.
-    pub fn flags(&mut self, minute_us: i64, forget_us: i64) -> u8 {
-        self.flagged.retain(|stretch| stretch.to_us >= forget_us);
+    /// Flags of a minute, as far as they are known now.
+    #[must_use]
+    pub fn flags(&self, minute_us: i64) -> u8 {
         let covers = |stretch: &&Flagged| (stretch.from_us..=stretch.to_us).contains(&minute_us);
         self.flagged.iter().filter(covers).fold(0, |flags, stretch| flags | stretch.flag)
+    }
+
+    /// Notes a stretch; one that touches the newest makes it longer, so that a flapping link stays one stretch.
+    fn flag(&mut self, stretch: Flagged) {
+        let touches = |newest: &&mut Flagged| newest.flag == stretch.flag && stretch.from_us <= newest.to_us;
+        if let Some(newest) = self.flagged.back_mut().filter(touches) {
+            newest.from_us = newest.from_us.min(stretch.from_us);
+            newest.to_us = newest.to_us.max(stretch.to_us);
+            return;
+        }
+        if self.flagged.len() == MOST_FLAGGED {
+            self.flagged.pop_front();
+        }
+        self.flagged.push_back(stretch);
     }
 
     /// A symbol has opened a bar.

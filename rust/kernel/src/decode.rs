@@ -4,9 +4,8 @@
 //! of them read a message shows in its cost only.
 
 use crate::field::{Field, Fields, Row, judge};
-use crate::json::{Scanner, Syntax, unescape};
-use crate::order::{Mark, Order};
-use crate::quick;
+use crate::json::{Scanner, Syntax, space_end, unescape};
+use crate::quick::Reader;
 use crate::tick::{Reason, Tick};
 
 /// The longest message that is read, in bytes.
@@ -17,21 +16,12 @@ pub const MAX_MESSAGE: usize = 65_536;
 /// Cost per tick: O(bytes), without allocation once warm.
 #[derive(Clone, Debug, Default)]
 pub struct Decoder {
-    order: Order,
-    /// Good objects that were not in `order` since it was last met, and how many of them it outlives.
-    misses: u32,
-    patience: u32,
-    marks: Vec<Mark>,
+    reader: Reader,
     /// Tickers written with escapes, plain.
     scratch: Vec<u8>,
     /// The elements of an array, until the array is known to be whole.
     rows: Vec<(Result<Row, Reason>, usize, usize)>,
 }
-
-/// Two producers on one channel take turns; the order of one of them is kept.
-const PATIENCE: u32 = 4;
-/// Producers without an order must not be learned each time: patience doubles with each vain try, up to this.
-const MAX_PATIENCE: u32 = 1 << 12;
 
 impl Decoder {
     /// Gives `sink` every tick of one message: the tick or why it is refused, and its own JSON.
@@ -42,6 +32,12 @@ impl Decoder {
         if payload.len() > MAX_MESSAGE {
             return sink(Err(Reason::TooLarge), payload);
         }
+        if let Some((row, end)) = self.reader.read(payload, 0, 1) {
+            if space_end(payload, end) == payload.len() {
+                let raw = payload.get(..end).unwrap_or_default();
+                return sink(Ok(row.tick(payload, &self.scratch)), raw);
+            }
+        }
         if !payload.is_ascii() && std::str::from_utf8(payload).is_err() {
             return sink(Err(Reason::BadJson), payload);
         }
@@ -51,7 +47,7 @@ impl Decoder {
         match scanner.peek() {
             b'{' => {
                 let start = scanner.at;
-                let row = self.object(&mut scanner, 0);
+                let row = self.careful(&mut scanner, 0);
                 let end = scanner.at;
                 scanner.space();
                 match row {
@@ -114,73 +110,50 @@ impl Decoder {
     /// One object, from its opening brace to behind its closing one; `outer` containers are open around it.
     #[inline]
     fn object(&mut self, scanner: &mut Scanner<'_>, outer: usize) -> Result<Result<Row, Reason>, Syntax> {
-        let start = scanner.at;
-        if let Some((row, end)) = self.order.follow(scanner.bytes, start, outer + 1) {
-            self.misses = 0;
-            self.patience = PATIENCE;
+        if let Some((row, end)) = self.reader.read(scanner.bytes, scanner.at, outer + 1) {
             scanner.at = end;
             return Ok(Ok(row));
         }
-        let row = if let Some((row, end)) = quick::any_order(scanner.bytes, start, outer + 1) {
-            scanner.at = end;
-            Ok(row)
-        } else {
-            self.careful(scanner, outer)?
-        };
-        self.misses += u32::from(row.is_ok());
-        if self.misses > self.patience {
-            let end = scanner.at;
-            scanner.at = start;
-            // Once more, for the marks alone.
-            let _ = self.careful(scanner, outer)?;
-            self.order = Order::learn(scanner.bytes, start, end, &self.marks);
-            self.patience = (self.patience * 2).clamp(PATIENCE, MAX_PATIENCE);
-            self.misses = 0;
-        }
-        Ok(row)
+        self.careful(scanner, outer)
     }
 
-    /// The same with every check, whatever the object holds; its values are left in `marks`.
+    /// The same with every check, whatever the object holds.
     fn careful(&mut self, scanner: &mut Scanner<'_>, outer: usize) -> Result<Result<Row, Reason>, Syntax> {
         let mut fields = Fields::default();
-        self.marks.clear();
         scanner.expect(b'{')?;
         scanner.space();
         if scanner.peek() == b'}' {
             scanner.at += 1;
         } else {
-            self.pairs(scanner, outer + 1, &mut fields)?;
+            pairs(scanner, outer + 1, &mut fields)?;
         }
         Ok(judge(&fields, scanner.bytes, &mut self.scratch))
     }
+}
 
-    fn pairs(&mut self, scanner: &mut Scanner<'_>, depth: usize, fields: &mut Fields) -> Result<(), Syntax> {
-        loop {
-            let key = scanner.key()?;
-            let field = if key.escaped {
-                let mut plain = Vec::new();
-                unescape(key.raw(scanner.bytes), &mut plain).then(|| Field::of(&plain)).flatten()
-            } else {
-                Field::of(key.raw(scanner.bytes))
-            };
-            let start = scanner.at;
-            match field {
-                None => scanner.skip(depth)?,
-                Some(Field::Conditions) => {
-                    fields.set(Field::Conditions, scanner.conditions(depth)?);
-                }
-                Some(field) => fields.set(field, scanner.value(depth)?),
-            }
-            self.marks.push(Mark { start, end: scanner.at, field });
-            scanner.space();
-            match scanner.peek() {
-                b',' => scanner.at += 1,
-                b'}' => break,
-                _ => return Err(Syntax),
-            }
-            scanner.space();
+fn pairs(scanner: &mut Scanner<'_>, depth: usize, fields: &mut Fields) -> Result<(), Syntax> {
+    loop {
+        let key = scanner.key()?;
+        let field = if key.escaped {
+            let mut plain = Vec::new();
+            unescape(key.raw(scanner.bytes), &mut plain);
+            Field::of(&plain)
+        } else {
+            Field::of(key.raw(scanner.bytes))
+        };
+        match field {
+            Field::Ignored => scanner.skip(depth)?,
+            Field::Conditions => fields.set(field, scanner.conditions(depth)?),
+            _ => fields.set(field, scanner.value(depth)?),
         }
-        scanner.at += 1;
-        Ok(())
+        scanner.space();
+        match scanner.peek() {
+            b',' => scanner.at += 1,
+            b'}' => break,
+            _ => return Err(Syntax),
+        }
+        scanner.space();
     }
+    scanner.at += 1;
+    Ok(())
 }

@@ -262,7 +262,8 @@ impl Engine {
         let scale = self.aggregator.rules().price_scale;
         let row = |fold: &Fold| {
             let bar = fold.bar(scale)?;
-            Some(Row { bar: Bar { quality: bar.quality | quality::PROVISIONAL, ..bar }, revision: 0 })
+            let quality = bar.quality | self.aggregator.flags(fold) | quality::PROVISIONAL;
+            Some(Row { bar: Bar { quality, ..bar }, revision: 0 })
         };
         let bars = self.aggregator.open_bars().filter_map(|(id, fold)| Some((id, row(fold)?))).collect();
         Output { bars, ..Output::default() }

@@ -5,7 +5,7 @@ use crate::json::{Text, Value, unescape};
 use crate::tick::{Kind, Reason, Tick};
 use crate::time::{EARLIEST_S, LATEST_S, MINUTE_US, micros, nearest_us};
 
-/// A key that is looked at.
+/// What a key stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Field {
@@ -15,12 +15,13 @@ pub(crate) enum Field {
     Low,
     Close,
     Vwap,
-    Timestamp,
     TickVolume,
     Volume,
-    Start,
     Seq,
     Accumulated,
+    Timestamp,
+    Start,
+    Ignored,
     Ticker,
     Symbol,
     EventType,
@@ -30,53 +31,74 @@ pub(crate) enum Field {
 }
 
 impl Field {
-    pub(crate) const COUNT: usize = 18;
-    /// The first so many are numbers.
-    pub(crate) const NUMBERS: usize = 12;
+    pub(crate) const COUNT: usize = 19;
+    /// The first so many are prices, then so many counts.
+    pub(crate) const PRICES: usize = 6;
+    pub(crate) const COUNTS: usize = 4;
 
-    const ALL: [(Self, &str); Self::COUNT] = [
-        (Self::Price, "price"),
-        (Self::Open, "tick_open"),
-        (Self::High, "tick_high"),
-        (Self::Low, "tick_low"),
-        (Self::Close, "tick_close"),
-        (Self::Vwap, "tick_vwap"),
-        (Self::Timestamp, "timestamp"),
-        (Self::TickVolume, "tick_volume"),
-        (Self::Volume, "volume"),
-        (Self::Start, "tick_start_timestamp"),
-        (Self::Seq, "seq"),
-        (Self::Accumulated, "accumulated_volume"),
-        (Self::Ticker, "ticker"),
-        (Self::Symbol, "symbol"),
-        (Self::EventType, "event_type"),
-        (Self::Type, "type"),
-        (Self::Source, "source"),
-        (Self::Conditions, "conditions"),
+    const NAMES: [(&str, Self); 20] = [
+        ("price", Self::Price),
+        ("tick_open", Self::Open),
+        ("tick_high", Self::High),
+        ("tick_low", Self::Low),
+        ("tick_close", Self::Close),
+        ("tick_vwap", Self::Vwap),
+        ("tick_volume", Self::TickVolume),
+        ("volume", Self::Volume),
+        ("seq", Self::Seq),
+        ("accumulated_volume", Self::Accumulated),
+        ("timestamp", Self::Timestamp),
+        ("tick_start_timestamp", Self::Start),
+        ("ticker", Self::Ticker),
+        ("symbol", Self::Symbol),
+        ("event_type", Self::EventType),
+        ("type", Self::Type),
+        ("source", Self::Source),
+        ("conditions", Self::Conditions),
+        ("bid", Self::Ignored),
+        ("ask", Self::Ignored),
     ];
 
-    /// The field with this key. One probe: no two of the keys share a slot, and random order costs no mispredictions.
+    /// The field with this key.
+    pub(crate) fn of(key: &[u8]) -> Self {
+        let mut names = Self::NAMES.iter();
+        let found = names.find(|(name, _)| name.as_bytes() == key);
+        found.map_or(Self::Ignored, |&(_, field)| field)
+    }
+
+    /// The same for a key with zeros behind it; `None` unless it is one of the names and not too long.
+    ///
+    /// One probe and no branch on the length, so that random order costs few mispredictions.
     #[inline]
-    pub(crate) fn of(key: &[u8]) -> Option<Self> {
-        let [.., before, last] = key else { return None };
-        let (field, name) = SLOTS[slot(key.len(), *before, *last)]?;
-        (key == name).then_some(field)
+    pub(crate) fn known(key: u128) -> Option<Self> {
+        let (known, field) = SLOTS[slot(key)];
+        (known == key).then_some(field)
     }
 }
 
-const fn slot(len: usize, before: u8, last: u8) -> usize {
-    (len + before as usize + 7 * last as usize) % 64
+/// No two of the keys share a slot; the factor was found by trial.
+const fn slot(key: u128) -> usize {
+    let mixed = key as u64 ^ ((key >> 64) as u64) << 1;
+    (mixed.wrapping_mul(0x9309_0287_a6ea_2981) >> 58) as usize
 }
 
-static SLOTS: [Option<(Field, &[u8])>; 64] = {
-    let mut slots: [Option<(Field, &[u8])>; 64] = [None; 64];
+/// The names of up to 16 bytes; the empty slots hold the empty one.
+static SLOTS: [(u128, Field); 64] = {
+    let mut slots = [(0, Field::Ignored); 64];
     let mut row = 0;
-    while row < Field::COUNT {
-        let (field, name) = Field::ALL[row];
+    while row < Field::NAMES.len() {
+        let (name, field) = Field::NAMES[row];
         let name = name.as_bytes();
-        let slot = slot(name.len(), name[name.len() - 2], name[name.len() - 1]);
-        assert!(slots[slot].is_none(), "two keys share a slot");
-        slots[slot] = Some((field, name));
+        let mut key = 0;
+        let mut at = name.len();
+        while at > 0 {
+            at -= 1;
+            key = key << 8 | name[at] as u128;
+        }
+        if name.len() <= 16 {
+            assert!(slots[slot(key)].0 == 0, "two keys share a slot");
+            slots[slot(key)] = (key, field);
+        }
         row += 1;
     }
     slots

@@ -64,9 +64,7 @@ impl<'a> Scanner<'a> {
 
     #[inline]
     pub(crate) fn space(&mut self) {
-        while matches!(self.peek(), b' ' | b'\n' | b'\r' | b'\t') {
-            self.at += 1;
-        }
+        self.at = space_end(self.bytes, self.at);
     }
 
     #[inline]
@@ -246,6 +244,15 @@ impl<'a> Scanner<'a> {
             }
         }
     }
+}
+
+/// Where the space from `at` on ends.
+#[inline]
+pub(crate) fn space_end(bytes: &[u8], mut at: usize) -> usize {
+    while matches!(bytes.get(at), Some(b' ' | b'\n' | b'\r' | b'\t')) {
+        at += 1;
+    }
+    at
 }
 
 const ONES: u64 = u64::from_le_bytes([1; 8]);

@@ -19,7 +19,6 @@ mod field;
 pub mod history;
 mod json;
 mod number;
-mod order;
 pub mod owner;
 pub mod pattern;
 mod quick;

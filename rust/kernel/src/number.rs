@@ -1,4 +1,5 @@
 //! Digits to numbers, each exactly the double nearest to what is written.
+#![expect(clippy::inline_always, reason = "a call a value is a tenth of the cost of a message")]
 
 use crate::json::{Scanner, Syntax, Value};
 
@@ -18,7 +19,7 @@ impl Scanner<'_> {
             let value = token.mantissa as i64;
             return Ok(Value::Int(if token.negative { -value } else { value }));
         }
-        if token.digits <= 19 && token.mantissa <= 1 << 53 {
+        if token.digits <= 19 {
             if let Some(value) = scaled(token.mantissa, token.exponent) {
                 return Ok(Value::Float(if token.negative { -value } else { value }));
             }
@@ -76,6 +77,15 @@ impl Scanner<'_> {
 
     #[inline]
     fn digits(&mut self, token: &mut Token) {
+        loop {
+            let word = word(self.bytes.get(self.at..).unwrap_or_default());
+            if stops(word) != 0 {
+                break;
+            }
+            token.mantissa = token.mantissa.wrapping_mul(100_000_000).wrapping_add(made_of(word ^ ZEROS));
+            token.digits += 8;
+            self.at += 8;
+        }
         while let digit @ 0..=9 = self.peek().wrapping_sub(b'0') {
             token.mantissa = token.mantissa.wrapping_mul(10).wrapping_add(u64::from(digit));
             token.digits += 1;
@@ -98,120 +108,173 @@ const TENS: [f64; 23] = [
     1e21, 1e22,
 ];
 
-/// `mantissa · 10^exponent` rounded once, for a mantissa up to 2⁵³; `None` beyond 22 decimal places.
+/// `mantissa · 10^exponent`, rounded once; `None` where that takes more than a division.
+///
+/// Beyond 2⁵³ the quotient has at least 60 bits and its last one stands for all that is cut off, so the conversion
+/// rounds as the infinite quotient would.
 #[inline]
 fn scaled(mantissa: u64, exponent: i64) -> Option<f64> {
-    let ten = TENS.get(usize::try_from(exponent.unsigned_abs()).ok()?)?;
-    let value = mantissa as f64;
-    Some(if exponent < 0 { value / ten } else { value * ten })
+    const TWO_64: f64 = 18_446_744_073_709_551_616.0;
+    let places = exponent.unsigned_abs();
+    if mantissa <= 1 << 53 {
+        let ten = TENS.get(usize::try_from(places).ok()?)?;
+        let value = mantissa as f64;
+        return Some(if exponent < 0 { value / ten } else { value * ten });
+    }
+    if !(-17..0).contains(&exponent) {
+        return None;
+    }
+    let shifted = u128::from(mantissa) << 64;
+    let ten = u128::from(10_u64.pow(places as u32));
+    let quotient = shifted / ten;
+    let inexact = quotient.wrapping_mul(ten) != shifted;
+    Some((quotient | u128::from(inexact)) as f64 / TWO_64)
 }
 
-/// The 8 bytes from `at` on, the first lowest; zeros, which are in no JSON, stand for what lies beyond the end.
-#[inline]
-pub(crate) fn word(bytes: &[u8], at: usize) -> u64 {
-    match bytes.get(at..).and_then(|rest| rest.first_chunk()) {
-        Some(chunk) => u64::from_le_bytes(*chunk),
-        None => last_word(bytes, at),
+/// The first `N` bytes of `rest`, or `padded` with fewer of them and zeros, which are in no JSON.
+#[inline(always)]
+pub(crate) fn window<'a, const N: usize>(rest: &'a [u8], padded: &'a mut [u8; N]) -> &'a [u8; N] {
+    match rest.first_chunk() {
+        Some(window) => window,
+        None => pad(rest, padded),
     }
 }
 
-#[inline]
-fn last_word(bytes: &[u8], at: usize) -> u64 {
-    let Some(last) = bytes.last_chunk() else {
-        return bytes.iter().skip(at).rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
-    };
-    let beyond = (at + 8).saturating_sub(bytes.len());
-    u64::from_le_bytes(*last).checked_shr(8 * beyond as u32).unwrap_or(0)
+#[inline(never)]
+fn pad<'a, const N: usize>(rest: &[u8], padded: &'a mut [u8; N]) -> &'a [u8; N] {
+    for (to, from) in padded.iter_mut().zip(rest) {
+        *to = *from;
+    }
+    padded
 }
 
-const ZEROS: u64 = 0x3030_3030_3030_3030;
-
-/// How many of the 8 bytes, each xored with `0`, are digits before the first that is not.
-#[inline]
-fn digits_in(word: u64) -> u32 {
-    ((word.wrapping_add(0x7676_7676_7676_7676) | word) & 0x8080_8080_8080_8080).trailing_zeros() / 8
+/// The first 8 bytes of `rest` as a number, the first lowest; zeros beyond its end.
+#[inline(always)]
+pub(crate) fn word(rest: &[u8]) -> u64 {
+    u64::from_le_bytes(*window(rest, &mut [0; 8]))
 }
 
-/// The number that the first `count` (1 to 8) digits make.
+/// An unsigned number: `mantissa / 10^places`, of 19 digits at most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Decimal {
+    pub(crate) mantissa: u64,
+    pub(crate) places: usize,
+}
+
+impl Decimal {
+    /// The nearest double, if a division gives it.
+    #[inline(always)]
+    pub(crate) fn value(self) -> Option<f64> {
+        if self.mantissa <= 1 << 53 {
+            let ten = TENS.get(self.places)?;
+            return Some(self.mantissa as i64 as f64 / ten);
+        }
+        scaled(self.mantissa, -(self.places as i64))
+    }
+
+    /// The number itself, if it is whole and at most 2⁵³.
+    #[inline]
+    pub(crate) fn count(self) -> Option<i64> {
+        if self.places == 0 && self.mantissa <= 1 << 53 {
+            return Some(self.mantissa as i64);
+        }
+        let value = self.value()?;
+        let count = value as i64;
+        (count as f64 == value && count <= 1 << 53).then_some(count)
+    }
+
+    /// The number that `rest` starts with, and what follows it.
+    ///
+    /// `None` for what has a sign; an exponent is left in what follows.
+    #[inline(always)]
+    pub(crate) fn read(rest: &[u8]) -> Option<(Self, &[u8])> {
+        let Some(window) = rest.first_chunk::<9>() else {
+            return Self::long(rest);
+        };
+        let word = word(window);
+        let digits = word ^ ZEROS;
+        let stops = stops(word);
+        let bits = stops.trailing_zeros() & 0x38;
+        // Eight digits, or no digit.
+        if bits == 0 {
+            return Self::long(rest);
+        }
+        if word as u8 == b'0' && bits > 8 {
+            return None;
+        }
+        if (word >> bits) as u8 != b'.' {
+            let number = Self { mantissa: made_of(digits.wrapping_shl(bits.wrapping_neg())), places: 0 };
+            return Some((number, rest.get(bits as usize / 8..)?));
+        }
+        // The digits before the point move up into its place.
+        let below = stops.wrapping_sub(1);
+        let others = stops & below;
+        let joined = digits ^ ((digits ^ digits << 8) & (stops ^ below));
+        let end = others.trailing_zeros();
+        let places = (end.wrapping_sub(bits) / 8).wrapping_sub(1);
+        if places == 0 || (others == 0 && window[8].is_ascii_digit()) {
+            return Self::long(rest);
+        }
+        let number =
+            Self { mantissa: made_of(joined.wrapping_shl((end & 0x38).wrapping_neg())), places: places as usize };
+        Some((number, rest.get(end as usize / 8..)?))
+    }
+
+    /// The same for 9 to 16 bytes, such as stamps in seconds.
+    #[inline(never)]
+    fn long(rest: &[u8]) -> Option<(Self, &[u8])> {
+        let mut padded = [0; 17];
+        let window = window(rest, &mut padded);
+        let wide = u128::from_le_bytes(*window.first_chunk()?);
+        let halves = [wide as u64, (wide >> 64) as u64].map(stops);
+        let stops = u128::from(halves[0]) | u128::from(halves[1]) << 64;
+        let below = stops.wrapping_sub(1);
+        let others = stops & below;
+        let bits = stops.trailing_zeros() & 0x78;
+        let end = others.trailing_zeros();
+        let point = (wide >> bits) as u8 == b'.';
+        let places = (end.wrapping_sub(bits) / 8).wrapping_sub(1);
+        if bits == 0 || !point || window[0] == b'0' || places == 0 || (others == 0 && window[16].is_ascii_digit()) {
+            return Self::longest(rest);
+        }
+        let digits = wide ^ u128::from_le_bytes([b'0'; 16]);
+        let joined = digits ^ ((digits ^ digits << 8) & (stops ^ below));
+        let aligned = joined.wrapping_shl((end & 0x78).wrapping_neg());
+        let number = Self {
+            mantissa: made_of(aligned as u64) * 100_000_000 + made_of((aligned >> 64) as u64),
+            places: places as usize,
+        };
+        Some((number, rest.get(end as usize / 8..)?))
+    }
+
+    /// The same for any length, such as prices to the last digit of a double.
+    fn longest(rest: &[u8]) -> Option<(Self, &[u8])> {
+        let mut scanner = Scanner { bytes: rest, at: 0 };
+        let token = scanner.number_token().ok()??;
+        let places = usize::try_from(-token.exponent).ok()?;
+        if token.negative || token.digits > 19 || token.whole != (places == 0) {
+            return None;
+        }
+        let number = Self { mantissa: token.mantissa, places };
+        Some((number, rest.get(scanner.at..)?))
+    }
+}
+
+const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
+
+/// The high bit of each of the 8 bytes that is no digit; behind the first that is not ASCII they mean nothing.
+#[inline]
+fn stops(word: u64) -> u64 {
+    let digits = word ^ ZEROS;
+    (digits.wrapping_add(u64::from_le_bytes([0x76; 8])) | digits) & u64::from_le_bytes([0x80; 8])
+}
+
+/// The number that 8 digits make, the highest in the lowest byte.
 ///
 /// Source: Lemire, Quickly parsing eight digits (2018).
 #[inline]
-fn made_of(word: u64, count: u32) -> u64 {
-    // The digits move to the high end; the zeros below are leading zeros.
-    let word = word << (64 - 8 * count);
-    let pairs = word.wrapping_mul(10).wrapping_add(word >> 8) & 0x00ff_00ff_00ff_00ff;
-    let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_ffff_0000_ffff;
-    fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xffff_ffff
+fn made_of(digits: u64) -> u64 {
+    let pairs = digits.wrapping_mul(1 + (10 << 8)) >> 8 & 0x00ff_00ff_00ff_00ff;
+    let fours = pairs.wrapping_mul(1 + (100 << 16)) >> 16 & 0x0000_ffff_0000_ffff;
+    fours.wrapping_mul(1 + (10_000 << 32)) >> 32
 }
-
-/// A number without sign and exponent from `at` on, and where it ends; `None` for any other and for what is rounded.
-///
-/// Whole numbers are given up to 2⁵³, so that each is the double. What stands behind the number is not looked at.
-#[inline]
-pub(crate) fn plain_number(bytes: &[u8], at: usize) -> Option<(f64, usize)> {
-    let word = word(bytes, at);
-    let digits = word ^ ZEROS;
-    let before = digits_in(digits);
-    if before == 0 || (word as u8 == b'0' && before > 1) {
-        return None;
-    }
-    if before == 8 {
-        return long_number(bytes, at);
-    }
-    if (word >> (8 * before)) as u8 != b'.' {
-        return Some((made_of(digits, before) as i64 as f64, at + before as usize));
-    }
-    // The digits on both sides of the point, joined; the last byte is not a digit.
-    let low = (1 << (8 * before)) - 1;
-    let joined = digits & low | (digits >> 8) & !low | 0xff << 56;
-    let both = digits_in(joined);
-    let end = at + both as usize + 1;
-    if both == 7 && bytes.get(end).is_some_and(u8::is_ascii_digit) {
-        return long_number(bytes, at);
-    }
-    let ten = TENS[(both - before) as usize & 7];
-    (both > before).then_some((made_of(joined, both) as i64 as f64 / ten, end))
-}
-
-/// The same for more than 8 bytes: stamps in seconds, prices to the last digit of a double.
-#[inline]
-fn long_number(bytes: &[u8], start: usize) -> Option<(f64, usize)> {
-    let mut mantissa = 0;
-    let mut at = digits_from(bytes, start, &mut mantissa);
-    let whole = at - start;
-    if bytes.get(at) != Some(&b'.') {
-        return (whole <= 15).then_some((mantissa as i64 as f64, at));
-    }
-    let point = at;
-    at = digits_from(bytes, point + 1, &mut mantissa);
-    let places = at - point - 1;
-    if places == 0 {
-        return None;
-    }
-    if whole + places <= 19 && mantissa <= 1 << 53 {
-        return Some((mantissa as i64 as f64 / TENS.get(places)?, at));
-    }
-    let text = std::str::from_utf8(bytes.get(start..at)?).ok()?;
-    let number: f64 = text.parse().ok()?;
-    number.is_finite().then_some((number, at))
-}
-
-/// Appends the digits from `at` on to the number; where they end. It means nothing beyond 19 digits.
-#[inline]
-fn digits_from(bytes: &[u8], mut at: usize, number: &mut u64) -> usize {
-    loop {
-        let digits = word(bytes, at) ^ ZEROS;
-        let count = digits_in(digits);
-        if count > 0 {
-            let scale = WHOLE_TENS[count as usize & 15];
-            *number = number.wrapping_mul(scale).wrapping_add(made_of(digits, count));
-            at += count as usize;
-        }
-        if count < 8 {
-            return at;
-        }
-    }
-}
-
-const WHOLE_TENS: [u64; 16] =
-    [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 0, 0, 0, 0, 0, 0, 0];

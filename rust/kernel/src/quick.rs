@@ -1,28 +1,186 @@
-//! Usual objects, quickly: every field at most once, texts without escapes, numbers without sign and exponent.
+//! Usual objects, quickly: every field at most once, plain texts, numbers without sign and exponent.
 //!
-//! Nothing is refused here: whatever is not a good tick for sure is `None`, and the object is read again with care.
+//! Nothing is refused here: whatever is not a good tick for sure is `None`, and is read again with care. Only ASCII is
+//! read, so the bytes need not be known to be UTF-8.
+#![expect(clippy::inline_always, reason = "a call a value is a tenth of the cost of a message")]
 
 use crate::condition::Rights;
 use crate::field::{Field, Row, start_us};
-use crate::json::{Scanner, Text, Value, plain_end};
-use crate::number::{plain_number, word};
+use crate::json::{Scanner, Text, Value, space_end};
+use crate::number::{Decimal, window, word};
 use crate::tick::{Kind, Tick};
 use crate::time::micros;
 
-/// What an object holds so far. Numbers are not negative; NaN is absent.
+/// Reads the objects of one producer, who writes the same bytes between two values each time.
+///
+/// The bytes expected are a guess: a wrong one costs time, not truth.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reader {
+    /// No field twice.
+    steps: Vec<Step>,
+    /// Objects that took another course, since one took this.
+    misses: u32,
+}
+
+/// What stands from the end of one value to the start of the next, such as `, "price": `, and what that value is.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Quick {
-    numbers: [f64; Field::NUMBERS],
+struct Step {
+    text: [u8; MAX_TEXT],
+    /// The last 8 bytes.
+    last: [u8; 8],
+    len: usize,
+    field: Field,
+}
+
+/// Longer keys than a tick has are not worth remembering, nor are more of them.
+const MAX_TEXT: usize = 32;
+const MAX_STEPS: usize = 32;
+
+impl Step {
+    fn new(bytes: &[u8], field: Field) -> Option<Self> {
+        let mut text = [0; MAX_TEXT];
+        text.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(Self { text, last: bytes.last_chunk().copied().unwrap_or_default(), len: bytes.len(), field })
+    }
+
+    /// What follows, if this comes first.
+    #[inline(always)]
+    fn strip<'a>(&self, rest: &'a [u8]) -> Option<&'a [u8]> {
+        let (text, rest) = rest.split_at_checked(self.len)?;
+        // In words that overlap: comparing slices is a call.
+        let same = match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+            (Some(first), Some(last)) if self.len <= 24 => {
+                first[..] == self.text[..8]
+                    && *last == self.last
+                    && (self.len <= 16 || text.get(8..16)? == &self.text[8..16])
+            }
+            _ => text == self.text.get(..self.len)?,
+        };
+        same.then_some(rest)
+    }
+}
+
+impl Reader {
+    /// Reads the object that `rest`, the end of `bytes`, starts with: its tick and what follows.
+    ///
+    /// `depth` containers are open, this one included.
+    #[inline]
+    pub(crate) fn read(&mut self, bytes: &[u8], start: usize, depth: usize) -> Option<(Row, usize)> {
+        let mut object = Object::default();
+        let mut rest = bytes.get(start..)?;
+        let mut steps = self.steps.iter();
+        while let Some(step) = steps.next() {
+            let Some(value) = step.strip(rest) else {
+                let index = self.steps.len() - steps.len() - 1;
+                return self.detour(bytes, rest, depth, object, index);
+            };
+            rest = object.take(step.field, bytes, value, depth)?;
+        }
+        if self.steps.is_empty() || rest.first() != Some(&b'}') {
+            return self.detour(bytes, rest, depth, object, self.steps.len());
+        }
+        self.misses = 0;
+        Some((object.row()?, bytes.len() - rest.len() + 1))
+    }
+
+    /// The rest of an object whose keys are not the expected ones from step `index` on.
+    ///
+    /// Two producers on one channel take turns, so a course is given up only when it has led nowhere for a while, and a
+    /// producer without any course is seldom asked for one.
+    #[inline(never)]
+    fn detour<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        mut rest: &'a [u8],
+        depth: usize,
+        mut object: Object,
+        index: usize,
+    ) -> Option<(Row, usize)> {
+        self.misses = self.misses.saturating_add(1);
+        let mut learning = self.steps.is_empty() || (self.misses >= 4 && self.misses.is_power_of_two());
+        let bit = |field: Field| 1_u32 << field as u32 & !(1 << Field::Ignored as u32);
+        let mut seen = self.steps.iter().take(index).fold(0_u32, |seen, step| seen | bit(step.field));
+        if learning {
+            self.steps.truncate(index);
+        }
+        let mut opening = if index == 0 { b'{' } else { b',' };
+        loop {
+            let before = rest;
+            let Some((field, value)) = key(rest, opening).or_else(|| any_key(rest, opening)) else {
+                rest = space(rest).strip_prefix(b"}")?;
+                return Some((object.row()?, bytes.len() - rest.len()));
+            };
+            opening = b',';
+            if seen & bit(field) != 0 {
+                return None;
+            }
+            seen |= bit(field);
+            if learning {
+                let step = before.get(..before.len() - value.len()).and_then(|bytes| Step::new(bytes, field));
+                learning = step.is_some() && self.steps.len() < MAX_STEPS;
+                self.steps.extend(step.filter(|_| learning));
+            }
+            rest = object.take(field, bytes, value, depth)?;
+        }
+    }
+}
+
+/// The field of the key that `rest` starts with, behind `opening`, and what follows its colon; `None` unless both the
+/// key and the space around it are usual.
+#[inline(always)]
+fn key(rest: &[u8], opening: u8) -> Option<(Field, &[u8])> {
+    let (first, rest) = rest.split_first()?;
+    // Not a sum of comparisons: where the next value starts should be guessed, not computed.
+    let rest = match rest.strip_prefix(b" \"") {
+        Some(rest) => rest,
+        None => rest.strip_prefix(b"\"")?,
+    };
+    let mut padded = [0; 16];
+    let window = window(rest, &mut padded);
+    let words = [word(window), word(&window[8..])];
+    let [low, high] = words.map(|word| zero(word ^ (ONES * u64::from(b'"'))) & (ONES << 7));
+    let quotes = u128::from(low) | u128::from(high) << 64;
+    // The bytes before the first quote.
+    let mask = ((quotes & quotes.wrapping_neg()) >> 7).wrapping_sub(1);
+    let key = (u128::from(words[0]) | u128::from(words[1]) << 64) & mask;
+    let field = Field::known(key).filter(|_| *first == opening)?;
+    let rest = rest.get(quotes.trailing_zeros() as usize / 8..)?;
+    let rest = match rest.strip_prefix(b"\": ") {
+        Some(rest) => rest,
+        None => rest.strip_prefix(b"\":")?,
+    };
+    Some((field, rest))
+}
+
+/// The same for any key and space.
+#[inline(never)]
+fn any_key(rest: &[u8], opening: u8) -> Option<(Field, &[u8])> {
+    let rest = space(rest).strip_prefix(&[opening])?;
+    let rest = space(rest);
+    let end = text_end(rest, b' ')?;
+    let field = Field::of(rest.get(1..end)?);
+    let rest = space(rest.get(end + 1..)?).strip_prefix(b":")?;
+    Some((field, space(rest)))
+}
+
+/// What an object holds so far.
+#[derive(Clone, Copy, Debug)]
+struct Object {
+    prices: [Option<f64>; Field::PRICES],
+    counts: [Option<i64>; Field::COUNTS],
+    stamps: [Option<f64>; 2],
     ticker: Text,
     kind: Option<Kind>,
     simulated: bool,
     rights: Rights,
 }
 
-impl Default for Quick {
+impl Default for Object {
     fn default() -> Self {
         Self {
-            numbers: [f64::NAN; Field::NUMBERS],
+            prices: [None; Field::PRICES],
+            counts: [None; Field::COUNTS],
+            stamps: [None; 2],
             ticker: Text { start: 0, end: 0, escaped: false },
             kind: None,
             simulated: false,
@@ -31,204 +189,163 @@ impl Default for Quick {
     }
 }
 
-const NULL: u64 = 0x6c6c_756e;
-
-#[inline]
-fn is_null(word: u64) -> bool {
-    word & 0xffff_ffff == NULL
-}
-
-/// Behind the value from `at` on, of any kind.
-#[inline]
-pub(crate) fn skip(bytes: &[u8], at: usize, depth: usize) -> Option<usize> {
-    if is_null(word(bytes, at)) {
-        return Some(at + 4);
-    }
-    let mut scanner = Scanner { bytes, at };
-    scanner.skip(depth).ok()?;
-    Some(scanner.at)
-}
-
-#[inline]
-fn space(bytes: &[u8], mut at: usize) -> usize {
-    while matches!(bytes.get(at), Some(b' ' | b'\n' | b'\r' | b'\t')) {
-        at += 1;
-    }
-    at
-}
-
-/// Reads an object in any order from `start` on: its tick and where it ends.
-#[inline]
-pub(crate) fn any_order(bytes: &[u8], start: usize, depth: usize) -> Option<(Row, usize)> {
-    let mut quick = Quick::default();
-    let mut seen = 0_u32;
-    let mut at = space(bytes, start + 1);
-    loop {
-        let key = at + 1;
-        let end = plain_end(bytes, key);
-        if bytes.get(at) != Some(&b'"') || bytes.get(end) != Some(&b'"') {
-            return None;
+impl Object {
+    /// Takes the value of `field`, which `rest` starts with; what follows it.
+    #[inline(always)]
+    fn take<'a>(&mut self, field: Field, bytes: &[u8], rest: &'a [u8], depth: usize) -> Option<&'a [u8]> {
+        if let Some(rest) = rest.strip_prefix(b"null") {
+            return Some(rest);
         }
-        let colon = space(bytes, end + 1);
-        if bytes.get(colon) != Some(&b':') {
-            return None;
+        let slot = field as usize;
+        if slot < Field::PRICES + Field::COUNTS {
+            let (number, rest) = Decimal::read(rest)?;
+            if let Some(price) = self.prices.get_mut(slot) {
+                *price = Some(number.value()?);
+                return (number.mantissa > 0).then_some(rest);
+            }
+            self.counts[slot - Field::PRICES] = Some(number.count()?);
+            return Some(rest);
         }
-        at = space(bytes, colon + 1);
-        at = match Field::of(bytes.get(key..end)?) {
-            None => skip(bytes, at, depth)?,
-            Some(field) => {
-                let bit = 1 << field as u32;
-                if seen & bit != 0 {
+        match field {
+            Field::Timestamp | Field::Start => {
+                let (number, rest) = Decimal::read(rest)?;
+                self.stamps[usize::from(field == Field::Start)] = Some(number.value()?);
+                Some(rest)
+            }
+            Field::Ticker => {
+                let end = text_end(rest, b'!')?;
+                let start = bytes.len() - rest.len();
+                self.ticker = Text { start: (start + 1) as u32, end: (start + end) as u32, escaped: false };
+                if !(2..=21).contains(&end) {
                     return None;
                 }
-                seen |= bit;
-                quick.take(field, bytes, at, depth)?
+                rest.get(end + 1..)
             }
-        };
-        at = space(bytes, at);
-        match bytes.get(at) {
-            Some(b',') => at = space(bytes, at + 1),
-            Some(b'}') => return Some((quick.row()?, at + 1)),
-            _ => return None,
-        }
-    }
-}
-
-impl Quick {
-    /// Takes the value of `field` from `at` on; where it ends.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "a call a number is a tenth of the cost of a message")]
-    pub(crate) fn take(&mut self, field: Field, bytes: &[u8], at: usize, depth: usize) -> Option<usize> {
-        if let Some(number) = self.numbers.get_mut(field as usize) {
-            if is_null(word(bytes, at)) {
-                *number = f64::NAN;
-                return Some(at + 4);
-            }
-            let (value, end) = plain_number(bytes, at)?;
-            *number = value;
-            return Some(end);
-        }
-        self.take_other(field, bytes, at, depth)
-    }
-
-    fn take_other(&mut self, field: Field, bytes: &[u8], at: usize, depth: usize) -> Option<usize> {
-        match field {
-            Field::Ticker => self.take_ticker(bytes, at),
             Field::EventType => {
-                self.kind = Some(match word(bytes, at) & 0x00ff_ffff {
-                    0x22_41_22 => Kind::A,
-                    0x22_54_22 => Kind::T,
-                    0x22_51_22 => Kind::Q,
+                let (name, rest) = rest.split_first_chunk()?;
+                self.kind = Some(match name {
+                    b"\"A\"" => Kind::A,
+                    b"\"T\"" => Kind::T,
+                    b"\"Q\"" => Kind::Q,
                     _ => return None,
                 });
-                Some(at + 3)
+                Some(rest)
             }
             Field::Source => {
-                let end = plain_end(bytes, at + 1);
-                if bytes.get(at) != Some(&b'"') || bytes.get(end) != Some(&b'"') {
-                    return None;
-                }
-                self.simulated = bytes.get(at + 1..end) == Some(b"simulated");
-                Some(end + 1)
+                let end = text_end(rest, b' ')?;
+                self.simulated = rest.get(1..end) == Some(b"simulated");
+                rest.get(end + 1..)
             }
             Field::Conditions => {
-                let mut scanner = Scanner { bytes, at };
-                self.rights = match scanner.conditions(depth).ok()? {
-                    Value::Rights(rights) => rights,
-                    Value::Absent => Rights::REGULAR_SALE,
+                let mut scanner = Scanner { bytes: rest, at: 0 };
+                match scanner.conditions(depth).ok()? {
+                    Value::Rights(rights) => self.rights = rights,
                     _ => return None,
-                };
-                Some(scanner.at)
+                }
+                rest.get(scanner.at..)
             }
+            Field::Ignored => skip(rest, depth),
             // What stands in for an absent field is read with care.
             _ => None,
         }
     }
 
-    #[inline]
-    fn take_ticker(&mut self, bytes: &[u8], at: usize) -> Option<usize> {
-        const ONES: u64 = u64::from_le_bytes([1; 8]);
-        let start = at + 1;
-        let mut end = start;
-        loop {
-            let word = word(bytes, end);
-            let byte = |byte: u8| {
-                let zero = word ^ (ONES * u64::from(byte));
-                zero.wrapping_sub(ONES) & !zero
-            };
-            let low = word.wrapping_sub(ONES * 0x21) & !word;
-            let flags = (low | byte(b'"') | byte(b'\\') | byte(0x7f)) & (ONES << 7);
-            if flags != 0 {
-                let shift = flags.trailing_zeros() / 8;
-                end += shift as usize;
-                let good = (word >> (8 * shift)) as u8 == b'"' && (1..=20).contains(&(end - start));
-                self.ticker = Text { start: start as u32, end: end as u32, escaped: false };
-                return (good && bytes.get(at) == Some(&b'"')).then_some(end + 1);
-            }
-            end += 8;
-            if end - start > 20 {
-                return None;
-            }
-        }
-    }
-
-    #[inline]
-    fn price(&self, field: Field) -> Option<f64> {
-        let price = self.numbers[field as usize];
-        if price.is_nan() { None } else { Some(price) }
-    }
-
-    /// A count, if there is one; `Err` for a number that is none or too large.
-    #[inline]
-    fn count(&self, field: Field) -> Result<Option<i64>, ()> {
-        let number = self.numbers[field as usize];
-        if number.is_nan() {
-            return Ok(None);
-        }
-        let count = number as i64;
-        if count as f64 == number && count <= 1 << 53 { Ok(Some(count)) } else { Err(()) }
-    }
-
     /// The tick, if it is good.
-    #[inline]
-    pub(crate) fn row(&self) -> Option<Row> {
-        let numbers = &self.numbers;
-        let prices = &numbers[Field::Price as usize..=Field::Vwap as usize];
-        // An absent price is NaN, which is not below or equal to anything.
-        let bad = prices.iter().filter(|&&price| price <= 0.0).count();
-        if bad > 0 || numbers[Field::Price as usize].is_nan() {
+    #[inline(always)]
+    fn row(&self) -> Option<Row> {
+        let [price, open, high, low, close, vwap] = self.prices;
+        let [tick_volume, volume, seq, accumulated_volume] = self.counts;
+        let [timestamp, start] = self.stamps;
+        let kind = self.kind?;
+        let ts_us = micros(timestamp?)?;
+        if self.ticker.end == 0 {
             return None;
         }
-        let ts_us = micros(numbers[Field::Timestamp as usize])?;
-        let kind = self.kind?;
-        let tick_volume = self.count(Field::TickVolume).ok()?;
-        let volume = self.count(Field::Volume).ok()?;
         let volume = match tick_volume.or(volume) {
             Some(volume) => volume,
             None if kind == Kind::Q => 0,
             None => return None,
         };
-        let start = self.price(Field::Start).map_or(Value::Absent, Value::Float);
-        if self.ticker.end == 0 {
-            return None;
-        }
+        let start_us = match start {
+            Some(seconds) => start_us(Value::Float(seconds), ts_us).ok()?,
+            None => None,
+        };
         let tick = Tick {
             ticker: b"",
             kind,
             ts_us,
-            start_us: start_us(start, ts_us).ok()?,
-            price: numbers[Field::Price as usize],
-            open: self.price(Field::Open),
-            high: self.price(Field::High),
-            low: self.price(Field::Low),
-            close: self.price(Field::Close),
-            vwap: self.price(Field::Vwap),
+            start_us,
+            price: price?,
+            open,
+            high,
+            low,
+            close,
+            vwap,
             volume,
-            seq: self.count(Field::Seq).ok()?,
-            accumulated_volume: self.count(Field::Accumulated).ok()?,
+            seq,
+            accumulated_volume,
             simulated: self.simulated,
             rights: self.rights,
         };
         Some(Row { ticker: self.ticker, tick })
     }
+}
+
+#[inline]
+fn space(rest: &[u8]) -> &[u8] {
+    rest.get(space_end(rest, 0)..).unwrap_or_default()
+}
+
+/// What follows the value that `rest` starts with, of any kind.
+#[inline(never)]
+fn skip(rest: &[u8], depth: usize) -> Option<&[u8]> {
+    if let Some((_, rest)) = Decimal::read(rest) {
+        return Some(rest);
+    }
+    let mut scanner = Scanner { bytes: rest, at: 0 };
+    scanner.skip(depth).ok()?;
+    let (value, rest) = rest.split_at_checked(scanner.at)?;
+    value.is_ascii().then_some(rest)
+}
+
+const ONES: u64 = u64::from_le_bytes([1; 8]);
+
+/// Has the high bit of each zero byte set; wrongly of others only behind one.
+#[inline]
+fn zero(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word
+}
+
+/// Where the text whose opening quote `rest` starts with has its closing one; `None` if a byte of it is a backslash,
+/// DEL, not ASCII or below `floor`.
+///
+/// Eight bytes at a time, as in `json::plain_end`.
+#[inline(always)]
+fn text_end(rest: &[u8], floor: u8) -> Option<usize> {
+    let mut padded = [0; 9];
+    let window = window(rest, &mut padded);
+    if window[0] != b'"' {
+        return None;
+    }
+    let mut end = 1;
+    let mut word = word(&window[1..]);
+    let mut flags = marks(word, floor);
+    while flags == 0 {
+        end += 8;
+        word = self::word(rest.get(end..)?);
+        flags = marks(word, floor);
+    }
+    let bits = flags.trailing_zeros() & 0x38;
+    let closed = (word >> bits) as u8 == b'"';
+    closed.then_some(end + bits as usize / 8)
+}
+
+/// Has the high bit set of each byte that ends a plain text; of others only behind one.
+#[inline]
+fn marks(word: u64, floor: u8) -> u64 {
+    let low = word.wrapping_sub(ONES * u64::from(floor)) & !word;
+    let high = word | word.wrapping_add(ONES);
+    let quote = zero(word ^ (ONES * u64::from(b'"')));
+    let backslash = zero(word ^ (ONES * u64::from(b'\\')));
+    (low | high | quote | backslash) & (ONES << 7)
 }

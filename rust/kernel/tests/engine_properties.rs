@@ -115,7 +115,7 @@ proptest! {
                 let bar = row.bar;
                 prop_assert!(bar.low <= bar.open && bar.open <= bar.high, "{bar:?}");
                 prop_assert!(bar.low <= bar.close && bar.close <= bar.high, "{bar:?}");
-                prop_assert!(bar.low > 0.0 || bar.low == 0.0, "a cent rounds to itself: {bar:?}");
+                prop_assert!(bar.low >= 0.01, "a cent rounds to itself: {bar:?}");
                 prop_assert!(bar.volume >= 0 && bar.trades > 0 && bar.ts_us % 60_000_000 == 0);
                 let before = trades.insert((id, bar.ts_us), bar.trades);
                 prop_assert!(before.is_none_or(|before| before < bar.trades), "{bar:?} after {before:?}");
