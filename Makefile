@@ -56,6 +56,7 @@ $(LOCKED): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "$(PYTHON) is not Python 3.11 or newer; name one that is: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@[ -x $(PY) ] || $(PYTHON) -m venv $(VENV)
+	@echo "installing the locked dependencies into $(VENV)"
 	$(PIP_INSTALL) --requirement requirements.lock
 	@touch $@
 
@@ -65,5 +66,6 @@ $(BENCHED): requirements-bench.lock $(LOCKED)
 
 $(BUILT): $(LOCKED) $(SOURCES)
 	@command -v cargo >/dev/null || { echo "cargo is not on PATH: install a Rust toolchain (1.85 or newer)" >&2; exit 1; }
+	@echo "building the Rust extension (release): a minute or two the first time"
 	$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@

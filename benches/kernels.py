@@ -108,13 +108,18 @@ def _one_symbol(given: ticks.Trades) -> Contest:
     contestants: list[tuple[str, Callable[[], Any], Goal | None]] = []
     checks: list[Callable[[], str]] = []
     if peers.tickbar is not None:
-        tickbar = lambda: peers.tickbar_bars(ts_ns, given.cents, given.size)  # noqa: E731  # one of several
-        name = "tickbar push_from_buffer: ordered fixed-point input"
-        contestants.append((name, tickbar, Goal(1.5, 1.9)))
+
+        def tickbar() -> list[list[float]]:
+            return peers.tickbar_bars(ts_ns, given.cents, given.size)
+
+        contestants.append(("tickbar push_from_buffer: ordered fixed-point input", tickbar, Goal(1.5, 1.9)))
         checks.append(lambda: _same_as_tickbar(ours(), tickbar()))
     if peers.numba is not None:
         loop, room = peers.numba_loop(), len(given.ts_us)
-        numba = lambda: loop(given.ts_us, given.price, given.size, given.symbol, 1, ticks.MINUTE_US, room)  # noqa: E731
+
+        def numba() -> tuple[Any, ...]:
+            return loop(given.ts_us, given.price, given.size, given.symbol, 1, ticks.MINUTE_US, room)
+
         contestants.append(("numba loop: unchecked, ordered input", numba, None))
         checks.append(lambda: _same_as_loop(ours(), numba()))
     return Contest(
@@ -126,7 +131,7 @@ def _one_symbol(given: ticks.Trades) -> Contest:
         peers=contestants,
         check=lambda: "; ".join(check() for check in checks),
         regresses="state that leaves the registers, a branch that the order of ticks decides",
-        notes=["tickbar's prices were made whole numbers before the clock ran; its ticks start at 0, as it likes best"],
+        notes=["tickbar's prices were made whole before the clock ran, and its ticks start at 0, both in its favour"],
     )
 
 
@@ -179,7 +184,7 @@ def frames(symbols: int = 1000, minutes: int = 4) -> list[Contest]:
             peers=[("hiredis.Reader + msgspec Struct + dict of lists", theirs, Goal(10, 20))],
             check=check,
             regresses="a Python object a tick, a copy of the payload, a slower decode or fold",
-            notes=["no patterns on either side; reads of 256 KiB, as the service makes them"],
+            notes=["No patterns on either side; reads of 256 KiB, as the service makes them"],
         )
     ]
 
@@ -201,9 +206,9 @@ def python_bars(reads: Sequence[bytes], decoder: peers.Decode) -> dict[tuple[str
             if bar is None:
                 made[key] = [tick.tick_open, high, low, close, volume, tick.tick_vwap * volume, 1]
                 continue
-            if high > bar[1]:
+            if high > bar[1]:  # noqa: PLR1730  # max() costs the peer a call
                 bar[1] = high
-            if low < bar[2]:
+            if low < bar[2]:  # noqa: PLR1730
                 bar[2] = low
             bar[3] = close
             bar[4] += volume

@@ -1,22 +1,20 @@
 """The peers, each in the fastest form that we know. One that is not installed is named in the report."""
 
+from importlib import import_module
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-try:
-    import msgspec
-except ImportError:
-    msgspec = None  # type: ignore[assignment]
-try:
-    import numba
-except ImportError:
-    numba = None
-try:
-    import tickbar
-except ImportError:
-    tickbar = None
+
+def _module(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError:
+        return None
+
+
+msgspec, numba, tickbar = _module("msgspec"), _module("numba"), _module("tickbar")
 
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
@@ -40,7 +38,8 @@ def msgspec_decoder(fields: int) -> Decode:
     prices = ["tick_open", "tick_high", "tick_low", "tick_close", "tick_volume", "tick_vwap", "bid", "ask"]
     rest: list[Any] = [("event_type", str), ("source", str), *((name, float | None, None) for name in prices)]
     struct = msgspec.defstruct("Tick", four if fields == 4 else four + rest, gc=False)
-    return msgspec.json.Decoder(struct).decode
+    decode: Decode = msgspec.json.Decoder(struct).decode
+    return decode
 
 
 class Folded(Protocol):
@@ -87,18 +86,10 @@ def numba_loop() -> Folded:
                 start[s] = ts[i] // interval * interval
                 first[s] = high[s] = low[s] = last[s] = p
                 volume[s], notional[s], count[s] = v, p * v, 1
-        bars = (b_symbol, b_start, b_open, b_high, b_low, b_close, b_volume, b_notional, b_count)
         return (
-            bars[0][:k],
-            bars[1][:k],
-            bars[2][:k],
-            bars[3][:k],
-            bars[4][:k],
-            bars[5][:k],
-            bars[6][:k],
-            bars[7][:k],
-            bars[8][:k],
-        )
+            b_symbol[:k], b_start[:k], b_open[:k], b_high[:k], b_low[:k], b_close[:k], b_volume[:k], b_notional[:k],
+            b_count[:k],
+        )  # fmt: skip
 
     compiled: Folded = numba.njit(loop)
     return compiled

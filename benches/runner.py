@@ -145,24 +145,30 @@ def rendered(tables: Iterable[Table], facts: Iterable[str], missing: Iterable[st
     out += [f"* **not measured**: {name}" for name in missing]
     for table in tables:
         out += ["", f"## {table.title}", "", f"`{table.command}`", ""]
-        out += [
-            f"| contestant | best {table.unit}/s | median | ours is faster, best (median) | must / aim | verdict |",
-            "|---|---:|---:|---:|---:|---|",
-        ]
+        out += _header(table.unit) if table.lines else []
         for line in table.lines:
             times = "" if line.ratio is None else f"{line.ratio[0]:.2f} × ({line.ratio[1]:.2f} ×)"
             goal = str(line.goal) if line.goal else ""
             verdict = line.goal.judged(line.ratio[0]) if line.goal and line.ratio else ""
             best, middle = short(max(line.rates)), short(median(line.rates))
             out.append(f"| {line.name} | {best} | {middle} | {times} | {goal} | {verdict} |")
+        if table.lines and table.findings:
+            out.append("")
         if table.findings:
-            out += ["", "| value | measured | must / aim | verdict |", "|---|---:|---:|---|"]
+            out += ["| value | measured | must / aim | verdict |", "|---|---:|---:|---|"]
         for found in table.findings:
             goal, verdict = (str(found.goal), found.goal.judged(found.value)) if found.goal else ("", "")
             out.append(f"| {found.name} | {found.value:.3g} {found.unit} | {goal} | {verdict} |")
         out += ["", f"Agreement: {table.agreement}.", f"What would slow it: {table.regresses}."]
         out += [f"{note}." for note in table.notes]
     return "\n".join(out) + "\n"
+
+
+def _header(unit: str) -> list[str]:
+    return [
+        f"| contestant | best {unit}/s | median | ours is faster, best (median) | must / aim | verdict |",
+        "|---|---:|---:|---:|---:|---|",
+    ]
 
 
 def short(value: float) -> str:
@@ -176,7 +182,11 @@ def short(value: float) -> str:
 def machine() -> list[str]:
     """What the numbers depend on, as lines."""
     cpu = next(
-        (line.partition(":")[2].strip() for line in _read("/proc/cpuinfo").splitlines() if line.startswith("model name")),
+        (
+            line.partition(":")[2].strip()
+            for line in _read("/proc/cpuinfo").splitlines()
+            if line.startswith("model name")
+        ),
         platform.processor() or "unknown",
     )
     names = ("tickstockpl", "numpy", *PEERS, "redis", "uvloop")

@@ -102,7 +102,9 @@ def _ticker(fields: dict[str, Any]) -> str:
         raise RefusedTickError("wrong_type")
     if any(ord(character) < 0x21 or ord(character) == 0x7F for character in ticker):
         raise RefusedTickError("bad_ticker")
-    if not 1 <= len(ticker.encode("utf-8", "surrogatepass")) <= 20:
+    if any(0xD800 <= ord(character) <= 0xDFFF for character in ticker):
+        raise RefusedTickError("bad_ticker")  # half of an escaped pair: JSON, but no text that could be stored
+    if not 1 <= len(ticker.encode()) <= 20:
         raise RefusedTickError("bad_ticker")
     return ticker
 
@@ -145,7 +147,7 @@ def _start(fields: dict[str, Any], ts_us: int) -> int:
     start = _number(fields, "tick_start_timestamp")
     if start is None:
         return -1
-    if not math.isfinite(start) or not ts_us - 60_000_000 <= _micros(start) <= ts_us:
+    if not math.isfinite(start * 1e6) or not ts_us - 60_000_000 <= _micros(start) <= ts_us:
         raise RefusedTickError("bad_timestamp")
     return _micros(start)
 
@@ -165,7 +167,7 @@ def _source(fields: dict[str, Any]) -> str | None:
 
 def _whole(digits: str) -> int | float:
     """Parse a JSON integer; one too long for Python's own limit on digits is beyond every limit here: infinite."""
-    return int(digits) if len(digits) < 400 else float(digits)
+    return int(digits) if len(digits) < 300 else float(digits)
 
 
 def _is_number(value: Any) -> bool:

@@ -8,16 +8,22 @@ import os
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from oracle import MINUTE, SECOND, Rules
 
 settings.register_profile(
-    "ci", derandomize=True, deadline=None, database=None, max_examples=100, suppress_health_check=list(HealthCheck)
+    "ci",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    max_examples=50,
+    phases=(Phase.explicit, Phase.generate),  # a feed shrinks for minutes: HYPOTHESIS_PROFILE=deep does that
+    suppress_health_check=list(HealthCheck),
 )
 settings.register_profile(
-    "deep", deadline=None, database=None, max_examples=3000, suppress_health_check=list(HealthCheck)
+    "deep", deadline=None, database=None, max_examples=2000, suppress_health_check=list(HealthCheck)
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 

@@ -45,21 +45,19 @@ class FeedReports(Protocol):
 
 
 class Health:
-    """What the stages say, put together.
+    """What the stages say, put together; before `ready` there are none, and it says that the service starts.
 
-    stages: each stage's `status`, by name; the first key of a status is its state.
     in_session: whether trading is on now, None where there is no calendar to say so.
     """
 
     def __init__(
         self,
-        stages: Mapping[str, Status],
         clock: Clock,
         metrics: Metrics,
         feed: FeedSettings,
         in_session: Callable[[], bool | None],
     ) -> None:
-        self._stages = dict(stages)
+        self._stages: Mapping[str, Status] = {}
         self._clock = clock
         self._metrics = metrics
         self._feed = feed
@@ -68,27 +66,27 @@ class Health:
         self._samples: deque[tuple[float, Mapping[str, int]]] = deque(maxlen=RATE_SAMPLES + 1)
         self._lags_s: deque[float] = deque([0.0], maxlen=RATE_SAMPLES)
         self._expected_s = self._started_s
-        """Since when ticks may be expected: the start, or the session's open."""
+        """Since when ticks may be expected: since we listen, or the session's open."""
         self._stall: Stall | None = None
-        self._ready = False
-
-    def add(self, name: str, status: Status) -> None:
-        """One more stage."""
-        self._stages[name] = status
 
     def statuses(self) -> dict[str, dict[str, Any]]:
         """Every stage's own status, by name."""
         return {name: status() for name, status in self._stages.items()}
 
-    def ready(self) -> None:
-        """Warm-up is done and the stages run."""
-        self._ready = True
+    def ready(self, stages: Mapping[str, Status]) -> None:
+        """Warm-up is done and the stages run.
+
+        stages: each one's `status`, by name; `ingest`, `pipeline` and `writer` are among them.
+        """
+        self._stages = dict(stages)
+        self._expected_s = self._clock.monotonic_s()
 
     def snapshot(self) -> dict[str, Any]:
         """The whole state, as plain values."""
         stages = self.statuses()
-        state = max((stage["state"] for stage in stages.values()), key=SERIOUS.__getitem__)
-        issues = [f"{name}: {stage['reason']}" for name, stage in stages.items() if stage["state"] != "ok"]
+        state = max((stage["state"] for stage in stages.values()), key=SERIOUS.__getitem__, default="degraded")
+        issues = [] if stages else ["the service is starting"]
+        issues += [f"{name}: {stage['reason']}" for name, stage in stages.items() if stage["state"] != "ok"]
         in_session = self._in_session()
         if self._stall is not None and in_session is not False:
             silence = self._clock.monotonic_s() - self._stall.since_s
@@ -138,7 +136,7 @@ class Health:
             self.check_feed(reports)
             minute += 1
             if minute % 60 == 0:
-                self._log_minute()
+                self.log_minute()
 
     def sample(self) -> None:
         """Note the counters, for the rates."""
@@ -155,7 +153,7 @@ class Health:
         messages, silence_s = pipeline["counters"]["messages"], pipeline["silence_s"]
         if not self._in_session():
             self._expected_s = now_s
-        heard_s = self._started_s if silence_s is None else now_s - silence_s
+        heard_s = self._expected_s if silence_s is None else now_s - silence_s
         if self._stall is None:
             since_s = max(heard_s, self._expected_s)
             if now_s - since_s >= self._feed.stall_s:
@@ -167,6 +165,21 @@ class Health:
             self._stall = None
             reports.feed_recovered(after_s)
             log.info("feed is back", after_s=round(after_s, 1))
+
+    def log_minute(self) -> None:
+        """One line of statistics, of the last minute."""
+        before, after = self._samples[0][1], self._samples[-1][1]
+        made = {name: after[name] - before[name] for name in ("ticks", "bars", "bars_revised", "detections")}
+        refused = sum(count - before[name] for name, count in after.items() if name.startswith("refused_"))
+        snapshot = self.snapshot()
+        log.info(
+            "minute",
+            **made,
+            refused=refused,
+            event_lag_s=snapshot["stages"]["pipeline"]["event_lag_s"],
+            backlog_rows=snapshot["stages"]["writer"]["backlog_rows"],
+            status=snapshot["status"],
+        )
 
     @asynccontextmanager
     async def serving(self, http: HttpSettings) -> AsyncIterator[int]:
@@ -206,7 +219,7 @@ class Health:
         return web.Response(body=self._metrics.exposition(), headers={"Content-Type": CONTENT_TYPE})
 
     def _is_ready(self, stages: Mapping[str, Mapping[str, Any]]) -> bool:
-        return self._ready and all(stages[name]["state"] != "down" for name in ("ingest", "writer"))
+        return bool(stages) and all(stages[name]["state"] != "down" for name in ("ingest", "writer"))
 
     def _rate(self, counter: str) -> float:
         """Per second, over the last five seconds for ticks and the last minute for the rest."""
@@ -215,20 +228,6 @@ class Health:
         span = 5 if counter == "ticks" else RATE_SAMPLES
         (from_s, before), (to_s, after) = self._samples[-min(len(self._samples), span + 1)], self._samples[-1]
         return (after[counter] - before[counter]) / max(to_s - from_s, 1e-9)
-
-    def _log_minute(self) -> None:
-        before, after = self._samples[0][1], self._samples[-1][1]
-        made = {name: after[name] - before[name] for name in ("ticks", "bars", "bars_revised", "detections")}
-        refused = sum(count - before[name] for name, count in after.items() if name.startswith("refused_"))
-        snapshot = self.snapshot()
-        log.info(
-            "minute",
-            **made,
-            refused=refused,
-            event_lag_s=snapshot["stages"]["pipeline"]["event_lag_s"],
-            backlog_rows=snapshot["stages"]["writer"]["backlog_rows"],
-            status=snapshot["status"],
-        )
 
 
 def _json(body: Mapping[str, Any], status: int) -> web.Response:

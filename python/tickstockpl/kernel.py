@@ -3,9 +3,8 @@
 Everything here takes and returns columns. Nothing reads a clock, a socket or the environment.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,7 +33,6 @@ __all__ = [
     "PARTIAL_START",
     "PATTERNS",
     "PROVISIONAL",
-    "QUALITY_NAMES",
     "REASONS",
     "Bars",
     "Detections",
@@ -46,16 +44,7 @@ __all__ = [
     "Ticks",
     "aggregate",
     "decode",
-    "names_of",
 ]
-
-QUALITY_NAMES: Final = {
-    PARTIAL_START: "partial_start",
-    GAP: "gap",
-    PROVISIONAL: "provisional",
-    LATE_REVISED: "late_revised",
-}
-"""The names of a bar's quality bits, as they stand in the database and in events."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +98,3 @@ def aggregate(
         ids,
         round(interval_s * 1e6),
     )
-
-
-def names_of(quality: int) -> Sequence[str]:
-    """The names of the bits set in a bar's quality."""
-    return tuple(name for bit, name in QUALITY_NAMES.items() if quality & bit)

@@ -98,7 +98,7 @@ def universal(event: Event, ttl_s: float) -> bytes:
         "timestamp": event.bar_end_us / 1e6,
         "expires_at": expires_us(event, ttl_s) / 1e6,
         "current_price": event.close,
-        "price_change": event.price_change,
+        "price_change": _plain(event.price_change),
         "direction": _DIRECTIONS[event.direction],
         "indicators": _indicators(event),
         "bar": _bar(event),
@@ -142,7 +142,7 @@ def cached_pattern(event: Event, ttl_s: float) -> bytes:
             "pattern_type": event.pattern,
             "confidence": event.confidence,
             "current_price": event.close,
-            "price_change": event.price_change,
+            "price_change": _plain(event.price_change),
             "detected_at": event.bar_end_us / 1e6,
             "expires_at": expires_us(event, ttl_s) / 1e6,
             "indicators": _indicators(event),
@@ -270,13 +270,18 @@ def _bar(event: Event) -> dict[str, Any]:
 
 
 def _indicators(event: Event) -> dict[str, float]:
-    return {name: value for name, value in event.indicators.items() if math.isfinite(value)}
+    return {name: _plain(value) for name, value in event.indicators.items() if math.isfinite(value)}
 
 
 def _levels(event: Event) -> dict[str, dict[str, float]]:
     prices = {"entry": event.entry, "stop": event.stop, "target": event.target}
-    known = {name: price for name, price in prices.items() if price is not None and math.isfinite(price)}
+    known = {name: _plain(price) for name, price in prices.items() if price is not None and math.isfinite(price)}
     return {"levels": known} if known else {}
+
+
+def _plain(value: float) -> float:
+    """A calculated value in 12 digits: people should read 358.01, not 358.01000000000005."""
+    return float(f"{value:.12g}")
 
 
 def _remarks(event: Event) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from tickstockpl._kernel import GAP, LATE_REVISED, PARTIAL_START, PATTERNS, PROVISIONAL, Detections, Engine, Output
+from tickstockpl._kernel import PATTERNS, Detections, Engine, Output
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock
 from tickstockpl.wire import (
@@ -27,6 +27,7 @@ from tickstockpl.wire import (
     Lost,
     Received,
     WriteBatch,
+    quality_names,
 )
 
 log = structlog.get_logger(__name__)
@@ -38,8 +39,6 @@ PROGRESS_S = 10.0
 NAMESPACE = uuid.UUID("0c9f5d2e-6b1c-5d3a-9a4e-7d1f2b8c6a55")
 PARAMETERS = "1"
 """Part of every event's identity: to be raised when a definition or threshold changes."""
-
-QUALITY = {PARTIAL_START: "partial_start", GAP: "gap", PROVISIONAL: "provisional", LATE_REVISED: "late_revised"}
 
 
 class Pipeline:
@@ -164,11 +163,6 @@ class Pipeline:
             await self._events.put((*expired, *events))  # a new event may stand where the withdrawn one stood
 
 
-def quality_text(quality: int) -> tuple[str, ...]:
-    """The names of a bar's quality bits."""
-    return tuple(name for bit, name in QUALITY.items() if quality & bit)
-
-
 def event_id(symbol: str, bar_start_us: int, pattern_id: str, revision: int) -> str:
     """A UUID of symbol, bar, pattern, parameters and the evaluation it first held at: the same in every replay."""
     return str(uuid.uuid5(NAMESPACE, f"{symbol}|1min|{bar_start_us}|{pattern_id}|{PARAMETERS}|{revision}"))
@@ -209,7 +203,7 @@ def _events(found: Detections) -> Iterator[Event]:
             volume=cell["volume"],
             price_change=cell["price_change"],
             indicators={} if math.isnan(cell["relative_volume"]) else {"relative_volume": cell["relative_volume"]},
-            quality=quality_text(cell["quality"]),
+            quality=quality_names(cell["quality"]),
             tier=pattern["tier"],
         )
 

@@ -5,8 +5,9 @@ ingest ─► pipeline ─► writer, publisher: each closes its outlet when it 
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
+from typing import Any
 
 import asyncpg
 import numpy as np
@@ -30,8 +31,8 @@ from tickstockpl.writer import Writer
 
 log = structlog.get_logger(__name__)
 
-STOP_S = 8.0
-"""A stop has so long; a service manager that waits ten seconds sees a clean exit."""
+STOP_S = 7.0
+"""A stop has so long to store the rest; a service manager that waits ten seconds sees a clean exit."""
 
 PUBLISH_DRAIN_S = 3.0
 
@@ -71,8 +72,16 @@ async def run(
     writes: Channel[WriteBatch] = Channel(1024, "writes", producers=2)
     events: Channel[Findings] = Channel(1024, "events")
     writer = Writer(settings, writes, clock, metrics)
-    channels = settings.redis.channels
-    async with AsyncExitStack() as servers:
+    channels, mode = settings.redis.channels, settings.session.mode
+    calendar: calendars.Sessions | None = None
+
+    def in_session() -> bool | None:
+        if mode == "always":
+            return True
+        return None if calendar is None else calendar.current(mode, clock.now_us()) is not None
+
+    health = Health(clock, metrics, settings.feed, in_session)
+    async with AsyncExitStack() as servers, health.serving(settings.http) as port:
         try:
             async with _unless(stop):
                 calendar = await _prepared(settings, clock)
@@ -84,14 +93,6 @@ async def run(
             return
         pipeline = Pipeline(engine, channels, inbox, writes, events, clock, heard_until_us=newest_us)
         ingest = Ingest(settings.redis, lambda: Framer(channels), clock)
-
-        def in_session() -> bool | None:
-            if settings.session.mode == "always":
-                return True
-            return calendar.current(settings.session.mode, clock.now_us()) is not None
-
-        stages = {"ingest": ingest.status, "pipeline": pipeline.status, "writer": writer.status}
-        health = Health(stages, clock, metrics, settings.feed, in_session)
         publisher = Publisher(
             settings,
             events,
@@ -102,7 +103,6 @@ async def run(
             pulse=health.pulse,
             drain_s=PUBLISH_DRAIN_S,
         )
-        health.add("publisher", publisher.status)
         metrics.read_engine(engine.counters)
         metrics.read_queues(lambda: [(c.name, len(c), c.capacity) for c in (inbox, writes, events)])
         metrics.read_stages(health.statuses)
@@ -113,12 +113,8 @@ async def run(
             writer.stop(STOP_S)
             ingest.stop()
 
-        async with health.serving(settings.http) as port, asyncio.TaskGroup() as tasks:
-            helpers = [
-                tasks.create_task(drain(), name="drain"),
-                tasks.create_task(health.watch(publisher), name="health"),
-            ]
-            stages_run = [
+        async with asyncio.TaskGroup() as tasks:
+            stages = [
                 tasks.create_task(ingest.run(inbox), name="ingest"),
                 tasks.create_task(pipeline.run(), name="pipeline"),
                 tasks.create_task(writer.collect(), name="writer.collect"),
@@ -126,11 +122,22 @@ async def run(
                 tasks.create_task(publisher.collect(), name="publisher.collect"),
                 tasks.create_task(publisher.run(), name="publisher.run"),
             ]
-            health.ready()
+            health.ready(
+                {
+                    "ingest": ingest.status,
+                    "pipeline": pipeline.status,
+                    "writer": writer.status,
+                    "publisher": publisher.status,
+                }
+            )
+            helpers = [
+                tasks.create_task(drain(), name="drain"),
+                tasks.create_task(health.watch(publisher), name="health"),
+            ]
             log.info("ready", health=f"http://{settings.http.host}:{port}/health", warm_bars=warm_bars)
             if on_ready is not None:
                 on_ready(Running(health, port))
-            await asyncio.wait(stages_run)
+            await asyncio.wait(stages)
             for helper in helpers:
                 helper.cancel()
         log.info("stopped", **_totals(engine.counters()))
@@ -140,10 +147,16 @@ async def run(
 async def _unless(stop: asyncio.Event) -> AsyncIterator[None]:
     """Leave the block with StoppedEarly as soon as `stop` is set: a start may wait long for a slow database."""
     loop, deadline = asyncio.get_running_loop(), asyncio.timeout(None)
+
+    def cut(watch: asyncio.Task[Any]) -> None:
+        if not watch.cancelled():
+            with suppress(RuntimeError):  # the block is over already
+                deadline.reschedule(loop.time())
+
     try:
         async with deadline:
             watch = loop.create_task(stop.wait(), name="start")
-            watch.add_done_callback(lambda task: None if task.cancelled() else deadline.reschedule(loop.time()))
+            watch.add_done_callback(cut)
             try:
                 yield
             finally:

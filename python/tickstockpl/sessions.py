@@ -139,7 +139,7 @@ def _read(cache: Path, calendar: str, timezone: str) -> Sessions | None:
 
 def _compute_apart(calendar: str, timezone: str, last_year: int, cache: Path) -> None:
     if _library_version() is None:
-        raise ServerError(f"{LIBRARY} is not installed; pip install 'tickstockpl[calendar]' or set session mode always")
+        raise ServerError(f"{LIBRARY} is not installed: pip install {LIBRARY}")
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

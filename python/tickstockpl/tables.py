@@ -6,14 +6,10 @@
 from dataclasses import dataclass
 
 from tickstockpl.postgres import Connection
+from tickstockpl.wire import QUALITY, quality_names
 
-QUALITY = ("partial_start", "gap", "provisional", "late_revised")
-"""Names of a bar's quality bits, lowest bit first; the column holds them joined by a comma, or NULL."""
-
-QUALITY_TEXT: tuple[str | None, ...] = tuple(
-    ",".join(name for bit, name in enumerate(QUALITY) if bits >> bit & 1) or None for bits in range(1 << len(QUALITY))
-)
-"""The column's text for each value of the bits."""
+QUALITY_TEXT: tuple[str | None, ...] = tuple(",".join(quality_names(bits)) or None for bits in range(1 << len(QUALITY)))
+"""The column's text for each value of the bits: the names joined by a comma, or NULL."""
 
 BASE = ("symbol", "timestamp", "open", "high", "low", "close", "volume")
 """AppV2's columns of `ohlcv_1min`: an adopted table without one of them is not AppV2's."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tickstockpl import postgres
 from tickstockpl.postgres import Connection
 from tickstockpl.settings import DatabaseSettings
-from tickstockpl.tables import QUALITY
+from tickstockpl.wire import QUALITY
 
 I64 = NDArray[np.int64]
 

@@ -1,4 +1,4 @@
-"""What one stage hands to the next: plain values, no behaviour.
+"""What one stage hands to the next: plain values.
 
 ingest ──Inbound──► pipeline ──WriteBatch──► writer
                         └──Findings──► publisher ──WriteBatch(sent=…)──► writer
@@ -12,6 +12,14 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+QUALITY = ("partial_start", "gap", "provisional", "late_revised")
+"""The names of a bar's quality bits, lowest first, as they stand in the database and in events."""
+
+
+def quality_names(quality: int) -> tuple[str, ...]:
+    """The names of the bits set in a bar's quality."""
+    return tuple(name for bit, name in enumerate(QUALITY) if quality >> bit & 1)
 
 
 class FramesLike(Sized, Protocol):

@@ -17,12 +17,6 @@ from tickstockpl.errors import SettingsError
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
 
-@pytest.fixture(scope="module")
-def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One calendar for all demos: it takes seconds to compute."""
-    return tmp_path_factory.mktemp("state")
-
-
 def printed(width: int = 120, *, terminal: bool = False) -> tuple[StringIO, Console]:
     out = StringIO()
     return out, Console(file=out, width=width, force_terminal=terminal)

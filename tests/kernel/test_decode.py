@@ -216,6 +216,60 @@ def objects(draw: st.DrawFn) -> str:
     return "{" + draw(st.sampled_from((",", ", ", " ,\n"))).join(draw(st.permutations(pairs)) + twice) + "}"
 
 
+ODD = (
+    {"ticker": '"A\\ud800"'},
+    {"ticker": '"\\ud83d\\ude00"'},
+    {"ticker": '"' + "é" * 10 + '"'},
+    {"ticker": '"A\xa0"'},
+    {"ticker": "false", "symbol": '"IBM"'},
+    {"source": '"\\udc00"'},
+    {"source": '"' + "[" * 200 + '"'},
+    {"bid": '"\x01"'},
+    {"bid": '"\x7f"'},
+    {"bid": "[" * 128 + "]" * 128},
+    {"event_type": "null", "type": '"market_tick"'},
+    {"price": "1" * 300},
+    {"price": "1" * 5000},
+    {"price": "1e99999999999999999999"},
+    {"price": "0.1000000000000000055511151231257827021181583404541015625"},
+    {"price": "0." + "0" * 400 + "1e401"},
+    {"tick_volume": "9007199254740992"},
+    {"tick_volume": "9007199254740993"},
+    {"tick_volume": "-0.0"},
+    {"tick_volume": "5", "volume": '"x"'},
+    {"tick_volume": "-1", "volume": '"x"'},
+    {"seq": "9007199254740993"},
+    {"seq": "9223372036854775807"},
+    {"seq": "9223372036854775808"},
+    {"accumulated_volume": "1e300"},
+    {"accumulated_volume": "1" * 350},
+    {"tick_start_timestamp": "1.7e308"},
+    {"timestamp": "946684800"},
+    {"timestamp": "4102444800"},
+    {"timestamp": "1757600460.0", "tick_start_timestamp": "1757600400.0"},
+    {"timestamp": "1757600460.0", "tick_start_timestamp": "1757600399.999999"},
+    {"timestamp": "1757600460.0", "tick_start_timestamp": "1757600460.000001"},
+    {"conditions": "[-1, 12.0, 1e300, 123456789012345678901234567890]"},
+    {"conditions": "[true]"},
+    {"conditions": "[NaN]"},
+)
+
+
+@pytest.mark.parametrize("members", ODD, ids=" ".join)
+def test_odd_members_are_what_the_oracle_says(members: dict[str, str]) -> None:
+    texts = {key: json.dumps(value) for key, value in message().items()} | members
+    assert_equal_to_oracle([("{" + ",".join(f'"{key}":{text}' for key, text in texts.items()) + "}").encode()])
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"\xef\xbb\xbf" + AAPL, AAPL + b"\x00", AAPL + b"\x0c", AAPL.decode().encode("utf-16"), b"[" * 60_000],
+    ids=["byte order mark", "NUL", "form feed", "utf-16", "deep"],
+)
+def test_what_is_not_one_utf8_json_text_is_bad_json(payload: bytes) -> None:
+    assert reason_of(payload) == "bad_json"
+
+
 @given(st.lists(objects(), min_size=1, max_size=6))
 def test_any_message_is_what_the_oracle_says(texts: list[str]) -> None:
     assert_equal_to_oracle([text.encode() for text in texts])

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tickstockpl as tp
@@ -55,6 +55,7 @@ def resp(channel: str, payload: bytes) -> bytes:
     return b"*3\r\n" + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
 
 
+@settings(max_examples=2 * settings().max_examples)
 @given(rules(), feeds())
 def test_engine_equals_oracle(rules: Rules, calls: list[Call]) -> None:
     calls = [*calls, Flush()]

@@ -6,6 +6,7 @@ as long as the demo does.
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -112,7 +113,16 @@ def _log_to(path: Path) -> Iterator[Path]:
     """The service's log goes to a file while a person watches the screen."""
     before = structlog.get_config()
     with path.open("w", encoding="utf-8") as file:
-        structlog.configure(logger_factory=structlog.PrintLoggerFactory(file), cache_logger_on_first_use=False)
+        structlog.configure(
+            processors=[
+                structlog.processors.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+                structlog.dev.ConsoleRenderer(colors=False),
+            ],
+            wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+            logger_factory=structlog.PrintLoggerFactory(file),
+            cache_logger_on_first_use=False,
+        )
         try:
             yield path
         finally:

@@ -16,6 +16,8 @@ bars      open high low close   or …_e4
           vwap                  optional, may be empty
 """
 
+from __future__ import annotations  # polars is an extra: its names must not be needed at import
+
 import importlib
 import importlib.util
 from collections.abc import Sequence
@@ -203,10 +205,11 @@ def _refuse_unsorted(frame: pl.DataFrame, path: Path) -> None:
     if not back.any():
         return
     row = int(order[1:][back].min())
+    kind = "csv" if path.suffix == ".csv" else "parquet"
     raise SettingsError(
         f"{path} is not sorted: {frame['symbol'][row]} goes back in time at row {row + 1}; sort each symbol by time "
-        "first, keeping ties in their order: polars.read_parquet(FILE).sort(TIME_COLUMN, maintain_order=True)"
-        ".write_parquet(SORTED_FILE)"
+        f"first, keeping ties in their order: polars.read_{kind}(FILE).sort(TIME_COLUMN, maintain_order=True)"
+        f".write_{kind}(SORTED_FILE)"
     )
 
 

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from tickstockpl.dev.feed import Sent
 from tickstockpl.dev.stored import Row
+from tickstockpl.settings import PublishSettings
 
 NEWEST = 8
 _RIGHT = ("open", "high", "low", "close", "volume")
@@ -108,12 +109,14 @@ def summary(result: Result) -> RenderableType:
     table.add_row("bars in ohlcv_1min", f"{result.stored_bars:,}")
     mark = "[green]all equal[/]" if result.right else "[red]NOT EQUAL[/]" if result.complete else "ended early"
     table.add_row("equal to the simulator's true bars", f"{result.equal_bars:,} of {result.true_bars:,}: {mark}")
-    table.add_row("pattern events found / sent", f"{sum(result.patterns.values()):,} / {result.heard:,}")
+    found, least = sum(result.patterns.values()), PublishSettings().min_confidence
+    table.add_row("pattern events found / sent", f"{found:,} / {result.heard:,} (confidence ≥ {least:g})")
     for name, count in sorted(result.patterns.items(), key=lambda item: (-item[1], item[0])):
         table.add_row(f"  {name}", f"{count:,}")
     if result.example is None:
         return table
-    return Group(table, "one event, as AppV2 gets it:", JSON.from_data(dict(result.example)))
+    # The table comes last: what has been proved is what stands above the prompt.
+    return Group("one event, as AppV2 gets it:", JSON.from_data(dict(result.example)), "", table)
 
 
 def _table(title: str, *columns: str) -> Table:

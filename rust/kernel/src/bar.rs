@@ -234,7 +234,20 @@ impl Fold {
 pub fn round_price(price: f64, scale: Option<u32>) -> f64 {
     let Some(scale) = scale else { return price };
     let unit = 10_f64.powi(scale as i32);
-    let units = (price * unit).round();
+    // Four ulps up: 1.005 is a half to the person who wrote it, though its double lies a little below.
+    let units = (price * unit * (1.0 + 4.0 * f64::EPSILON)).round();
     // Past 2^53 there are no decimals left to round.
     if units.abs() < 9_007_199_254_740_992.0 { units / unit } else { price }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_half_is_rounded_away_from_zero_as_it_was_written() {
+        let rounded = |price| round_price(price, Some(2));
+        assert_eq!([1.005, 1.015, 2.675, 1.004_999_999, 227.43].map(rounded), [1.01, 1.02, 2.68, 1.0, 227.43]);
+        assert_eq!(round_price(1.23456, None), 1.23456);
+    }
 }

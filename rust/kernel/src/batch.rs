@@ -40,21 +40,49 @@ pub struct Aggregate {
     pub symbol: i32,
 }
 
+/// The bars of [`aggregate`], in order of time, then symbol.
+///
+/// They lie as they were made: to move them all once more would cost as much memory again.
+#[derive(Debug)]
+pub struct Aggregates {
+    bars: Vec<Aggregate>,
+    order: Vec<u32>,
+}
+
+impl Aggregates {
+    /// The bars in order.
+    #[must_use]
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Aggregate> {
+        self.order.iter().map(|&at| &self.bars[at as usize])
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bars.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bars.is_empty()
+    }
+}
+
 /// Folds trades into bars of `interval_us`, sorted by time, then symbol. `symbol` is `None` for one symbol.
 ///
 /// A tick belongs to the bar that starts at floor(ts / interval)·interval: the rule of kind T. Σ size wraps.
 ///
 /// # Errors
-/// [`KernelError::Row`] names the first price that is not finite and positive, or size or symbol that is negative, or
-/// time that is 146,000 years away; [`KernelError::Setting`] if the interval is not positive (or as long as that) or
-/// the columns differ in length.
+/// [`KernelError::Row`] names the first price that is not finite and positive, negative size or symbol, or time 146,000
+/// years away; [`KernelError::Setting`]: the interval is not positive, or as long as that, or the columns' lengths differ.
 pub fn aggregate(
     ts_us: &[i64],
     price: &[f64],
     size: &[i64],
     symbol: Option<&[i32]>,
     interval_us: i64,
-) -> Result<Vec<Aggregate>, KernelError> {
+) -> Result<Aggregates, KernelError> {
     if !(1..MAX_US).contains(&interval_us) {
         return Err(KernelError::Setting {
             name: "interval_s",
@@ -185,8 +213,7 @@ impl Hot {
     fn add(&mut self, ts_us: i64, price: f64, size: i64) {
         self.close_us = ts_us;
         self.close = price;
-        // As a comparison, which is one instruction: `f64::max` would look for NaN.
-        self.high = if price > self.high { price } else { self.high };
+        self.high = if price > self.high { price } else { self.high }; // one instruction; `f64::max` looks for NaN
         self.low = if price < self.low { price } else { self.low };
         self.notional += price * size as f64;
         self.volume = self.volume.wrapping_add(size);
@@ -354,7 +381,7 @@ impl Fold {
     }
 
     /// Every bar, in order.
-    fn finish(mut self) -> Vec<Aggregate> {
+    fn finish(mut self) -> Aggregates {
         for at in 0..self.hot.len() {
             if self.hot[at].trades > 0 {
                 self.done.push(self.open(at));
@@ -363,11 +390,10 @@ impl Fold {
         // A number sorts several times faster than a bar: time, symbol, place.
         let key = |(at, bar): (usize, &Aggregate)| {
             let time = u128::from(bar.ts_us.wrapping_sub(i64::MIN) as u64);
-            time << 64 | (bar.symbol as u128) << 40 | at as u128
+            time << 64 | (bar.symbol as u128) << 32 | at as u128
         };
-        let mut order: Vec<u128> = self.done.iter().enumerate().map(key).collect();
-        order.sort_unstable();
-        let place = |key: &u128| self.done[(key & ((1 << 40) - 1)) as usize];
-        order.iter().map(place).collect()
+        let mut keys: Vec<u128> = self.done.iter().enumerate().map(key).collect();
+        keys.sort_unstable();
+        Aggregates { order: keys.into_iter().map(|key| key as u32).collect(), bars: self.done }
     }
 }

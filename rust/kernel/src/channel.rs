@@ -70,7 +70,7 @@ pub struct Channel {
     due_us: Option<i64>,
     /// Emptied lists, to be filled again.
     spare: Vec<Vec<SymbolId>>,
-    /// A flag that waits for the next tick to say up to which minute it holds, and the minute it begins at.
+    /// A flag that waits for the next tick to say up to which minute it holds, and E when listening stopped.
     pending: Option<(u8, Option<i64>)>,
     /// Oldest first.
     flagged: VecDeque<Flagged>,
@@ -112,11 +112,12 @@ impl Channel {
         if moved {
             self.event_us = Some(tick.ts_us);
             self.moved_us = now_us;
-            if let Some((flag, from)) = self.pending.take() {
+            if let Some((flag, since)) = self.pending.take() {
                 let own = minute_of(tick.kind, tick.ts_us, tick.start_us.unwrap_or(-1));
                 // Ticks that were missed may belong up to a lateness after the first one heard.
                 let to_us = own.max(minute_of(tick.kind, tick.ts_us + lateness_us, -1));
-                self.flag(Flagged { from_us: from.map_or(own, |us| us.min(own)), to_us, flag });
+                let from_us = since.map_or(own, |us| own.min(minute_of(tick.kind, us, -1)));
+                self.flag(Flagged { from_us, to_us, flag });
             }
         }
         moved
@@ -125,9 +126,7 @@ impl Channel {
     /// The channel is heard from `now_us` on: silence counts from here, and the next tick ends a flagged stretch.
     pub fn subscribed(&mut self, now_us: i64, flag: u8) {
         self.listening_us = now_us;
-        let since = self
-            .pending
-            .map_or_else(|| self.event_us.map(|event| event.div_euclid(MINUTE_US) * MINUTE_US), |(_, from)| from);
+        let since = self.pending.map_or(self.event_us, |(_, since)| since);
         self.pending = Some((flag, since));
     }
 

@@ -28,28 +28,26 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// The fates that are counted under a name of their own. A revision counts as folded too.
-    const FATES: [(Fate, &'static str); 11] = [
-        (Fate::Folded, "folded"),
-        (Fate::Revised, "revised"),
-        (Fate::Quote, "quotes"),
-        (Fate::Repeat, "repeats"),
-        (Fate::NotOwner, "not_owner"),
-        (Fate::OtherKind, "other_kind"),
-        (Fate::TooLate, "too_late"),
-        (Fate::Excluded, "condition_excluded"),
-        (Fate::Future, "refused_future"),
-        (Fate::AheadOfFeed, "refused_ahead_of_feed"),
-        (Fate::SymbolCap, "refused_symbol_cap"),
+    /// The names of the fates, in the order of [`Fate`]. A revision counts as folded too; what is held has no fate yet.
+    const FATES: [&'static str; 11] = [
+        "folded",
+        "revised",
+        "quotes",
+        "repeats",
+        "not_owner",
+        "other_kind",
+        "too_late",
+        "condition_excluded",
+        "refused_future",
+        "refused_ahead_of_feed",
+        "refused_symbol_cap",
     ];
 
     /// Counts one tick.
     pub fn count(&mut self, fate: Fate) {
-        if let Some(at) = Self::FATES.iter().position(|(known, _)| *known == fate) {
-            self.fates[at] += 1;
-        }
+        self.fates[fate as usize] += 1;
         if fate == Fate::Revised {
-            self.fates[0] += 1;
+            self.fates[Fate::Folded as usize] += 1;
         }
     }
 
@@ -70,7 +68,7 @@ impl Counters {
             ("detections".into(), self.detections),
             ("withdrawn".into(), self.withdrawn),
         ];
-        all.extend(Self::FATES.iter().zip(self.fates).map(|((_, name), n)| ((*name).to_owned(), n)));
+        all.extend(Self::FATES.iter().zip(self.fates).map(|(name, n)| ((*name).to_owned(), n)));
         all.extend(Reason::ALL.iter().zip(self.refused).map(|(reason, n)| (format!("refused_{}", reason.name()), n)));
         all
     }
@@ -80,24 +78,28 @@ impl Counters {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Skew {
     second: i64,
-    ticks: u32,
-    future: u32,
+    ticks: u64,
+    future: u64,
     ahead_us: i64,
     /// What the last whole second showed.
     pub shown_us: Option<i64>,
 }
 
 impl Skew {
-    /// Notes one tick; `ahead_us` if it was refused as future.
-    pub fn tick(&mut self, now_us: i64, ahead_us: Option<i64>) {
+    /// A call begins; the first one of a second shows what the second before was like.
+    pub fn begin(&mut self, now_us: i64) {
         let second = now_us.div_euclid(SECOND_US);
         if second != self.second {
             let most = self.ticks > 0 && self.future * 2 > self.ticks;
             *self = Self { second, shown_us: most.then_some(self.ahead_us), ..Self::default() };
         }
-        self.ticks = self.ticks.saturating_add(1);
+    }
+
+    /// Notes one tick; `ahead_us` if it was refused as future.
+    pub fn tick(&mut self, ahead_us: Option<i64>) {
+        self.ticks += 1;
         if let Some(ahead_us) = ahead_us {
-            self.future = self.future.saturating_add(1);
+            self.future += 1;
             self.ahead_us = ahead_us;
         }
     }

@@ -143,8 +143,8 @@ impl Collector<'_> {
 impl Sink for Collector<'_> {
     fn fate(&mut self, fate: Fate, channel: u16, tick: &Tick<'_>, raw: &[u8]) {
         self.counters.count(fate);
-        let ahead_us = tick.ts_us.saturating_sub(self.now_us);
-        self.skew.tick(self.now_us, (fate == Fate::Future).then_some(ahead_us));
+        let ahead_us = || tick.ts_us.saturating_sub(self.now_us);
+        self.skew.tick((fate == Fate::Future).then(ahead_us));
         match fate {
             Fate::Future => self.sample("future", channel, raw),
             Fate::AheadOfFeed => self.sample("ahead_of_feed", channel, raw),
@@ -222,6 +222,7 @@ impl Engine {
         now_us: i64,
     ) -> Result<Output, KernelError> {
         self.now_us = self.now_us.max(now_us);
+        self.skew.begin(now_us);
         let mut output = Output::default();
         let (aggregator, counters, skew) = (&mut self.aggregator, &mut self.counters, &mut self.skew);
         let mut sink = Collector { output: &mut output, counters, skew, now_us };
@@ -336,6 +337,7 @@ impl Engine {
 
     fn collect(&mut self, now_us: i64, call: impl FnOnce(&mut Aggregator, &mut Collector<'_>)) -> Output {
         self.now_us = self.now_us.max(now_us);
+        self.skew.begin(now_us);
         let mut output = Output::default();
         let mut sink = Collector { output: &mut output, counters: &mut self.counters, skew: &mut self.skew, now_us };
         call(&mut self.aggregator, &mut sink);

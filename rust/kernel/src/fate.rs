@@ -23,8 +23,6 @@ pub enum Fate {
     TooLate,
     /// Its conditions let it set nothing.
     Excluded,
-    /// Kept back until the channel's next tick.
-    Held,
     /// Past the clock.
     Future,
     /// Far ahead of its feed, which did not follow.

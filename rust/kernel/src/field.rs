@@ -66,7 +66,7 @@ impl Field {
         found.map_or(Self::Ignored, |&(_, field)| field)
     }
 
-    /// The same for a key with zeros behind it; `None` unless it is one of the names and not too long.
+    /// The field whose key, with zeros behind it, is these 16 bytes; `None` unless it is one of the names.
     ///
     /// One probe and no branch on the length, so that random order costs few mispredictions.
     #[inline]

@@ -195,9 +195,8 @@ impl Decimal {
         let digits = word ^ ZEROS;
         let stops = stops(word);
         let bits = stops.trailing_zeros() & 0x38;
-        // Eight digits, or no digit.
         if bits == 0 {
-            return Self::long(rest);
+            return if word as u8 == b'n' { None } else { Self::long(rest) };
         }
         if word as u8 == b'0' && bits > 8 {
             return None;

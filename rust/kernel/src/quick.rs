@@ -20,6 +20,34 @@ pub(crate) struct Reader {
     steps: Vec<Step>,
     /// Objects that took another course, since one took this.
     misses: u32,
+    stamp: Stamp,
+}
+
+/// The last stamp with what followed it: most ticks of a second bear the same.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stamp {
+    near: [u8; 16],
+    /// Less than 16, so that the number's end has been seen.
+    len: usize,
+    seconds: f64,
+}
+
+impl Stamp {
+    /// The stamp that `rest` starts with, and what follows it.
+    #[inline(always)]
+    fn read<'a>(&mut self, rest: &'a [u8]) -> Option<(f64, &'a [u8])> {
+        let near = rest.first_chunk::<16>();
+        if self.len > 0 && near == Some(&self.near) {
+            return Some((self.seconds, rest.get(self.len..)?));
+        }
+        let (number, after) = Decimal::read(rest)?;
+        let seconds = number.value()?;
+        let len = rest.len() - after.len();
+        if let Some(near) = near.filter(|_| len < 16) {
+            *self = Self { near: *near, len, seconds };
+        }
+        Some((seconds, after))
+    }
 }
 
 /// What stands from the end of one value to the start of the next, such as `, "price": `, and what that value is.
@@ -61,20 +89,20 @@ impl Step {
 }
 
 impl Reader {
-    /// Reads the object that `rest`, the end of `bytes`, starts with: its tick and what follows.
+    /// Reads the object that starts at `start`: its tick and where it ends.
     ///
     /// `depth` containers are open, this one included.
     #[inline]
     pub(crate) fn read(&mut self, bytes: &[u8], start: usize, depth: usize) -> Option<(Row, usize)> {
         let mut object = Object::default();
-        let mut rest = bytes.get(start..)?;
+        let mut rest = bytes.get(start..).filter(|rest| rest.starts_with(b"{"))?;
         let mut steps = self.steps.iter();
         while let Some(step) = steps.next() {
             let Some(value) = step.strip(rest) else {
                 let index = self.steps.len() - steps.len() - 1;
                 return self.detour(bytes, rest, depth, object, index);
             };
-            rest = object.take(step.field, bytes, value, depth)?;
+            rest = object.take(step.field, bytes, value, depth, &mut self.stamp)?;
         }
         if self.steps.is_empty() || rest.first() != Some(&b'}') {
             return self.detour(bytes, rest, depth, object, self.steps.len());
@@ -120,7 +148,7 @@ impl Reader {
                 learning = step.is_some() && self.steps.len() < MAX_STEPS;
                 self.steps.extend(step.filter(|_| learning));
             }
-            rest = object.take(field, bytes, value, depth)?;
+            rest = object.take(field, bytes, value, depth, &mut self.stamp)?;
         }
     }
 }
@@ -139,10 +167,10 @@ fn key(rest: &[u8], opening: u8) -> Option<(Field, &[u8])> {
     let window = window(rest, &mut padded);
     let words = [word(window), word(&window[8..])];
     let [low, high] = words.map(|word| zero(word ^ (ONES * u64::from(b'"'))) & (ONES << 7));
+    // Not one half, then the other: which it is cannot be guessed.
     let quotes = u128::from(low) | u128::from(high) << 64;
-    // The bytes before the first quote.
-    let mask = ((quotes & quotes.wrapping_neg()) >> 7).wrapping_sub(1);
-    let key = (u128::from(words[0]) | u128::from(words[1]) << 64) & mask;
+    let before = ((quotes & quotes.wrapping_neg()) >> 7).wrapping_sub(1);
+    let key = (u128::from(words[0]) | u128::from(words[1]) << 64) & before;
     let field = Field::known(key).filter(|_| *first == opening)?;
     let rest = rest.get(quotes.trailing_zeros() as usize / 8..)?;
     let rest = match rest.strip_prefix(b"\": ") {
@@ -168,7 +196,8 @@ fn any_key(rest: &[u8], opening: u8) -> Option<(Field, &[u8])> {
 struct Object {
     prices: [Option<f64>; Field::PRICES],
     counts: [Option<i64>; Field::COUNTS],
-    stamps: [Option<f64>; 2],
+    timestamp: Option<f64>,
+    start: Option<f64>,
     ticker: Text,
     kind: Option<Kind>,
     simulated: bool,
@@ -180,7 +209,8 @@ impl Default for Object {
         Self {
             prices: [None; Field::PRICES],
             counts: [None; Field::COUNTS],
-            stamps: [None; 2],
+            timestamp: None,
+            start: None,
             ticker: Text { start: 0, end: 0, escaped: false },
             kind: None,
             simulated: false,
@@ -192,13 +222,19 @@ impl Default for Object {
 impl Object {
     /// Takes the value of `field`, which `rest` starts with; what follows it.
     #[inline(always)]
-    fn take<'a>(&mut self, field: Field, bytes: &[u8], rest: &'a [u8], depth: usize) -> Option<&'a [u8]> {
-        if let Some(rest) = rest.strip_prefix(b"null") {
-            return Some(rest);
-        }
+    fn take<'a>(
+        &mut self,
+        field: Field,
+        bytes: &[u8],
+        rest: &'a [u8],
+        depth: usize,
+        stamp: &mut Stamp,
+    ) -> Option<&'a [u8]> {
         let slot = field as usize;
         if slot < Field::PRICES + Field::COUNTS {
-            let (number, rest) = Decimal::read(rest)?;
+            let Some((number, rest)) = Decimal::read(rest) else {
+                return rest.strip_prefix(b"null");
+            };
             if let Some(price) = self.prices.get_mut(slot) {
                 *price = Some(number.value()?);
                 return (number.mantissa > 0).then_some(rest);
@@ -206,10 +242,18 @@ impl Object {
             self.counts[slot - Field::PRICES] = Some(number.count()?);
             return Some(rest);
         }
+        if let Some(rest) = rest.strip_prefix(b"null") {
+            return Some(rest);
+        }
         match field {
-            Field::Timestamp | Field::Start => {
+            Field::Timestamp => {
+                let (seconds, rest) = stamp.read(rest)?;
+                self.timestamp = Some(seconds);
+                Some(rest)
+            }
+            Field::Start => {
                 let (number, rest) = Decimal::read(rest)?;
-                self.stamps[usize::from(field == Field::Start)] = Some(number.value()?);
+                self.start = Some(number.value()?);
                 Some(rest)
             }
             Field::Ticker => {
@@ -255,9 +299,8 @@ impl Object {
     fn row(&self) -> Option<Row> {
         let [price, open, high, low, close, vwap] = self.prices;
         let [tick_volume, volume, seq, accumulated_volume] = self.counts;
-        let [timestamp, start] = self.stamps;
         let kind = self.kind?;
-        let ts_us = micros(timestamp?)?;
+        let ts_us = micros(self.timestamp?)?;
         if self.ticker.end == 0 {
             return None;
         }
@@ -266,7 +309,7 @@ impl Object {
             None if kind == Kind::Q => 0,
             None => return None,
         };
-        let start_us = match start {
+        let start_us = match self.start {
             Some(seconds) => start_us(Value::Float(seconds), ts_us).ok()?,
             None => None,
         };

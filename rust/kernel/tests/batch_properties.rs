@@ -21,7 +21,7 @@ fn run(trades: &[Trade], interval_us: i64, with_symbols: bool) -> Result<Vec<Agg
     let size: Vec<i64> = trades.iter().map(|trade| trade.size).collect();
     let symbol: Vec<i32> = trades.iter().map(|trade| trade.symbol).collect();
     let symbol = with_symbols.then_some(&symbol[..]);
-    aggregate(&ts_us, &price, &size, symbol, interval_us)
+    aggregate(&ts_us, &price, &size, symbol, interval_us).map(|bars| bars.iter().copied().collect())
 }
 
 /// Every bar from all of its trades, in the order of arrival.

@@ -1,0 +1,49 @@
+"""Every contest in small: the results agree. `pytest benches --benchmark-enable` measures, ours beside its best peer.
+
+A machine that is busy makes no test fail: what is asserted is equality, never a time.
+"""
+
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from benches import boundary, kernels
+from benches.runner import Contest
+
+SMALL: dict[str, tuple[Callable[[], list[Contest]], int]] = {
+    "decode, producer's order": (cache(lambda: kernels.decode(2000)), 0),
+    "decode, any order": (cache(lambda: kernels.decode(2000)), 1),
+    "bars, 1,000 symbols": (cache(lambda: kernels.bars(100_000)), 0),
+    "bars, 1 symbol": (cache(lambda: kernels.bars(100_000)), 1),
+    "frames": (cache(lambda: kernels.frames(100, 2)), 0),
+}
+
+
+@pytest.fixture(params=SMALL)
+def contest(request: pytest.FixtureRequest) -> Contest:
+    make, at = SMALL[request.param]
+    contests = make()
+    if at >= len(contests):
+        pytest.skip("its peer is not installed (requirements-bench.lock)")
+    return contests[at]
+
+
+def test_ours_and_the_peers_agree(contest: Contest) -> None:
+    assert contest.check()
+
+
+def test_ours(benchmark: BenchmarkFixture, contest: Contest) -> None:
+    benchmark.group = contest.title
+    benchmark(contest.ours[1])
+
+
+def test_the_peer(benchmark: BenchmarkFixture, contest: Contest) -> None:
+    benchmark.group = contest.title
+    benchmark(contest.peers[0][1])
+
+
+def test_one_tick_closes_every_bar_of_the_minute() -> None:
+    _, _, events = boundary.Boundary(50).measure()
+    assert events > 0

@@ -1,0 +1,86 @@
+"""What `check` finds, for people who are about to run the service."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from own_servers import OwnServers
+from running import settings_for
+from tickstockpl.check import Finding, findings
+from tickstockpl.migrate import migrate
+from tickstockpl.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+
+async def found(settings: Settings, environ: Mapping[str, str] | None = None) -> dict[str, Finding]:
+    return {finding.what: finding async for finding in findings(settings, environ or {})}
+
+
+async def test_everything_is_fine_on_migrated_servers(database: str, redis: str, state_dir: Path) -> None:
+    await migrate(database)
+    looked_at = await found(settings_for(database, redis, state_dir))
+    assert list(looked_at) == ["names", "redis", "database", "sessions", "memory"]
+    assert all(finding.ok for finding in looked_at.values()), looked_at
+    assert "version 8" in looked_at["redis"].said
+    assert "XNYS, always: open now" in looked_at["sessions"].said
+    assert "1,200,000 bars" in looked_at["memory"].said
+
+
+async def test_subscribers_of_the_event_channel_are_counted(database: str, redis: str, state_dir: Path) -> None:
+    settings = settings_for(database, redis, state_dir)
+    async with Redis.from_url(redis) as client, client.pubsub() as pubsub:
+        await pubsub.subscribe(settings.redis.pattern_channel)
+        await pubsub.get_message(timeout=5)
+        assert f"{settings.redis.pattern_channel}: 1" in (await found(settings))["redis"].said
+
+
+async def test_misspelt_names_are_reported_and_appv2s_own_are_not(redis: str, state_dir: Path) -> None:
+    settings = settings_for("postgresql://nobody@127.0.0.1:1/none", redis, state_dir)
+    names = {"TICKSTOCKPL_HOST": "x", "TICKSTOCKPL_API_KEY": "x", "TICKSTOCKPL_HTTP__PROT": "1", "HOME": "/"}
+    finding = (await found(settings, names))["names"]
+    assert (finding.ok, finding.said) == (False, "not settings: TICKSTOCKPL_HTTP__PROT")
+
+
+async def test_a_database_without_our_tables_and_one_that_is_not_there_are_told_apart(
+    database: str, redis: str, state_dir: Path
+) -> None:
+    behind = (await found(settings_for(database, redis, state_dir)))["database"]
+    assert not behind.ok
+    assert "run `tickstockpl migrate`" in behind.said
+    gone = (await found(settings_for("postgresql://me:hidden@127.0.0.1:1/none", redis, state_dir)))["database"]
+    assert not gone.ok
+    assert "me:***@127.0.0.1:1" in gone.said
+    assert "hidden" not in gone.said
+
+
+async def test_a_user_who_may_not_ask_redis_for_more_may_still_run(
+    own_servers: Callable[..., OwnServers], state_dir: Path
+) -> None:
+    servers = await asyncio.to_thread(own_servers, redis=True)
+    async with Redis.from_url(servers.redis_url) as client:
+        await client.acl_setuser(
+            "narrow", enabled=True, passwords=["+secret"], channels=["*"], commands=["+ping", "+subscribe", "+publish"]
+        )
+    url = servers.redis_url.replace("redis://", "redis://narrow:secret@")
+    finding = (await found(settings_for("postgresql://nobody@127.0.0.1:1/none", url, state_dir)))["redis"]
+    assert finding.ok, finding
+    assert "does not say more" in finding.said
+    assert "secret" not in finding.said
+
+
+async def test_a_redis_that_hangs_is_given_up_on(own_servers: Callable[..., OwnServers], state_dir: Path) -> None:
+    servers = await asyncio.to_thread(own_servers, redis=True)
+    await asyncio.to_thread(servers.redis.freeze)
+    settings = settings_for(
+        "postgresql://nobody@127.0.0.1:1/none", servers.redis_url, state_dir, redis={"connect_timeout_s": 0.3}
+    )
+    began = time.monotonic()
+    finding = (await found(settings))["redis"]
+    assert not finding.ok
+    assert "imeout" in finding.said
+    assert time.monotonic() - began < 3

@@ -1,0 +1,232 @@
+"""The command: help with examples, one line and exit code 2 for a person's mistake, never a traceback."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from conftest import execute
+from tickstockpl import cli, logs
+from tickstockpl.migrate import migrate
+
+COMMANDS = ("run", "demo", "check", "migrate", "simulate", "replay")
+NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a command has said, without its log."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Done]
+
+
+def as_process(*words: str, **environ: str) -> Done:
+    """`python -m tickstockpl`, as a person starts it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tickstockpl", *words],
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def command(
+    tmp_path: Path, state_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Run:
+    """Runs the command in this process, in an empty folder; names given are environment variables.
+
+    Its log is silent: loggers that are made for one test's standard error would outlive it.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(logs, "configure", lambda _: None)
+    monkeypatch.setenv("TICKSTOCKPL_STATE_DIR", str(state_dir))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TICKSTOCKPL_HTTP__PORT", "0")
+
+    def run(*words: str, **environ: str) -> Done:
+        capsys.readouterr()
+        code = 0
+        with monkeypatch.context() as patched, structlog.testing.capture_logs():
+            patched.setattr(sys, "argv", ["tickstockpl", *words])
+            for name, value in environ.items():
+                patched.setenv(name, value)
+            try:
+                cli.main()
+            except SystemExit as end:
+                code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        return Done(code, *capsys.readouterr())
+
+    return run
+
+
+def said_once(done: Done) -> str:
+    """The one line that a mistake gets."""
+    assert done.returncode == 2, done
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("tickstockpl: ")
+    return line.removeprefix("tickstockpl: ")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_commands_help_shows_an_example(command: Run, name: str) -> None:
+    done = command(name, "--help")
+    assert done.returncode == 0
+    assert f"tickstockpl {name}" in done.stdout.partition("Example:")[2]
+
+
+def test_the_version_is_that_of_the_package(command: Run) -> None:
+    assert command("--version") == Done(0, f"tickstockpl {version('tickstockpl')}\n", "")
+
+
+def test_the_module_is_the_command_and_a_mistake_is_one_line_there_too() -> None:
+    assert "DATABASE_URI is not set" in said_once(as_process("run"))
+    script = Path(sys.executable).with_name("tickstockpl")
+    assert not script.exists() or "tickstockpl.cli" in script.read_text()
+
+
+def test_run_without_a_database_points_to_the_demo(command: Run) -> None:
+    line = said_once(command("run"))
+    assert "DATABASE_URI is not set" in line
+    assert "tickstockpl demo" in line
+
+
+@pytest.mark.parametrize(
+    ("environ", "words"),
+    [
+        ({"TICKSTOCKPL_BARS__WINDOW": "many"}, ("TICKSTOCKPL_BARS__WINDOW",)),
+        ({"TICKSTOCKPL_BARS__LATENESS_A_S": "61"}, ("TICKSTOCKPL_BARS__LATENESS_A_S", "60")),
+        ({"MARKET_TIMEZONE": "Mars/Olympus"}, ("MARKET_TIMEZONE", "time zone")),
+        ({"DATABASE_URI": "mysql://nobody@nowhere/none"}, ("DATABASE_URI", "postgresql://")),
+        ({"REDIS_URL": "nonsense"}, ("REDIS_URL", "redis://")),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_setting(command: Run, environ: dict[str, str], words: tuple[str, ...]) -> None:
+    line = said_once(command("run", **{"DATABASE_URI": NOWHERE} | environ))
+    assert all(word in line for word in words), line
+
+
+def test_a_wrong_name_in_the_file_is_named_with_what_it_may_have_meant(command: Run, tmp_path: Path) -> None:
+    (tmp_path / "tickstockpl.toml").write_text("[bars]\nwindwo = 100\n")
+    line = said_once(command("run", DATABASE_URI=NOWHERE))
+    assert "bars.windwo" in line
+    assert "bars.window" in line
+
+
+def test_a_config_file_that_is_not_there_is_named(command: Run) -> None:
+    assert "other.toml is not a file" in said_once(command("check", "--config", "other.toml"))
+
+
+@pytest.mark.parametrize("name", ["run", "migrate"])
+def test_a_database_that_cannot_be_reached_is_named_without_its_password(command: Run, name: str) -> None:
+    done = command(name, DATABASE_URI="postgresql://me:hidden@127.0.0.1:1/none", REDIS_URL="redis://127.0.0.1:1/0")
+    line = said_once(done)
+    assert "postgresql://me:***@127.0.0.1:1/none cannot be used" in line
+
+
+def test_run_says_which_redis_it_uses_when_nobody_named_one(command: Run) -> None:
+    first, *_ = command("run", DATABASE_URI=NOWHERE).stderr.splitlines()
+    assert first == "tickstockpl: nobody named a Redis, using redis://localhost:6379"
+
+
+def test_run_on_an_empty_database_asks_for_a_migration(command: Run, database: str) -> None:
+    line = said_once(command("run", DATABASE_URI=database, REDIS_URL="redis://127.0.0.1:1/0"))
+    assert "run `tickstockpl migrate` first" in line
+
+
+def test_migrate_makes_the_database_ready_and_then_has_nothing_to_do(command: Run, database: str) -> None:
+    first, second = (command("migrate", DATABASE_URI=database) for _ in range(2))
+    assert (first.returncode, first.stdout) == (0, "migrated; ohlcv_1min is a hypertable\n")
+    assert (second.returncode, second.stdout) == (0, "nothing to do; ohlcv_1min is a hypertable\n")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "words"),
+    [
+        ("TICKSTOCKPL_PATTERNS__ENABLED", "doji,hamer", ("patterns.enabled", "hamer", "hammer")),
+        ("TICKSTOCKPL_SESSION__CALENDAR", "XMARS", ("XMARS", "TICKSTOCKPL_SESSION__CALENDAR")),
+    ],
+)
+def test_a_pattern_or_calendar_that_does_not_exist_is_named(
+    command: Run, database: str, setting: str, value: str, words: tuple[str, ...]
+) -> None:
+    asyncio.run(migrate(database))
+    done = command("run", DATABASE_URI=database, REDIS_URL="redis://127.0.0.1:1/0", **{setting: value})
+    assert done.returncode == 2
+    line = done.stderr.splitlines()[-1]
+    assert all(word in line for word in words), line
+    assert "Traceback" not in done.stderr
+
+
+def test_a_taken_health_port_is_named_with_its_setting(command: Run, database: str) -> None:
+    asyncio.run(migrate(database))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        environ = {"TICKSTOCKPL_HTTP__PORT": port, "REDIS_URL": "redis://127.0.0.1:1/0", "DATABASE_URI": database}
+        done = command("run", **environ)
+    assert done.returncode == 2
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith(f"tickstockpl: port {port} on 127.0.0.1")
+    assert "TICKSTOCKPL_HTTP__PORT" in line
+
+
+def test_a_replays_mistakes_get_one_line_each(command: Run, tmp_path: Path) -> None:
+    pytest.importorskip("polars", reason="reading files needs the extra [replay]")
+    back = tmp_path / "back.csv"
+    back.write_text("symbol,timestamp,price,size\nA,1757600462,1.5,2\nA,1757600461,1.5,2\n")
+    empty = tmp_path / "empty.csv"
+    empty.write_text("symbol,timestamp,price,size\n")
+    mistakes: list[tuple[tuple[str, ...], str]] = [
+        (("nothing.csv",), "cannot be read"),
+        (("notes.md",), "must end in .parquet or .csv"),
+        ((str(back),), "is not sorted"),
+        ((str(empty),), "no rows to play"),
+        ((str(back), "--url", "nonsense"), "--url must begin with redis://"),
+    ]
+    for words, said in mistakes:
+        assert said in said_once(command("replay", *words)), words
+
+
+def test_replay_and_simulate_name_a_redis_that_is_not_there(command: Run, tmp_path: Path) -> None:
+    good = tmp_path / "good.csv"
+    good.write_text("symbol,timestamp,price,size\nA,1757600461,1.5,2\n")
+    for words in (("replay", str(good)), ("simulate", "--yes", "--speed", "0")):
+        done = command(*words, "--url", "redis://127.0.0.1:1/0")
+        assert done.returncode == 2, done
+        assert "tickstockpl: cannot" in done.stderr.splitlines()[-1]
+        assert "Traceback" not in done.stderr
+
+
+def test_check_prints_masked_settings_and_what_each_server_says(command: Run, database: str, redis: str) -> None:
+    execute(database, "SELECT 1")
+    given: dict[str, Any] = {
+        "DATABASE_URI": database.replace("@", ":hidden@", 1) if "@" in database else database,
+        "REDIS_URL": redis,
+        "TICKSTOCKPL_REDIS__PASSWORD": "alsohidden",
+        "TICKSTOCKPL_BAR__WINDOW": "3",
+    }
+    done = command("check", **given)
+    assert done.returncode == 2
+    assert "hidden" not in done.stdout + done.stderr
+    assert '"window": 200' in done.stdout
+    assert "FAIL names: not settings: TICKSTOCKPL_BAR__WINDOW" in done.stdout
+    assert "FAIL database: " in done.stdout
+    assert "run `tickstockpl migrate`" in done.stdout

@@ -1,0 +1,156 @@
+"""What the pages say is so: code runs as printed, names exist, links lead somewhere."""
+
+import doctest
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+import tickstockpl as tp
+from tickstockpl.cli import app
+from tickstockpl.kernel import REASONS
+from tickstockpl.metrics import Metrics
+from tickstockpl.settings import SHARED, Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The fenced blocks of one language; "" is those that name none."""
+    parts = re.split(r"^```(\w*)\n", text(page), flags=re.MULTILINE)
+    return [body for named, body in zip(parts[1::4], parts[2::4], strict=True) if named == language]
+
+
+def settings_table() -> dict[str, tuple[str, str, str]]:
+    """The rows of the operations page: environment name -> (other name, path, default), without backquotes."""
+    rows = re.findall(
+        r"^\| `(TICKSTOCKPL_\w+)` \| (.*?) \| `([\w.]+)` \| (.*?) \|", text("docs/operations.md"), re.MULTILINE
+    )
+    return {name: (shared.strip("`"), path, default.strip("`")) for name, shared, path, default in rows}
+
+
+def fields(values: dict[str, Any], above: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= fields(value, f"{above}{name}.") if isinstance(value, dict) else {above + name: value}
+    return flat
+
+
+def written(value: Any) -> str:
+    """A default as the page writes it."""
+    if value is None:
+        return "none"
+    if isinstance(value, list):
+        return ",".join(value)
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def test_the_python_block_of_the_readme_does_what_it_prints() -> None:
+    (block,) = blocks("README.md", "python")
+    assert block.count(">>>") >= 10
+    test = doctest.DocTestParser().get_doctest(block, {}, "README.md", "README.md", 0)
+    result = doctest.DocTestRunner(verbose=False).run(test)
+    assert result.failed == 0
+
+
+def test_the_settings_table_has_every_setting_once_with_its_default() -> None:
+    defaults = fields(Settings().model_dump(mode="json")) | {"state_dir": "~/.local/state/tickstockpl"}
+    other = {".".join(path): name for name, path in SHARED.items()}
+    table = settings_table()
+    assert table == {
+        "TICKSTOCKPL_" + path.replace(".", "__").upper(): (other.get(path, ""), path, written(default))
+        for path, default in defaults.items()
+    }
+    assert text("docs/operations.md").count("| `TICKSTOCKPL_") == len(table)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_name_of_the_environment_exists(page: Path) -> None:
+    known = set(settings_table()) | {f"TICKSTOCKPL_{name}" for name in ("HOST", "PORT", "API_KEY", "API_URL")}
+    # Tests have names of their own; one that ends in _ stands for several.
+    named = {name for name in re.findall(r"\bTICKSTOCKPL_\w+", page.read_text(encoding="utf-8")) if name[-1] != "_"}
+    assert {name for name in named if not name.startswith("TICKSTOCKPL_TEST_")} <= known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_exists_and_has_the_options_that_are_printed(page: Path) -> None:
+    group: Any = typer.main.get_command(app)
+    printed = re.findall(r"(?:^    |`)tickstockpl ([a-z]+)([^`#\n]*)", page.read_text(encoding="utf-8"), re.MULTILINE)
+    for name, rest in printed:
+        assert name in group.commands, name
+        options = {option for parameter in group.commands[name].params for option in parameter.opts}
+        assert set(re.findall(r"(?<!\S)--[a-z-]+", rest)) <= options, rest
+
+
+def test_every_make_target_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):.*## ", text("Makefile"), re.MULTILINE))
+    for page in PAGES:
+        named = set(re.findall(r"(?:^    |`)make ([a-z-]+)", page.read_text(encoding="utf-8"), re.MULTILINE))
+        assert named <= targets, page
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+        if target.startswith("https://"):
+            continue
+        name, _, anchor = target.partition("#")
+        file = (page.parent / name) if name else page
+        assert file.is_file(), target
+        headings = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+        assert not anchor or anchor in {heading.lower().replace(" ", "-") for heading in headings}, target
+
+
+def test_the_wire_page_refuses_its_examples_by_the_reasons_it_gives() -> None:
+    (examples,) = (block for block in blocks("docs/wire-format.md", "") if block.startswith("bad_json"))
+    reasons = []
+    for line in examples.splitlines():
+        reason, payload = line.split(maxsplit=1)
+        assert tp.decode([payload.encode()]).refused == {reason: 1}, line
+        reasons.append(reason)
+    assert sorted([*reasons, "too_large"]) == sorted(REASONS)
+
+
+def test_the_wire_pages_ticks_are_taken_and_its_messages_are_json() -> None:
+    ticks, *messages = blocks("docs/wire-format.md", "json")
+    taken = tp.decode([line.encode() for line in ticks.splitlines()])
+    assert [chr(kind) for kind in taken.kind] == ["A", "T", "Q", "A"]
+    assert taken.refused == {}
+    for line in "".join(messages).splitlines():
+        assert isinstance(json.loads(line), dict)
+
+
+def test_the_pages_list_every_pattern() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (\d+) \|", text("docs/wire-format.md"), re.MULTILINE)
+    assert rows == [(pattern["id"], pattern["name"], str(pattern["bars"])) for pattern in tp.PATTERNS]
+    for pattern in tp.PATTERNS:
+        assert pattern["name"] in text("README.md")
+        assert pattern["name"] in text("CHANGELOG.md")
+
+
+def test_the_layout_names_every_module_and_no_other() -> None:
+    layout = next(block for block in blocks("docs/architecture.md", "") if block.startswith("rust/kernel/"))
+    kernel, rest = layout.split("rust/bindings/")
+    named = {word.strip("/") for line in kernel.splitlines()[1:] for word in line[2:23].split()}
+    found = {path.stem for path in (ROOT / "rust/kernel/src").iterdir()}
+    assert named == found - {"lib"}
+    modules = {path.stem for path in (ROOT / "python/tickstockpl").glob("*.py")} - {"__init__", "__main__"}
+    assert modules <= set(re.findall(r"\w+", rest))
+
+
+def test_the_operations_page_names_every_metric() -> None:
+    metrics = Metrics()
+    metrics.read_engine(tp.Engine(tp.EngineSettings()).counters)
+    metrics.read_queues(list)
+    metrics.read_stages(dict)
+    page = text("docs/operations.md")
+    for name in re.findall(r"^# TYPE tickstockpl_(\w+)", metrics.exposition().decode(), re.MULTILINE):
+        assert name.endswith("_created") or f"`{name}`" in page or f"`{name}{{" in page, name
