@@ -16,11 +16,32 @@ impl SymbolId {
     }
 }
 
+/// The longest ticker, in bytes.
+const MOST_BYTES: usize = 20;
+
+/// A ticker as three words, so that looking one up follows no pointer and compares no slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Key([u64; 3]);
+
+impl Key {
+    /// `None` for more than [`MOST_BYTES`]. The length keeps tickers with NUL bytes apart.
+    fn new(ticker: &[u8]) -> Option<Self> {
+        if ticker.len() > MOST_BYTES {
+            return None;
+        }
+        let mut words = [0, 0, ticker.len() as u64];
+        for (word, bytes) in words.iter_mut().zip(ticker.chunks(8)) {
+            *word = bytes.iter().fold(*word, |word, &byte| word << 8 | u64::from(byte));
+        }
+        Some(Self(words))
+    }
+}
+
 /// Ticker ⇄ id, with a cap. Hashing is keyed, so that a feed cannot choose colliding names.
 #[derive(Debug, Default)]
 pub struct Symbols {
     hasher: DefaultHashBuilder,
-    table: HashTable<SymbolId>,
+    table: HashTable<(Key, SymbolId)>,
     names: Vec<Option<Box<str>>>,
     free: Vec<SymbolId>,
     /// Forgotten in the running call: their ids may still stand in its output.
@@ -31,13 +52,14 @@ impl Symbols {
     /// The id of a known ticker. `O(1)`, no allocation.
     #[must_use]
     pub fn find(&self, ticker: &[u8]) -> Option<SymbolId> {
-        let hash = self.hasher.hash_one(ticker);
-        self.table.find(hash, |&id| self.bytes(id) == ticker).copied()
+        self.get(Key::new(ticker)?)
     }
 
-    /// The id of a ticker, made if there are fewer than `cap`; `None` at the cap or if it is not UTF-8.
+    /// The id of a ticker, made if there are fewer than `cap`; `None` at the cap, or if it is longer than 20 bytes or
+    /// not UTF-8.
     pub fn intern(&mut self, ticker: &[u8], cap: usize) -> Option<SymbolId> {
-        if let Some(id) = self.find(ticker) {
+        let key = Key::new(ticker)?;
+        if let Some(id) = self.get(key) {
             return Some(id);
         }
         if self.table.len() >= cap {
@@ -49,16 +71,19 @@ impl Symbols {
             SymbolId((self.names.len() - 1) as u32)
         });
         self.names[id.index()] = Some(name);
-        let (hasher, names) = (&self.hasher, &self.names);
-        let rehash = |&id: &SymbolId| hasher.hash_one(name_bytes(names, id));
-        self.table.insert_unique(hasher.hash_one(ticker), id, rehash);
+        let hasher = &self.hasher;
+        self.table.insert_unique(hasher.hash_one(key), (key, id), |(key, _)| hasher.hash_one(key));
         Some(id)
+    }
+
+    fn get(&self, key: Key) -> Option<SymbolId> {
+        self.table.find(self.hasher.hash_one(key), |(known, _)| *known == key).map(|(_, id)| *id)
     }
 
     /// Forgets a ticker. Its id is given out again after the next [`Symbols::release`].
     pub fn forget(&mut self, id: SymbolId) {
-        let hash = self.hasher.hash_one(self.bytes(id));
-        if let Ok(entry) = self.table.find_entry(hash, |&other| other == id) {
+        let Some(key) = Key::new(self.name(id).as_bytes()) else { return };
+        if let Ok(entry) = self.table.find_entry(self.hasher.hash_one(key), |(_, other)| *other == id) {
             entry.remove();
             self.resting.push(id);
         }
@@ -89,18 +114,9 @@ impl Symbols {
 
     /// All ids in use, in order.
     pub fn ids(&self) -> impl Iterator<Item = SymbolId> + '_ {
-        let known =
-            |id: &SymbolId| self.table.find(self.hasher.hash_one(self.bytes(*id)), |other| other == id).is_some();
+        let known = |id: &SymbolId| self.find(self.name(*id).as_bytes()) == Some(*id);
         (0..self.names.len() as u32).map(SymbolId).filter(known)
     }
-
-    fn bytes(&self, id: SymbolId) -> &[u8] {
-        name_bytes(&self.names, id)
-    }
-}
-
-fn name_bytes(names: &[Option<Box<str>>], id: SymbolId) -> &[u8] {
-    names[id.index()].as_deref().map_or(&[], str::as_bytes)
 }
 
 #[cfg(test)]
@@ -115,6 +131,15 @@ mod tests {
         assert_eq!(symbols.intern(b"SPY", 2), None);
         assert_eq!(symbols.intern(b"AAPL", 2), aapl);
         assert_eq!(symbols.name(SymbolId(1)), "MSFT");
+    }
+
+    #[test]
+    fn tickers_of_any_length_are_told_apart() {
+        let mut symbols = Symbols::default();
+        let names: Vec<String> = (1..=20).map(|n| "A".repeat(n)).chain(["A\0".into(), "\0A".into()]).collect();
+        let ids: Vec<_> = names.iter().map(|name| symbols.intern(name.as_bytes(), 100)).collect();
+        assert_eq!(ids, (0..22).map(|id| Some(SymbolId(id))).collect::<Vec<_>>());
+        assert_eq!(symbols.intern(&[b'A'; 21], 100), None);
     }
 
     #[test]
