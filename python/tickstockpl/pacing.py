@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from tickstockpl.wire import Event
+from tickstockpl.wire import Event, Expiry
 
 FLUSH_S = 0.25
 """How often AppV2 empties its buffer."""
@@ -136,6 +136,7 @@ class Outbox:
         self._order = 0
         self.expired = 0
         self.dropped = 0
+        self.withdrawn = 0
 
     def __len__(self) -> int:
         return self._count
@@ -188,6 +189,14 @@ class Outbox:
             if item.state == "waiting":
                 self.expired += 1
                 self._kill(item)
+
+    def withdraw(self, gone: Expiry) -> None:
+        """Take out an event that a revision took away before it was sent; nothing if it is not waiting."""
+        group = self._groups.get((gone.bar_end_us, gone.symbol), ())
+        waiting = (item for item in group if item.state == "waiting" and item.event.event_id == gone.event_id)
+        if (item := next(waiting, None)) is not None:
+            self.withdrawn += 1
+            self._kill(item)
 
     def _kill(self, item: Waiting) -> None:
         item.state = "gone"

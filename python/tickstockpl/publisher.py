@@ -105,6 +105,7 @@ class Publisher:
         for found in findings:
             if isinstance(found, Expiry):
                 self._cache.withdraw(found)
+                self._outbox.withdraw(found)
         fit = [found for found in findings if isinstance(found, Event) and self._admissible(found, now_s)]
         self._outbox.add(fit, now_s)
         for event in fit:
@@ -155,6 +156,7 @@ class Publisher:
             "queued": len(self._outbox),
             "expired": self._outbox.expired,
             "dropped": self._outbox.dropped,
+            "withdrawn": self._outbox.withdrawn,
             "below_threshold": self._below,
             "late_revisions": self._late,
             "unfit": self._unfit,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import appv2_readers as appv2
 from event_samples import MINUTE_US, event
 from tickstockpl.pacing import Cadence, FeedTime, Outbox, Pacer
-from tickstockpl.wire import Event
+from tickstockpl.wire import Event, Expiry
 
 T0_US = 1_757_600_460_000_000
 RATE = 80.0
@@ -157,6 +157,16 @@ def test_an_event_that_expired_in_flight_is_not_put_back() -> None:
     items = outbox.take(1, 59.0)
     outbox.put_back(items, 60.0)
     assert (len(outbox), outbox.expired, outbox.take(1, 60.0)) == (0, 1, [])
+
+
+def test_an_event_withdrawn_before_it_was_sent_is_never_sent() -> None:
+    outbox = Outbox(capacity=10, expire_s=60)
+    first, second, other = event(), event(), event("ZZTEST2")
+    outbox.add([first, second, other], now_s=0)
+    for found in (first, second, first):
+        outbox.withdraw(Expiry(found.event_id, found.symbol, found.pattern, found.bar_end_us))
+    assert (len(outbox), outbox.withdrawn) == (1, 2)
+    assert [item.event for item in outbox.take(10, now_s=1)] == [other]
 
 
 def test_over_capacity_the_newest_and_least_confident_are_dropped_and_counted() -> None:
