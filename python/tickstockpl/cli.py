@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from tickstockpl import check as checks
 from tickstockpl import logs, migrate, service
 from tickstockpl.dev import demo as demonstration
+from tickstockpl.dev import forget as forgetting
 from tickstockpl.dev import recording
 from tickstockpl.dev import replay as replaying
 from tickstockpl.dev import simulate as simulating
@@ -142,9 +143,13 @@ def simulate(
     pack: Annotated[int, typer.Option(min=1, help="Ticks a message; more than 1 makes JSON arrays.")] = 1,
     truth: Annotated[Path | None, typer.Option(help="Write the true bars to this CSV.")] = None,
     yes: Annotated[bool, typer.Option(help="Send even among live ticks, without asking.")] = False,
+    forget: Annotated[bool, typer.Option("--forget", help="Send nothing: delete what simulations left.")] = False,
 ) -> None:
     """Publish a seeded market in AppV2's message form, with symbols that no exchange has."""
     address = _address(url, config)
+    if forget:
+        _loop(lambda _: _forget(address, _settings(config)))
+        return
     now_us = time.time_ns() // 1000
     begin_us = now_us if start is None else round(start * 1e6)
     if start is None and speed != 1:
@@ -193,6 +198,13 @@ def replay(
         sys.stdout.write(f"{sent.ticks:,} ticks in {sent.messages:,} messages on {channel}, {sent.rate:,.0f} ticks/s\n")
 
     _loop(play)
+
+
+async def _forget(url: str, settings: Settings) -> None:
+    """Delete the rows and the cached patterns of `ZZTEST…` symbols, and say how many there were."""
+    rows = await forgetting.forget_rows(settings.database.dsn())
+    rows["cached patterns"] = await forgetting.forget_cached(url)
+    sys.stdout.write("".join(f"{count:,} {what} deleted\n" for what, count in rows.items()))
 
 
 def _settings(config: Path | None) -> Settings:

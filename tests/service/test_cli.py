@@ -215,6 +215,19 @@ def test_replay_and_simulate_name_a_redis_that_is_not_there(command: Run, tmp_pa
         assert "Traceback" not in done.stderr
 
 
+def test_simulate_deletes_what_simulations_left_and_nothing_else(command: Run, database: str, redis: str) -> None:
+    given = {"DATABASE_URI": database, "REDIS_URL": redis}
+    assert command("migrate", **given).returncode == 0
+    bar = "INSERT INTO ohlcv_1min VALUES ('{}', now(), 1, 1, 1, 1, 1)"
+    execute(database, bar.format("ZZTEST7"))
+    execute(database, bar.format("AAPL"))
+    done = command("simulate", "--forget", **given)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1 ohlcv_1min deleted" in done.stdout
+    assert "0 cached patterns deleted" in done.stdout
+    assert "0 ohlcv_1min deleted" in command("simulate", "--forget", **given).stdout
+
+
 def test_check_prints_masked_settings_and_what_each_server_says(command: Run, database: str, redis: str) -> None:
     execute(database, "SELECT 1")
     given: dict[str, Any] = {
