@@ -3,6 +3,7 @@
 It never waits for a server. Its outlets are drained promptly by stages that buffer on their own.
 """
 
+import logging
 import math
 import uuid
 from collections import Counter
@@ -132,7 +133,7 @@ class Pipeline:
         self._gaps += 1
         self._heard_us = now_us
         log.log(
-            20 if first else 30,
+            logging.INFO if first else logging.WARNING,
             "ticks may have been missed",
             cause=cause,
             seconds=round((gap.ended_us - gap.started_us) / 1e6, 3),

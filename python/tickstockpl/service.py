@@ -36,7 +36,6 @@ STOP_S = 7.0
 
 PUBLISH_DRAIN_S = 3.0
 
-MINUTE_US = 60_000_000
 SESSION_AHEAD_US = 86_400_000_000
 SESSIONS_BACK = 30
 """How many sessions the search for history goes back: 200 bars of a thin symbol, and bounded chunks to look at."""
@@ -197,7 +196,8 @@ async def warm(engine: Engine, settings: Settings, calendar: calendars.Sessions,
         )
         async for chunk in chunks:
             taken += engine.warm(chunk)
-            heard_us = np.where(chunk.quality & PROVISIONAL, chunk.close_us, chunk.ts_us + MINUTE_US)
+            # After a kill the newest minute may be stored for some symbols only: it belongs to the gap.
+            heard_us = np.where(chunk.quality & PROVISIONAL, chunk.close_us, chunk.ts_us)
             newest_us = max(newest_us or 0, int(heard_us.max()))
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise ServerError(f"history cannot be read from {settings.database.address}: {error!r}") from error
