@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import asyncpg
 import numpy as np
 import pytest
 import redis as redis_py
@@ -203,6 +204,24 @@ async def test_a_restart_continues_open_bars_and_finds_what_an_unbroken_run_find
     assert [gap["cause"] for gap in gaps] == ["start", "start"]
     assert gaps[1]["started_at"] <= datetime.fromtimestamp(cut_us / 1e6, UTC)
     assert gaps[1]["ended_at"] > gaps[1]["started_at"]
+
+
+async def test_the_gap_after_a_kill_takes_in_the_newest_stored_minute(ready: str, redis: str, state_dir: Path) -> None:
+    """Its bars may be stored for some symbols only."""
+    newest_us = minutes_ago(3)
+    connection = await asyncpg.connect(ready)
+    try:
+        await connection.execute(
+            "INSERT INTO ohlcv_1min (symbol, timestamp, open, high, low, close, volume, trades) "
+            "VALUES ('ZZTEST1', $1, 1, 1, 1, 1, 1, 1)",
+            datetime.fromtimestamp(newest_us / 1e6, UTC),
+        )
+    finally:
+        await connection.close()
+    async with serving(settings_for(ready, redis, state_dir)):
+        pass
+    (gap,) = await rows(ready, "SELECT started_at, cause FROM ingest_gap")
+    assert (gap["started_at"], gap["cause"]) == (datetime.fromtimestamp(newest_us / 1e6, UTC), "start")
 
 
 async def test_health_over_http_has_the_services_own_numbers(ready: str, redis: str, state_dir: Path) -> None:
