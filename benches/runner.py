@@ -4,6 +4,7 @@ Rates are of the fastest round ("best") and of the middle one ("median"); a rati
 """
 
 import gc
+import math
 import os
 import platform
 import subprocess
@@ -20,6 +21,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PEERS = ("msgspec", "numba", "tickbar", "hiredis", "asyncpg")
 
 Call = Callable[[], Any]
+
+TURN_S = 0.05
+"""A contestant's turn takes at least so long: a call of less would measure how cold the caches are after the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +102,18 @@ class Contest:
     notes: list[str] = field(default_factory=list)
 
 
-def race(contest: Contest, rounds: int) -> Table:
+def race(contest: Contest, rounds: int, turn_s: float = TURN_S) -> Table:
     """Check, warm up, then let each take its turn in every round, in an order that rotates."""
     agreement = contest.check()
     calls = [contest.ours[1], *(call for _, call, _ in contest.peers)]
     for call in calls:
         call()
+    times = [max(1, math.ceil(turn_s / timed(call))) for call in calls]
     seconds: list[list[float]] = [[] for _ in calls]
     for number in range(rounds):
         for turn in range(len(calls)):
             at = (number + turn) % len(calls)
-            seconds[at].append(timed(calls[at]))
+            seconds[at].append(timed(calls[at], times[at]))
     rates = [[contest.work / taken for taken in each] for each in seconds]
     ours = Line(contest.ours[0], rates[0])
     lines = [ours]
@@ -124,18 +129,18 @@ def ratio(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float]
     return max(ours) / max(theirs), median(ours) / median(theirs)
 
 
-def timed(call: Call) -> float:
-    """Seconds of one call; the collector runs before, not during it, for all alike."""
+def timed(call: Call, times: int = 1) -> float:
+    """Seconds of a call, one of so many in a row; the collector runs before, not during them, for all alike."""
     gc.collect()
     gc.disable()
     try:
         started = time.perf_counter()
-        made = call()
+        for _ in range(times):
+            call()
         taken = time.perf_counter() - started
     finally:
         gc.enable()
-    del made
-    return taken
+    return taken / times
 
 
 def rendered(tables: Iterable[Table], facts: Iterable[str], missing: Iterable[str]) -> str:

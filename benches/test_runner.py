@@ -2,7 +2,7 @@
 
 import pytest
 
-from benches.runner import Contest, Finding, Goal, Line, Table, race, ratio, rendered, short
+from benches.runner import Contest, Finding, Goal, Line, Table, race, ratio, rendered, short, timed
 
 
 @pytest.mark.parametrize(
@@ -49,9 +49,16 @@ def test_a_race_checks_first_and_gives_each_contestant_every_round() -> None:
         check=check,
         regresses="nothing",
     )
-    table = race(contest, rounds=2)
-    assert calls == ["check", "ours", "peer", "ours", "peer", "peer", "ours"]
+    table = race(contest, rounds=2, turn_s=0)
+    warm_up, timing = ["ours", "peer"], ["ours", "peer"]
+    assert calls == ["check", *warm_up, *timing, "ours", "peer", "peer", "ours"]
     assert [len(line.rates) for line in table.lines] == [2, 2]
+
+
+def test_a_turn_repeats_a_short_call() -> None:
+    calls: list[None] = []
+    timed(lambda: calls.append(None), 5)
+    assert len(calls) == 5
 
 
 def test_a_race_is_not_run_when_results_differ() -> None:

@@ -2,87 +2,20 @@
 
 use numpy::PyReadonlyArray1;
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PySequence, PyTuple};
 use tickstockpl_kernel::batch;
-use tickstockpl_kernel::decode::Decoder;
-use tickstockpl_kernel::symbol::Symbols;
-use tickstockpl_kernel::tick::{Kind, Reason, Tick};
+use tickstockpl_kernel::tick::Reason;
+use tickstockpl_kernel::ticks;
 
 use crate::columns::{Bars, Ticks, frozen};
 use crate::to_py;
 
-#[derive(Default)]
-struct Decoded {
-    symbols: Symbols,
-    symbol: Vec<i32>,
-    ts_us: Vec<i64>,
-    kind: Vec<u8>,
-    price: Vec<f64>,
-    volume: Vec<i64>,
-    open: Vec<f64>,
-    high: Vec<f64>,
-    low: Vec<f64>,
-    close: Vec<f64>,
-    vwap: Vec<f64>,
-    start_us: Vec<i64>,
-    seq: Vec<i64>,
-    refused: [u64; Reason::ALL.len()],
-}
-
-impl Decoded {
-    fn reserve(&mut self, rows: usize) {
-        self.symbol.reserve(rows);
-        self.ts_us.reserve(rows);
-        self.kind.reserve(rows);
-        self.volume.reserve(rows);
-        self.start_us.reserve(rows);
-        self.seq.reserve(rows);
-        for column in [&mut self.price, &mut self.open, &mut self.high, &mut self.low, &mut self.close, &mut self.vwap]
-        {
-            column.reserve(rows);
-        }
-    }
-
-    fn push(&mut self, tick: &Tick<'_>) {
-        // Without a cap only a ticker that is no UTF-8 has no id, and such a message is refused before.
-        let Some(id) = self.symbols.intern(tick.ticker, usize::MAX) else {
-            return;
-        };
-        let or_nan = |price: Option<f64>| price.unwrap_or(f64::NAN);
-        self.symbol.push(id.0 as i32);
-        self.ts_us.push(tick.ts_us);
-        self.kind.push(match tick.kind {
-            Kind::A => b'A',
-            Kind::T => b'T',
-            Kind::Q => b'Q',
-        });
-        self.price.push(tick.price);
-        self.volume.push(tick.volume);
-        self.open.push(or_nan(tick.open));
-        self.high.push(or_nan(tick.high));
-        self.low.push(or_nan(tick.low));
-        self.close.push(or_nan(tick.close));
-        self.vwap.push(or_nan(tick.vwap));
-        self.start_us.push(tick.start_us.unwrap_or(-1));
-        self.seq.push(tick.seq.unwrap_or(-1));
-    }
-}
-
 #[pyfunction]
-pub(crate) fn decode(py: Python<'_>, payloads: Vec<PyBackedBytes>) -> PyResult<Ticks> {
-    let decoded = py.detach(|| {
-        let mut decoded = Decoded::default();
-        decoded.reserve(payloads.len());
-        let mut decoder = Decoder::default();
-        for payload in &payloads {
-            decoder.decode(payload, |tick, _| match tick {
-                Ok(tick) => decoded.push(&tick),
-                Err(reason) => decoded.refused[reason as usize] += 1,
-            });
-        }
-        decoded
-    });
+pub(crate) fn decode(py: Python<'_>, payloads: &Bound<'_, PyAny>) -> PyResult<Ticks> {
+    // The tuple keeps the bytes alive and unchanged while the interpreter runs other threads.
+    let payloads = payloads.cast::<PySequence>()?.to_tuple()?;
+    let payloads = payloads.iter_borrowed().map(<&[u8]>::extract).collect::<Result<Vec<_>, _>>()?;
+    let decoded = py.detach(|| ticks::Ticks::read(&payloads));
     let refused = PyDict::new(py);
     for (reason, count) in Reason::ALL.iter().zip(decoded.refused).filter(|(_, count)| *count > 0) {
         refused.set_item(reason.name(), count)?;

@@ -4,7 +4,7 @@ use crate::aggregate::{Aggregator, Calendar, Limits};
 use crate::bar::{Bar, Fold, quality};
 use crate::channel::Lateness;
 use crate::counters::{Counters, Skew};
-use crate::decode::Decoder;
+use crate::decode::{BATCH, Decoder};
 use crate::error::KernelError;
 use crate::fate::{Fate, Sink};
 use crate::history::{Detection, DetectorList, Made, Row, Rules};
@@ -227,10 +227,18 @@ impl Engine {
         let (aggregator, counters, skew) = (&mut self.aggregator, &mut self.counters, &mut self.skew);
         let mut sink = Collector { output: &mut output, counters, skew, now_us };
         let channels = self.decoders.len();
-        for (channel, payload) in messages {
+        let mut messages = messages.into_iter().peekable();
+        while let Some((channel, first)) = messages.next() {
             let decoder = self.decoders.get_mut(channel).ok_or(KernelError::Channel { channels, channel })?;
-            sink.counters.messages += 1;
-            decoder.decode(payload, |tick, raw| {
+            let mut batch = [first; BATCH];
+            let mut count = 1;
+            while let Some(payload) = batch.get_mut(count) {
+                let Some((_, next)) = messages.next_if(|(other, _)| *other == channel) else { break };
+                *payload = next;
+                count += 1;
+            }
+            sink.counters.messages += count as u64;
+            decoder.decode(&batch[..count], |tick, raw| {
                 sink.counters.ticks += 1;
                 sink.output.ticks += 1;
                 match tick {

@@ -36,6 +36,29 @@ impl Field {
     pub(crate) const PRICES: usize = 6;
     pub(crate) const COUNTS: usize = 4;
 
+    /// Every field, in the order of its discriminant.
+    pub(crate) const ALL: [Self; Self::COUNT] = [
+        Self::Price,
+        Self::Open,
+        Self::High,
+        Self::Low,
+        Self::Close,
+        Self::Vwap,
+        Self::TickVolume,
+        Self::Volume,
+        Self::Seq,
+        Self::Accumulated,
+        Self::Timestamp,
+        Self::Start,
+        Self::Ignored,
+        Self::Ticker,
+        Self::Symbol,
+        Self::EventType,
+        Self::Type,
+        Self::Source,
+        Self::Conditions,
+    ];
+
     const NAMES: [(&str, Self); 20] = [
         ("price", Self::Price),
         ("tick_open", Self::Open),
@@ -58,6 +81,16 @@ impl Field {
         ("bid", Self::Ignored),
         ("ask", Self::Ignored),
     ];
+
+    /// Whether it is a price or a count.
+    pub(crate) fn is_number(self) -> bool {
+        (self as usize) < Self::PRICES + Self::COUNTS
+    }
+
+    /// Whether it is a price.
+    pub(crate) fn is_price(self) -> bool {
+        (self as usize) < Self::PRICES
+    }
 
     /// The field with this key.
     pub(crate) fn of(key: &[u8]) -> Self {

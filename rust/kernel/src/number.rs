@@ -1,7 +1,7 @@
 //! Digits to numbers, each exactly the double nearest to what is written.
-#![expect(clippy::inline_always, reason = "a call a value is a tenth of the cost of a message")]
 
 use crate::json::{Scanner, Syntax, Value};
+use crate::sixteen::Sixteen;
 
 impl Scanner<'_> {
     /// A number, exactly the double nearest to its digits.
@@ -79,7 +79,7 @@ impl Scanner<'_> {
     fn digits(&mut self, token: &mut Token) {
         loop {
             let word = word(self.bytes.get(self.at..).unwrap_or_default());
-            if stops(word) != 0 {
+            if stops(word ^ ZEROS) != 0 {
                 break;
             }
             token.mantissa = token.mantissa.wrapping_mul(100_000_000).wrapping_add(made_of(word ^ ZEROS));
@@ -131,140 +131,78 @@ fn scaled(mantissa: u64, exponent: i64) -> Option<f64> {
     Some((quotient | u128::from(inexact)) as f64 / TWO_64)
 }
 
-/// The first `N` bytes of `rest`, or `padded` with fewer of them and zeros, which are in no JSON.
-#[inline(always)]
-pub(crate) fn window<'a, const N: usize>(rest: &'a [u8], padded: &'a mut [u8; N]) -> &'a [u8; N] {
-    match rest.first_chunk() {
-        Some(window) => window,
-        None => pad(rest, padded),
+/// The first 8 bytes of `rest` as a number, the first lowest; zeros, which are in no JSON, beyond its end.
+#[inline]
+fn word(rest: &[u8]) -> u64 {
+    if let Some(word) = rest.first_chunk() {
+        return u64::from_le_bytes(*word);
     }
-}
-
-#[inline(never)]
-fn pad<'a, const N: usize>(rest: &[u8], padded: &'a mut [u8; N]) -> &'a [u8; N] {
-    for (to, from) in padded.iter_mut().zip(rest) {
-        *to = *from;
-    }
-    padded
-}
-
-/// The first 8 bytes of `rest` as a number, the first lowest; zeros beyond its end.
-#[inline(always)]
-pub(crate) fn word(rest: &[u8]) -> u64 {
-    u64::from_le_bytes(*window(rest, &mut [0; 8]))
+    rest.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
 }
 
 /// An unsigned number: `mantissa / 10^places`, of 19 digits at most.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Decimal {
-    pub(crate) mantissa: u64,
-    pub(crate) places: usize,
+    mantissa: u64,
+    places: u32,
 }
 
 impl Decimal {
     /// The nearest double, if a division gives it.
-    #[inline(always)]
     pub(crate) fn value(self) -> Option<f64> {
         if self.mantissa <= 1 << 53 {
-            let ten = TENS.get(self.places)?;
+            let ten = TENS.get(self.places as usize)?;
             return Some(self.mantissa as i64 as f64 / ten);
         }
-        scaled(self.mantissa, -(self.places as i64))
+        scaled(self.mantissa, -i64::from(self.places))
     }
 
-    /// The number itself, if it is whole and at most 2⁵³.
-    #[inline]
-    pub(crate) fn count(self) -> Option<i64> {
-        if self.places == 0 && self.mantissa <= 1 << 53 {
-            return Some(self.mantissa as i64);
-        }
-        let value = self.value()?;
-        let count = value as i64;
-        (count as f64 == value && count <= 1 << 53).then_some(count)
-    }
-
-    /// The number that `rest` starts with, and what follows it.
+    /// The number that `rest`, whose first bytes are `text`, starts with, and its length.
     ///
     /// `None` for what has a sign; an exponent is left in what follows.
-    #[inline(always)]
-    pub(crate) fn read(rest: &[u8]) -> Option<(Self, &[u8])> {
-        let Some(window) = rest.first_chunk::<9>() else {
-            return Self::long(rest);
-        };
-        let word = word(window);
-        let digits = word ^ ZEROS;
-        let stops = stops(word);
-        let bits = stops.trailing_zeros() & 0x38;
-        if bits == 0 {
-            return if word as u8 == b'n' { None } else { Self::long(rest) };
-        }
-        if word as u8 == b'0' && bits > 8 {
-            return None;
-        }
-        if (word >> bits) as u8 != b'.' {
-            let number = Self { mantissa: made_of(digits.wrapping_shl(bits.wrapping_neg())), places: 0 };
-            return Some((number, rest.get(bits as usize / 8..)?));
-        }
-        // The digits before the point move up into its place.
-        let below = stops.wrapping_sub(1);
-        let others = stops & below;
-        let joined = digits ^ ((digits ^ digits << 8) & (stops ^ below));
-        let end = others.trailing_zeros();
-        let places = (end.wrapping_sub(bits) / 8).wrapping_sub(1);
-        if places == 0 || (others == 0 && window[8].is_ascii_digit()) {
-            return Self::long(rest);
-        }
-        let number =
-            Self { mantissa: made_of(joined.wrapping_shl((end & 0x38).wrapping_neg())), places: places as usize };
-        Some((number, rest.get(end as usize / 8..)?))
-    }
-
-    /// The same for 9 to 16 bytes, such as stamps in seconds.
-    #[inline(never)]
-    fn long(rest: &[u8]) -> Option<(Self, &[u8])> {
-        let mut padded = [0; 17];
-        let window = window(rest, &mut padded);
-        let wide = u128::from_le_bytes(*window.first_chunk()?);
-        let halves = [wide as u64, (wide >> 64) as u64].map(stops);
+    pub(crate) fn read(text: Sixteen, rest: &[u8]) -> Option<(Self, u32)> {
+        let len = text.number_len();
+        // Right-aligned: the zeros that come before it change nothing.
+        let before = 128_u32.wrapping_sub(8 * len);
+        let digits = (text.wide() ^ u128::from_le_bytes([b'0'; 16])).wrapping_shl(before);
+        let halves = [digits as u64, (digits >> 64) as u64].map(stops);
         let stops = u128::from(halves[0]) | u128::from(halves[1]) << 64;
-        let below = stops.wrapping_sub(1);
-        let others = stops & below;
-        let bits = stops.trailing_zeros() & 0x78;
-        let end = others.trailing_zeros();
-        let point = (wide >> bits) as u8 == b'.';
-        let places = (end.wrapping_sub(bits) / 8).wrapping_sub(1);
-        if bits == 0 || !point || window[0] == b'0' || places == 0 || (others == 0 && window[16].is_ascii_digit()) {
+        let point = stops.trailing_zeros() & 0x78;
+        let is_usual = (1..16).contains(&len)
+            && stops != 0
+            && stops & stops.wrapping_sub(1) == 0
+            && digits.wrapping_shr(point) as u8 == b'.' ^ b'0'
+            && point > before
+            && point < 120
+            && text.word() as u8 != b'0';
+        if !is_usual {
             return Self::longest(rest);
         }
-        let digits = wide ^ u128::from_le_bytes([b'0'; 16]);
-        let joined = digits ^ ((digits ^ digits << 8) & (stops ^ below));
-        let aligned = joined.wrapping_shl((end & 0x78).wrapping_neg());
-        let number = Self {
-            mantissa: made_of(aligned as u64) * 100_000_000 + made_of((aligned >> 64) as u64),
-            places: places as usize,
-        };
-        Some((number, rest.get(end as usize / 8..)?))
+        // The digits before the point move up into its place.
+        let behind = u128::MAX.wrapping_shl(point);
+        let joined = digits & behind << 8 | (digits & !behind) << 8;
+        let mantissa = made_of(joined as u64) * 100_000_000 + made_of((joined >> 64) as u64);
+        Some((Self { mantissa, places: 15 - point / 8 }, len))
     }
 
     /// The same for any length, such as prices to the last digit of a double.
-    fn longest(rest: &[u8]) -> Option<(Self, &[u8])> {
+    fn longest(rest: &[u8]) -> Option<(Self, u32)> {
         let mut scanner = Scanner { bytes: rest, at: 0 };
         let token = scanner.number_token().ok()??;
-        let places = usize::try_from(-token.exponent).ok()?;
+        let places = u32::try_from(-token.exponent).ok()?;
         if token.negative || token.digits > 19 || token.whole != (places == 0) {
             return None;
         }
-        let number = Self { mantissa: token.mantissa, places };
-        Some((number, rest.get(scanner.at..)?))
+        Some((Self { mantissa: token.mantissa, places }, scanner.at as u32))
     }
 }
 
-const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
+/// Eight times the digit 0.
+pub(crate) const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
 
-/// The high bit of each of the 8 bytes that is no digit; behind the first that is not ASCII they mean nothing.
+/// The high bit of each of the 8 bytes that is above 9; behind the first that is not ASCII a 9 may have it too.
 #[inline]
-fn stops(word: u64) -> u64 {
-    let digits = word ^ ZEROS;
+fn stops(digits: u64) -> u64 {
     (digits.wrapping_add(u64::from_le_bytes([0x76; 8])) | digits) & u64::from_le_bytes([0x80; 8])
 }
 

@@ -1,6 +1,6 @@
 //! Tickers as small dense ids, found without allocation.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash, Hasher};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
@@ -19,21 +19,45 @@ impl SymbolId {
 /// The longest ticker, in bytes.
 const MOST_BYTES: usize = 20;
 
-/// A ticker as three words, so that looking one up follows no pointer and compares no slice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Key([u64; 3]);
+/// A ticker as words, so that looking one up follows no pointer and compares no slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Key {
+    first: u64,
+    last: u64,
+    /// Bytes 8 to 15 of a ticker of more than 16, and the length, which keeps tickers with NUL bytes apart.
+    middle: u64,
+    len: u32,
+}
 
 impl Key {
-    /// `None` for more than [`MOST_BYTES`]. The length keeps tickers with NUL bytes apart.
+    /// `None` for more than [`MOST_BYTES`].
+    ///
+    /// The words overlap where the ticker is shorter than both: with the length they still tell all of it.
+    #[inline]
     fn new(ticker: &[u8]) -> Option<Self> {
-        if ticker.len() > MOST_BYTES {
-            return None;
+        let len = ticker.len() as u32;
+        let key = |first, middle, last| Some(Self { first, last, middle, len });
+        if let (Some(first), Some(last)) = (ticker.first_chunk(), ticker.last_chunk()) {
+            let middle = match ticker.get(8..16).and_then(|middle| middle.first_chunk()) {
+                _ if ticker.len() > MOST_BYTES => return None,
+                Some(middle) if len > 16 => u64::from_le_bytes(*middle),
+                _ => 0,
+            };
+            return key(u64::from_le_bytes(*first), middle, u64::from_le_bytes(*last));
         }
-        let mut words = [0, 0, ticker.len() as u64];
-        for (word, bytes) in words.iter_mut().zip(ticker.chunks(8)) {
-            *word = bytes.iter().fold(*word, |word, &byte| word << 8 | u64::from(byte));
+        if let (Some(first), Some(last)) = (ticker.first_chunk(), ticker.last_chunk()) {
+            return key(u32::from_le_bytes(*first).into(), 0, u32::from_le_bytes(*last).into());
         }
-        Some(Self(words))
+        let byte = |at: usize| u64::from(ticker.get(at).copied().unwrap_or(0));
+        key(byte(0), 0, byte(1) << 8 | byte(2))
+    }
+}
+
+impl Hash for Key {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.first ^ u64::from(self.len) << 56);
+        state.write_u64(self.last ^ self.middle.rotate_left(17));
     }
 }
 
@@ -57,11 +81,17 @@ impl Symbols {
 
     /// The id of a ticker, made if there are fewer than `cap`; `None` at the cap, or if it is longer than 20 bytes or
     /// not UTF-8.
+    #[inline]
     pub fn intern(&mut self, ticker: &[u8], cap: usize) -> Option<SymbolId> {
         let key = Key::new(ticker)?;
-        if let Some(id) = self.get(key) {
-            return Some(id);
+        match self.get(key) {
+            Some(id) => Some(id),
+            None => self.add(key, ticker, cap),
         }
+    }
+
+    #[inline(never)]
+    fn add(&mut self, key: Key, ticker: &[u8], cap: usize) -> Option<SymbolId> {
         if self.table.len() >= cap {
             return None;
         }
@@ -76,6 +106,7 @@ impl Symbols {
         Some(id)
     }
 
+    #[inline]
     fn get(&self, key: Key) -> Option<SymbolId> {
         self.table.find(self.hasher.hash_one(key), |(known, _)| *known == key).map(|(_, id)| *id)
     }

@@ -6,13 +6,15 @@ use proptest::sample::select;
 use serde_json::{Map, Value};
 use tickstockpl_kernel::condition::Rights;
 use tickstockpl_kernel::decode::Decoder;
+use tickstockpl_kernel::symbol::SymbolId;
 use tickstockpl_kernel::tick::{Kind, Reason, Tick};
+use tickstockpl_kernel::ticks::Ticks;
 
 type Answer = Result<(Vec<u8>, Tick<'static>), Reason>;
 
 fn read(decoder: &mut Decoder, payload: &[u8]) -> Vec<(Answer, Vec<u8>)> {
     let mut answers = Vec::new();
-    decoder.decode(payload, |tick, raw| {
+    decoder.decode(&[payload], |tick, raw| {
         let answer = tick.map(|tick| (tick.ticker.to_vec(), Tick { ticker: b"", ..tick }));
         answers.push((answer, raw.to_vec()));
     });
@@ -253,6 +255,41 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// Every answer to many messages, read together.
+fn read_all(decoder: &mut Decoder, payloads: &[Vec<u8>]) -> Vec<(Answer, Vec<u8>)> {
+    let payloads: Vec<&[u8]> = payloads.iter().map(Vec::as_slice).collect();
+    let mut answers = Vec::new();
+    decoder.decode(&payloads, |tick, raw| {
+        let answer = tick.map(|tick| (tick.ticker.to_vec(), Tick { ticker: b"", ..tick }));
+        answers.push((answer, raw.to_vec()));
+    });
+    answers
+}
+
+/// Messages of one form, most of whose values change from one to the next.
+fn feed() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let keys = prop_oneof![
+        Just(PRODUCERS.to_vec()),
+        proptest::sample::subsequence([&PRODUCERS[..], &OPTIONAL[..4]].concat(), 8..18).prop_shuffle(),
+    ];
+    let spacing = select(&[(", ", ": "), (",", ":")][..]);
+    let pairs = |keys: &[&'static str]| keys.iter().map(|key| pair(key)).collect::<Vec<_>>();
+    (keys, spacing).prop_flat_map(move |(keys, (comma, colon))| {
+        let shape = pairs(&keys);
+        let changed = proptest::collection::vec((any::<prop::sample::Index>(), pairs(&keys)), 1..40);
+        (shape, changed).prop_map(move |(first, changed)| {
+            let mut pairs = first;
+            let mut messages = Vec::new();
+            for (index, fresh) in changed {
+                let at = index.index(pairs.len());
+                pairs[at] = fresh[at].clone();
+                messages.push(object_of(&pairs, comma, colon).into_bytes());
+            }
+            messages
+        })
+    })
+}
+
 /// A decoder that has just learned the order of `like`, if that makes a tick.
 fn taught(like: &[u8]) -> Decoder {
     let mut decoder = Decoder::default();
@@ -310,5 +347,50 @@ proptest! {
                 prop_assert_eq!(answers[0].0.as_ref().map(|(_, tick)| tick.price), Ok(price));
             }
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn messages_read_together_are_read_as_each_alone(
+        like in message(), settled in 0_usize..300, feed in feed(), others in proptest::collection::vec(bytes(), 0..20)
+    ) {
+        let like = like.into_bytes();
+        let others: Vec<_> = feed.iter().cloned().chain(others).chain(feed.iter().cloned()).collect();
+        let mut expected: Vec<_> = std::iter::repeat_n(read(&mut Decoder::default(), &like), settled).flatten().collect();
+        expected.extend(others.iter().flat_map(|payload| read(&mut Decoder::default(), payload)));
+        let payloads: Vec<_> = std::iter::repeat_n(like, settled).chain(others).collect();
+        prop_assert_eq!(read_all(&mut Decoder::default(), &payloads), expected);
+    }
+
+    #[test]
+    fn a_feed_that_settles_is_read_as_each_of_its_messages_alone(feed in feed(), times in 8_usize..40) {
+        let expected: Vec<_> = feed.iter().flat_map(|payload| read(&mut Decoder::default(), payload)).collect();
+        let expected: Vec<_> = std::iter::repeat_n(expected, times).flatten().collect();
+        let payloads: Vec<_> = std::iter::repeat_n(feed, times).flatten().collect();
+        prop_assert_eq!(read_all(&mut Decoder::default(), &payloads), expected);
+    }
+
+    #[test]
+    fn columns_are_the_ticks_one_below_the_other(feed in feed(), others in proptest::collection::vec(bytes(), 0..3)) {
+        let payloads: Vec<_> = feed.iter().cloned().chain(feed.iter().cloned()).chain(others).collect();
+        let ticks = Ticks::read(&payloads.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let or_nan = |price: Option<f64>| price.unwrap_or(f64::NAN).to_bits();
+        let mut row = 0;
+        for (answer, _) in read_all(&mut Decoder::default(), &payloads) {
+            let Ok((ticker, tick)) = answer else { continue };
+            let id = SymbolId(ticks.symbol[row] as u32);
+            prop_assert_eq!(ticks.symbols.name(id).as_bytes(), ticker);
+            prop_assert_eq!((ticks.ts_us[row], ticks.kind[row]), (tick.ts_us, tick.kind.letter()));
+            prop_assert_eq!((ticks.price[row], ticks.volume[row]), (tick.price, tick.volume));
+            let prices = [ticks.open[row], ticks.high[row], ticks.low[row], ticks.close[row], ticks.vwap[row]];
+            let expected = [tick.open, tick.high, tick.low, tick.close, tick.vwap];
+            prop_assert_eq!(prices.map(f64::to_bits), expected.map(or_nan));
+            prop_assert_eq!((ticks.start_us[row], ticks.seq[row]), (tick.start_us.unwrap_or(-1), tick.seq.unwrap_or(-1)));
+            row += 1;
+        }
+        prop_assert_eq!(ticks.symbol.len(), row);
     }
 }

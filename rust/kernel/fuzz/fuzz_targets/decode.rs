@@ -6,7 +6,7 @@ use tickstockpl_kernel::decode::Decoder;
 
 fn read(decoder: &mut Decoder, payload: &[u8]) -> Vec<String> {
     let mut answers = Vec::new();
-    decoder.decode(payload, |tick, raw| answers.push(format!("{tick:?} {raw:?}")));
+    decoder.decode(&[payload], |tick, raw| answers.push(format!("{tick:?} {raw:?}")));
     answers
 }
 

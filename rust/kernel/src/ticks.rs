@@ -1,0 +1,117 @@
+//! Messages to columns: the batch form of decoding, for notebooks and benchmarks.
+
+use crate::decode::{BATCH, Decoder};
+use crate::field::Field;
+use crate::symbol::{SymbolId, Symbols};
+use crate::tick::{Reason, Tick};
+
+/// Ticks in columns of one length, in arrival order.
+///
+/// Absent prices are NaN, absent stamps and numbers -1.
+#[derive(Debug, Default)]
+pub struct Ticks {
+    /// The names behind the ids of `symbol`.
+    pub symbols: Symbols,
+    /// Ids, dense, in order of first appearance.
+    pub symbol: Vec<i32>,
+    /// `timestamp`, µs UTC.
+    pub ts_us: Vec<i64>,
+    /// `A`, `T` or `Q`.
+    pub kind: Vec<u8>,
+    /// `price`.
+    pub price: Vec<f64>,
+    /// `tick_volume`, else `volume`, else 0.
+    pub volume: Vec<i64>,
+    /// `tick_open`.
+    pub open: Vec<f64>,
+    /// `tick_high`.
+    pub high: Vec<f64>,
+    /// `tick_low`.
+    pub low: Vec<f64>,
+    /// `tick_close`.
+    pub close: Vec<f64>,
+    /// `tick_vwap`.
+    pub vwap: Vec<f64>,
+    /// `tick_start_timestamp`, µs UTC.
+    pub start_us: Vec<i64>,
+    /// `seq`.
+    pub seq: Vec<i64>,
+    /// How many ticks or messages were refused, by the reason's discriminant.
+    pub refused: [u64; Reason::ALL.len()],
+}
+
+impl Ticks {
+    /// Decodes messages; bad ones are counted.
+    #[must_use]
+    pub fn read(payloads: &[&[u8]]) -> Self {
+        let mut ticks = Self::default();
+        ticks.reserve(payloads.len());
+        let mut decoder = Decoder::default();
+        for batch in payloads.chunks(BATCH) {
+            if decoder.read(batch) {
+                ticks.extend(batch, &decoder);
+            } else {
+                decoder.hand_out(batch, &mut |tick, _| match tick {
+                    Ok(tick) => ticks.push(&tick),
+                    Err(reason) => ticks.refused[reason as usize] += 1,
+                });
+            }
+        }
+        ticks
+    }
+
+    fn reserve(&mut self, rows: usize) {
+        self.symbol.reserve(rows);
+        self.kind.reserve(rows);
+        for column in [&mut self.ts_us, &mut self.volume, &mut self.start_us, &mut self.seq] {
+            column.reserve(rows);
+        }
+        for column in [&mut self.price, &mut self.open, &mut self.high, &mut self.low, &mut self.close, &mut self.vwap]
+        {
+            column.reserve(rows);
+        }
+    }
+
+    /// The ticks of a batch, all of them good, column by column.
+    fn extend(&mut self, batch: &[&[u8]], decoder: &Decoder) {
+        let (lanes, rows) = (decoder.lanes(), batch.len());
+        let symbols = &mut self.symbols;
+        let ids = batch.iter().zip(lanes.tickers()).map(|(payload, ticker)| id(symbols, ticker.raw(payload)));
+        self.symbol.extend(ids);
+        self.ts_us.extend_from_slice(&lanes.ts_us()[..rows]);
+        self.kind.extend_from_slice(&lanes.kinds()[..rows]);
+        let prices = |field| &lanes.numbers(field)[..rows];
+        self.price.extend_from_slice(prices(Field::Price));
+        self.open.extend_from_slice(prices(Field::Open));
+        self.high.extend_from_slice(prices(Field::High));
+        self.low.extend_from_slice(prices(Field::Low));
+        self.close.extend_from_slice(prices(Field::Close));
+        self.vwap.extend_from_slice(prices(Field::Vwap));
+        self.volume.extend_from_slice(&lanes.volumes()[..rows]);
+        self.start_us.resize(self.start_us.len() + rows, -1);
+        self.seq.extend_from_slice(&lanes.seqs()[..rows]);
+    }
+
+    fn push(&mut self, tick: &Tick<'_>) {
+        let or_nan = |price: Option<f64>| price.unwrap_or(f64::NAN);
+        let id = id(&mut self.symbols, tick.ticker);
+        self.symbol.push(id);
+        self.ts_us.push(tick.ts_us);
+        self.kind.push(tick.kind.letter());
+        self.price.push(tick.price);
+        self.volume.push(tick.volume);
+        self.open.push(or_nan(tick.open));
+        self.high.push(or_nan(tick.high));
+        self.low.push(or_nan(tick.low));
+        self.close.push(or_nan(tick.close));
+        self.vwap.push(or_nan(tick.vwap));
+        self.start_us.push(tick.start_us.unwrap_or(-1));
+        self.seq.push(tick.seq.unwrap_or(-1));
+    }
+}
+
+/// Without a cap only a ticker that is too long or no UTF-8 has no id, and such a message is refused before.
+#[inline]
+fn id(symbols: &mut Symbols, ticker: &[u8]) -> i32 {
+    symbols.intern(ticker, usize::MAX).map_or(-1, |SymbolId(id)| id as i32)
+}
