@@ -51,23 +51,70 @@ pub(crate) fn aggregate(
     let (ts_us, price, size) = (ts_us.as_slice()?, price.as_slice()?, size.as_slice()?);
     let symbol = symbol.as_ref().map(PyReadonlyArray1::as_slice).transpose()?;
     let bars = py.detach(|| batch::aggregate(ts_us, price, size, symbol, interval_us)).map_err(to_py)?;
-    let vwap = |bar: &batch::Aggregate| {
-        if bar.volume > 0 { bar.notional / bar.volume as f64 } else { f64::NAN }
-    };
+    let columns = py.detach(|| Columns::new(&bars));
     Ok(Bars {
         symbols: PyTuple::empty(py).unbind(),
-        symbol: frozen(py, bars.iter().map(|bar| bar.symbol).collect())?,
-        ts_us: frozen(py, bars.iter().map(|bar| bar.ts_us).collect())?,
-        open: frozen(py, bars.iter().map(|bar| bar.open).collect())?,
-        high: frozen(py, bars.iter().map(|bar| bar.high).collect())?,
-        low: frozen(py, bars.iter().map(|bar| bar.low).collect())?,
-        close: frozen(py, bars.iter().map(|bar| bar.close).collect())?,
-        volume: frozen(py, bars.iter().map(|bar| bar.volume).collect())?,
-        vwap: frozen(py, bars.iter().map(vwap).collect())?,
-        trades: frozen(py, bars.iter().map(|bar| bar.trades).collect())?,
+        symbol: frozen(py, columns.symbol)?,
+        ts_us: frozen(py, columns.ts_us)?,
+        open: frozen(py, columns.open)?,
+        high: frozen(py, columns.high)?,
+        low: frozen(py, columns.low)?,
+        close: frozen(py, columns.close)?,
+        volume: frozen(py, columns.volume)?,
+        vwap: frozen(py, columns.vwap)?,
+        trades: frozen(py, columns.trades)?,
         revision: frozen(py, vec![0; bars.len()])?,
         quality: frozen(py, vec![0; bars.len()])?,
-        open_us: frozen(py, bars.iter().map(|bar| bar.open_us).collect())?,
-        close_us: frozen(py, bars.iter().map(|bar| bar.close_us).collect())?,
+        open_us: frozen(py, columns.open_us)?,
+        close_us: frozen(py, columns.close_us)?,
     })
+}
+
+/// Bars column by column, made in one pass: their order is not that in which they lie.
+struct Columns {
+    symbol: Vec<i32>,
+    ts_us: Vec<i64>,
+    open: Vec<f64>,
+    high: Vec<f64>,
+    low: Vec<f64>,
+    close: Vec<f64>,
+    volume: Vec<i64>,
+    vwap: Vec<f64>,
+    trades: Vec<i64>,
+    open_us: Vec<i64>,
+    close_us: Vec<i64>,
+}
+
+impl Columns {
+    fn new(bars: &batch::Aggregates) -> Self {
+        let rows = bars.len();
+        let (whole, price) = (|| Vec::with_capacity(rows), || Vec::with_capacity(rows));
+        let mut columns = Self {
+            symbol: Vec::with_capacity(rows),
+            ts_us: whole(),
+            open: price(),
+            high: price(),
+            low: price(),
+            close: price(),
+            volume: whole(),
+            vwap: price(),
+            trades: whole(),
+            open_us: whole(),
+            close_us: whole(),
+        };
+        for bar in bars.iter() {
+            columns.symbol.push(bar.symbol);
+            columns.ts_us.push(bar.ts_us);
+            columns.open.push(bar.open);
+            columns.high.push(bar.high);
+            columns.low.push(bar.low);
+            columns.close.push(bar.close);
+            columns.volume.push(bar.volume);
+            columns.vwap.push(if bar.volume > 0 { bar.notional / bar.volume as f64 } else { f64::NAN });
+            columns.trades.push(bar.trades);
+            columns.open_us.push(bar.open_us);
+            columns.close_us.push(bar.close_us);
+        }
+        columns
+    }
 }
