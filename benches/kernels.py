@@ -49,7 +49,7 @@ def _decode(payloads: list[bytes], order: str, goal: Goal) -> Contest:
         ours=("tickstockpl.decode: checked, 12 columns", lambda: tp.decode(payloads)),
         peers=[
             ("msgspec Struct, 4 fields, per message", lambda: [four(payload) for payload in payloads], goal),
-            ("msgspec Struct, 14 fields, per message", lambda: [all_fields(payload) for payload in payloads], None),
+            ("msgspec Struct, 14 fields, per message", lambda: [all_fields(payload) for payload in payloads], goal),
         ],
         check=check,
         regresses="a slower number parser, a lookup or allocation a field, a second pass over the bytes",

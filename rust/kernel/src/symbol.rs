@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, Hash, Hasher};
 
+use arrayvec::ArrayString;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 /// A dense handle of one ticker, valid until the ticker is forgotten.
@@ -66,13 +67,22 @@ impl Hash for Key {
 pub struct Symbols {
     hasher: DefaultHashBuilder,
     table: HashTable<(Key, SymbolId)>,
-    names: Vec<Option<Box<str>>>,
+    names: Vec<ArrayString<MOST_BYTES>>,
     free: Vec<SymbolId>,
     /// Forgotten in the running call: their ids may still stand in its output.
     resting: Vec<SymbolId>,
 }
 
 impl Symbols {
+    /// Room for so many tickers.
+    #[must_use]
+    pub fn with_capacity(tickers: usize) -> Self {
+        let mut symbols = Self::default();
+        symbols.names.reserve(tickers);
+        symbols.table.reserve(tickers, |(key, _)| symbols.hasher.hash_one(key));
+        symbols
+    }
+
     /// The id of a known ticker. `O(1)`, no allocation.
     #[must_use]
     pub fn find(&self, ticker: &[u8]) -> Option<SymbolId> {
@@ -95,12 +105,12 @@ impl Symbols {
         if self.table.len() >= cap {
             return None;
         }
-        let name: Box<str> = std::str::from_utf8(ticker).ok()?.into();
+        let name = ArrayString::from(std::str::from_utf8(ticker).ok()?).ok()?;
         let id = self.free.pop().unwrap_or_else(|| {
-            self.names.push(None);
+            self.names.push(name);
             SymbolId((self.names.len() - 1) as u32)
         });
-        self.names[id.index()] = Some(name);
+        self.names[id.index()] = name;
         let hasher = &self.hasher;
         self.table.insert_unique(hasher.hash_one(key), (key, id), |(key, _)| hasher.hash_one(key));
         Some(id)
@@ -128,7 +138,7 @@ impl Symbols {
     /// The ticker of an id that was given out.
     #[must_use]
     pub fn name(&self, id: SymbolId) -> &str {
-        self.names[id.index()].as_deref().unwrap_or("")
+        &self.names[id.index()]
     }
 
     /// Known tickers.

@@ -5,6 +5,9 @@ use crate::field::Field;
 use crate::symbol::{SymbolId, Symbols};
 use crate::tick::{Reason, Tick};
 
+/// So many symbols find their place without a second look at those before them.
+const USUAL_SYMBOLS: usize = 1_000;
+
 /// Ticks in columns of one length, in arrival order.
 ///
 /// Absent prices are NaN, absent stamps and numbers -1.
@@ -44,7 +47,7 @@ impl Ticks {
     /// Decodes messages; bad ones are counted.
     #[must_use]
     pub fn read(payloads: &[&[u8]]) -> Self {
-        let mut ticks = Self::default();
+        let mut ticks = Self { symbols: Symbols::with_capacity(payloads.len().min(USUAL_SYMBOLS)), ..Self::default() };
         ticks.reserve(payloads.len());
         let mut decoder = Decoder::default();
         for batch in payloads.chunks(BATCH) {
