@@ -95,14 +95,17 @@ impl Reader {
         debug_assert!(found.is_some(), "the objects took the course");
     }
 
-    /// The tick of the object in `lane` and where it ends.
+    /// Where the object in `lane` ends, if it is a good tick.
     #[inline(always)]
-    pub(crate) fn row(&self, lane: usize) -> Option<(Row, usize)> {
-        let lane = lane % LANES;
-        if self.ends[lane] == LOST || self.bad[lane] != 0 {
-            return None;
-        }
-        Some((self.lanes.row(lane)?, self.ends[lane] as usize))
+    pub(crate) fn end(&self, lane: usize) -> Option<usize> {
+        let (end, bad) = (self.ends[lane % LANES], self.bad[lane % LANES]);
+        (end != LOST && bad == 0).then_some(end as usize)
+    }
+
+    /// The good tick in `lane`.
+    #[inline(always)]
+    pub(crate) fn row(&self, lane: usize) -> Row {
+        self.lanes.row(lane % LANES)
     }
 
     /// Takes all objects along the course, one step after the other.

@@ -60,9 +60,10 @@ impl Decoder {
     /// Gives `sink` every tick of the messages that were read last.
     pub(crate) fn hand_out(&mut self, batch: &[&[u8]], sink: &mut impl FnMut(Result<Tick<'_>, Reason>, &[u8])) {
         for (lane, payload) in batch.iter().enumerate() {
-            match self.messages.row(lane) {
-                Some((row, end)) if payload.len() <= MAX_MESSAGE && space_end(payload, end) == payload.len() => {
-                    sink(Ok(row.tick(payload, &[])), payload.get(..end).unwrap_or_default());
+            match self.messages.end(lane) {
+                Some(end) if payload.len() <= MAX_MESSAGE && space_end(payload, end) == payload.len() => {
+                    let tick = self.messages.row(lane).tick(payload, &[]);
+                    sink(Ok(tick), payload.get(..end).unwrap_or_default());
                 }
                 _ => self.decode_with_care(payload, sink),
             }
@@ -152,7 +153,8 @@ impl Decoder {
         }
         let lane = LANES - self.starts.len();
         self.starts.pop();
-        if let Some((mut row, end)) = self.elements.row(lane) {
+        if let Some(end) = self.elements.end(lane) {
+            let mut row = self.elements.row(lane);
             row.ticker.start += start as u32;
             row.ticker.end += start as u32;
             scanner.at = start + end;

@@ -31,6 +31,7 @@ pub(crate) struct Lanes {
     twins: [Option<Field>; Self::NUMBERS],
     ts_us: [i64; LANES],
     start_s: [f64; LANES],
+    start_us: [i64; LANES],
     tickers: [Text; LANES],
     kinds: [Option<Kind>; LANES],
     simulated: [bool; LANES],
@@ -46,6 +47,7 @@ impl Default for Lanes {
             twins: [None; Self::NUMBERS],
             ts_us: [NO_STAMP; LANES],
             start_s: [f64::NAN; LANES],
+            start_us: [NO_STAMP; LANES],
             tickers: [NO_TEXT; LANES],
             kinds: [None; LANES],
             simulated: [false; LANES],
@@ -92,6 +94,7 @@ impl Lanes {
         self.twins = [None; Self::NUMBERS];
         self.ts_us = [NO_STAMP; LANES];
         self.start_s = [f64::NAN; LANES];
+        self.start_us = [NO_STAMP; LANES];
         self.tickers = [NO_TEXT; LANES];
         self.kinds = [usual.kind; LANES];
         self.simulated = [usual.simulated; LANES];
@@ -105,6 +108,7 @@ impl Lanes {
         self.twins = [None; Self::NUMBERS];
         self.ts_us[lane] = NO_STAMP;
         self.start_s[lane] = f64::NAN;
+        self.start_us[lane] = NO_STAMP;
         self.tickers[lane] = NO_TEXT;
         self.kinds[lane] = None;
         self.simulated[lane] = false;
@@ -134,7 +138,7 @@ impl Lanes {
 
     /// `bad` gets a bit set for objects that lack what every tick has.
     #[inline(always)]
-    pub(crate) fn judge(&self, bad: &mut [u64; LANES]) {
+    pub(crate) fn judge(&mut self, bad: &mut [u64; LANES]) {
         let price = self.numbers(Field::Price);
         let (tick_volume, volume) = (self.numbers(Field::TickVolume), self.numbers(Field::Volume));
         for lane in 0..LANES {
@@ -145,6 +149,22 @@ impl Lanes {
                 | (self.ts_us[lane] == NO_STAMP)
                 | (self.tickers[lane].end == 0);
             bad[lane] |= u64::from(lacks);
+        }
+        if self.has_start() {
+            self.judge_starts(bad);
+        }
+    }
+
+    /// The same for `tick_start_timestamp`, which few producers send.
+    #[inline(never)]
+    fn judge_starts(&mut self, bad: &mut [u64; LANES]) {
+        let lanes = self.start_s.iter().zip(&self.ts_us).zip(&mut self.start_us).zip(bad);
+        for (((&start_s, &ts_us), to), bad) in lanes.filter(|(((start_s, _), _), bad)| !start_s.is_nan() && **bad == 0)
+        {
+            match start_us(Value::Float(start_s), ts_us) {
+                Ok(Some(start_us)) => *to = start_us,
+                _ => *bad = 1,
+            }
         }
     }
 
@@ -341,20 +361,17 @@ impl Lanes {
         }
     }
 
-    /// The tick of one object, if it is good.
+    /// The tick of one object, which must be good, and the place of its ticker.
     #[inline(always)]
-    pub(crate) fn row(&self, lane: usize) -> Option<Row> {
+    pub(crate) fn row(&self, lane: usize) -> Row {
         let number = |field: Field| self.numbers[field as usize].value(lane);
         let price = |field: Field| Some(number(field)).filter(|price| !price.is_nan());
         let count = |field: Field| whole(number(field));
-        let (kind, ts_us) = (self.kinds[lane]?, self.ts_us[lane]);
-        let start_s = self.start_s[lane];
-        let start_us = if start_s.is_nan() { None } else { start_us(Value::Float(start_s), ts_us).ok()? };
         let tick = Tick {
             ticker: b"",
-            kind,
-            ts_us,
-            start_us,
+            kind: self.kinds[lane].unwrap_or(Kind::Q),
+            ts_us: self.ts_us[lane],
+            start_us: Some(self.start_us[lane]).filter(|&start_us| start_us != NO_STAMP),
             price: number(Field::Price),
             open: price(Field::Open),
             high: price(Field::High),
@@ -367,7 +384,7 @@ impl Lanes {
             simulated: self.simulated[lane],
             rights: self.rights[lane],
         };
-        Some(Row { ticker: self.tickers[lane], tick })
+        Row { ticker: self.tickers[lane], tick }
     }
 }
 

@@ -25,8 +25,9 @@ const MOST_BYTES: usize = 20;
 struct Key {
     first: u64,
     last: u64,
-    /// Bytes 8 to 15 of a ticker of more than 16, and the length, which keeps tickers with NUL bytes apart.
-    middle: u64,
+    /// Bytes 8 to 11 of a ticker of more than 16.
+    middle: u32,
+    /// Keeps tickers with NUL bytes apart.
     len: u32,
 }
 
@@ -39,9 +40,9 @@ impl Key {
         let len = ticker.len() as u32;
         let key = |first, middle, last| Some(Self { first, last, middle, len });
         if let (Some(first), Some(last)) = (ticker.first_chunk(), ticker.last_chunk()) {
-            let middle = match ticker.get(8..16).and_then(|middle| middle.first_chunk()) {
+            let middle = match ticker.get(8..12).and_then(|middle| middle.first_chunk()) {
                 _ if ticker.len() > MOST_BYTES => return None,
-                Some(middle) if len > 16 => u64::from_le_bytes(*middle),
+                Some(middle) if len > 16 => u32::from_le_bytes(*middle),
                 _ => 0,
             };
             return key(u64::from_le_bytes(*first), middle, u64::from_le_bytes(*last));
@@ -58,7 +59,7 @@ impl Hash for Key {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.first ^ u64::from(self.len) << 56);
-        state.write_u64(self.last ^ self.middle.rotate_left(17));
+        state.write_u64(self.last ^ u64::from(self.middle).rotate_left(17));
     }
 }
 
