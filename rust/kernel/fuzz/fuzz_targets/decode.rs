@@ -1,20 +1,34 @@
-//! Two messages, parted by a zero byte: what a decoder read before never shows in an answer, and nothing panics.
+//! Messages, parted by a zero byte: together they are read as each alone, JSON as `serde_json` has it, and nothing panics.
 #![no_main]
 
+#[path = "../../tests/slow/mod.rs"]
+mod slow;
+
 use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
+use slow::{read, read_all};
 use tickstockpl_kernel::decode::Decoder;
 
-fn read(decoder: &mut Decoder, payload: &[u8]) -> Vec<String> {
-    let mut answers = Vec::new();
-    decoder.decode(&[payload], |tick, raw| answers.push(format!("{tick:?} {raw:?}")));
-    answers
-}
+/// After so many, what has been the same each time is read as text.
+const SETTLED: usize = 288;
 
 fuzz_target!(|data: &[u8]| {
-    let mut parts = data.splitn(2, |&byte| byte == 0);
-    let (first, second) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    let mut decoder = Decoder::default();
-    for payload in [first, first, second, first] {
-        assert_eq!(read(&mut decoder, payload), read(&mut Decoder::default(), payload));
+    let payloads: Vec<Vec<u8>> = data.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect();
+    let mut expected = Vec::new();
+    for payload in &payloads {
+        let alone = read(&mut Decoder::default(), payload);
+        if let Ok(document) = serde_json::from_slice::<Value>(payload) {
+            let slow: Vec<_> = match &document {
+                Value::Array(elements) => elements.iter().map(slow::object).collect(),
+                object => vec![slow::object(object)],
+            };
+            assert_eq!(alone.iter().map(|(answer, _)| answer.clone()).collect::<Vec<_>>(), slow);
+        }
+        expected.push(alone);
     }
+    let first = payloads.iter().take(1).cycle().take(SETTLED).cloned();
+    let feed: Vec<_> = first.chain(payloads.iter().cloned()).chain(payloads.iter().cloned()).collect();
+    let first = expected.iter().take(1).cycle().take(SETTLED).cloned();
+    let answers: Vec<_> = first.chain(expected.iter().cloned()).chain(expected.iter().cloned()).flatten().collect();
+    assert_eq!(read_all(&mut Decoder::default(), &feed), answers);
 });
