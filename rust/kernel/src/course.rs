@@ -140,11 +140,15 @@ impl Course {
         }
     }
 
-    /// Makes values that are the same in all of these objects part of the text between the others.
+    /// Makes values that are the same in all of these objects part of the text between the others, unless it would be
+    /// too long to remember.
     ///
     /// `end` tells where the value of a field ends that starts at a place of a text. The objects took this course.
-    pub(crate) fn shorten(&mut self, texts: &[&[u8]], mut end: impl FnMut(Field, &[u8], u32) -> u32) -> Option<()> {
-        self.short.clear();
+    pub(crate) fn shorten(&mut self, texts: &[&[u8]], end: impl FnMut(Field, &[u8], u32) -> u32) {
+        self.short = self.shortened(texts, end).unwrap_or_default();
+    }
+
+    fn shortened(&self, texts: &[&[u8]], mut end: impl FnMut(Field, &[u8], u32) -> u32) -> Option<Vec<Step>> {
         let first = *texts.first()?;
         let mut places = vec![0; texts.len()];
         let mut short = Vec::new();
@@ -175,8 +179,7 @@ impl Course {
         if behind < places[0] as usize {
             short.push(Step::new(first.get(behind..places[0] as usize)?, None, None)?);
         }
-        self.short = short;
-        Some(())
+        Some(short)
     }
 }
 
