@@ -19,6 +19,7 @@ from tickstockpl.kernel import (
     Ticks,
     aggregate,
     decode,
+    event_id,
 )
 
 __all__ = [
@@ -33,4 +34,5 @@ __all__ = [
     "Ticks",
     "aggregate",
     "decode",
+    "event_id",
 ]

@@ -26,12 +26,14 @@ __all__ = [
     "Ticks",
     "aggregate",
     "decode",
+    "event_id",
 ]
 
 _F64: TypeAlias = NDArray[np.float64]
 _I64: TypeAlias = NDArray[np.int64]
 _I32: TypeAlias = NDArray[np.int32]
 _U8: TypeAlias = NDArray[np.uint8]
+_S36: TypeAlias = NDArray[np.bytes_]
 
 REASONS: Final[tuple[str, ...]]
 """Why a tick is refused, in the order in which they are looked for: `bad_json`, `not_an_object`, `too_large`,
@@ -126,6 +128,10 @@ class Detections:
     revision: _I32
     """The evaluation of this bar at which the pattern first held: 0 at its close, + 1 each time the bar or an earlier
     one was revised. (symbol, ts_us, pattern, revision) identifies an event for ever."""
+    event_id: _S36
+    """What `event_id` makes of symbol, ts_us, pattern and revision, as 36 ASCII bytes."""
+    supersedes: _S36
+    """The id of the event this one replaces on the same bar, or empty."""
     superseded_pattern: _I32
     """Index of the pattern this one replaces on the same bar, or -1."""
     superseded_revision: _I32
@@ -235,3 +241,10 @@ class Engine:
 
 def decode(payloads: Sequence[bytes]) -> Ticks: ...
 def aggregate(ts_us: _I64, price: _F64, size: _I64, symbol: _I32 | None, interval_us: int) -> Bars: ...
+def event_id(symbol: str, ts_us: int, pattern_id: str, revision: int = 0) -> str:
+    """The id of the event that a pattern of `PATTERNS` is on the bar that starts at `ts_us`: the same in every replay.
+
+    revision: the evaluation of the bar at which the pattern first held; see `Detections.revision`.
+    A UUID of version 5 (RFC 9562) of `symbol|1min|ts_us|pattern_id|parameters|revision`; `parameters` changes when a
+    definition does.
+    """

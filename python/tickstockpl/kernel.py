@@ -24,6 +24,7 @@ from tickstockpl._kernel import (
     Output,
     Ticks,
     decode,
+    event_id,
 )
 from tickstockpl._kernel import aggregate as _aggregate
 
@@ -44,6 +45,7 @@ __all__ = [
     "Ticks",
     "aggregate",
     "decode",
+    "event_id",
 ]
 
 

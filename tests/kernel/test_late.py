@@ -258,6 +258,16 @@ def test_a_symbol_heard_since_the_session_before_is_kept(make: Make) -> None:
     assert feed.count("symbols") == 2
 
 
+def test_a_bar_bears_the_name_of_its_own_symbol_though_the_id_was_another_symbols_before(make: Make) -> None:
+    feed = make(regular=DAYS)
+    feed.a("13:30:01", symbol="IDLE")
+    feed.a("13:30:02", symbol="AAPL")
+    feed.a("+1 13:30:01", symbol="AAPL")
+    feed.a("+2 13:30:01", symbol="AAPL")
+    feed.a("+2 13:30:02", symbol="MSFT")
+    assert [row.symbol for row in feed.flush()] == ["AAPL", "MSFT"]
+
+
 # Counters
 
 

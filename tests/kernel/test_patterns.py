@@ -51,6 +51,16 @@ def engine_finds(series: dict[str, list[Bar]]) -> dict[str, list[Found]]:
     return found
 
 
+def assert_ids_are_of_their_rows(rows: tp.Detections) -> None:
+    """Each row is named by `event_id` of what it says, and what it replaces by that of the same bar."""
+    columns = (rows.symbol, rows.ts_us, rows.pattern, rows.revision, rows.superseded_pattern, rows.superseded_revision)
+    for n, (symbol, ts_us, pattern, revision, old, old_revision) in enumerate(zip(*columns, strict=True)):
+        name = rows.symbols[symbol]
+        assert rows.event_id[n].decode() == tp.event_id(name, int(ts_us), tp.PATTERNS[pattern]["id"], int(revision))
+        replaced = "" if old < 0 else tp.event_id(name, int(ts_us), tp.PATTERNS[old]["id"], int(old_revision))
+        assert rows.supersedes[n].decode() == replaced
+
+
 def gather(rows: tp.Detections, found: dict[str, list[Found]]) -> None:
     assert rows.held.all()
     assert not rows.revision.any()
@@ -189,6 +199,7 @@ def test_what_holds_after_late_ticks_is_what_the_oracle_finds_in_the_revised_bar
 
     holding: Counter[tuple[int, str, int]] = Counter()
     for rows in outputs:
+        assert_ids_are_of_their_rows(rows)
         keys = zip(rows.ts_us.tolist(), rows.pattern.tolist(), rows.direction.tolist(), strict=True)
         for (ts_us, pattern, direction), held in zip(keys, rows.held.tolist(), strict=True):
             holding[ts_us, tp.PATTERNS[pattern]["id"], direction] += 1 if held else -1

@@ -8,10 +8,11 @@ use arrow_array::{
     RecordBatchReader, StringArray, UInt8Array,
 };
 use arrow_schema::{Field, Schema};
-use numpy::{IntoPyArray, PyArray1, PyArrayMethods};
+use numpy::{IntoPyArray, PyArray1, PyArrayMethods, PyFixedString};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyCapsule, PyDict, PyTuple};
+use tickstockpl_kernel::event::EventId;
 
 /// A column type that numpy and Arrow both have.
 pub(crate) trait Cell: numpy::Element + Clone {
@@ -27,6 +28,15 @@ macro_rules! cell {
         }
     )*};
 }
+/// An event's id in text, or all NUL for none.
+pub(crate) type IdText = PyFixedString<{ EventId::TEXT_BYTES }>;
+
+impl Cell for IdText {
+    fn arrow(cells: Vec<Self>) -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(cells.iter().map(ToString::to_string)))
+    }
+}
+
 cell!(i32 => Int32Array, i64 => Int64Array, f64 => Float64Array, u8 => UInt8Array, bool => BooleanArray);
 
 /// One column's copy for Arrow, whose memory must not depend on Python's.
@@ -140,6 +150,6 @@ column_set! {
         ts_us: i64, pattern: i32, direction: i32, confidence: f64, held: bool, revision: i32,
         superseded_pattern: i32, superseded_revision: i32, first_us: i64, bars: i32, entry: f64, stop: f64,
         target: f64, open: f64, high: f64, low: f64, close: f64, volume: i64, price_change: f64, relative_volume: f64,
-        quality: u8,
+        quality: u8, event_id: IdText, supersedes: IdText,
     }
 }

@@ -15,12 +15,13 @@ use tickstockpl_kernel::session::Sessions;
 
 use crate::columns::{Bars, frozen};
 use crate::framer::Frames;
-use crate::output::Output;
+use crate::output::{Names, Output};
 use crate::to_py;
 
 #[pyclass(frozen, module = "tickstockpl")]
 pub(crate) struct Engine {
     inner: Mutex<engine::Engine>,
+    names: Mutex<Names>,
     channels: Arc<[String]>,
 }
 
@@ -36,7 +37,8 @@ impl Engine {
         call: impl FnOnce(&mut engine::Engine) -> PyResult<engine::Output> + Send,
     ) -> PyResult<Output> {
         let made = py.detach(|| call(&mut *self.lock()?))?;
-        Output::new(py, made, &*self.lock()?, &self.channels)
+        let mut names = self.names.lock().map_err(|_| PyRuntimeError::new_err("the engine panicked before"))?;
+        Output::new(py, made, &*self.lock()?, &mut names, &self.channels)
     }
 }
 
@@ -77,7 +79,8 @@ impl Engine {
             patterns: settings.getattr("patterns")?.extract()?,
             calendar,
         };
-        Ok(Self { inner: Mutex::new(engine::Engine::new(settings).map_err(to_py)?), channels: channels.into() })
+        let inner = Mutex::new(engine::Engine::new(settings).map_err(to_py)?);
+        Ok(Self { inner, names: Mutex::default(), channels: channels.into() })
     }
 
     #[pyo3(signature = (payloads, now_us, channel=0))]

@@ -34,7 +34,7 @@ mod _kernel {
     #[pymodule_export]
     use super::framer::{Framer, Frames};
     #[pymodule_export]
-    use super::output::Output;
+    use super::output::{Output, event_id};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -1,15 +1,17 @@
 //! What a call of the engine made, as columns.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyTuple};
+use pyo3::types::{PyBytes, PyString, PyTuple};
 use tickstockpl_kernel::engine;
+use tickstockpl_kernel::event::{EventId, EventIds};
 use tickstockpl_kernel::history::{Detail, Detection, Row};
+use tickstockpl_kernel::pattern::PATTERNS;
 use tickstockpl_kernel::symbol::SymbolId;
+use tickstockpl_kernel::window::WindowBar;
 
-use crate::columns::{Bars, Detections, frozen};
+use crate::columns::{Bars, Detections, IdText, frozen};
 
 #[pyclass(frozen, module = "tickstockpl")]
 pub(crate) struct Output {
@@ -28,14 +30,22 @@ impl Output {
         py: Python<'_>,
         made: engine::Output,
         engine: &engine::Engine,
+        names: &mut Names,
         channels: &Arc<[String]>,
     ) -> PyResult<Self> {
-        let name = |id| engine.symbol_name(id);
-        let closed = !made.bars.is_empty();
-        let found = !made.detections.is_empty();
+        let (mut closed, mut found) = (None, None);
+        if !made.bars.is_empty() {
+            let named = names.of(py, &made.bars, engine)?;
+            closed = Some(Py::new(py, bars(py, &made.bars, named)?)?);
+        }
+        if !made.detections.is_empty() {
+            let named = names.of(py, &made.detections, engine)?;
+            let ids = event_ids(&made.detections, engine);
+            found = Some(Py::new(py, detections(py, &made.detections, named, ids)?)?);
+        }
         Ok(Self {
-            bars: closed.then(|| Py::new(py, bars(py, &made.bars, &name)?)).transpose()?,
-            detections: found.then(|| Py::new(py, detections(py, &made.detections, &name)?)).transpose()?,
+            bars: closed,
+            detections: found,
             ticks: made.ticks,
             refused: made.refused,
             dead: made.dead,
@@ -52,14 +62,15 @@ impl Output {
 
     #[getter]
     fn bars(&self, py: Python<'_>) -> PyResult<Py<Bars>> {
-        self.bars.as_ref().map_or_else(|| Py::new(py, bars(py, &[], &|_| "")?), |rows| Ok(rows.clone_ref(py)))
+        self.bars.as_ref().map_or_else(|| Py::new(py, bars(py, &[], no_names(py))?), |rows| Ok(rows.clone_ref(py)))
     }
 
     #[getter]
     fn detections(&self, py: Python<'_>) -> PyResult<Py<Detections>> {
-        self.detections
-            .as_ref()
-            .map_or_else(|| Py::new(py, detections(py, &[], &|_| "")?), |rows| Ok(rows.clone_ref(py)))
+        self.detections.as_ref().map_or_else(
+            || Py::new(py, detections(py, &[], no_names(py), <_>::default())?),
+            |rows| Ok(rows.clone_ref(py)),
+        )
     }
 
     #[getter]
@@ -80,25 +91,55 @@ impl Output {
     }
 }
 
-/// The ticker of an id.
-type Names<'a> = &'a dyn Fn(SymbolId) -> &'a str;
-
-/// The names behind a column of ids, each once, and the column's indices into them.
-fn named<T>(py: Python<'_>, rows: &[(SymbolId, T)], name: Names<'_>) -> PyResult<(Py<PyTuple>, Vec<i32>)> {
-    let mut place: HashMap<SymbolId, i32> = HashMap::new();
-    let mut names = Vec::new();
-    let mut indices = Vec::with_capacity(rows.len());
-    for (id, _) in rows {
-        indices.push(*place.entry(*id).or_insert_with(|| {
-            names.push(name(*id));
-            names.len() as i32 - 1
-        }));
-    }
-    Ok((PyTuple::new(py, names)?.unbind(), indices))
+/// Names as Python's strings, each made once: a minute's close names every symbol.
+#[derive(Default)]
+pub(crate) struct Names {
+    known: Vec<Option<Py<PyString>>>,
+    /// Where a symbol stands in the output that is being made; `ABSENT` between outputs.
+    place: Vec<i32>,
+    renamed: u64,
 }
 
-fn bars(py: Python<'_>, rows: &[(SymbolId, Row)], name: Names<'_>) -> PyResult<Bars> {
-    let (symbols, symbol) = named(py, rows, name)?;
+const ABSENT: i32 = -1;
+
+impl Names {
+    /// The names behind a column of ids, each once, and the column's indices into them.
+    fn of<T>(&mut self, py: Python<'_>, rows: &[(SymbolId, T)], engine: &engine::Engine) -> PyResult<Named> {
+        if self.renamed != engine.symbols_renamed() {
+            self.renamed = engine.symbols_renamed();
+            self.known.clear();
+        }
+        let mut ids: Vec<SymbolId> = Vec::new();
+        let mut indices = Vec::with_capacity(rows.len());
+        for (id, _) in rows {
+            if id.index() >= self.place.len() {
+                self.place.resize(id.index() + 1, ABSENT);
+            }
+            let place = &mut self.place[id.index()];
+            if *place == ABSENT {
+                *place = ids.len() as i32;
+                ids.push(*id);
+            }
+            indices.push(*place);
+        }
+        self.known.resize_with(self.known.len().max(self.place.len()), || None);
+        let names = ids.iter().map(|id| {
+            self.place[id.index()] = ABSENT;
+            let made = || PyString::new(py, engine.symbol_name(*id)).unbind();
+            self.known[id.index()].get_or_insert_with(made).clone_ref(py)
+        });
+        Ok((PyTuple::new(py, names.collect::<Vec<_>>())?.unbind(), indices))
+    }
+}
+
+/// A column set's symbols: their names, and each row's index into them.
+type Named = (Py<PyTuple>, Vec<i32>);
+
+fn no_names(py: Python<'_>) -> Named {
+    (PyTuple::empty(py).unbind(), Vec::new())
+}
+
+fn bars(py: Python<'_>, rows: &[(SymbolId, Row)], (symbols, symbol): Named) -> PyResult<Bars> {
     Ok(Bars {
         symbols,
         symbol: frozen(py, symbol)?,
@@ -117,8 +158,34 @@ fn bars(py: Python<'_>, rows: &[(SymbolId, Row)], name: Names<'_>) -> PyResult<B
     })
 }
 
-fn detections(py: Python<'_>, rows: &[(SymbolId, Detection)], name: Names<'_>) -> PyResult<Detections> {
-    let (symbols, symbol) = named(py, rows, name)?;
+#[pyfunction]
+#[pyo3(signature = (symbol, ts_us, pattern_id, revision=0))]
+pub(crate) fn event_id(symbol: &str, ts_us: i64, pattern_id: &str, revision: u32) -> String {
+    IdText::from(EventIds::default().of(symbol, ts_us, pattern_id, revision).text()).to_string()
+}
+
+/// The ids of rows' events, and of those that they replace.
+fn event_ids(rows: &[(SymbolId, Detection)], engine: &engine::Engine) -> (Vec<IdText>, Vec<IdText>) {
+    let mut ids = EventIds::default();
+    let mut id = |symbol, bar: &WindowBar, pattern: u16, revision| {
+        let pattern = PATTERNS[usize::from(pattern)].id();
+        IdText::from(ids.of(engine.symbol_name(symbol), bar.ts_us, pattern, revision).text())
+    };
+    let none = IdText::from([0; EventId::TEXT_BYTES]);
+    rows.iter()
+        .map(|(symbol, row)| {
+            let replaced = row.supersedes.map_or(none, |(pattern, revision)| id(*symbol, &row.bar, pattern, revision));
+            (id(*symbol, &row.bar, row.pattern, row.revision), replaced)
+        })
+        .unzip()
+}
+
+fn detections(
+    py: Python<'_>,
+    rows: &[(SymbolId, Detection)],
+    (symbols, symbol): Named,
+    (event_id, supersedes): (Vec<IdText>, Vec<IdText>),
+) -> PyResult<Detections> {
     let detail = |read: fn(&Detail) -> f64| {
         frozen(py, rows.iter().map(|(_, row)| row.detail.as_ref().map_or(f64::NAN, read)).collect())
     };
@@ -148,5 +215,7 @@ fn detections(py: Python<'_>, rows: &[(SymbolId, Detection)], name: Names<'_>) -
         price_change: detail(|detail| detail.price_change)?,
         relative_volume: detail(|detail| detail.relative_volume.unwrap_or(f64::NAN))?,
         quality: frozen(py, rows.iter().map(|(_, row)| row.detail.map_or(0, |d| d.quality)).collect())?,
+        event_id: frozen(py, event_id)?,
+        supersedes: frozen(py, supersedes)?,
     })
 }

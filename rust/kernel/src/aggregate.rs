@@ -15,6 +15,9 @@ use crate::time::{MINUTE_US, minute_of};
 /// A stamp this far past the caller's clock is refused.
 const FUTURE_US: i64 = 5_000_000;
 
+/// Symbols whose state is brought into the cache together when a minute closes; see [`History::touch`].
+const TOUCHED: usize = 16;
+
 /// Which sessions decide what.
 #[derive(Debug, Default)]
 pub struct Calendar {
@@ -340,8 +343,16 @@ impl Aggregator {
     }
 
     fn close_minute(&mut self, channel: u16, minute_us: i64, symbols: &[SymbolId], sink: &mut impl Sink) {
-        for &symbol in symbols {
-            self.close_bar(symbol, channel, minute_us, sink);
+        sink.expect(symbols.len());
+        for some in symbols.chunks(TOUCHED) {
+            let touch = |id: &SymbolId| {
+                let state = &self.states[id.index()];
+                state.history.touch() ^ state.open.first().map_or(0, |fold| fold.minute_us as u64)
+            };
+            std::hint::black_box(some.iter().map(touch).fold(0, std::ops::BitXor::bitxor));
+            for &symbol in some {
+                self.close_bar(symbol, channel, minute_us, sink);
+            }
         }
     }
 
@@ -356,10 +367,13 @@ impl Aggregator {
 
     /// Lets go of the symbol's bars that can no longer be revised, each by the event time of its own channel.
     fn trim(&mut self, id: SymbolId) {
-        let newest_us = self.channels.iter().filter_map(Channel::event_us).max();
+        let newest_us = self.channels.iter().filter_map(Channel::event_us).max().unwrap_or(i64::MIN);
         let channels = &self.channels;
-        let event_us = |channel: u16| channels.get(usize::from(channel)).map_or(newest_us, Channel::event_us);
-        self.states[id.index()].history.trim(|fold| event_us(fold.channel).unwrap_or(i64::MIN), &self.rules);
+        let event_us = |fold: &Fold| match channels.get(usize::from(fold.channel)) {
+            Some(channel) => channel.event_us().unwrap_or(i64::MIN),
+            None => newest_us,
+        };
+        self.states[id.index()].history.trim(newest_us, event_us, &self.rules);
     }
 
     fn seal(&mut self, id: SymbolId, mut fold: Fold, sink: &mut impl Sink) {

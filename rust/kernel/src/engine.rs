@@ -161,6 +161,11 @@ impl Sink for Collector<'_> {
         }
     }
 
+    fn expect(&mut self, bars: usize) {
+        self.output.bars.reserve(bars);
+        self.output.detections.reserve(bars);
+    }
+
     fn made(&mut self, symbol: SymbolId, made: Made) {
         if let Some(row) = made.row {
             *(if row.revision == 0 { &mut self.counters.bars } else { &mut self.counters.bars_revised }) += 1;
@@ -329,6 +334,12 @@ impl Engine {
     #[must_use]
     pub fn symbol_name(&self, id: SymbolId) -> &str {
         self.aggregator.symbols().name(id)
+    }
+
+    /// See [`crate::symbol::Symbols::renamed`].
+    #[must_use]
+    pub fn symbols_renamed(&self) -> u64 {
+        self.aggregator.symbols().renamed()
     }
 
     /// The names of all known symbols.

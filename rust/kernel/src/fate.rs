@@ -35,6 +35,8 @@ pub enum Fate {
 pub trait Sink {
     /// A tick met its fate. `raw` is its own JSON.
     fn fate(&mut self, fate: Fate, channel: u16, tick: &Tick<'_>, raw: &[u8]);
+    /// So many bars are about to close.
+    fn expect(&mut self, bars: usize);
     /// A bar closed or was revised.
     fn made(&mut self, symbol: SymbolId, made: Made);
     /// A bar closed without a price: its volume stands nowhere else.

@@ -165,6 +165,16 @@ impl History {
         minute_us <= self.base_minute_us
     }
 
+    /// Reads what [`History::close`] will read, and gives a value that must be kept alive.
+    ///
+    /// A minute closes thousands of symbols whose state has left the cache, each with a chain of misses that the
+    /// processor cannot look past; those of several symbols read in a row overlap.
+    #[must_use]
+    pub fn touch(&self) -> u64 {
+        let words = |sealed: &Sealed| sealed.fold.minute_us as u64 ^ u64::from(sealed.evaluation);
+        self.window.touch() ^ self.sealed.back().map_or(0, words) ^ self.sealed.front().map_or(0, words)
+    }
+
     /// Closes a bar. `session` is the open of the session its window belongs to, if it belongs to one.
     ///
     /// `O(1)` for the newest bar; an older one costs the bars after it again.
@@ -239,11 +249,13 @@ impl History {
     }
 
     /// Lets go of bars that can no longer be revised: those up to the newest one that is behind its revise window by
-    /// `event_us` of its fold.
-    pub fn trim(&mut self, event_us: impl Fn(&Fold) -> i64, rules: &Rules) {
-        let is_behind = |sealed: &Sealed| sealed.fold.end_us() + rules.revise_us < event_us(&sealed.fold);
-        let behind = self.sealed.iter().rposition(is_behind).map_or(0, |at| at + 1);
-        for _ in 0..behind {
+    /// `event_us` of its fold. No `event_us` is later than `newest_us`: what that leaves revisable is not looked at.
+    pub fn trim(&mut self, newest_us: i64, event_us: impl Fn(&Fold) -> i64, rules: &Rules) {
+        let last_us = |sealed: &Sealed| sealed.fold.end_us() + rules.revise_us;
+        let candidates = self.sealed.iter().take_while(|sealed| last_us(sealed) < newest_us);
+        let behind = candidates.enumerate().filter(|(_, sealed)| last_us(sealed) < event_us(&sealed.fold));
+        let count = behind.last().map_or(0, |(at, _)| at + 1);
+        for _ in 0..count {
             self.drop_oldest(rules);
         }
     }

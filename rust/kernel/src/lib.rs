@@ -17,6 +17,7 @@ pub mod decode;
 mod eights;
 pub mod engine;
 pub mod error;
+pub mod event;
 pub mod fate;
 mod field;
 pub mod history;

@@ -72,6 +72,7 @@ pub struct Symbols {
     free: Vec<SymbolId>,
     /// Forgotten in the running call: their ids may still stand in its output.
     resting: Vec<SymbolId>,
+    renamed: u64,
 }
 
 impl Symbols {
@@ -107,10 +108,13 @@ impl Symbols {
             return None;
         }
         let name = ArrayString::from(std::str::from_utf8(ticker).ok()?).ok()?;
-        let id = self.free.pop().unwrap_or_else(|| {
+        let id = if let Some(id) = self.free.pop() {
+            self.renamed += 1;
+            id
+        } else {
             self.names.push(name);
             SymbolId((self.names.len() - 1) as u32)
-        });
+        };
         self.names[id.index()] = name;
         let hasher = &self.hasher;
         self.table.insert_unique(hasher.hash_one(key), (key, id), |(key, _)| hasher.hash_one(key));
@@ -140,6 +144,12 @@ impl Symbols {
     #[must_use]
     pub fn name(&self, id: SymbolId) -> &str {
         &self.names[id.index()]
+    }
+
+    /// How often an id has been given to another ticker: who keeps names by id must forget them when this changes.
+    #[must_use]
+    pub fn renamed(&self) -> u64 {
+        self.renamed
     }
 
     /// Known tickers.

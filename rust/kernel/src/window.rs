@@ -85,16 +85,17 @@ impl WindowBar {
     }
 }
 
-/// The last N bars of one symbol, in columns, with [`SPARE`] older ones kept to step back to.
+/// The last N bars of one symbol, with [`SPARE`] older ones kept to step back to.
 ///
 /// Allocates once. Push, rewind and look-up are O(1).
+///
+/// A minute closes thousands of symbols whose windows have left the cache: what is read together lies together, the
+/// four prices of a bar side by side, the volumes in a row.
 #[derive(Clone, Debug)]
 pub struct Window {
     ts_us: Box<[i64]>,
-    open: Box<[f64]>,
-    high: Box<[f64]>,
-    low: Box<[f64]>,
-    close: Box<[f64]>,
+    /// Open, high, low, close.
+    prices: Box<[[f64; 4]]>,
     volume: Box<[i64]>,
     quality: Box<[u8]>,
     /// N.
@@ -114,10 +115,7 @@ impl Window {
         let slots = bars + SPARE;
         Self {
             ts_us: vec![0; slots].into(),
-            open: vec![0.0; slots].into(),
-            high: vec![0.0; slots].into(),
-            low: vec![0.0; slots].into(),
-            close: vec![0.0; slots].into(),
+            prices: vec![[0.0; 4]; slots].into(),
             volume: vec![0; slots].into(),
             quality: vec![0; slots].into(),
             bars,
@@ -131,10 +129,7 @@ impl Window {
     pub fn push(&mut self, bar: WindowBar) {
         let at = self.next;
         self.ts_us[at] = bar.ts_us;
-        self.open[at] = bar.open;
-        self.high[at] = bar.high;
-        self.low[at] = bar.low;
-        self.close[at] = bar.close;
+        self.prices[at] = [bar.open, bar.high, bar.low, bar.close];
         self.volume[at] = bar.volume;
         self.quality[at] = bar.quality;
         self.next = if at + 1 == self.slots() { 0 } else { at + 1 };
@@ -175,6 +170,10 @@ impl Window {
     }
 
     /// The bar `back` bars before the newest; 0 is the newest. `None` before the window's oldest.
+    // Every detector asks for a handful of bars: calls cost more than what they fetch, and inlined, a detector that
+    // looks at prices alone reads no other column.
+    #[allow(clippy::inline_always, reason = "measured: 3 ms of a minute boundary of 10,000 symbols")]
+    #[inline(always)]
     #[must_use]
     pub fn bar(&self, back: usize) -> Option<WindowBar> {
         (back < self.len()).then(|| self.at(self.slot(back + 1)))
@@ -202,22 +201,34 @@ impl Window {
         (0..self.len()).rev().map(|back| self.at(self.slot(back + 1)))
     }
 
+    /// Reads a word of each line that pushing a bar and looking for patterns on it will read; see `History::touch`.
+    pub(crate) fn touch(&self) -> u64 {
+        // Older slots than a young window holds are read too: they are there, and nothing is made of them.
+        let prices = [0, 1, 3].map(|back| self.prices[self.slot(back)][0].to_bits());
+        let volumes = [0, 8, 16, SPARE].map(|back| self.volume[self.slot(back)] as u64);
+        let words = prices.into_iter().chain(volumes).chain([self.ts_us[self.next] as u64]);
+        words.fold(u64::from(self.quality[self.next]), std::ops::BitXor::bitxor)
+    }
+
     fn slots(&self) -> usize {
         self.bars + SPARE
     }
 
     /// The slot `back` slots before the next one; `back` is at most the number of slots.
+    #[inline]
     fn slot(&self, back: usize) -> usize {
         if back <= self.next { self.next - back } else { self.next + self.slots() - back }
     }
 
+    #[inline]
     fn at(&self, slot: usize) -> WindowBar {
+        let [open, high, low, close] = self.prices[slot];
         WindowBar {
             ts_us: self.ts_us[slot],
-            open: self.open[slot],
-            high: self.high[slot],
-            low: self.low[slot],
-            close: self.close[slot],
+            open,
+            high,
+            low,
+            close,
             volume: self.volume[slot],
             quality: self.quality[slot],
         }
