@@ -18,7 +18,7 @@ from tickstockpl.dev.feed import aggregate_message, message_head, message_tail
 from tickstockpl.dev.market import Walk
 from tickstockpl.dev.simulate import test_symbols, true_minute
 from tickstockpl.pipeline import Pipeline
-from tickstockpl.wire import Event, Expiry, Inbound, Received, WriteBatch
+from tickstockpl.wire import Findings, Inbound, Received, WriteBatch
 
 HISTORY = 60
 
@@ -108,7 +108,7 @@ class Boundary:
         framer = tp.Framer([ticks.CHANNEL])
         inbox: Channel[Inbound] = Channel(256, "ticks")
         writes: Channel[WriteBatch] = Channel(1024, "writes")
-        events: Channel[tuple[Event | Expiry, ...]] = Channel(1024, "events")
+        events: Channel[Findings] = Channel(1024, "events")
         engines = [tp.Engine(tp.EngineSettings(channels=(ticks.CHANNEL,), lateness_a_s=2.0)) for _ in range(2)]
         for engine in engines:
             assert engine.warm(self._history) == len(self._history.ts_us)
@@ -124,14 +124,14 @@ class Boundary:
         started = time.perf_counter()
         task = asyncio.ensure_future(pipeline.run())
         batch = await writes.get()
-        queued = await events.get() if batch.events else ()
+        queued = (await events.get()).events if batch.events else None
         queued_s = time.perf_counter() - started
         inbox.close()
         await task
         assert batch.bars is not None
         assert len(batch.bars) == self.bars
-        assert queued == batch.events
-        return kernel_s, queued_s, len(queued)
+        assert queued is batch.events
+        return kernel_s, queued_s, len(queued or ())
 
 
 def run(quick: bool) -> list[Table]:

@@ -1,9 +1,12 @@
-"""Events to send, and a setting up of the publisher that sends them."""
+"""Events one by one and as columns."""
 
+import math
 import uuid
 from typing import Any
 
-from tickstockpl.wire import Event
+import numpy as np
+
+from tickstockpl.wire import QUALITY, Event, EventColumns, Events, Findings
 
 MINUTE_US = 60_000_000
 
@@ -36,3 +39,40 @@ def event(symbol: str = "ZZTEST1", *, bar_end_us: int = 1_757_600_460_000_000, *
         "quality": (),
     }
     return Event(**fields | change)
+
+
+PATTERNS: list[dict[str, str]] = []
+"""What the events of all tests are said to be; grows with them."""
+
+
+def events(*made: Event) -> Events:
+    """Events as the pipeline hands them on: columns that give back these very events."""
+    symbols = list(dict.fromkeys(one.symbol for one in made))
+    cells: dict[str, list[Any]] = {
+        "symbol": [symbols.index(one.symbol) for one in made],
+        "ts_us": [one.bar_end_us - MINUTE_US for one in made],
+        "pattern": [_pattern(one) for one in made],
+        "event_id": [one.event_id for one in made],
+        "supersedes": [one.supersedes or "" for one in made],
+        "relative_volume": [one.indicators.get("relative_volume", math.nan) for one in made],
+        "quality": [sum(1 << QUALITY.index(name) for name in one.quality) for one in made],
+    }
+    for name in ("entry", "stop", "target"):
+        cells[name] = [math.nan if (price := getattr(one, name)) is None else price for one in made]
+    for name in ("direction", "confidence", "revision", "first_us", "bars", "price_change"):
+        cells[name] = [getattr(one, name) for one in made]
+    for name in ("open", "high", "low", "close", "volume"):
+        cells[name] = [getattr(one, name) for one in made]
+    return Events(EventColumns.filled(symbols, cells), PATTERNS, np.arange(len(made)))
+
+
+def found(*made: Event) -> Findings:
+    """Events as the publisher takes them."""
+    return Findings(events=events(*made))
+
+
+def _pattern(one: Event) -> int:
+    pattern = {"id": one.pattern_id, "name": one.pattern, "tier": one.tier}
+    if pattern not in PATTERNS:
+        PATTERNS.append(pattern)
+    return PATTERNS.index(pattern)

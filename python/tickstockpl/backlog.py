@@ -6,7 +6,7 @@ the memory that tuples would.
 
 import struct
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from tickstockpl.wire import BarColumns, Event, Expiry, Gap, Sent, WriteBatch
+from tickstockpl.wire import MINUTE_US, BarColumns, Events, Expiry, Gap, Sent, WriteBatch
 
 ROW = np.dtype(
     [
@@ -40,8 +40,14 @@ ROW = np.dtype(
 ROW_BYTES = 230
 """Of memory for one waiting bar: 101 packed, the rest is Python's bytes object, key and dict entry (measured)."""
 
-EVENT_BYTES = 2500
-"""Of memory for one waiting event with its indicators, rounded up."""
+EVENT_BYTES = 400
+"""Of memory for one waiting event, its withdrawal or its mark: 222 in columns, the others as objects (measured)."""
+
+PART_BYTES = 6000
+"""Of memory for a set of columns, however few events are in it (measured)."""
+
+PARTS = 500
+"""Sets of columns that may wait; beyond it they become one."""
 
 PAYLOAD_BYTES = 4096
 """A dead letter's payload is cut to this."""
@@ -49,7 +55,6 @@ PAYLOAD_BYTES = 4096
 GAPS = 1000
 """Gaps that may wait; further ones widen the last, so that the window they stand for is never lost."""
 
-MINUTE_US = 60_000_000
 OVERFLOW = "writer_backlog_full"
 ORPHAN_S = 60.0
 """How long a mark of sending waits for its event, which comes by another way."""
@@ -81,7 +86,7 @@ class Flush:
 
     bars: NDArray[np.void]
     names: list[str]
-    events: list[Event]
+    events: Events
     expired: list[Expiry]
     sent: list[Mark]
     gaps: list[Kept]
@@ -128,13 +133,16 @@ class Backlog:
         self._bars: dict[int, bytes] = {}
         self._ids: dict[str, int] = {}
         self._names: list[str] = []
-        self._log: deque[tuple[float, Event | Expiry | Mark]] = deque()
+        self._log: deque[tuple[float, Events | Expiry | Mark]] = deque()
+        self._logged = 0
+        """Events, withdrawals and marks in the log."""
+        self._parts = 0
         self._gaps: deque[tuple[float, Kept]] = deque()
         self._dead: deque[tuple[float, Kept]] = deque()
 
     def __len__(self) -> int:
         """Items of every kind that wait."""
-        return len(self._bars) + len(self._log) + len(self._gaps) + len(self._dead)
+        return len(self._bars) + self._logged + len(self._gaps) + len(self._dead)
 
     @property
     def rows(self) -> int:
@@ -145,12 +153,12 @@ class Backlog:
     def bytes(self) -> int:
         """Estimate of the memory that waiting items take."""
         letters = sum(len(kept.row.payload) for _, kept in self._dead)
-        return self.rows * ROW_BYTES + len(self._log) * EVENT_BYTES + letters
+        return self.rows * ROW_BYTES + self._logged * EVENT_BYTES + self._parts * PART_BYTES + letters
 
     @property
     def max_bytes(self) -> int:
         """What `bytes` can never pass by much: the bound in bytes that the settings amount to."""
-        return self.max_rows * ROW_BYTES + self.max_events * EVENT_BYTES
+        return self.max_rows * ROW_BYTES + self.max_events * EVENT_BYTES + PARTS * PART_BYTES
 
     def oldest_s(self) -> float | None:
         """When the item that has waited longest came; None if nothing waits."""
@@ -166,12 +174,18 @@ class Backlog:
         """
         if batch.bars is not None and len(batch.bars):
             self._add_bars(batch.bars, now_s)
-        self._log.extend((now_s, item) for items in (batch.events, batch.expired) for item in items)
-        self._log.extend((now_s, Mark(sent, now_s)) for sent in batch.sent)
-        if (surplus := len(self._log) - self.max_events) > 0:
+        if batch.events:
+            self._note(now_s, batch.events)
+        for expiry in batch.expired:
+            self._note(now_s, expiry)
+        for sent in batch.sent:
+            self._note(now_s, Mark(sent, now_s))
+        if self._parts > PARTS:
+            self._join()
+        if (surplus := self._logged - self.max_events) > 0:
             self.dropped_events += surplus
-            for _ in range(surplus):
-                self._log.popleft()
+            for _ in self._oldest(surplus):
+                pass
         for gap in batch.gaps:
             self._add_gap(gap, now_s)
         kept = min(len(batch.dead), self.letters.left(now_s))
@@ -188,28 +202,55 @@ class Backlog:
             self._ids.clear()
             self._names.clear()
         self.flushing = len(bars)
-        events: dict[str, Event] = {}
+        events: list[Events] = []
         expired: list[Expiry] = []
         sent: list[Mark] = []
-        for _ in range(min(limit, len(self._log))):
-            _, item = self._log.popleft()
-            if isinstance(item, Event):
-                events.setdefault(item.event_id, item)
+        for item in self._oldest(limit):
+            if isinstance(item, Events):
+                events.append(item)
             elif isinstance(item, Expiry):
                 expired.append(item)
             else:
                 sent.append(item)
         gaps = [self._gaps.popleft()[1] for _ in range(len(self._gaps))]
         dead = [self._dead.popleft()[1] for _ in range(min(limit, len(self._dead)))]
-        return Flush(bars, names, list(events.values()), expired, sent, gaps, dead)
+        return Flush(bars, names, Events.joined(events), expired, sent, gaps, dead)
 
     def put_back(self, marks: Iterable[Mark], now_s: float) -> None:
         """Marks whose event is not in the database yet wait for it; after `ORPHAN_S` they are counted and forgotten."""
         for mark in marks:
-            if now_s - mark.came_s >= ORPHAN_S or len(self._log) >= self.max_events:
+            if now_s - mark.came_s >= ORPHAN_S or self._logged >= self.max_events:
                 self.orphaned += 1
             else:
-                self._log.append((now_s, mark))
+                self._note(now_s, mark)
+
+    def _note(self, now_s: float, item: Events | Expiry | Mark) -> None:
+        self._log.append((now_s, item))
+        self._parts += isinstance(item, Events)
+        self._logged += _size(item)
+
+    def _oldest(self, limit: int) -> Iterator[Events | Expiry | Mark]:
+        """Remove at most `limit` events, withdrawals and marks, in order."""
+        while limit > 0 and self._log:
+            at_s, item = self._log.popleft()
+            if isinstance(item, Events):
+                if len(item) > limit:
+                    self._log.appendleft((at_s, item[limit:]))
+                    item = item[:limit]
+                else:
+                    self._parts -= 1
+            limit -= _size(item)
+            self._logged -= _size(item)
+            yield item
+
+    def _join(self) -> None:
+        """Make all events one set of columns, in the place of the first: each stays before what speaks of it."""
+        parts = [(at_s, item) for at_s, item in self._log if isinstance(item, Events)]
+        events = Events.joined([item for _, item in parts])
+        self._logged -= sum(len(item) for _, item in parts) - len(events)
+        self._parts = 1
+        rest = [each for each in self._log if not isinstance(each[1], Events)]
+        self._log = deque([(parts[0][0], events), *rest])
 
     def _add_bars(self, bars: BarColumns, now_s: float) -> None:
         ids = np.zeros(len(bars.symbols), dtype=np.int32)
@@ -255,3 +296,7 @@ class Backlog:
             self._gaps[-1] = at_s, Kept(wide, kept.id)
         else:
             self._gaps.append((now_s, Kept(gap)))
+
+
+def _size(item: Events | Expiry | Mark) -> int:
+    return len(item) if isinstance(item, Events) else 1

@@ -1,22 +1,22 @@
-"""When an event may be sent, and which one is next. Logic only: time is an argument.
+"""When an event may be sent. Logic only: time is an argument.
 
 AppV2 shows at most 20 patterns each time it flushes, every 250 ms, and throws the rest away; so what leaves faster
-is lost without a trace. Better that it waits here, in order, and that what waited too long is counted.
+is lost without a trace. Better that it waits, in order, and that what waited too long is counted.
 """
 
-import heapq
 import math
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
 
-from tickstockpl.wire import Event, Expiry
+import numpy as np
+from numpy.typing import NDArray
+
+from tickstockpl.wire import Events
 
 FLUSH_S = 0.25
 """How often AppV2 empties its buffer."""
 BURST = 4
 """Sent at once after a pause, or to catch up: small, so that two bursts never share a flush."""
+_NEVER_US = -(1 << 62)
 
 
 class Pacer:
@@ -97,134 +97,16 @@ class FeedTime:
         self._late_us = late_us
         self._newest: tuple[int, float] | None = None
 
-    def is_history(self, event: Event, now_us: int, now_s: float) -> bool:
+    def history(self, events: Events, now_us: int, now_s: float) -> NDArray[np.bool_]:
         """True for a revision's event whose bar is too old. now_us: the wall clock, used until a fresh event came."""
-        if event.revision == 0:
-            if self._newest is None or event.bar_end_us > self._newest[0]:
-                self._newest = event.bar_end_us, now_s
-            return False
-        feed_us = now_us
+        ends = events.bar_end_us()
+        fresh: NDArray[np.bool_] = events.column("revision") == 0
+        reached_us, feed_us = _NEVER_US, now_us
         if self._newest is not None:
-            feed_us = self._newest[0] + round((now_s - self._newest[1]) * 1e6)
-        return feed_us - event.bar_end_us > self._late_us
-
-
-@dataclass(slots=True, eq=False)
-class Waiting:
-    """An event in the outbox."""
-
-    event: Event
-    arrived_s: float
-    rank: tuple[int, float, int]
-    state: Literal["waiting", "taken", "gone"] = "waiting"
-
-
-class Outbox:
-    """Events to be sent: oldest bar first, within it best confidence, but a symbol's events of one bar as they came.
-
-    capacity: events; above it, those that would be sent last are dropped.
-    expire_s: how long an event may wait.
-    """
-
-    def __init__(self, capacity: int, expire_s: float) -> None:
-        self._capacity = capacity
-        self._expire_s = expire_s
-        self._heads: list[tuple[tuple[int, float, int], Waiting]] = []
-        self._groups: dict[tuple[int, str], deque[Waiting]] = {}
-        self._arrivals: deque[Waiting] = deque()
-        self._count = 0
-        self._order = 0
-        self.expired = 0
-        self.dropped = 0
-        self.withdrawn = 0
-
-    def __len__(self) -> int:
-        return self._count
-
-    def add(self, events: Iterable[Event], now_s: float) -> None:
-        """Put events in, in the order in which they were detected."""
-        for event in events:
-            self._order += 1
-            item = Waiting(event, now_s, (event.bar_end_us, -event.confidence, self._order))
-            self._arrivals.append(item)
-            group = self._groups.setdefault(_key(item), deque())
-            group.append(item)
-            if group[0] is item:
-                heapq.heappush(self._heads, (item.rank, item))
-            self._count += 1
-        if self._count > self._capacity:
-            self._shrink()
-
-    def take(self, count: int, now_s: float) -> list[Waiting]:
-        """The next events, at most `count`. What then could not be sent is handed back with `put_back`."""
-        self.expire(now_s)
-        taken: list[Waiting] = []
-        while self._heads and len(taken) < count:
-            item = heapq.heappop(self._heads)[1]
-            group = self._groups.get(_key(item))
-            # an entry is stale when its event expired, or when an earlier one was put back before it
-            if item.state != "waiting" or group is None or group[0] is not item:
-                continue
-            item.state = "taken"
-            self._count -= 1
-            taken.append(item)
-            self._advance(item)
-        return taken
-
-    def put_back(self, items: list[Waiting], now_s: float) -> None:
-        """Restore taken events to the front, as if they had not been taken."""
-        for item in reversed(items):
-            if now_s - item.arrived_s >= self._expire_s:
-                self.expired += 1
-                continue
-            item.state = "waiting"
-            self._count += 1
-            self._groups.setdefault(_key(item), deque()).appendleft(item)
-            heapq.heappush(self._heads, (item.rank, item))
-
-    def expire(self, now_s: float) -> None:
-        """Take out and count what has waited for `expire_s`."""
-        while self._arrivals and now_s - self._arrivals[0].arrived_s >= self._expire_s:
-            item = self._arrivals.popleft()
-            if item.state == "waiting":
-                self.expired += 1
-                self._kill(item)
-
-    def withdraw(self, gone: Expiry) -> None:
-        """Take out an event that a revision took away before it was sent; nothing if it is not waiting."""
-        group = self._groups.get((gone.bar_end_us, gone.symbol), ())
-        waiting = (item for item in group if item.state == "waiting" and item.event.event_id == gone.event_id)
-        if (item := next(waiting, None)) is not None:
-            self.withdrawn += 1
-            self._kill(item)
-
-    def _kill(self, item: Waiting) -> None:
-        item.state = "gone"
-        self._count -= 1
-        if self._groups[_key(item)][0] is item:
-            self._advance(item)
-
-    def _advance(self, item: Waiting) -> None:
-        """Bring the next waiting event of the group to its head."""
-        key = _key(item)
-        group = self._groups[key]
-        while group and group[0].state != "waiting":
-            group.popleft()
-        if group:
-            heapq.heappush(self._heads, (group[0].rank, group[0]))
-        else:
-            del self._groups[key]
-
-    def _shrink(self) -> None:
-        """Drop a tenth more than needed: sorting on every arrival at the limit would cost more than what is lost."""
-        waiting = sorted((item for item in self._arrivals if item.state == "waiting"), key=lambda item: item.rank)
-        for item in waiting[self._capacity - self._capacity // 10 :]:
-            self.dropped += 1
-            self._kill(item)
-        self._arrivals = deque(item for item in self._arrivals if item.state != "gone")
-        self._heads = [(group[0].rank, group[0]) for group in self._groups.values()]
-        heapq.heapify(self._heads)
-
-
-def _key(item: Waiting) -> tuple[int, str]:
-    return item.event.bar_end_us, item.event.symbol
+            reached_us, since_s = self._newest
+            feed_us = reached_us + round((now_s - since_s) * 1e6)
+        newest = np.maximum.accumulate(np.where(fresh, ends, _NEVER_US))
+        if len(newest) and newest[-1] > reached_us:
+            self._newest = int(newest[-1]), now_s
+        behind_us: NDArray[np.int64] = np.where(newest > reached_us, newest, feed_us) - ends
+        return (behind_us > self._late_us) & ~fresh

@@ -8,9 +8,8 @@ here an entry leaves every set by name. Memory holds what Redis should hold; `up
 import heapq
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 import structlog
@@ -18,7 +17,7 @@ from redis.asyncio import Redis
 
 from tickstockpl import payload
 from tickstockpl.clock import Clock
-from tickstockpl.wire import Event, Expiry
+from tickstockpl.wire import Events, Expiry
 
 ENTRY = "tickstock:patterns:"
 BY_CONFIDENCE = "tickstock:indexes:confidence"
@@ -39,20 +38,19 @@ FIELDS = {
     "source_tier",
 }
 CHUNK = 250
+ADDED = 32
+"""Sets of events that wait to be made entries of."""
 
 T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A pattern as AppV2's scan shows it."""
 
     key: str
     """`{symbol}:{pattern}:{END of the bar, s}`."""
-    symbol: str
-    pattern: str
     at_s: int
     confidence: float
     expires_us: int
@@ -74,8 +72,10 @@ class PatternCache:
         self._capacity = capacity
         self._ttl_s = ttl_s
         self._clock = clock
+        self._added: list[tuple[Events, int]] = []
+        """Events and when they came: entries are made of many at once."""
         self._entries: dict[str, Entry] = {}
-        self._keys: dict[str, str] = {}
+        self._keys: dict[bytes, str] = {}
         """event_id -> key, to find what a later event supersedes."""
         self._unwritten: dict[str, Entry] = {}
         self._unwanted: set[str] = set()
@@ -84,25 +84,19 @@ class PatternCache:
         self.evicted = 0
 
     def __len__(self) -> int:
+        self._absorb()
         return len(self._entries)
 
-    def add(self, event: Event) -> None:
-        """Remember the event (and forget the one it supersedes) until the next `upkeep`; no I/O."""
-        if event.supersedes is not None and event.supersedes in self._keys:
-            self._drop(self._keys[event.supersedes])
-        expires_us = payload.expires_us(event, self._ttl_s)
-        if self._capacity == 0 or expires_us <= self._clock.now_us():
-            return
-        at_s, key = event.bar_end_us // 1_000_000, _key(event)
-        data = payload.cached_pattern(event, self._ttl_s)
-        self._put(Entry(key, event.symbol, event.pattern, at_s, event.confidence, expires_us, data))
-        self._keys[event.event_id] = key
-        if len(self._entries) > 2 * self._capacity:
-            self._settle()
+    def add(self, events: Events) -> None:
+        """Remember the events (and forget those they supersede) until the next `upkeep`; no I/O."""
+        self._added.append((events, self._clock.now_us()))
+        if len(self._added) > ADDED:
+            self._absorb()
 
     def withdraw(self, expiry: Expiry) -> None:
         """Forget what a revision took away, whichever run of ours had found it; no I/O."""
-        self._drop(_key(expiry))
+        self._absorb()
+        self._drop(_key(expiry.symbol, expiry.pattern, expiry.bar_end_us // 1_000_000))
 
     async def load(self, redis: Redis) -> None:
         """Meet a Redis that may have lost entries, or hold those of an earlier run. Call after each connect.
@@ -114,6 +108,7 @@ class PatternCache:
             for index in INDEXES:
                 pipe.zrange(index, 0, -1)
             sets: list[set[str]] = [{_text(member) for member in found} for found in await pipe.execute()]
+        self._absorb()
         self._unwritten.update(self._entries)
         candidates = {key for index, found in zip(INDEXES, sets, strict=True) for key in _keys_in(index, found)}
         for chunk in _chunks(sorted(candidates - self._entries.keys())):
@@ -135,7 +130,8 @@ class PatternCache:
 
         Returns the number of entries written or removed. After an error everything is still due.
         """
-        self._settle()
+        self._absorb()
+        self._trim()
         written, removed = self._unwritten, self._unwanted
         if not written and not removed:
             return 0
@@ -154,6 +150,28 @@ class PatternCache:
             raise
         return len(written) + len(removed)
 
+    def _absorb(self) -> None:
+        """Make entries of what was added."""
+        added, self._added = self._added, []
+        for events, came_us in added:
+            names = [pattern["name"] for pattern in events.patterns]
+            texts = payload.cached_patterns(events, self._ttl_s)
+            ends, ttl_us = events.bar_end_us().tolist(), payload.lifetime_us(self._ttl_s)
+            columns = (events.column(name).tolist() for name in ("pattern", "confidence", "event_id", "supersedes"))
+            for symbol, end_us, data, pattern, confidence, event_id, superseded in zip(
+                events.symbol_names(), ends, texts, *columns, strict=True
+            ):
+                if superseded in self._keys:
+                    self._drop(self._keys[superseded])
+                if self._capacity == 0 or end_us + ttl_us <= came_us:
+                    continue
+                at_s = end_us // 1_000_000
+                key = _key(symbol, names[pattern], at_s)
+                self._put(Entry(key, at_s, confidence, end_us + ttl_us, data.encode()))
+                self._keys[event_id] = key
+                if len(self._entries) > 2 * self._capacity:
+                    self._trim()
+
     def _put(self, entry: Entry) -> None:
         self._entries[entry.key] = entry
         self._unwritten[entry.key] = entry
@@ -165,7 +183,7 @@ class PatternCache:
             if key in self._stored:
                 self._unwanted.add(key)
 
-    def _settle(self) -> None:
+    def _trim(self) -> None:
         """Drop what has expired, then the least confident (of those the oldest) above the capacity."""
         now_us = self._clock.now_us()
         for key in [key for key, entry in self._entries.items() if entry.expires_us <= now_us]:
@@ -206,8 +224,8 @@ class PatternCache:
             await redis.delete(*keys)
 
 
-def _key(found: Event | Expiry) -> str:
-    return f"{found.symbol}:{found.pattern}:{found.bar_end_us // 1_000_000}"
+def _key(symbol: str, pattern: str, at_s: int) -> str:
+    return f"{symbol}:{pattern}:{at_s}"
 
 
 def _members(key: str) -> tuple[str, str, str, str]:
@@ -238,7 +256,7 @@ def _entry(key: str, data: Any) -> Entry | None:
         if not sound or (fields["symbol"], fields["pattern_type"]) != (symbol, pattern):
             return None
         expires_us, confidence = round(fields["expires_at"] * 1e6), float(fields["confidence"])
-        return Entry(key, symbol, pattern, int(at), confidence, expires_us, _bytes(data))
+        return Entry(key, int(at), confidence, expires_us, _bytes(data))
     except (ValueError, TypeError):
         return None
 

@@ -6,13 +6,16 @@ read, so what looks repeated is.
 """
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
-from tickstockpl.wire import Event
+from tickstockpl.wire import INDICATORS, QUALITY, Event, Events, quality_names
 
 SOURCE = "TickStockPL"
 PATTERNS_STREAMING = "tickstock:patterns:streaming"
@@ -27,7 +30,11 @@ SERVICE_HEARTBEAT = "tickstockpl:heartbeat"
 COLOURS = {"ok": "healthy", "degraded": "warning", "down": "critical"}
 """Our states in AppV2's words: it paints `healthy` green, `warning` yellow and everything else red."""
 
-_DIRECTIONS = {1: "bullish", -1: "bearish", 0: "neutral"}
+BAR = ("open", "high", "low", "close", "volume")
+
+DIRECTIONS = {1: "bullish", -1: "bearish", 0: "neutral"}
+"""A direction in AppV2's words."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -69,26 +76,39 @@ def iso(us: int) -> str:
 
 def expires_us(event: Event, ttl_s: float) -> int:
     """When AppV2 stops showing the event: `ttl_s` after the END of its bar."""
-    return event.bar_end_us + round(ttl_s * 1e6)
+    return event.bar_end_us + lifetime_us(ttl_s)
 
 
-def fault(event: Event) -> str | None:
-    """Why AppV2 could not show the event, or None. One such message can blank a whole page there."""
-    if not event.symbol or not event.pattern:
-        return "symbol and pattern must not be empty"
-    if not 0.0 <= event.confidence <= 1.0:
-        return f"confidence must be within 0 and 1, was {event.confidence}"
-    if not all(map(math.isfinite, (event.open, event.high, event.low, event.close, event.price_change))):
-        return "prices and price_change must be finite"
-    if event.direction not in _DIRECTIONS:
-        return f"direction must be -1, 0 or 1, was {event.direction}"
-    return None
+def lifetime_us(ttl_s: float) -> int:
+    """How long after the END of its bar an event is shown."""
+    return round(ttl_s * 1e6)
+
+
+def faults(events: Events) -> dict[int, str]:
+    """Why AppV2 could not show some of the events, by their places. One such message can blank a whole page there."""
+    confidence, direction = events.column("confidence"), events.column("direction")
+    calculated = ("open", "high", "low", "close", "price_change")
+    finite = np.logical_and.reduce([np.isfinite(events.column(name)) for name in calculated])
+    unsure, aimless = ~((confidence >= 0.0) & (confidence <= 1.0)), np.abs(direction) > 1
+    names = [each["name"] for each in events.patterns]
+    nameless = _is_empty(events.columns.symbols, events.column("symbol")) | _is_empty(names, events.column("pattern"))
+    found: dict[int, str] = {}
+    for at in (nameless | unsure | ~finite | aimless).nonzero()[0].tolist():
+        if nameless[at]:
+            found[at] = "symbol and pattern must not be empty"
+        elif unsure[at]:
+            found[at] = f"confidence must be within 0 and 1, was {confidence[at]}"
+        elif not finite[at]:
+            found[at] = "prices and price_change must be finite"
+        else:
+            found[at] = f"direction must be -1, 0 or 1, was {direction[at]}"
+    return found
 
 
 def universal(event: Event, ttl_s: float) -> bytes:
     """The message for `tickstock.events.patterns`: read alike by every release of AppV2.
 
-    event: one for which `fault` is None.
+    event: one that `faults` does not name.
     ttl_s: seconds from the bar's END until it expires.
     """
     named = {**_names(event), "tier": event.tier, "timeframe": event.timeframe, "flow_id": event.event_id}
@@ -99,7 +119,7 @@ def universal(event: Event, ttl_s: float) -> bytes:
         "expires_at": expires_us(event, ttl_s) / 1e6,
         "current_price": event.close,
         "price_change": _plain(event.price_change),
-        "direction": _DIRECTIONS[event.direction],
+        "direction": DIRECTIONS[event.direction],
         "indicators": _indicators(event),
         "bar": _bar(event),
         "bar_start": event.bar_start_us / 1e6,
@@ -118,7 +138,7 @@ def streaming_pattern(event: Event, session_id: str) -> bytes:
         **_names(event),
         "timestamp": at,
         "timeframe": event.timeframe,
-        "parameters": {"direction": _DIRECTIONS[event.direction], **_levels(event)},
+        "parameters": {"direction": DIRECTIONS[event.direction], **_levels(event)},
         "bar_data": _bar(event),
         "metadata": {"session_id": session_id, "event_id": event.event_id, **_remarks(event)},
     }
@@ -134,19 +154,55 @@ def streaming_pattern(event: Event, session_id: str) -> bytes:
     )
 
 
-def cached_pattern(event: Event, ttl_s: float) -> bytes:
-    """The value of a pattern-cache entry: the nine fields of AppV2's `CachedPattern`, which takes no tenth."""
-    return orjson.dumps(
+def cached_patterns(events: Events, ttl_s: float) -> list[str]:
+    """The values of pattern-cache entries: the nine fields of AppV2's `CachedPattern`, which takes no tenth."""
+    ends_us = events.bar_end_us()
+    return _objects(
         {
-            "symbol": event.symbol,
-            "pattern_type": event.pattern,
-            "confidence": event.confidence,
-            "current_price": event.close,
-            "price_change": _plain(event.price_change),
-            "detected_at": event.bar_end_us / 1e6,
-            "expires_at": expires_us(event, ttl_s) / 1e6,
-            "indicators": _indicators(event),
-            "source_tier": event.tier,
+            "symbol": _quoted(events.symbol_names()),
+            "pattern_type": _named(events, "name"),
+            "confidence": _numbers(events.column("confidence")),
+            "current_price": _numbers(events.column("close")),
+            "price_change": _numbers(_plainly(events.column("price_change"))),
+            "detected_at": _numbers(ends_us / 1e6),
+            "expires_at": _numbers((ends_us + lifetime_us(ttl_s)) / 1e6),
+            "indicators": _maps({name: _plainly(events.column(name)) for name in INDICATORS}),
+            "source_tier": _named(events, "tier"),
+        }
+    )
+
+
+def stored_patterns(events: Events) -> list[str]:
+    """What the database keeps of each event: `payload` of `pattern_event`, AppV2's own `pattern_data`."""
+    directions = {value: _quoted([name])[0] for value, name in DIRECTIONS.items()}
+    return _objects(
+        {
+            "pattern_id": _named(events, "id"),
+            "direction": [directions.get(value, directions[0]) for value in events.column("direction").tolist()],
+            "current_price": _numbers(events.column("close")),
+            "price_change": _numbers(events.column("price_change")),
+            "bar_start": _numbers(events.column("ts_us") / 1e6),
+            "bar_end": _numbers(events.bar_end_us() / 1e6),
+            "first_bar": _numbers(events.column("first_us") / 1e6),
+            "bars": _numbers(events.column("bars")),
+            "revision": _numbers(events.column("revision")),
+            "supersedes": [f'"{old.decode()}"' if old else "null" for old in events.column("supersedes").tolist()],
+            **{name: _numbers(events.column(name)) for name in ("entry", "stop", "target")},
+            "bar": _objects({name: _numbers(events.column(name)) for name in BAR}),
+            "indicators": _maps({name: events.column(name) for name in INDICATORS}),
+            "quality": _qualities(events),
+        }
+    )
+
+
+def stored_metadata(events: Events) -> list[str]:
+    """The `metadata` of each event's row in `intraday_patterns`."""
+    return _objects(
+        {
+            "source": [f'"{SOURCE}"'] * len(events),
+            "event_id": [f'"{event_id.decode()}"' for event_id in events.column("event_id").tolist()],
+            "tier": _named(events, "tier"),
+            "quality": _qualities(events),
         }
     )
 
@@ -248,6 +304,12 @@ def error(
     )
 
 
+def _is_empty(names: Sequence[str], column: NDArray[np.int32]) -> NDArray[np.bool_]:
+    if "" not in names:
+        return np.full(len(column), False)
+    return np.array([not name for name in names])[column]
+
+
 def _session(event: str, body: dict[str, Any], now_us: int) -> bytes:
     top = {"type": f"streaming_{event}", "event": event, "timestamp": iso(now_us), "session": body, "data": body}
     return orjson.dumps(top)
@@ -260,13 +322,7 @@ def _names(event: Event) -> dict[str, Any]:
 
 
 def _bar(event: Event) -> dict[str, Any]:
-    return {
-        "open": event.open,
-        "high": event.high,
-        "low": event.low,
-        "close": event.close,
-        "volume": event.volume,
-    }
+    return {name: getattr(event, name) for name in BAR}
 
 
 def _indicators(event: Event) -> dict[str, float]:
@@ -277,6 +333,44 @@ def _levels(event: Event) -> dict[str, dict[str, float]]:
     prices = {"entry": event.entry, "stop": event.stop, "target": event.target}
     known = {name: _plain(price) for name, price in prices.items() if price is not None and math.isfinite(price)}
     return {"levels": known} if known else {}
+
+
+def _objects(columns: Mapping[str, Sequence[str]]) -> list[str]:
+    """A JSON object of each row; `columns` are JSON already, by key."""
+    template = "{" + ",".join(f'"{name}":%s' for name in columns) + "}"
+    return list(map(template.__mod__, zip(*columns.values(), strict=True)))
+
+
+def _plainly(column: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.array([_plain(value) for value in column.tolist()], dtype=np.float64)
+
+
+def _numbers(column: NDArray[Any]) -> list[str]:
+    """Each number as JSON, `null` for one that is not finite: all in one call, for a call costs more than a number."""
+    whole = orjson.dumps(np.ascontiguousarray(column), option=orjson.OPT_SERIALIZE_NUMPY)
+    return whole[1:-1].decode().split(",") if len(column) else []
+
+
+def _quoted(names: Sequence[str]) -> list[str]:
+    return [orjson.dumps(name).decode() for name in names]
+
+
+def _named(events: Events, what: str) -> list[str]:
+    names = _quoted([pattern[what] for pattern in events.patterns])
+    return [names[at] for at in events.column("pattern").tolist()]
+
+
+def _qualities(events: Events) -> list[str]:
+    texts = [orjson.dumps(quality_names(bits)).decode() for bits in range(1 << len(QUALITY))]
+    return [texts[bits] for bits in events.column("quality").tolist()]
+
+
+def _maps(columns: Mapping[str, NDArray[np.float64]]) -> list[str]:
+    """A JSON object of each row, of the values that are finite."""
+    cells = [
+        [f'"{name}":{text}' if text != "null" else "" for text in _numbers(column)] for name, column in columns.items()
+    ]
+    return [f"{{{','.join(filter(None, row))}}}" for row in zip(*cells, strict=True)]
 
 
 def _plain(value: float) -> float:

@@ -4,8 +4,6 @@ It never waits for a server. Its outlets are drained promptly by stages that buf
 """
 
 import logging
-import math
-import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import aclosing
@@ -17,10 +15,12 @@ from tickstockpl._kernel import PATTERNS, Detections, Engine, Output
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock
 from tickstockpl.wire import (
+    MINUTE_US,
     Answered,
     Connected,
     DeadLetter,
-    Event,
+    EventColumns,
+    Events,
     Expiry,
     Findings,
     Gap,
@@ -28,18 +28,12 @@ from tickstockpl.wire import (
     Lost,
     Received,
     WriteBatch,
-    quality_names,
 )
 
 log = structlog.get_logger(__name__)
 
-MINUTE_US = 60_000_000
 PROGRESS_S = 10.0
 """Without a word from Redis for so long, the pipeline makes no progress and the heartbeat stops."""
-
-NAMESPACE = uuid.UUID("0c9f5d2e-6b1c-5d3a-9a4e-7d1f2b8c6a55")
-PARAMETERS = "1"
-"""Part of every event's identity: to be raised when a definition or threshold changes."""
 
 
 class Pipeline:
@@ -147,12 +141,16 @@ class Pipeline:
             self._refusals[reason] += 1
             if _is_power_of_ten(self._refusals[reason]):
                 log.warning("tick refused", reason=reason, channel=channel, sample=sample)
-        bars, detections = output.bars, output.detections
-        events, expired = tuple(_events(detections)), tuple(_expired(detections))
+        bars, found = output.bars, output.detections
+        rows = found.held.nonzero()[0]
+        findings = Findings(
+            expired=tuple(_expired(found)),
+            events=Events(EventColumns.of(found), PATTERNS, rows) if len(rows) else None,
+        )
         batch = WriteBatch(
             bars=bars if len(bars) else None,
-            events=events,
-            expired=expired,
+            events=findings.events,
+            expired=findings.expired,
             dead=tuple(
                 DeadLetter("too_late", symbol, channel, ts_us, payload, now_us)
                 for symbol, channel, ts_us, payload in output.dead
@@ -160,53 +158,8 @@ class Pipeline:
         )
         if batch.bars is not None or batch.events or batch.expired or batch.dead:
             await self._writes.put(batch)
-        if events or expired:
-            await self._events.put((*expired, *events))  # a new event may stand where the withdrawn one stood
-
-
-def event_id(symbol: str, bar_start_us: int, pattern_id: str, revision: int) -> str:
-    """A UUID of symbol, bar, pattern, parameters and the evaluation it first held at: the same in every replay."""
-    return str(uuid.uuid5(NAMESPACE, f"{symbol}|1min|{bar_start_us}|{pattern_id}|{PARAMETERS}|{revision}"))
-
-
-def _events(found: Detections) -> Iterator[Event]:
-    """The patterns that began to hold."""
-    columns = {name: column.tolist() for name, column in found.to_dict().items()}
-    for row, held in enumerate(columns["held"]):
-        if not held:
-            continue
-        cell = {name: column[row] for name, column in columns.items()}
-        symbol = found.symbols[cell["symbol"]]
-        pattern = PATTERNS[cell["pattern"]]
-        replaced = cell["superseded_pattern"]
-        yield Event(
-            event_id=event_id(symbol, cell["ts_us"], pattern["id"], cell["revision"]),
-            symbol=symbol,
-            pattern_id=pattern["id"],
-            pattern=pattern["name"],
-            direction=cell["direction"],
-            confidence=cell["confidence"],
-            bar_start_us=cell["ts_us"],
-            bar_end_us=cell["ts_us"] + MINUTE_US,
-            first_us=cell["first_us"],
-            bars=cell["bars"],
-            revision=cell["revision"],
-            supersedes=event_id(symbol, cell["ts_us"], PATTERNS[replaced]["id"], cell["superseded_revision"])
-            if replaced >= 0
-            else None,
-            entry=_present(cell["entry"]),
-            stop=_present(cell["stop"]),
-            target=_present(cell["target"]),
-            open=cell["open"],
-            high=cell["high"],
-            low=cell["low"],
-            close=cell["close"],
-            volume=cell["volume"],
-            price_change=cell["price_change"],
-            indicators={} if math.isnan(cell["relative_volume"]) else {"relative_volume": cell["relative_volume"]},
-            quality=quality_names(cell["quality"]),
-            tier=pattern["tier"],
-        )
+        if findings.events or findings.expired:
+            await self._events.put(findings)
 
 
 def _expired(found: Detections) -> Iterator[Expiry]:
@@ -214,13 +167,7 @@ def _expired(found: Detections) -> Iterator[Expiry]:
     for row in (~found.held).nonzero()[0].tolist():
         symbol = found.symbols[int(found.symbol[row])]
         pattern = PATTERNS[int(found.pattern[row])]
-        start_us = int(found.ts_us[row])
-        identity = event_id(symbol, start_us, pattern["id"], int(found.revision[row]))
-        yield Expiry(identity, symbol, pattern["name"], start_us + MINUTE_US)
-
-
-def _present(price: float) -> float | None:
-    return None if math.isnan(price) else price
+        yield Expiry(found.event_id[row].decode(), symbol, pattern["name"], int(found.ts_us[row]) + MINUTE_US)
 
 
 def _is_power_of_ten(count: int) -> bool:

@@ -14,6 +14,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import structlog
 from redis.asyncio import Redis
 
@@ -24,11 +25,12 @@ from tickstockpl.clock import Clock
 from tickstockpl.connection import LOST, Connection
 from tickstockpl.errors import ClosedChannel
 from tickstockpl.metrics import Metrics
-from tickstockpl.pacing import Cadence, FeedTime, Outbox, Pacer, Waiting
+from tickstockpl.outbox import Outbox, Waiting
+from tickstockpl.pacing import Cadence, FeedTime, Pacer
 from tickstockpl.pattern_cache import PatternCache
 from tickstockpl.payload import Pulse, Session
 from tickstockpl.settings import Settings
-from tickstockpl.wire import Event, Expiry, Findings, Sent, WriteBatch
+from tickstockpl.wire import Events, Findings, Sent, WriteBatch
 
 WATCH_S = 1.0
 CACHE_S = 1.0
@@ -45,7 +47,7 @@ log = structlog.get_logger(__name__)
 class Publisher:
     """Events to Redis, paced; the ids of what went out to the writer.
 
-    inbox: events, and what was withdrawn, in the order in which they were found.
+    inbox: what was found and what was withdrawn, in the order in which that happened.
     outlet: batches with only `sent`; closed when `run` ends.
     progressing: False stops the heartbeats, so that AppV2 sees that the pipeline stands still.
     pulse: the service's numbers, read each time a health message is due.
@@ -101,17 +103,15 @@ class Publisher:
 
     def admit(self, findings: Findings) -> None:
         """Sort out what will never be sent, keep the rest; what was withdrawn leaves AppV2's pattern page."""
-        now_s = self._clock.monotonic_s()
-        for found in findings:
-            if isinstance(found, Expiry):
-                self._cache.withdraw(found)
-                self._outbox.withdraw(found)
-        fit = [found for found in findings if isinstance(found, Event) and self._admissible(found, now_s)]
-        self._outbox.add(fit, now_s)
-        for event in fit:
-            self._cache.add(event)
-        if fit:
-            self._wake.set()
+        for gone in findings.expired:
+            self._cache.withdraw(gone)
+            self._outbox.withdraw(gone)
+        if findings.events is not None:
+            now_s = self._clock.monotonic_s()
+            if fit := self._fit(findings.events, now_s):
+                self._outbox.add(fit, now_s)
+                self._cache.add(fit)
+                self._wake.set()
 
     def feed_stalled(self, since_s: float) -> None:
         """Report that no tick has come for `since_s`; once, until `feed_recovered`."""
@@ -172,18 +172,19 @@ class Publisher:
             "db": self._link.db,
         }
 
-    def _admissible(self, event: Event, now_s: float) -> bool:
-        wrong = payload.fault(event)
-        if wrong is not None:
-            self._unfit += 1
-            self._link.note("event cannot be published", symbol=event.symbol, event_id=event.event_id, error=wrong)
-        elif self._feed.is_history(event, self._clock.now_us(), now_s):
-            self._late += 1
-        elif event.confidence < self._publish.min_confidence:
-            self._below += 1
-        else:
-            return True
-        return False
+    def _fit(self, events: Events, now_s: float) -> Events:
+        """Those that can be shown, are news and confident enough; the others are counted."""
+        if wrong := payload.faults(events):
+            self._unfit += len(wrong)
+            for at, why in wrong.items():
+                event = events[at]
+                self._link.note("event cannot be published", symbol=event.symbol, event_id=event.event_id, error=why)
+            events = events.where(np.delete(np.arange(len(events)), list(wrong)))
+        late = self._feed.history(events, self._clock.now_us(), now_s)
+        weak = events.column("confidence") < self._publish.min_confidence
+        self._late += int(late.sum())
+        self._below += int((weak & ~late).sum())
+        return events.where(~(late | weak))
 
     def _report_feed(self, kind: str, message: str, severity: str, seconds: float) -> None:
         now_us = self._clock.now_us()

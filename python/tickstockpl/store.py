@@ -6,6 +6,7 @@ same order. On a hypertable that is several times the rate of a statement per ro
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import isnan
 from typing import Any, Literal
 from uuid import NAMESPACE_OID, UUID, uuid5
 
@@ -13,18 +14,16 @@ import asyncpg
 import numpy as np
 import orjson
 
-from tickstockpl import postgres
+from tickstockpl import payload, postgres
 from tickstockpl.backlog import PAYLOAD_BYTES, Flush, Kept, Mark
 from tickstockpl.errors import ServerError
 from tickstockpl.faults import sift
 from tickstockpl.postgres import Connection
 from tickstockpl.statements import DEAD, EVENTS, EXPIRE, GAP, SENT, STAGED, accept, upsert
 from tickstockpl.tables import QUALITY_TEXT, Tables
-from tickstockpl.wire import DeadLetter, Event
+from tickstockpl.wire import TIMEFRAME, DeadLetter, Event, Events
 
 Policy = Literal["accept", "allowlist", "quarantine"]
-
-_DIRECTIONS = {1: "bullish", -1: "bearish", 0: "neutral"}
 
 
 @dataclass(slots=True)
@@ -82,11 +81,13 @@ class Store:
         async with postgres.transaction(connection):
             strangers = await self._strangers(connection, flush) if self._asks else set()
             bars = [i for i, name in enumerate(flush.names) if name not in strangers]
-            events = [event for event in flush.events if event.symbol not in strangers]
-            if len(bars) < len(flush.names) or len(events) < len(flush.events):
+            events = flush.events
+            if strangers:
                 why = "unknown_symbol" if self._policy == "allowlist" else "quarantined"
                 aside += [(_letter(flush, i, why, now_us), "") for i, n in enumerate(flush.names) if n in strangers]
-                aside += [(_event_letter(e, why, now_us), "") for e in flush.events if e.symbol in strangers]
+                strange = np.array([name in strangers for name in events.symbol_names()], dtype=np.bool_)
+                aside += [(_event_letter(event, why, now_us), "") for event in events.where(strange)]
+                events = events.where(~strange)
             if bars:
                 aside += await self._store_bars(connection, flush, bars, done, sifting, now_us)
             if events:
@@ -116,7 +117,7 @@ class Store:
         """Symbols that the policy keeps out."""
         if self._policy == "accept":
             return set()
-        asked = {*flush.names, *(event.symbol for event in flush.events)} - self._known
+        asked = {*flush.names, *flush.events.symbol_names()} - self._known
         if not asked:
             return set()
         rows = await connection.fetch("SELECT symbol FROM symbols WHERE symbol = ANY ($1::text[])", sorted(asked))
@@ -149,21 +150,20 @@ class Store:
         return [(_letter(flush, i, _reason(error), now_us), str(error)) for i, error in bad]
 
     async def _store_events(
-        self, connection: Connection, events: list[Event], done: Outcome, sifting: bool, now_us: int
+        self, connection: Connection, events: Events, done: Outcome, sifting: bool, now_us: int
     ) -> list[tuple[DeadLetter, str]]:
-        async def store(part: Sequence[Event]) -> None:
-            done.events += _count(await connection.execute(EVENTS, *_event_columns(part), self._ttl_s))
-
+        columns = _event_columns(events)
         if not sifting:
-            await store(events)
+            done.events += _count(await connection.execute(EVENTS, *columns, self._ttl_s))
             return []
 
-        async def store_part(part: Sequence[Event]) -> None:
+        async def store_part(part: Sequence[int]) -> None:
             async with connection.transaction():
-                await store(part)
+                chosen = [[column[at] for at in part] for column in columns]
+                done.events += _count(await connection.execute(EVENTS, *chosen, self._ttl_s))
 
-        bad = await sift(events, store_part)
-        return [(_event_letter(event, _reason(error), now_us), str(error)) for event, error in bad]
+        bad = await sift(range(len(events)), store_part)
+        return [(_event_letter(events[at], _reason(error), now_us), str(error)) for at, error in bad]
 
     async def _mark_sent(self, connection: Connection, marks: list[Mark], done: Outcome) -> None:
         first: dict[str, Mark] = {}
@@ -196,68 +196,39 @@ def _records(flush: Flush, names: list[str], part: Sequence[int]) -> "zip[tuple[
     return zip(*columns, strict=True)
 
 
-def _event_columns(events: Sequence[Event]) -> list[list[Any]]:
+def _event_columns(events: Events) -> list[list[Any]]:
+    """The arguments of EVENTS, but for the last one: a list a column."""
+
+    def ids(name: str) -> list[str | None]:
+        return [found.decode() or None for found in events.column(name).tolist()]
+
+    def levels(name: str) -> list[float | None]:
+        return [None if isnan(price) else price for price in events.column(name).tolist()]
+
+    patterns = [events.patterns[at] for at in events.column("pattern").tolist()]
+    numbers = ("direction", "confidence", "ts_us")
     return [
-        [event.event_id for event in events],
-        [event.symbol for event in events],
-        [event.pattern for event in events],
-        [event.pattern_id for event in events],
-        [event.direction for event in events],
-        [event.confidence for event in events],
-        [event.bar_start_us for event in events],
-        [event.bar_end_us for event in events],
-        [event.revision for event in events],
-        [event.supersedes for event in events],
-        [_payload(event).decode() for event in events],
-        [_metadata(event).decode() for event in events],
-        [event.entry for event in events],
-        [event.stop for event in events],
-        [event.target for event in events],
-        [event.timeframe for event in events],
+        ids("event_id"),
+        events.symbol_names(),
+        [pattern["name"] for pattern in patterns],
+        [pattern["id"] for pattern in patterns],
+        *(events.column(name).tolist() for name in numbers),
+        events.bar_end_us().tolist(),
+        events.column("revision").tolist(),
+        ids("supersedes"),
+        payload.stored_patterns(events),
+        payload.stored_metadata(events),
+        *(levels(name) for name in ("entry", "stop", "target")),
+        [TIMEFRAME] * len(events),
     ]
-
-
-def _payload(event: Event) -> bytes:
-    return orjson.dumps(
-        {
-            "pattern_id": event.pattern_id,
-            "direction": _DIRECTIONS.get(event.direction, "neutral"),
-            "current_price": event.close,
-            "price_change": event.price_change,
-            "bar_start": event.bar_start_us / 1e6,
-            "bar_end": event.bar_end_us / 1e6,
-            "first_bar": event.first_us / 1e6,
-            "bars": event.bars,
-            "revision": event.revision,
-            "supersedes": event.supersedes,
-            "entry": event.entry,
-            "stop": event.stop,
-            "target": event.target,
-            "bar": {
-                "open": event.open,
-                "high": event.high,
-                "low": event.low,
-                "close": event.close,
-                "volume": event.volume,
-            },
-            "indicators": dict(event.indicators),
-            "quality": event.quality,
-        }
-    )
-
-
-def _metadata(event: Event) -> bytes:
-    return orjson.dumps(
-        {"source": "TickStockPL", "event_id": event.event_id, "tier": event.tier, "quality": event.quality}
-    )
 
 
 def _letter(flush: Flush, i: int, reason: str, now_us: int) -> DeadLetter:
     """The whole row, as JSON: enough to store it by hand once its symbol is welcome."""
     row = flush.bars[i]
     values = {name: row[name].item() for name in STAGED[1:]} | {"quality": QUALITY_TEXT[row["quality"]]}
-    payload = orjson.dumps({"symbol": flush.names[i], **values})
-    return DeadLetter(reason, flush.names[i], None, int(row["ts_us"]), payload, now_us)
+    text = orjson.dumps({"symbol": flush.names[i], **values})
+    return DeadLetter(reason, flush.names[i], None, int(row["ts_us"]), text, now_us)
 
 
 def _event_letter(event: Event, reason: str, now_us: int) -> DeadLetter:

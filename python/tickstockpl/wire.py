@@ -6,15 +6,20 @@ ingest ──Inbound──► pipeline ──WriteBatch──► writer
 Times are µs since 1970 UTC; prices in the currency of the feed.
 """
 
+import math
 from collections.abc import Mapping, Sequence, Sized
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from dataclasses import dataclass, fields
+from typing import Any, Protocol, Self, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 QUALITY = ("partial_start", "gap", "provisional", "late_revised")
 """The names of a bar's quality bits, lowest first, as they stand in the database and in events."""
+
+
+TIMEFRAME = "1min"
+"""That of every bar and event, in AppV2's words."""
 
 
 def quality_names(quality: int) -> tuple[str, ...]:
@@ -143,7 +148,7 @@ class Event:
     """Percent, against the previous bar's close."""
     indicators: Mapping[str, float]
     quality: tuple[str, ...]
-    timeframe: str = "1min"
+    timeframe: str = TIMEFRAME
     tier: str = "intraday"
 
 
@@ -157,8 +162,168 @@ class Expiry:
     bar_end_us: int
 
 
-Findings: TypeAlias = tuple[Event | Expiry, ...]
-"""What changed among the patterns, in the order in which it is to be told."""
+INDICATORS = ("relative_volume",)
+"""The columns of `EventColumns` that an event shows as its indicators, each where it is not NaN."""
+
+MINUTE_US = 60_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class EventColumns:
+    """What events are made of: the columns of `_kernel.Detections` that tell of them. One row an event."""
+
+    symbols: Sequence[str]
+    symbol: NDArray[np.int32]
+    ts_us: NDArray[np.int64]
+    pattern: NDArray[np.int32]
+    direction: NDArray[np.int32]
+    confidence: NDArray[np.float64]
+    revision: NDArray[np.int32]
+    event_id: NDArray[np.bytes_]
+    supersedes: NDArray[np.bytes_]
+    first_us: NDArray[np.int64]
+    bars: NDArray[np.int32]
+    entry: NDArray[np.float64]
+    stop: NDArray[np.float64]
+    target: NDArray[np.float64]
+    open: NDArray[np.float64]
+    high: NDArray[np.float64]
+    low: NDArray[np.float64]
+    close: NDArray[np.float64]
+    volume: NDArray[np.int64]
+    price_change: NDArray[np.float64]
+    relative_volume: NDArray[np.float64]
+    quality: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, columns: Any) -> Self:
+        """Those of an object that has them all, such as `_kernel.Detections`; nothing is copied."""
+        return cls(*(getattr(columns, each.name) for each in fields(cls)))
+
+    @classmethod
+    def filled(cls, symbols: Sequence[str], cells: Mapping[str, Sequence[Any]]) -> Self:
+        """Columns of plain values, each a list of one length by its name."""
+        return cls(symbols, **{name: np.array(cells[name], dtype=dtype) for name, dtype in EVENT_DTYPES.items()})
+
+
+EVENT_DTYPES = {
+    **dict.fromkeys(("symbol", "pattern", "direction", "revision", "bars"), "i4"),
+    **dict.fromkeys(("ts_us", "first_us", "volume"), "i8"),
+    **dict.fromkeys(("confidence", "entry", "stop", "target", "open", "high", "low", "close"), "f8"),
+    **dict.fromkeys(("price_change", *INDICATORS), "f8"),
+    **dict.fromkeys(("event_id", "supersedes"), "S36"),
+    "quality": "u1",
+}
+"""The columns of `EventColumns` as numpy calls their types."""
+
+Patterns: TypeAlias = Sequence[Mapping[str, Any]]
+"""The patterns behind a `pattern` column: `id`, `name` and `tier` of each."""
+
+
+class Events(Sequence[Event]):
+    """Events that are still rows of columns: thousands begin at one bar's end, and most are only ever stored.
+
+    An `Event` is made each time that one is asked for. A slice shares the columns.
+    rows: the events, as rows of `columns`, in the order in which they were found.
+    """
+
+    __slots__ = ("columns", "patterns", "rows")
+
+    def __init__(self, columns: EventColumns, patterns: Patterns, rows: NDArray[np.intp]) -> None:
+        self.columns = columns
+        self.patterns = patterns
+        self.rows = rows
+
+    @classmethod
+    def joined(cls, parts: Sequence["Events"]) -> Self:
+        """All events of parts that share their patterns, one part after the other. Of one id only the first is kept."""
+        if not parts:
+            return cls(EventColumns.filled((), dict.fromkeys(EVENT_DTYPES, ())), (), np.empty(0, dtype=np.intp))
+        offsets = np.cumsum([0, *(len(part.columns.symbols) for part in parts)])
+        symbols = [name for part in parts for name in part.columns.symbols]
+        cells = {name: np.concatenate([part.column(name) for part in parts]) for name in EVENT_DTYPES}
+        cells["symbol"] += np.repeat(offsets[:-1].astype(np.int32), [len(part) for part in parts])
+        rows: dict[bytes, int] = {}
+        for row, event_id in enumerate(cells["event_id"].tolist()):
+            rows.setdefault(event_id, row)
+        return cls(EventColumns(symbols, **cells), parts[0].patterns, np.array(list(rows.values()), dtype=np.intp))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} events>"
+
+    @overload
+    def __getitem__(self, at: int) -> Event: ...
+    @overload
+    def __getitem__(self, at: slice) -> "Events": ...
+    def __getitem__(self, at: int | slice) -> "Event | Events":
+        if isinstance(at, slice):
+            return Events(self.columns, self.patterns, self.rows[at])
+        return self._event(self.rows[at])
+
+    def where(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> "Events":
+        """Some of them: by a mask, or by their places in the order wanted."""
+        return Events(self.columns, self.patterns, self.rows[chosen])
+
+    def column(self, name: str) -> NDArray[Any]:
+        """One of the columns, a value for each event."""
+        column: NDArray[Any] = getattr(self.columns, name)[self.rows]
+        return column
+
+    def bar_end_us(self) -> NDArray[np.int64]:
+        """The END of each event's bar."""
+        return self.column("ts_us") + MINUTE_US
+
+    def symbol_names(self) -> list[str]:
+        """Each event's symbol."""
+        names = self.columns.symbols
+        return [names[at] for at in self.column("symbol").tolist()]
+
+    def event_id(self, at: int) -> str:
+        """The id of one event."""
+        text: bytes = self.columns.event_id[self.rows[at]]
+        return text.decode()
+
+    def _event(self, row: np.intp) -> Event:
+        columns, pattern = self.columns, self.patterns[self.columns.pattern[row]]
+        cells = {name: getattr(columns, name)[row].item() for name in _CELLS}
+        indicators = {name: getattr(columns, name)[row].item() for name in INDICATORS}
+        return Event(
+            event_id=columns.event_id[row].decode(),
+            symbol=columns.symbols[columns.symbol[row]],
+            pattern_id=pattern["id"],
+            pattern=pattern["name"],
+            tier=pattern["tier"],
+            bar_start_us=(start_us := columns.ts_us[row].item()),
+            bar_end_us=start_us + MINUTE_US,
+            supersedes=columns.supersedes[row].decode() or None,
+            entry=_present(columns.entry[row].item()),
+            stop=_present(columns.stop[row].item()),
+            target=_present(columns.target[row].item()),
+            indicators={name: value for name, value in indicators.items() if not math.isnan(value)},
+            quality=quality_names(columns.quality[row].item()),
+            **cells,
+        )
+
+
+_CELLS = (
+    *("direction", "confidence", "first_us", "bars", "revision"),
+    *("open", "high", "low", "close", "volume", "price_change"),
+)
+
+
+def _present(price: float) -> float | None:
+    return None if math.isnan(price) else price
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What changed among the patterns. `expired` is to be told first: a new event may stand where the old one stood."""
+
+    expired: tuple[Expiry, ...] = ()
+    events: Events | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +361,7 @@ class WriteBatch:
     """Rows for the database, stored in one transaction."""
 
     bars: BarColumns | None = None
-    events: tuple[Event, ...] = ()
+    events: Events | None = None
     expired: tuple[Expiry, ...] = ()
     gaps: tuple[Gap, ...] = ()
     dead: tuple[DeadLetter, ...] = ()

@@ -11,7 +11,7 @@ import structlog
 from redis.asyncio import Redis
 
 import appv2_readers as appv2
-from event_samples import event
+from event_samples import event, found
 from own_servers import OwnServers
 from publishing import CHANNELS, hearing, minute_us, publishing
 from tickstockpl.wire import Event
@@ -43,7 +43,7 @@ async def test_killed_connections_lose_no_event_and_keep_each_symbols_order(redi
         hearing(redis, published.channel) as heard,
         Redis.from_url(redis) as client,
     ):
-        await published.inbox.put(events)
+        await published.inbox.put(found(*events))
         for sent in (20, 50, 80):
             await published.until(lambda status, sent=sent: status["sent"] >= sent)  # type: ignore[misc]
             (own,) = (one for one in await client.client_list() if one["name"] == "tickstockpl-publisher")
@@ -61,11 +61,11 @@ async def test_events_wait_for_a_redis_that_restarts_and_its_empty_cache_is_fill
     url = servers.redis_url
     with structlog.testing.capture_logs() as logs:
         async with publishing(url, redis=QUICK) as published, hearing(url, published.channel, *CHANNELS) as heard:
-            await published.inbox.put((event("ZZBEFORE", bar_end_us=minute_us(1)),))
+            await published.inbox.put(found(event("ZZBEFORE", bar_end_us=minute_us(1))))
             await heard.count(published.channel, 1)
             heard.subscribed.clear()
             servers.redis.kill()
-            await published.inbox.put(numbered(symbols=5, each=4))
+            await published.inbox.put(found(*numbered(symbols=5, each=4)))
             status = await published.until(lambda status: status["state"] == "down")
             assert status["queued"] + status["sent"] == 21
             await asyncio.to_thread(servers.redis.restart)
@@ -91,11 +91,11 @@ async def test_what_expires_while_redis_is_gone_is_counted_and_not_sent_later(
         await published.until(lambda status: status["state"] == "ok")
         servers.redis.kill()
         await published.until(lambda status: status["state"] == "down")
-        await published.inbox.put(numbered(symbols=7, each=1))
+        await published.inbox.put(found(*numbered(symbols=7, each=1)))
         status = await published.until(lambda status: status["expired"] == 7)
         assert (status["sent"], status["queued"]) == (0, 0)
         await asyncio.to_thread(servers.redis.restart)
-        await published.inbox.put((event("ZZAFTER", bar_end_us=minute_us()),))
+        await published.inbox.put(found(event("ZZAFTER", bar_end_us=minute_us())))
         status = await published.until(lambda status: status["sent"] == 1)
     assert (status["expired"], len(published.sent)) == (7, 1)
 
@@ -105,7 +105,7 @@ async def test_redis_that_does_not_answer_is_given_up_and_found_again(own_server
     async with publishing(servers.redis_url, redis=QUICK) as published:
         await published.until(lambda status: status["state"] == "ok")
         servers.redis.freeze()
-        await published.inbox.put((event(bar_end_us=minute_us()),))
+        await published.inbox.put(found(event(bar_end_us=minute_us())))
         status = await published.until(lambda status: status["state"] == "down")
         assert "Timeout" in status["last_error"]
         servers.redis.thaw()
@@ -118,7 +118,7 @@ async def test_stopping_ends_in_time_without_redis(own_servers: Callable[..., Ow
     loop = asyncio.get_running_loop()
     with structlog.testing.capture_logs() as logs:
         async with publishing(servers.redis_url, redis=QUICK, drain_s=0.2) as published:
-            await published.inbox.put((event(bar_end_us=minute_us()),))
+            await published.inbox.put(found(event(bar_end_us=minute_us())))
             await published.until(lambda status: status["state"] == "down" and status["queued"] == 1)
             began_s = loop.time()
         assert loop.time() - began_s < 2
@@ -136,7 +136,7 @@ async def test_refused_publish_waits_for_the_right_and_harms_nothing_else(
     ):
         await published.until(lambda status: status["state"] == "ok")
         await admin.acl_setuser("default", enabled=True, reset_channels=True, channels=["tickstock:*"])
-        await published.inbox.put((event(bar_end_us=minute_us()),))
+        await published.inbox.put(found(event(bar_end_us=minute_us())))
         status = await published.until(lambda status: status["state"] == "degraded")
         assert "permission" in status["reason"].lower()
         assert (status["sent"], await admin.exists("tickstock:producer:heartbeat")) == (0, 1)
@@ -149,7 +149,7 @@ async def test_keys_of_the_wrong_type_stop_neither_events_nor_heartbeats(redis: 
     async with Redis.from_url(redis) as client, publishing(redis, heartbeat_s=0.05) as published:
         for index in ("time", "confidence", "symbol", "pattern_type"):
             await client.set(f"tickstock:indexes:{index}", "somebody's string")
-        await published.inbox.put((event(bar_end_us=minute_us()),))
+        await published.inbox.put(found(event(bar_end_us=minute_us())))
         await published.until(lambda status: status["sent"] == 1 and "WRONGTYPE" in str(status["last_error"]))
         await client.delete("tickstock:producer:heartbeat")
         async with asyncio.timeout(10):

@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from bar_samples import bars, event, ran, rows, writer_for
+from event_samples import events
 from fault.proxy import FaultProxy
 from own_servers import OwnServers
 from tickstockpl.channel import Channel
@@ -86,7 +87,7 @@ async def proxied(uri: str) -> AsyncIterator[tuple[str, FaultProxy]]:
 async def test_backend_killed_in_a_flush_loses_and_doubles_nothing(ready: str) -> None:
     async with writing(ready) as (writer, inbox):
         async with locked(ready):
-            await inbox.put(WriteBatch(bars=bars(["A", "B"]), events=(event(),), gaps=(Gap(0, 1, "x", ()),)))
+            await inbox.put(WriteBatch(bars=bars(["A", "B"]), events=events(event()), gaps=(Gap(0, 1, "x", ()),)))
             waiting = "SELECT FROM pg_stat_activity WHERE application_name = 'tickstockpl' AND wait_event_type = 'Lock'"
             while not await rows(ready, waiting):
                 await asyncio.sleep(0.01)
@@ -138,7 +139,7 @@ async def test_a_connection_reset_at_any_moment_neither_loses_nor_doubles(ready:
         for minute in range(15):
             await inbox.put(
                 WriteBatch(
-                    bars=bars(["A", "B"], minute), events=(event(minute=minute),), gaps=(Gap(minute, 99, "x", ()),)
+                    bars=bars(["A", "B"], minute), events=events(event(minute=minute)), gaps=(Gap(minute, 99, "x", ()),)
                 )
             )
             await asyncio.sleep(0.003 * (minute % 5))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bar_samples import bars, event, ran, rows, stored, writer_for
+from event_samples import events
 from tickstockpl.errors import ServerError
 from tickstockpl.migrate import migrate, pending
 from tickstockpl.wire import WriteBatch
@@ -44,7 +45,7 @@ async def test_numeric_without_scale_gives_the_same_double_back(database: str) -
 
 
 async def test_unknown_symbol_is_made_known_as_inactive(appv2: str) -> None:
-    status = await stored(appv2, WriteBatch(bars=bars(["AAPL", "NEWCO"]), events=(event("NEWCO"),)))
+    status = await stored(appv2, WriteBatch(bars=bars(["AAPL", "NEWCO"]), events=events(event("NEWCO"))))
     assert await rows(appv2, "SELECT symbol, active FROM symbols WHERE symbol IN ('AAPL', 'NEWCO') ORDER BY 1") == [
         {"symbol": "AAPL", "active": True},
         {"symbol": "NEWCO", "active": False},
@@ -85,7 +86,7 @@ async def test_over_long_and_too_dear_bars_harm_only_themselves(appv2: str) -> N
 
 @pytest.mark.parametrize(("policy", "reason"), [("allowlist", "unknown_symbol"), ("quarantine", "quarantined")])
 async def test_policy_keeps_unknown_symbols_out_and_puts_their_rows_aside(appv2: str, policy: str, reason: str) -> None:
-    batch = WriteBatch(bars=bars(["AAPL", "NEWCO"]), events=(event("AAPL"), event("NEWCO")))
+    batch = WriteBatch(bars=bars(["AAPL", "NEWCO"]), events=events(event("AAPL"), event("NEWCO")))
     status = await stored(appv2, batch, database={"symbol_policy": policy})
     assert [row["symbol"] for row in await rows(appv2, "SELECT symbol FROM ohlcv_1min")] == ["AAPL"]
     assert [row["symbol"] for row in await rows(appv2, "SELECT symbol FROM intraday_patterns")] == ["AAPL"]
@@ -142,5 +143,5 @@ async def test_the_whole_reference_schema_is_adopted(database: str) -> None:
     await ran(database, REFERENCE.read_text(encoding="utf-8"))
     assert (await migrate(database)).changed
     assert await pending(database) == []
-    status = await stored(database, WriteBatch(bars=bars(["AAPL", "ZZTEST1", LONG]), events=(event("AAPL"),)))
+    status = await stored(database, WriteBatch(bars=bars(["AAPL", "ZZTEST1", LONG]), events=events(event("AAPL"))))
     assert (status["rows"], status["events"], status["rejected"]) == (2, 1, 1)

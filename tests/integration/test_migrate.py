@@ -9,6 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 
 from bar_samples import bars, event, ran, rows, stored
+from event_samples import events
 from tickstockpl.errors import ServerError
 from tickstockpl.migrate import FOLDER, VERSION_TABLE, migrate, pending
 from tickstockpl.tables import NEEDED
@@ -128,7 +129,7 @@ async def test_a_role_without_rights_gets_the_sql_and_passes_once_the_owner_has_
     held = event("NEWCO")
     status = await stored(
         role,
-        WriteBatch(bars=bars(["AAPL", "NEWCO"]), events=(held,), gaps=(Gap(0, 1, "x", ()),)),
+        WriteBatch(bars=bars(["AAPL", "NEWCO"]), events=events(held), gaps=(Gap(0, 1, "x", ()),)),
         WriteBatch(sent=(Sent(held.event_id, 1),), expired=(Expiry(held.event_id, "NEWCO", "Doji", 1),)),
     )
     assert (status["state"], status["rows"], status["events"]) == ("ok", 2, 1)

@@ -16,7 +16,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 import appv2_readers as appv2
-from event_samples import event
+from event_samples import event, events
 from tickstockpl.clock import ManualClock
 from tickstockpl.pattern_cache import INDEXES, PatternCache
 
@@ -62,7 +62,7 @@ async def test_scan_shows_the_event_and_an_answer_cached_before_is_dropped(redis
     cache = PatternCache(5000, TTL_S, clock)
     appv2_redis.set("tickstock:api_cache:scan:1", "old")
     appv2_redis.set("other", "stays")
-    cache.add(event("ZZTEST1", pattern="VolumeSpike"))
+    cache.add(events(event("ZZTEST1", pattern="VolumeSpike")))
     async with Redis.from_url(redis) as client:
         assert await cache.upkeep(client) == 1
         appv2_redis.set("tickstock:api_cache:scan:2", "fresh")
@@ -86,8 +86,8 @@ async def test_expired_entries_leave_every_set_by_name_even_after_appv2s_own_cle
 ) -> None:
     clock = ManualClock(T0_US)
     cache = PatternCache(5000, TTL_S, clock)
-    cache.add(event("X:BTCUSD"))
-    cache.add(event("ZZTEST2", bar_end_us=T0_US + 60_000_000))
+    cache.add(events(event("X:BTCUSD")))
+    cache.add(events(event("ZZTEST2", bar_end_us=T0_US + 60_000_000)))
     async with Redis.from_url(redis) as client:
         await cache.upkeep(client)
         clock.advance(TTL_S)
@@ -101,10 +101,10 @@ async def test_superseded_entry_goes_and_its_successor_comes(redis: str, appv2_r
     clock = ManualClock(T0_US)
     cache = PatternCache(5000, TTL_S, clock)
     first = event("ZZTEST1")
-    cache.add(first)
+    cache.add(events(first))
     async with Redis.from_url(redis) as client:
         await cache.upkeep(client)
-        cache.add(replace(event("ZZTEST1"), pattern="Doji", revision=1, supersedes=first.event_id))
+        cache.add(events(replace(event("ZZTEST1"), pattern="Doji", revision=1, supersedes=first.event_id)))
         await cache.upkeep(client)
     assert consistent(appv2_redis) == {"ZZTEST1:Doji:1757600460"}
 
@@ -131,7 +131,7 @@ async def test_after_upkeep_redis_holds_exactly_the_best_unexpired_entries(
         for rows, pause_s, act in steps:
             minute_us = clock.now_us() // 60_000_000 * 60_000_000
             for symbol, percent in rows:
-                cache.add(event(f"ZZ{symbol}", bar_end_us=minute_us, confidence=percent / 100))
+                cache.add(events(event(f"ZZ{symbol}", bar_end_us=minute_us, confidence=percent / 100)))
             clock.advance(pause_s)
             if act == "restart":
                 cache = PatternCache(capacity, TTL_S, clock)
@@ -149,7 +149,7 @@ async def test_after_upkeep_redis_holds_exactly_the_best_unexpired_entries(
 async def test_best_entries_are_kept_and_the_rest_never_reaches_redis(redis: str, appv2_redis: Any) -> None:
     cache = PatternCache(50, TTL_S, ManualClock(T0_US))
     for n in range(400):
-        cache.add(event(f"ZZ{n}", confidence=0.6 + n / 1000))
+        cache.add(events(event(f"ZZ{n}", confidence=0.6 + n / 1000)))
     async with Redis.from_url(redis) as client:
         assert await cache.upkeep(client) == 50
     assert consistent(appv2_redis) == {f"ZZ{n}:Hammer:1757600460" for n in range(350, 400)}
@@ -160,7 +160,7 @@ async def test_entries_of_an_earlier_run_are_adopted_and_broken_names_removed(re
     clock = ManualClock(T0_US)
     earlier = PatternCache(5000, TTL_S, clock)
     for n in range(600):
-        earlier.add(event(f"ZZ{n}"))
+        earlier.add(events(event(f"ZZ{n}")))
     async with Redis.from_url(redis) as client:
         await earlier.upkeep(client)
         appv2_redis.delete("tickstock:patterns:ZZ1:Hammer:1757600460")
@@ -179,7 +179,7 @@ async def test_entries_of_an_earlier_run_are_adopted_and_broken_names_removed(re
 
 async def test_event_already_expired_is_not_written(redis: str, appv2_redis: Any) -> None:
     cache = PatternCache(5000, TTL_S, ManualClock(T0_US + 3_600_000_000))
-    cache.add(event())
+    cache.add(events(event()))
     async with Redis.from_url(redis) as client:
         assert await cache.upkeep(client) == 0
     assert appv2_redis.dbsize() == 0
@@ -187,7 +187,7 @@ async def test_event_already_expired_is_not_written(redis: str, appv2_redis: Any
 
 async def test_refused_or_broken_upkeep_is_done_again(redis: str, appv2_redis: Any) -> None:
     cache = PatternCache(5000, TTL_S, ManualClock(T0_US))
-    cache.add(event("ZZTEST1"))
+    cache.add(events(event("ZZTEST1")))
     appv2_redis.set("tickstock:indexes:time", "somebody's string")
     async with Redis.from_url(redis) as client:
         with pytest.raises(ResponseError):
@@ -196,7 +196,7 @@ async def test_refused_or_broken_upkeep_is_done_again(redis: str, appv2_redis: A
     async with Redis(port=1, retry=Retry(NoBackoff(), 0)) as nobody:
         with pytest.raises(RedisConnectionError):
             await cache.upkeep(nobody)
-    cache.add(event("ZZTEST2"))
+    cache.add(events(event("ZZTEST2")))
     async with Redis.from_url(redis) as client:
         await cache.upkeep(client)
     assert consistent(appv2_redis) == {"ZZTEST1:Hammer:1757600460", "ZZTEST2:Hammer:1757600460"}

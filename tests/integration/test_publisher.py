@@ -8,7 +8,7 @@ import structlog
 from redis.asyncio import Redis
 
 import appv2_readers as appv2
-from event_samples import MINUTE_US, event
+from event_samples import MINUTE_US, event, found
 from publishing import CHANNELS, hearing, minute_us, publishing
 from tickstockpl.wire import Event
 
@@ -27,7 +27,7 @@ def own(messages: list[dict[str, Any]], session_id: str) -> list[dict[str, Any]]
 async def test_event_is_sent_once_on_each_pattern_channel_and_its_id_reaches_the_writer(redis: str) -> None:
     one = event(bar_end_us=minute_us())
     async with publishing(redis) as published, hearing(redis, published.channel, *CHANNELS) as heard:
-        await published.inbox.put((one,))
+        await published.inbox.put(found(one))
         await published.until(lambda status: status["sent"] == 1)
         await heard.count(published.channel, 1)
         streamed = await heard.count("tickstock:patterns:streaming", 1)
@@ -44,7 +44,7 @@ async def test_event_is_sent_once_on_each_pattern_channel_and_its_id_reaches_the
 
 async def test_cache_page_shows_the_event_within_a_second_or_two(redis: str) -> None:
     async with publishing(redis) as published, Redis.from_url(redis) as client:
-        await published.inbox.put((event(bar_end_us=minute_us()),))
+        await published.inbox.put(found(event(bar_end_us=minute_us())))
         async with asyncio.timeout(10):
             while not await client.zcard("tickstock:indexes:confidence"):
                 await asyncio.sleep(0.01)
@@ -54,7 +54,7 @@ async def test_burst_is_spread_and_nothing_of_it_is_lost(redis: str) -> None:
     events = tuple(event(f"ZZ{n}", bar_end_us=minute_us(), confidence=0.6 + n / 1000) for n in range(100))
     async with publishing(redis) as published, hearing(redis, published.channel) as heard:
         began_s = asyncio.get_running_loop().time()
-        await published.inbox.put(events)
+        await published.inbox.put(found(*events))
         messages = await heard.count(published.channel, 100)
     assert flow_ids(messages) == [one.event_id for one in reversed(events)]
     at_s = heard.at_s[published.channel]
@@ -73,7 +73,7 @@ async def test_only_what_is_confident_fit_and_new_is_sent(redis: str) -> None:
             ("REVISED", {"revision": 1, "bar_end_us": now_us - MINUTE_US}),
             ("HISTORY", {"revision": 1, "bar_end_us": now_us - 3 * MINUTE_US}),
         ]
-        await published.inbox.put(tuple(event(name, **{"bar_end_us": now_us, **change}) for name, change in rows))
+        await published.inbox.put(found(*(event(name, **{"bar_end_us": now_us, **change}) for name, change in rows)))
         await heard.count(published.channel, 2)
         status = published.stage.status()
     assert [message["symbol"] for message in heard.heard[published.channel]] == ["REVISED", "SENT"]
@@ -83,7 +83,7 @@ async def test_only_what_is_confident_fit_and_new_is_sent(redis: str) -> None:
 async def test_event_that_waits_too_long_is_counted_and_never_reported_as_sent(redis: str) -> None:
     events = tuple(event(f"ZZ{n}", bar_end_us=minute_us()) for n in range(10))
     async with publishing(redis, rate_per_s=4.0, expire_s=0.6) as published, hearing(redis, published.channel):
-        await published.inbox.put(events)
+        await published.inbox.put(found(*events))
         status = await published.until(lambda status: status["sent"] + status["expired"] == 10)
     assert status["expired"] >= 5
     assert len(published.sent) == status["sent"]
@@ -95,7 +95,7 @@ async def test_session_is_announced_to_each_newcomer_and_its_end_carries_the_tot
         session_id = (await published.until(lambda status: status["state"] == "ok"))["session_id"]
         async with hearing(redis, *CHANNELS, published.channel) as heard:
             await heard.count("tickstock:streaming:session_started", 1)
-            await published.inbox.put((event(bar_end_us=minute_us()),))
+            await published.inbox.put(found(event(bar_end_us=minute_us())))
             await heard.count(published.channel, 1)
             published.inbox.close()
             await heard.count("tickstock:streaming:session_stopped", 1)
@@ -156,13 +156,13 @@ async def test_feed_stall_is_one_alert_and_one_error_and_again_on_recovery(redis
 async def test_nobody_listening_is_warned_of_once_and_again_after_somebody_did(redis: str) -> None:
     with structlog.testing.capture_logs() as logs:
         async with publishing(redis) as published:
-            await published.inbox.put(tuple(event(f"ZZ{n}", bar_end_us=minute_us()) for n in range(5)))
+            await published.inbox.put(found(*(event(f"ZZ{n}", bar_end_us=minute_us()) for n in range(5))))
             await published.until(lambda status: status["sent"] == 5)
             assert published.stage.status()["unheard"] == 5
             async with hearing(redis, published.channel) as heard:
                 status = await published.until(lambda status: status["heard"] is True)
                 assert status["subscribers"][published.channel] == 1
-                await published.inbox.put((event(bar_end_us=minute_us()),))
+                await published.inbox.put(found(event(bar_end_us=minute_us())))
                 await heard.count(published.channel, 1)
             await published.until(lambda status: status["heard"] is False)
     silence = [entry for entry in logs if entry["event"] == "nobody subscribes"]
@@ -174,7 +174,7 @@ async def test_pattern_subscriber_counts_as_somebody(redis: str) -> None:
     async with Redis.from_url(redis) as client, client.pubsub() as monitor, publishing(redis) as published:
         await monitor.psubscribe(f"{published.channel[:-3]}*")
         await monitor.get_message(timeout=5)
-        await published.inbox.put((event(bar_end_us=minute_us()),))
+        await published.inbox.put(found(event(bar_end_us=minute_us())))
         status = await published.until(lambda status: status["sent"] == 1)
         assert (status["heard"], status["unheard"]) == (True, 0)
 
@@ -183,7 +183,7 @@ async def test_stopping_sends_what_waits(redis: str) -> None:
     events = tuple(event(f"ZZ{n}", bar_end_us=minute_us()) for n in range(60))
     async with publishing(redis) as published, hearing(redis, published.channel):
         await published.until(lambda status: status["state"] == "ok")
-        await published.inbox.put(events)
+        await published.inbox.put(found(*events))
     assert {sent.event_id for sent in published.sent} == {one.event_id for one in events}
     assert published.outlet.closed
 
@@ -193,7 +193,7 @@ async def test_stopping_ends_at_its_deadline_however_much_waits_and_still_says_g
     async with hearing(redis, *CHANNELS) as heard:
         async with publishing(redis, drain_s=0.3) as published:
             session_id = (await published.until(lambda status: status["state"] == "ok"))["session_id"]
-            await published.inbox.put(events)
+            await published.inbox.put(found(*events))
             began_s = asyncio.get_running_loop().time()
         assert asyncio.get_running_loop().time() - began_s < 2
         stopped = await heard.count("tickstock:streaming:session_stopped", 1)

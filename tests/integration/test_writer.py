@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bar_samples import MINUTE_US, NINE_30_US, bars, event, ran, rows, stored, versions, writer_for
+from event_samples import events
 from tickstockpl.backlog import Allowance, Backlog
 from tickstockpl.errors import ServerError
 from tickstockpl.migrate import migrate
@@ -104,7 +105,7 @@ async def test_no_order_of_versions_ever_makes_a_row_poorer(ready: str, seed: in
 
 
 async def test_event_is_stored_once_with_its_row_for_appv2(ready: str) -> None:
-    batch = WriteBatch(events=(event("AAPL", quality=("gap",)),))
+    batch = WriteBatch(events=events(event("AAPL", quality=("gap",))))
     await stored(ready, batch)
     status = await stored(ready, batch)
     end = datetime.fromtimestamp((NINE_30_US + MINUTE_US) / 1e6, UTC)
@@ -120,7 +121,7 @@ async def test_event_is_stored_once_with_its_row_for_appv2(ready: str) -> None:
 
 async def test_withdrawn_event_expires_now_in_both_tables(ready: str) -> None:
     held = event("AAPL", bar_end_us=4_000_000_000_000_000)
-    await stored(ready, WriteBatch(events=(held,)))
+    await stored(ready, WriteBatch(events=events(held)))
     await stored(ready, WriteBatch(expired=(Expiry(held.event_id, "AAPL", "Doji", held.bar_end_us),)))
     assert await rows(ready, "SELECT expired_at <= now() AS gone FROM pattern_event") == [{"gone": True}]
     assert await rows(ready, "SELECT expiration_timestamp <= now() AS gone FROM intraday_patterns") == [{"gone": True}]
@@ -134,7 +135,7 @@ async def test_mark_of_sending_finds_its_event_even_if_it_comes_first(ready: str
         await inbox.put(WriteBatch(sent=(Sent(event().event_id, NINE_30_US),)))
         while not writer.status()["batches"]:
             await asyncio.sleep(0.01)
-        await inbox.put(WriteBatch(events=(event(),)))
+        await inbox.put(WriteBatch(events=events(event())))
         while not (await rows(ready, "SELECT FROM pattern_event WHERE published_at IS NOT NULL")):
             await asyncio.sleep(0.01)
         inbox.close()
@@ -157,7 +158,7 @@ async def test_gaps_and_dead_letters_are_kept_whatever_they_hold(ready: str) -> 
 async def test_a_row_that_cannot_be_stored_harms_only_itself(ready: str) -> None:
     long = "X" * 21
     names = [f"S{n:03}" for n in range(300)] + [long]
-    status = await stored(ready, WriteBatch(bars=bars(names), events=(event(), event(minute=1, confidence=1.5))))
+    status = await stored(ready, WriteBatch(bars=bars(names), events=events(event(), event(minute=1, confidence=1.5))))
     assert (await rows(ready, "SELECT count(*) FROM ohlcv_1min"))[0]["count"] == 300
     found = await rows(ready, "SELECT reason, symbol, detail FROM dead_letter ORDER BY reason")
     assert [(row["reason"], row["symbol"]) for row in found] == [

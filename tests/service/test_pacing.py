@@ -1,6 +1,7 @@
 """When an event may leave, and which one: logic alone, on a clock that only moves when told."""
 
 from collections import defaultdict
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -8,7 +9,9 @@ from hypothesis import strategies as st
 
 import appv2_readers as appv2
 from event_samples import MINUTE_US, event
-from tickstockpl.pacing import Cadence, FeedTime, Outbox, Pacer
+from event_samples import events as columns
+from tickstockpl.outbox import Outbox
+from tickstockpl.pacing import Cadence, FeedTime, Pacer
 from tickstockpl.wire import Event, Expiry
 
 T0_US = 1_757_600_460_000_000
@@ -84,6 +87,8 @@ def test_waiting_is_never_asked_for_while_sending_is_allowed() -> None:
 
 
 symbols = st.sampled_from(["A", "B", "C", "D"])
+bulks = st.sampled_from([1, 2, 64])
+"""From how many events on an arrival waits as columns: always, sometimes, never in these tests."""
 arrivals = st.lists(st.tuples(symbols, st.integers(0, 3), st.sampled_from([0.6, 0.7, 0.8, 0.9])), max_size=40)
 
 
@@ -98,12 +103,12 @@ def drained(outbox: Outbox, chunk: int = 3, now_s: float = 0.0) -> list[Event]:
     return taken
 
 
-@given(rows=arrivals, chunk=st.integers(1, 7))
+@given(rows=arrivals, chunk=st.integers(1, 7), bulk=bulks)
 def test_order_is_oldest_bar_then_best_confidence_but_a_symbols_own_events_as_they_came(
-    rows: list[tuple[str, int, float]], chunk: int
+    rows: list[tuple[str, int, float]], chunk: int, bulk: int
 ) -> None:
-    outbox, events = Outbox(1000, 60.0), made(rows)
-    outbox.add(events, 0.0)
+    outbox, events = Outbox(1000, 60.0, bulk=bulk), made(rows)
+    outbox.add(columns(*events), 0.0)
     waiting: dict[tuple[int, str], list[Event]] = defaultdict(list)
     for one in events:
         waiting[one.bar_end_us, one.symbol].append(one)
@@ -117,14 +122,14 @@ def test_order_is_oldest_bar_then_best_confidence_but_a_symbols_own_events_as_th
 
 
 @settings(max_examples=50)
-@given(rows=arrivals, failures=st.lists(st.integers(0, 5), max_size=20), data=st.data())
+@given(rows=arrivals, failures=st.lists(st.integers(0, 5), max_size=20), bulk=bulks, data=st.data())
 def test_what_could_not_be_sent_comes_next_in_the_same_order(
-    rows: list[tuple[str, int, float]], failures: list[int], data: st.DataObject
+    rows: list[tuple[str, int, float]], failures: list[int], bulk: int, data: st.DataObject
 ) -> None:
     events = made(rows)
-    calm, stormy = Outbox(1000, 60.0), Outbox(1000, 60.0)
-    calm.add(events, 0.0)
-    stormy.add(events, 0.0)
+    calm, stormy = Outbox(1000, 60.0), Outbox(1000, 60.0, bulk=bulk)
+    calm.add(columns(*events), 0.0)
+    stormy.add(columns(*events), 0.0)
     sent = []
     for count in failures:
         items = stormy.take(count, 0.0)
@@ -134,14 +139,14 @@ def test_what_could_not_be_sent_comes_next_in_the_same_order(
     assert sent + drained(stormy) == drained(calm)
 
 
-@given(rows=arrivals, moments=st.lists(st.floats(0, 30), min_size=1, max_size=5))
+@given(rows=arrivals, moments=st.lists(st.floats(0, 30), min_size=1, max_size=5), bulk=bulks)
 def test_unsent_events_expire_and_every_event_is_accounted_for(
-    rows: list[tuple[str, int, float]], moments: list[float]
+    rows: list[tuple[str, int, float]], moments: list[float], bulk: int
 ) -> None:
-    outbox, now_s, sent = Outbox(1000, 60.0), 0.0, 0
+    outbox, now_s, sent = Outbox(1000, 60.0, bulk=bulk), 0.0, 0
     for moment in moments:
         now_s += moment
-        outbox.add(made(rows), now_s)
+        outbox.add(columns(*made(rows)), now_s)
         items = outbox.take(5, now_s)
         outbox.put_back(items[2:], now_s)
         sent += len(items[:2])
@@ -151,46 +156,146 @@ def test_unsent_events_expire_and_every_event_is_accounted_for(
     assert (sent + outbox.expired, len(outbox)) == (len(rows) * len(moments), 0)
 
 
-def test_an_event_that_expired_in_flight_is_not_put_back() -> None:
-    outbox = Outbox(10, 60.0)
-    outbox.add([event()], 0.0)
+@pytest.mark.parametrize("bulk", [1, 64])
+def test_an_event_that_expired_in_flight_is_not_put_back(bulk: int) -> None:
+    outbox = Outbox(10, 60.0, bulk=bulk)
+    outbox.add(columns(event()), 0.0)
     items = outbox.take(1, 59.0)
     outbox.put_back(items, 60.0)
     assert (len(outbox), outbox.expired, outbox.take(1, 60.0)) == (0, 1, [])
 
 
-def test_an_event_withdrawn_before_it_was_sent_is_never_sent() -> None:
-    outbox = Outbox(capacity=10, expire_s=60)
+@pytest.mark.parametrize("bulk", [1, 64])
+def test_an_event_withdrawn_before_it_was_sent_is_never_sent(bulk: int) -> None:
+    outbox = Outbox(capacity=10, expire_s=60, bulk=bulk)
     first, second, other = event(), event(), event("ZZTEST2")
-    outbox.add([first, second, other], now_s=0)
+    outbox.add(columns(first, second, other), now_s=0)
     for found in (first, second, first):
         outbox.withdraw(Expiry(found.event_id, found.symbol, found.pattern, found.bar_end_us))
     assert (len(outbox), outbox.withdrawn) == (1, 2)
     assert [item.event for item in outbox.take(10, now_s=1)] == [other]
 
 
-def test_over_capacity_the_newest_and_least_confident_are_dropped_and_counted() -> None:
-    outbox = Outbox(100, 60.0)
+@pytest.mark.parametrize("bulk", [1, 1000])
+def test_over_capacity_the_newest_and_least_confident_are_dropped_and_counted(bulk: int) -> None:
+    outbox = Outbox(100, 60.0, bulk=bulk)
     old = [event(f"OLD{n}", confidence=0.6) for n in range(60)]
     new = [event(f"NEW{n}", bar_end_us=T0_US + MINUTE_US, confidence=0.6 + n / 1000) for n in range(60)]
-    outbox.add([*new, *old], 0.0)
+    outbox.add(columns(*new, *old), 0.0)
     assert (len(outbox), outbox.dropped) == (90, 30)
     assert [one.symbol for one in drained(outbox)] == [one.symbol for one in [*old, *reversed(new[30:])]]
+
+
+Waiting = tuple[tuple[int, float, int], float, Event]
+"""(END of the bar, minus confidence, order of arrival), when it came, the event."""
+
+
+class OneByOne:
+    """The outbox that a reader can check: a list of everything, sorted out anew for each question."""
+
+    def __init__(self, capacity: int, expire_s: float) -> None:
+        self._capacity, self._expire_s = capacity, expire_s
+        self._waiting: list[Waiting] = []
+        self._order = 0
+        self.expired = self.dropped = self.withdrawn = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, events: list[Event], now_s: float) -> None:
+        for one in events:
+            self._order += 1
+            self._waiting.append(((one.bar_end_us, -one.confidence, self._order), now_s, one))
+        if len(self._waiting) > self._capacity:
+            kept = sorted(self._waiting, key=lambda item: item[0])[: self._capacity - self._capacity // 10]
+            self.dropped += len(self._waiting) - len(kept)
+            self._waiting = [item for item in self._waiting if item in kept]
+
+    def take(self, count: int, now_s: float) -> list[Waiting]:
+        self.expire(now_s)
+        taken: list[Waiting] = []
+        while self._waiting and len(taken) < count:
+            heads: dict[tuple[int, str], Waiting] = {}
+            for item in self._waiting:
+                heads.setdefault((item[2].bar_end_us, item[2].symbol), item)
+            taken.append(min(heads.values(), key=lambda item: item[0]))
+            self._waiting.remove(taken[-1])
+        return taken
+
+    def put_back(self, items: list[Waiting], now_s: float) -> None:
+        fresh = [item for item in items if now_s - item[1] < self._expire_s]
+        self.expired += len(items) - len(fresh)
+        self._waiting = fresh + self._waiting
+
+    def expire(self, now_s: float) -> None:
+        kept = [item for item in self._waiting if now_s - item[1] < self._expire_s]
+        self.expired += len(self._waiting) - len(kept)
+        self._waiting = kept
+
+    def withdraw(self, event_id: str) -> None:
+        kept = [item for item in self._waiting if item[2].event_id != event_id]
+        self.withdrawn += len(self._waiting) - len(kept)
+        self._waiting = kept
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("add"), arrivals),
+        st.tuples(st.just("take"), st.tuples(st.integers(0, 9), st.integers(0, 3))),
+        st.tuples(st.just("wait"), st.floats(0, 25)),
+        st.tuples(st.just("withdraw"), st.integers(0, 1000)),
+    ),
+    max_size=30,
+)
+
+
+@given(script=steps, capacity=st.sampled_from([8, 30, 1000]), bulk=bulks)
+def test_whatever_happens_it_says_what_a_list_of_everything_would_say(
+    script: list[tuple[str, Any]], capacity: int, bulk: int
+) -> None:
+    outbox, plain = Outbox(capacity, 60.0, bulk=bulk), OneByOne(capacity, 60.0)
+    known: list[Event] = []
+    now_s = 0.0
+    for act, value in script:
+        if act == "add":
+            events = made(value)
+            known += events
+            outbox.add(columns(*events), now_s)
+            plain.add(events, now_s)
+        elif act == "take":
+            count, refused = value
+            mine, expected = outbox.take(count, now_s), plain.take(count, now_s)
+            assert [item.event for item in mine] == [item[2] for item in expected]
+            outbox.put_back(mine[len(mine) - refused :], now_s)
+            plain.put_back(expected[len(expected) - refused :], now_s)
+        elif act == "wait":
+            now_s += value
+        elif known:
+            gone = known[value % len(known)]
+            outbox.withdraw(Expiry(gone.event_id, gone.symbol, gone.pattern, gone.bar_end_us))
+            plain.withdraw(gone.event_id)
+        counts = (len(outbox), outbox.expired, outbox.dropped, outbox.withdrawn)
+        assert counts == (len(plain), plain.expired, plain.dropped, plain.withdrawn)
+    assert drained(outbox, now_s=now_s) == [item[2] for item in plain.take(10_000, now_s)]
+
+
+def is_history(feed: FeedTime, one: Event, now_us: int, now_s: float) -> bool:
+    return bool(feed.history(columns(one), now_us, now_s)[0])
 
 
 def test_fresh_event_is_news_and_a_revisions_only_within_2_minutes_of_the_feed() -> None:
     feed = FeedTime(120_000_000)
     delayed_now_us = T0_US + 15 * MINUTE_US
-    assert not feed.is_history(event(bar_end_us=T0_US), delayed_now_us, 0.0)
+    assert not is_history(feed, event(bar_end_us=T0_US), delayed_now_us, 0.0)
     revised = event(bar_end_us=T0_US - MINUTE_US, revision=1)
-    assert not feed.is_history(revised, delayed_now_us, 60.0)
-    assert feed.is_history(revised, delayed_now_us, 60.001)
-    assert not feed.is_history(event(bar_end_us=T0_US - 100 * MINUTE_US), delayed_now_us, 61.0)
+    assert not is_history(feed, revised, delayed_now_us, 60.0)
+    assert is_history(feed, revised, delayed_now_us, 60.001)
+    assert not is_history(feed, event(bar_end_us=T0_US - 100 * MINUTE_US), delayed_now_us, 61.0)
 
 
 def test_before_any_fresh_event_a_revision_is_measured_by_the_wall_clock() -> None:
-    assert FeedTime(120_000_000).is_history(event(revision=1), T0_US + 121_000_000, 0.0)
-    assert not FeedTime(120_000_000).is_history(event(revision=1), T0_US + 120_000_000, 0.0)
+    assert is_history(FeedTime(120_000_000), event(revision=1), T0_US + 121_000_000, 0.0)
+    assert not is_history(FeedTime(120_000_000), event(revision=1), T0_US + 120_000_000, 0.0)
 
 
 def test_job_is_due_at_once_then_once_a_period_and_when_hastened() -> None:

@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import appv2_readers as appv2
+from event_samples import events as columns
 from tickstockpl import payload
 from tickstockpl.payload import Pulse, Session
 from tickstockpl.wire import Event
@@ -78,11 +80,12 @@ def test_tier_dashboard_shows_the_end_of_the_bar_and_not_1970(event: Event) -> N
 
 @given(event=events)
 def test_app_would_cache_the_event_under_the_key_and_with_the_fields_that_we_write(event: Event) -> None:
+    (event,) = shown = columns(event)
     cached = appv2.cache_entry(universal(event))
     assert cached is not None
     key, entry = cached
     assert key == f"{event.symbol}:{event.pattern}:{event.bar_end_us // 1_000_000}"
-    assert appv2.CachedPattern(**json.loads(payload.cached_pattern(event, TTL_S))) == entry
+    assert appv2.CachedPattern(**json.loads(payload.cached_patterns(shown, TTL_S)[0])) == entry
     assert entry.expires_at - entry.detected_at == TTL_S
 
 
@@ -106,6 +109,71 @@ def test_universal_payload_is_this_byte_for_byte() -> None:
         '"bar":{"open":227.1,"high":227.6,"low":226.2,"close":227.55,"volume":184230},"bar_start":1757600400.0,'
         '"bar_end":1757600460.0,"levels":{"entry":227.6,"stop":226.2}}}'
     )
+
+
+def one_by_one(event: Event) -> tuple[bytes, bytes, bytes]:
+    """Cache entry, stored pattern and metadata as one `orjson.dumps` an event writes them."""
+
+    def plain(value: float) -> float:
+        return float(f"{value:.12g}")
+
+    bar = {"open": event.open, "high": event.high, "low": event.low, "close": event.close, "volume": event.volume}
+    cached = {
+        "symbol": event.symbol,
+        "pattern_type": event.pattern,
+        "confidence": event.confidence,
+        "current_price": event.close,
+        "price_change": plain(event.price_change),
+        "detected_at": event.bar_end_us / 1e6,
+        "expires_at": (event.bar_end_us + round(TTL_S * 1e6)) / 1e6,
+        "indicators": {name: plain(value) for name, value in event.indicators.items()},
+        "source_tier": event.tier,
+    }
+    stored = {
+        "pattern_id": event.pattern_id,
+        "direction": {1: "bullish", -1: "bearish", 0: "neutral"}[event.direction],
+        "current_price": event.close,
+        "price_change": event.price_change,
+        "bar_start": event.bar_start_us / 1e6,
+        "bar_end": event.bar_end_us / 1e6,
+        "first_bar": event.first_us / 1e6,
+        "bars": event.bars,
+        "revision": event.revision,
+        "supersedes": event.supersedes,
+        "entry": event.entry,
+        "stop": event.stop,
+        "target": event.target,
+        "bar": bar,
+        "indicators": dict(event.indicators),
+        "quality": event.quality,
+    }
+    metadata = {"source": "TickStockPL", "event_id": event.event_id, "tier": event.tier, "quality": event.quality}
+    return orjson.dumps(cached), orjson.dumps(stored), orjson.dumps(metadata)
+
+
+prices = st.floats(allow_nan=False, allow_infinity=False)
+anything = st.builds(
+    replace,
+    events,
+    symbol=st.text(st.characters(codec="utf-8"), min_size=1, max_size=20),
+    event_id=st.uuids().map(str),
+    first_us=st.integers(0, 4_102_444_800_000_000),
+    bars=st.integers(1, 255),
+    revision=st.integers(0, 1000),
+    **dict.fromkeys(("open", "high", "low", "close", "confidence", "price_change"), prices),
+    **dict.fromkeys(("entry", "stop", "target"), st.none() | prices),
+    volume=st.integers(0, 2**63 - 1),
+    indicators=st.just({}) | st.fixed_dictionaries({"relative_volume": prices}),
+)
+
+
+@given(made=st.lists(anything, max_size=5))
+def test_events_written_together_are_byte_for_byte_those_written_one_by_one(made: list[Event]) -> None:
+    together = columns(*made)
+    assert list(together) == [replace(one, bar_start_us=one.bar_end_us - 60_000_000) for one in made]
+    texts = (payload.cached_patterns(together, TTL_S), payload.stored_patterns(together))
+    written = zip(*texts, payload.stored_metadata(together), strict=True)
+    assert [tuple(map(str.encode, texts)) for texts in written] == [one_by_one(one) for one in together]
 
 
 @given(event=events)
@@ -186,10 +254,9 @@ def test_alert_and_error_are_read_with_their_times() -> None:
     ],
 )
 def test_event_that_appv2_would_show_wrong_is_named(change: dict[str, Any], says: str) -> None:
-    assert payload.fault(EVENT) is None
-    wrong = payload.fault(replace(EVENT, **change))
-    assert wrong is not None
-    assert says in wrong
+    wrong = payload.faults(columns(EVENT, replace(EVENT, **change), EVENT))
+    assert list(wrong) == [1]
+    assert says in wrong[1]
 
 
 @given(us=st.integers(0, 4_102_444_800_000_000))
@@ -209,7 +276,9 @@ def test_readers_drop_what_the_contract_says_they_drop() -> None:
     with pytest.raises(KeyError):
         appv2.cache_entry({"event_type": "pattern_detected", "data": {"symbol": "AAPL", "pattern_name": "Hammer"}})
     with pytest.raises(TypeError):
-        appv2.CachedPattern(**{**json.loads(payload.cached_pattern(EVENT, TTL_S)), "flow_id": "a tenth field"})
+        appv2.CachedPattern(
+            **{**json.loads(payload.cached_patterns(columns(EVENT), TTL_S)[0]), "flow_id": "a tenth field"}
+        )
     seconds = appv2.js_date(1757600460.0)
     assert seconds is not None
     assert seconds.year == 1970

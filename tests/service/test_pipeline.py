@@ -11,7 +11,7 @@ import tickstockpl as tp
 from running import MINUTE, SECOND, tick
 from tickstockpl.channel import Channel
 from tickstockpl.clock import ManualClock
-from tickstockpl.pipeline import PROGRESS_S, Pipeline, event_id
+from tickstockpl.pipeline import PROGRESS_S, Pipeline
 from tickstockpl.wire import (
     Answered,
     Connected,
@@ -59,7 +59,7 @@ class Stage:
         async with asyncio.timeout(10):
             await self.pipeline.run()
             batches = [batch async for batch in self.writes]
-            return batches, [found async for findings in self.events for found in findings]
+            return batches, [each async for found in self.events for each in (*found.expired, *(found.events or ()))]
 
 
 def bars_of(batches: list[WriteBatch]) -> list[tuple[int, int, str]]:
@@ -134,7 +134,7 @@ async def test_a_withdrawn_pattern_is_told_to_both_before_what_replaces_it() -> 
     assert isinstance(expiry, Expiry)
     assert expiry.event_id == event.event_id
     assert expiry.bar_end_us == event.bar_end_us == T0 + 22 * MINUTE
-    assert [batch.events for batch in batches if batch.events] == [(event,)]
+    assert [list(batch.events) for batch in batches if batch.events] == [[event]]
     assert [batch.expired for batch in batches if batch.expired] == [(expiry,)]
     assert (event.pattern, event.confidence, event.bars) == ("VolumeSpike", 1.0, 21)
     assert event.indicators == {"relative_volume": 10.0}
@@ -148,9 +148,9 @@ async def test_an_event_keeps_its_id_in_every_replay() -> None:
         _, (event,) = await stage.play(stage.received(ticks))
         assert isinstance(event, Event)
         ids.append(event.event_id)
-    assert ids == [event_id("ZZTEST1", T0 + MINUTE, "high_of_day", 0)] * 2
+    assert ids == [tp.event_id("ZZTEST1", T0 + MINUTE, "high_of_day", 0)] * 2
     assert uuid.UUID(ids[0]).version == 5
-    assert event_id("ZZTEST1", T0 + MINUTE, "high_of_day", 1) != ids[0]
+    assert tp.event_id("ZZTEST1", T0 + MINUTE, "high_of_day", 1) != ids[0]
 
 
 async def test_ticks_too_late_to_count_are_dead_letters() -> None:

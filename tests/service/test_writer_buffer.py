@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bar_samples import MINUTE_US, NINE_30_US, bars, event, versions
-from tickstockpl.backlog import OVERFLOW, ROW_BYTES, Allowance, Backlog
+from event_samples import events
+from tickstockpl.backlog import OVERFLOW, PARTS, ROW_BYTES, Allowance, Backlog
 from tickstockpl.errors import ServerError
 from tickstockpl.faults import Fault, fault_of, sift
-from tickstockpl.wire import DeadLetter, Gap, Sent, WriteBatch
+from tickstockpl.wire import DeadLetter, Event, Expiry, Gap, Sent, WriteBatch
 
 pytestmark = pytest.mark.anyio
 
@@ -103,8 +104,33 @@ def test_dead_letters_beyond_the_hours_allowance_are_only_counted() -> None:
 
 def test_an_event_given_twice_is_stored_once() -> None:
     waiting = backlog()
-    waiting.add(WriteBatch(events=(event(), event())), 0.0)
+    waiting.add(WriteBatch(events=events(event(), event())), 0.0)
     assert len(waiting.take(100).events) == 1
+
+
+def test_a_long_outage_leaves_few_sets_of_columns_and_every_event_in_order_before_its_withdrawal() -> None:
+    waiting, made = backlog(max_rows=20_000), [event(f"S{n}") for n in range(2 * PARTS)]
+    for one in made:
+        gone = Expiry(one.event_id, one.symbol, one.pattern, one.bar_end_us)
+        waiting.add(WriteBatch(events=events(one), expired=(gone,)), 0.0)
+    assert len(waiting) == 4 * PARTS
+    assert waiting.bytes <= waiting.max_bytes
+    stored: set[str] = set()
+    taken: list[Event] = []
+    while len(waiting):
+        flush = waiting.take(100)
+        taken += flush.events
+        stored |= {one.event_id for one in flush.events}
+        assert {gone.event_id for gone in flush.expired} <= stored
+    assert taken == made
+
+
+def test_a_full_backlog_drops_its_oldest_events_and_counts_them() -> None:
+    waiting = backlog()
+    waiting.add(WriteBatch(events=events(*(event(f"S{n}") for n in range(900)))), 0.0)
+    waiting.add(WriteBatch(events=events(*(event(f"T{n}") for n in range(300)))), 0.0)
+    assert (len(waiting), waiting.dropped_events) == (1000, 200)
+    assert waiting.take(1).events[0].symbol == "S200"
 
 
 def test_mark_without_its_event_waits_a_minute_and_is_then_counted() -> None:
@@ -118,7 +144,8 @@ def test_mark_without_its_event_waits_a_minute_and_is_then_counted() -> None:
 
 def test_take_leaves_what_is_beyond_its_limit() -> None:
     waiting = backlog()
-    waiting.add(WriteBatch(bars=bars([f"S{n}" for n in range(10)]), events=(event(minute=1), event(minute=2))), 0.0)
+    two = events(event(minute=1), event(minute=2))
+    waiting.add(WriteBatch(bars=bars([f"S{n}" for n in range(10)]), events=two), 0.0)
     assert len(waiting.take(4).bars) == 4
     assert len(waiting) == 6
     assert waiting.take(100).names == [f"S{n}" for n in range(4, 10)]

@@ -1,0 +1,328 @@
+"""Which event is sent next, and which never. Logic only: time is an argument.
+
+A minute's end brings thousands of events of which some are sent and the rest expires: they wait as columns, sorted
+once, and an object is made of each as it is taken.
+"""
+
+import heapq
+from collections import deque
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tickstockpl.wire import Event, Events, Expiry
+
+BULK = 64
+"""So many events that come together wait as columns; fewer are not worth the sorting."""
+
+Rank = tuple[int, float, int]
+"""END of the bar, minus the confidence, order of arrival: the lowest is sent first."""
+
+Key = tuple[int, str]
+"""A group: the events of one bar's END and one symbol."""
+
+
+class Waiting:
+    """An event of the outbox, waiting or taken."""
+
+    __slots__ = ("_at", "_event", "_events", "arrived_s", "gone", "key", "rank", "taken", "watched")
+
+    def __init__(self, events: Events, at: int, arrived_s: float, rank: Rank, symbol: str) -> None:
+        self._events, self._at = events, at
+        self._event: Event | None = None
+        self.arrived_s = arrived_s
+        self.rank = rank
+        self.key: Key = (rank[0], symbol)
+        self.taken = False
+        self.gone = False
+        self.watched = False
+        """Whether it stands among the arrivals, which expire one by one."""
+
+    @property
+    def event(self) -> Event:
+        """The event, made when it is first asked for."""
+        if self._event is None:
+            self._event = self._events[self._at]
+        return self._event
+
+    @property
+    def event_id(self) -> str:
+        return self._events.event_id(self._at)
+
+    @property
+    def waits(self) -> bool:
+        return not (self.taken or self.gone)
+
+
+class Run:
+    """Events that came together and whose groups no other event waits in, sorted as they are to be sent.
+
+    chosen: those of `events` that belong to it, at least one. order: that of the first of `events`.
+    """
+
+    def __init__(self, events: Events, chosen: NDArray[np.bool_], arrived_s: float, order: int) -> None:
+        self.events = events
+        self.arrived_s = arrived_s
+        self.waiting = chosen
+        self.count = int(chosen.sum())
+        self.end_us = events.bar_end_us()
+        self.descending = -events.column("confidence")
+        self.minutes = frozenset(np.unique(self.end_us[chosen]).tolist())
+        self._order = order
+        self._symbol = events.column("symbol")
+        self._places: dict[str, int] = {}
+        self._queue: list[int] = []
+        self.rank: Rank | None = None
+        """That of the next event; None if none is left."""
+        self.arrange()
+
+    def rank_of(self, at: int) -> Rank:
+        return int(self.end_us[at]), float(self.descending[at]), self._order + at
+
+    def ranks(self) -> NDArray[np.int64]:
+        """The third part of every event's rank."""
+        return np.arange(self._order, self._order + len(self.events))
+
+    def keys(self, minutes: set[int]) -> set[Key]:
+        """The groups that wait in it and end at one of `minutes`."""
+        rows = (self.waiting & np.isin(self.end_us, list(minutes))).nonzero()[0]
+        names = self.events.columns.symbols
+        return {(end, names[n]) for end, n in zip(self.end_us[rows].tolist(), self._symbol[rows].tolist(), strict=True)}
+
+    def arrange(self) -> None:
+        """Sort what waits. An event goes after those of its group that came before it, however good it is.
+
+        That is the order of the worst rank among the event and its predecessors, of equals as they came.
+        """
+        rows = self.waiting.nonzero()[0]
+        end_us, symbol = self.end_us[rows], self._symbol[rows]
+        by_rank = np.lexsort((self.descending[rows], end_us))
+        place = np.empty(len(rows), dtype=np.int64)
+        place[by_rank] = np.arange(len(rows))
+        grouped = np.lexsort((symbol, end_us))
+        begins = (np.diff(symbol[grouped]) != 0) | (np.diff(end_us[grouped]) != 0)
+        group = np.concatenate(([0], np.cumsum(begins))) * len(rows)
+        worst = np.empty(len(rows), dtype=np.int64)
+        worst[grouped] = np.maximum.accumulate(place[grouped] + group) - group
+        self._queue = rows[np.lexsort((worst,))][::-1].tolist()
+        self._settle()
+
+    def take(self) -> Waiting:
+        """The next event; `rank` is not None."""
+        at = self._queue.pop()
+        self._drop(at)
+        self._settle()
+        return self._item(at)
+
+    def release(self, key: Key) -> list[Waiting]:
+        """Take a group out, in order."""
+        if not self._places:
+            self._places = {name: n for n, name in enumerate(self.events.columns.symbols)}
+        place = self._places.get(key[1], -1)
+        rows = (self.waiting & (self.end_us == key[0]) & (self._symbol == place)).nonzero()[0].tolist()
+        for at in rows:
+            self._drop(at)
+        self._settle()
+        return [self._item(at) for at in rows]
+
+    def _item(self, at: int) -> Waiting:
+        symbol = self.events.columns.symbols[self._symbol[at]]
+        return Waiting(self.events, at, self.arrived_s, self.rank_of(at), symbol)
+
+    def _drop(self, at: int) -> None:
+        self.waiting[at] = False
+        self.count -= 1
+
+    def _settle(self) -> None:
+        while self._queue and not self.waiting[self._queue[-1]]:
+            self._queue.pop()
+        self.rank = self.rank_of(self._queue[-1]) if self._queue else None
+
+
+class Outbox:
+    """Events to be sent: oldest bar first, within it best confidence, but a symbol's events of one bar as they came.
+
+    A group waits either in one run, or loose: event by event, once more than one arrival or a withdrawal touched it.
+    capacity: events; above it, those that would be sent last are dropped.
+    expire_s: how long an event may wait.
+    """
+
+    def __init__(self, capacity: int, expire_s: float, *, bulk: int = BULK) -> None:
+        self._capacity = capacity
+        self._expire_s = expire_s
+        self._bulk = bulk
+        self._runs: list[Run] = []
+        self._heads: list[tuple[Rank, Waiting]] = []
+        self._groups: dict[Key, deque[Waiting]] = {}
+        self._arrivals: list[tuple[float, int, Waiting]] = []
+        self._count = 0
+        self._order = 0
+        self.expired = 0
+        self.dropped = 0
+        self.withdrawn = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, events: Events, now_s: float) -> None:
+        """Put events in, in the order in which they were detected."""
+        few = len(events) < self._bulk
+        loose = np.full(len(events), True) if few else self._joining(events)
+        ends, descending, names = events.bar_end_us(), -events.column("confidence"), events.column("symbol")
+        for at in loose.nonzero()[0].tolist():
+            rank = int(ends[at]), float(descending[at]), self._order + at
+            item = Waiting(events, at, now_s, rank, events.columns.symbols[names[at]])
+            self._loosen(item.key)
+            self._append(item)
+        if not loose.all():
+            self._runs.append(Run(events, ~loose, now_s, self._order))
+        self._order += len(events)
+        self._count += len(events)
+        if self._count > self._capacity:
+            self._shrink()
+
+    def take(self, count: int, now_s: float) -> list[Waiting]:
+        """The next events, at most `count`. What then could not be sent is handed back with `put_back`."""
+        self.expire(now_s)
+        taken: list[Waiting] = []
+        while len(taken) < count and (item := self._next()) is not None:
+            item.taken = True
+            self._count -= 1
+            taken.append(item)
+        return taken
+
+    def put_back(self, items: list[Waiting], now_s: float) -> None:
+        """Restore taken events to the front, as if they had not been taken."""
+        for item in reversed(items):
+            if now_s - item.arrived_s >= self._expire_s:
+                self.expired += 1
+                continue
+            item.taken = False
+            self._count += 1
+            self._loosen(item.key)
+            self._groups.setdefault(item.key, deque()).appendleft(item)
+            heapq.heappush(self._heads, (item.rank, item))
+            self._watch(item)
+
+    def expire(self, now_s: float) -> None:
+        """Take out and count what has waited for `expire_s`."""
+        while self._arrivals and now_s - self._arrivals[0][0] >= self._expire_s:
+            item = heapq.heappop(self._arrivals)[2]
+            if item.waits:
+                self.expired += 1
+                self._kill(item)
+        for run in self._runs:
+            if now_s - run.arrived_s >= self._expire_s:
+                self.expired += run.count
+                self._count -= run.count
+                run.rank = None
+        self._runs = [run for run in self._runs if run.rank is not None]
+
+    def withdraw(self, gone: Expiry) -> None:
+        """Take out an event that a revision took away before it was sent; nothing if it is not waiting."""
+        key = gone.bar_end_us, gone.symbol
+        self._loosen(key)
+        waiting = (item for item in self._groups.get(key, ()) if item.waits and item.event_id == gone.event_id)
+        if (item := next(waiting, None)) is not None:
+            self.withdrawn += 1
+            self._kill(item)
+
+    def _joining(self, events: Events) -> NDArray[np.bool_]:
+        """Which events come to a group that waits already."""
+        ends = events.bar_end_us()
+        minutes = set(np.unique(ends).tolist())
+        keys = {key for key in self._groups if key[0] in minutes}
+        keys.update(*(run.keys(minutes) for run in self._runs if run.minutes & minutes))
+        if not keys:
+            return np.full(len(events), False)
+        return np.array([key in keys for key in zip(ends.tolist(), events.symbol_names(), strict=True)])
+
+    def _loosen(self, key: Key) -> None:
+        """Take a group out of its run."""
+        for run in self._runs:
+            if key[0] in run.minutes:
+                for item in run.release(key):
+                    self._append(item)
+
+    def _append(self, item: Waiting) -> None:
+        group = self._groups.setdefault(item.key, deque())
+        group.append(item)
+        if group[0] is item:
+            heapq.heappush(self._heads, (item.rank, item))
+        self._watch(item)
+
+    def _watch(self, item: Waiting) -> None:
+        if not item.watched:
+            item.watched = True
+            heapq.heappush(self._arrivals, (item.arrived_s, item.rank[2], item))
+
+    def _next(self) -> Waiting | None:
+        """Take out the event of the lowest rank among those that are first of their group."""
+        while self._heads and not self._is_head(self._heads[0][1]):
+            heapq.heappop(self._heads)
+        first = min((run for run in self._runs if run.rank is not None), key=_rank, default=None)
+        if first is not None and (not self._heads or _rank(first) < self._heads[0][0]):
+            return first.take()
+        if not self._heads:
+            return None
+        item = heapq.heappop(self._heads)[1]
+        self._groups[item.key].popleft()
+        self._advance(item.key)
+        return item
+
+    def _is_head(self, item: Waiting) -> bool:
+        """False if the event expired or was taken, or if an earlier one was put back before it."""
+        group = self._groups.get(item.key)
+        return item.waits and group is not None and group[0] is item
+
+    def _kill(self, item: Waiting) -> None:
+        item.gone = True
+        self._count -= 1
+        if self._groups[item.key][0] is item:
+            self._advance(item.key)
+
+    def _advance(self, key: Key) -> None:
+        """Bring the next waiting event of the group to its head."""
+        group = self._groups[key]
+        while group and not group[0].waits:
+            group.popleft()
+        if group:
+            heapq.heappush(self._heads, (group[0].rank, group[0]))
+        else:
+            del self._groups[key]
+
+    def _shrink(self) -> None:
+        """Drop a tenth more than needed: sorting on every arrival at the limit would cost more than what is lost."""
+        loose = [item for item in chain.from_iterable(self._groups.values()) if item.waits]
+        ranks = [tuple(np.array(part) for part in zip(*(item.rank for item in loose), strict=True))] if loose else []
+        rows = [run.waiting.nonzero()[0] for run in self._runs]
+        ranks += [
+            (run.end_us[at], run.descending[at], run.ranks()[at]) for run, at in zip(self._runs, rows, strict=True)
+        ]
+        ends, descending, orders = (np.concatenate(part) for part in zip(*ranks, strict=True))
+        kept = np.full(len(ends), False)
+        kept[np.lexsort((orders, descending, ends))[: self._capacity - self._capacity // 10]] = True
+        self.dropped += int((~kept).sum())
+        for item, keeps in zip(loose, kept[: len(loose)].tolist(), strict=True):
+            if not keeps:
+                self._kill(item)
+        begin = len(loose)
+        for run, at in zip(self._runs, rows, strict=True):
+            lost = at[~kept[begin : begin + len(at)]]
+            begin += len(at)
+            run.waiting[lost] = False
+            run.count -= len(lost)
+            self._count -= len(lost)
+            if len(lost):
+                run.arrange()
+        self._runs = [run for run in self._runs if run.rank is not None]
+        self._arrivals = [entry for entry in self._arrivals if not entry[2].gone]
+        heapq.heapify(self._arrivals)
+        self._heads = [(group[0].rank, group[0]) for group in self._groups.values()]
+        heapq.heapify(self._heads)
+
+
+def _rank(run: Run) -> Rank:
+    assert run.rank is not None  # noqa: S101  # a run without one has been left out
+    return run.rank
