@@ -195,18 +195,6 @@ def stored_patterns(events: Events) -> list[str]:
     )
 
 
-def stored_metadata(events: Events) -> list[str]:
-    """The `metadata` of each event's row in `intraday_patterns`."""
-    return _objects(
-        {
-            "source": [f'"{SOURCE}"'] * len(events),
-            "event_id": [f'"{event_id.decode()}"' for event_id in events.column("event_id").tolist()],
-            "tier": _named(events, "tier"),
-            "quality": _qualities(events),
-        }
-    )
-
-
 def session_started(session: Session, symbol_count: int, now_us: int) -> bytes:
     """The message for `tickstock:streaming:session_started`; AppV2 may receive it any number of times."""
     started = iso(session.started_us)

@@ -89,29 +89,31 @@ def accept(symbols: dict[str, Column]) -> str:
     )
 
 
-EVENTS = f"""
+EVENTS = """
 WITH given AS (
-  SELECT event_id, symbol, pattern, pattern_id, direction, confidence, {_instant("start_us")} AS bar_start,
-         {_instant("end_us")} AS bar_end, revision, supersedes, payload, metadata,
-         array_remove(ARRAY[entry, stop, target]::numeric[], NULL) AS levels, timeframe
-  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::float8[], $7::bigint[], $8::bigint[],
-              $9::integer[], $10::uuid[], $11::jsonb[], $12::jsonb[], $13::float8[], $14::float8[], $15::float8[],
-              $16::text[])
-    AS e(event_id, symbol, pattern, pattern_id, direction, confidence, start_us, end_us, revision, supersedes,
-         payload, metadata, entry, stop, target, timeframe)
+  SELECT event_id, symbol, pattern, direction, confidence, payload,
+         to_timestamp((payload->>'bar_start')::float8) AS bar_start,
+         to_timestamp((payload->>'bar_end')::float8) AS bar_end,
+         array_remove(ARRAY[(payload->>'entry')::float8, (payload->>'stop')::float8,
+                            (payload->>'target')::float8]::numeric[], NULL) AS levels,
+         jsonb_build_object('source', $8::text, 'event_id', event_id, 'tier', tier, 'quality', payload->'quality')
+           AS metadata
+  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::smallint[], $5::float8[], $6::jsonb[], $7::text[])
+    AS e(event_id, symbol, pattern, direction, confidence, payload, tier)
 ), fresh AS (
   INSERT INTO pattern_event (event_id, symbol, pattern, pattern_id, direction, confidence, bar_start, bar_end,
                              revision, supersedes, payload, expires_at)
-  SELECT event_id, symbol, pattern, pattern_id, direction, confidence, bar_start, bar_end, revision, supersedes,
-         payload, bar_end + $17 * interval '1 second'
+  SELECT event_id, symbol, pattern, payload->>'pattern_id', direction, confidence, bar_start, bar_end,
+         (payload->>'revision')::integer, (payload->>'supersedes')::uuid, payload, bar_end + $9 * interval '1 second'
   FROM given ORDER BY event_id ON CONFLICT (event_id) DO NOTHING RETURNING event_id
 )
 INSERT INTO intraday_patterns (symbol, pattern_type, confidence, pattern_data, detection_timestamp,
                                expiration_timestamp, levels, metadata, timeframe, event_id)
-SELECT symbol, pattern, confidence, payload, bar_end, bar_end + $17 * interval '1 second', levels, metadata, timeframe,
+SELECT symbol, pattern, confidence, payload, bar_end, bar_end + $9 * interval '1 second', levels, metadata, $10,
        event_id
 FROM given JOIN fresh USING (event_id) ORDER BY bar_end, symbol, pattern
 """
+"""Events, once each. What `payload` says is taken from it: sent a second time, it would cost more than it does here."""
 
 EXPIRE = (
     """UPDATE intraday_patterns SET expiration_timestamp = now()

@@ -6,7 +6,6 @@ same order. On a hypertable that is several times the rate of a statement per ro
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import isnan
 from typing import Any, Literal
 from uuid import NAMESPACE_OID, UUID, uuid5
 
@@ -152,15 +151,15 @@ class Store:
     async def _store_events(
         self, connection: Connection, events: Events, done: Outcome, sifting: bool, now_us: int
     ) -> list[tuple[DeadLetter, str]]:
-        columns = _event_columns(events)
+        columns, rest = _event_columns(events), (payload.SOURCE, self._ttl_s, TIMEFRAME)
         if not sifting:
-            done.events += _count(await connection.execute(EVENTS, *columns, self._ttl_s))
+            done.events += _count(await connection.execute(EVENTS, *columns, *rest))
             return []
 
         async def store_part(part: Sequence[int]) -> None:
             async with connection.transaction():
                 chosen = [[column[at] for at in part] for column in columns]
-                done.events += _count(await connection.execute(EVENTS, *chosen, self._ttl_s))
+                done.events += _count(await connection.execute(EVENTS, *chosen, *rest))
 
         bad = await sift(range(len(events)), store_part)
         return [(_event_letter(events[at], _reason(error), now_us), str(error)) for at, error in bad]
@@ -197,29 +196,16 @@ def _records(flush: Flush, names: list[str], part: Sequence[int]) -> "zip[tuple[
 
 
 def _event_columns(events: Events) -> list[list[Any]]:
-    """The arguments of EVENTS, but for the last one: a list a column."""
-
-    def ids(name: str) -> list[str | None]:
-        return [found.decode() or None for found in events.column(name).tolist()]
-
-    def levels(name: str) -> list[float | None]:
-        return [None if isnan(price) else price for price in events.column(name).tolist()]
-
+    """The arrays that EVENTS takes, a list a column."""
     patterns = [events.patterns[at] for at in events.column("pattern").tolist()]
-    numbers = ("direction", "confidence", "ts_us")
     return [
-        ids("event_id"),
+        [event_id.decode() for event_id in events.column("event_id").tolist()],
         events.symbol_names(),
         [pattern["name"] for pattern in patterns],
-        [pattern["id"] for pattern in patterns],
-        *(events.column(name).tolist() for name in numbers),
-        events.bar_end_us().tolist(),
-        events.column("revision").tolist(),
-        ids("supersedes"),
+        events.column("direction").tolist(),
+        events.column("confidence").tolist(),
         payload.stored_patterns(events),
-        payload.stored_metadata(events),
-        *(levels(name) for name in ("entry", "stop", "target")),
-        [TIMEFRAME] * len(events),
+        [pattern["tier"] for pattern in patterns],
     ]
 
 

@@ -1,8 +1,11 @@
 """The writer on a real TimescaleDB, in tables of our own making."""
 
 import asyncio
+import json
 import random
-from datetime import UTC, datetime
+import uuid
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -117,6 +120,57 @@ async def test_event_is_stored_once_with_its_row_for_appv2(ready: str) -> None:
     (own,) = await rows(ready, "SELECT event_id, bar_end, published_at, expired_at FROM pattern_event")
     assert own == {"event_id": found["event_id"], "bar_end": end, "published_at": None, "expired_at": None}
     assert status["events"] == 0
+
+
+async def test_every_column_of_an_event_is_what_the_event_says(ready: str) -> None:
+    prices: dict[str, Any] = {"entry": 227.6, "stop": 0.1 + 0.2, "target": None}
+    one = event("AAPL", "Hammer", direction=-1, revision=3, quality=("gap", "late_revised"), confidence=0.7, **prices)
+    one = replace(one, supersedes=str(uuid.uuid4()), first_us=one.bar_start_us - 3 * MINUTE_US, bars=4)
+    await stored(ready, WriteBatch(events=events(one, event("MSFT", "Doji", indicators={}))))
+    start = datetime.fromtimestamp(one.bar_start_us / 1e6, UTC)
+    (own,) = await rows(ready, "SELECT * FROM pattern_event WHERE symbol = 'AAPL'")
+    document = json.loads(own.pop("payload"))
+    assert own.pop("detected_at") is not None
+    assert own == {
+        "event_id": uuid.UUID(one.event_id),
+        "symbol": "AAPL",
+        "pattern": "Hammer",
+        "pattern_id": "hammer",
+        "direction": -1,
+        "confidence": 0.7,
+        "bar_start": start,
+        "bar_end": start + timedelta(minutes=1),
+        "revision": 3,
+        "supersedes": uuid.UUID(one.supersedes),
+        "published_at": None,
+        "expires_at": start + timedelta(minutes=61),
+        "expired_at": None,
+    }
+    assert document == {
+        "pattern_id": "hammer",
+        "direction": "bearish",
+        "current_price": one.close,
+        "price_change": one.price_change,
+        "bar_start": one.bar_start_us / 1e6,
+        "bar_end": one.bar_end_us / 1e6,
+        "first_bar": one.first_us / 1e6,
+        "bars": 4,
+        "revision": 3,
+        "supersedes": one.supersedes,
+        **prices,
+        "bar": {"open": one.open, "high": one.high, "low": one.low, "close": one.close, "volume": one.volume},
+        "indicators": {"relative_volume": 2.1},
+        "quality": ["gap", "late_revised"],
+    }
+    (shown,) = await rows(ready, "SELECT pattern_data, metadata, levels FROM intraday_patterns WHERE symbol = 'AAPL'")
+    assert json.loads(shown["pattern_data"]) == document
+    assert json.loads(shown["metadata"]) == {
+        "source": "TickStockPL",
+        "event_id": one.event_id,
+        "tier": "intraday",
+        "quality": ["gap", "late_revised"],
+    }
+    assert [str(level) for level in shown["levels"]] == ["227.6", "0.3"]
 
 
 async def test_withdrawn_event_expires_now_in_both_tables(ready: str) -> None:

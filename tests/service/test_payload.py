@@ -111,8 +111,8 @@ def test_universal_payload_is_this_byte_for_byte() -> None:
     )
 
 
-def one_by_one(event: Event) -> tuple[bytes, bytes, bytes]:
-    """Cache entry, stored pattern and metadata as one `orjson.dumps` an event writes them."""
+def one_by_one(event: Event) -> tuple[bytes, bytes]:
+    """Cache entry and stored pattern as one `orjson.dumps` an event writes them."""
 
     def plain(value: float) -> float:
         return float(f"{value:.12g}")
@@ -147,8 +147,7 @@ def one_by_one(event: Event) -> tuple[bytes, bytes, bytes]:
         "indicators": dict(event.indicators),
         "quality": event.quality,
     }
-    metadata = {"source": "TickStockPL", "event_id": event.event_id, "tier": event.tier, "quality": event.quality}
-    return orjson.dumps(cached), orjson.dumps(stored), orjson.dumps(metadata)
+    return orjson.dumps(cached), orjson.dumps(stored)
 
 
 prices = st.floats(allow_nan=False, allow_infinity=False)
@@ -171,9 +170,8 @@ anything = st.builds(
 def test_events_written_together_are_byte_for_byte_those_written_one_by_one(made: list[Event]) -> None:
     together = columns(*made)
     assert list(together) == [replace(one, bar_start_us=one.bar_end_us - 60_000_000) for one in made]
-    texts = (payload.cached_patterns(together, TTL_S), payload.stored_patterns(together))
-    written = zip(*texts, payload.stored_metadata(together), strict=True)
-    assert [tuple(map(str.encode, texts)) for texts in written] == [one_by_one(one) for one in together]
+    written = zip(payload.cached_patterns(together, TTL_S), payload.stored_patterns(together), strict=True)
+    assert [(cached.encode(), stored.encode()) for cached, stored in written] == [one_by_one(one) for one in together]
 
 
 @given(event=events)
