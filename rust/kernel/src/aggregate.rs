@@ -347,7 +347,7 @@ impl Aggregator {
         for some in symbols.chunks(TOUCHED) {
             let touch = |id: &SymbolId| {
                 let state = &self.states[id.index()];
-                state.history.touch() ^ state.open.first().map_or(0, |fold| fold.minute_us as u64)
+                state.history.touch() ^ state.open.first().map_or(0, Fold::touch)
             };
             std::hint::black_box(some.iter().map(touch).fold(0, std::ops::BitXor::bitxor));
             for &symbol in some {

@@ -135,6 +135,13 @@ impl Fold {
         self.high.is_finite()
     }
 
+    /// Reads a word of each of its cache lines; see [`crate::history::History::touch`].
+    #[must_use]
+    pub fn touch(&self) -> u64 {
+        let times = self.minute_us ^ self.open_us ^ self.close_us ^ self.newest_us;
+        times as u64 ^ self.open.to_bits() ^ self.notional.to_bits() ^ self.seconds
+    }
+
     /// Shares so far.
     #[must_use]
     pub fn volume(&self) -> i64 {

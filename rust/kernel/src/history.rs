@@ -171,7 +171,7 @@ impl History {
     /// processor cannot look past; those of several symbols read in a row overlap.
     #[must_use]
     pub fn touch(&self) -> u64 {
-        let words = |sealed: &Sealed| sealed.fold.minute_us as u64 ^ u64::from(sealed.evaluation);
+        let words = |sealed: &Sealed| sealed.fold.touch() ^ u64::from(sealed.evaluation);
         self.window.touch() ^ self.sealed.back().map_or(0, words) ^ self.sealed.front().map_or(0, words)
     }
 
@@ -183,16 +183,19 @@ impl History {
             self.drop_oldest(rules);
         }
         let at = self.sealed.iter().rposition(|sealed| sealed.fold.minute_us < fold.minute_us).map_or(0, |at| at + 1);
-        let session = session.filter(|_| fold.has_price());
-        let written = fold.has_price();
-        self.sealed.insert(at, Sealed { fold, revision: 0, written, evaluation: 0, session, found: Vec::new() });
-        let mut made = Made {
-            row: self.sealed[at].fold.bar(rules.price_scale).map(|bar| Row { bar, revision: 0 }),
-            ..Made::default()
-        };
-        if at + 1 == self.sealed.len() {
-            self.evaluate(at, rules, &mut made.detections);
+        let bar = fold.bar(rules.price_scale);
+        let session = session.filter(|_| bar.is_some());
+        let mut made = Made { row: bar.map(|bar| Row { bar, revision: 0 }), ..Made::default() };
+        let mut sealed =
+            Sealed { fold, revision: 0, written: bar.is_some(), evaluation: 0, session, found: Vec::new() };
+        if at == self.sealed.len() {
+            // Looked at before it is put away: its place has left the cache, and to read it there would be to wait.
+            if let Some(bar) = bar.filter(|_| session.is_some()) {
+                self.evaluate(WindowBar::from(bar), &mut sealed, rules, &mut made.detections);
+            }
+            self.sealed.push_back(sealed);
         } else {
+            self.sealed.insert(at, sealed);
             self.rebuild(at, rules, &mut made.detections);
         }
         made
@@ -236,15 +239,11 @@ impl History {
         while self.sealed.len() >= MOST_REVISABLE {
             self.drop_oldest(rules);
         }
-        self.sealed.push_back(Sealed {
-            fold,
-            revision,
-            written: true,
-            evaluation: revision,
-            session,
-            found: Vec::new(),
-        });
-        self.evaluate(self.sealed.len() - 1, rules, &mut Vec::new());
+        let mut sealed = Sealed { fold, revision, written: true, evaluation: revision, session, found: Vec::new() };
+        if let Some(bar) = window_bar(&sealed, rules) {
+            self.evaluate(bar, &mut sealed, rules, &mut Vec::new());
+        }
+        self.sealed.push_back(sealed);
         true
     }
 
@@ -287,28 +286,25 @@ impl History {
         let rewound = self.window.rewind(held);
         debug_assert!(rewound, "a window keeps its revisable bars");
         self.now = self.base;
-        for index in 0..self.sealed.len() {
+        let mut sealed = std::mem::take(&mut self.sealed);
+        for (index, each) in sealed.iter_mut().enumerate() {
+            each.evaluation += u32::from(index > at);
+            let Some(bar) = window_bar(each, rules) else {
+                continue;
+            };
             if index < at {
-                if let Some(bar) = window_bar(&self.sealed[index], rules) {
-                    self.now.enter(self.sealed[index].session);
-                    self.window.push(bar);
-                    self.now.range.push(&bar);
-                }
+                self.now.enter(each.session);
+                self.window.push(bar);
+                self.now.range.push(&bar);
             } else {
-                if index > at {
-                    self.sealed[index].evaluation += 1;
-                }
-                self.evaluate(index, rules, detections);
+                self.evaluate(bar, each, rules, detections);
             }
         }
+        self.sealed = sealed;
     }
 
-    /// Puts one sealed bar into the window and says which patterns came and went with it.
-    fn evaluate(&mut self, index: usize, rules: &Rules, detections: &mut Vec<Detection>) {
-        let sealed = &mut self.sealed[index];
-        let Some(bar) = window_bar(sealed, rules) else {
-            return;
-        };
+    /// Puts the bar of a sealed one into the window and says which patterns came and went with it.
+    fn evaluate(&mut self, bar: WindowBar, sealed: &mut Sealed, rules: &Rules, detections: &mut Vec<Detection>) {
         self.now.enter(sealed.session);
         self.window.push(bar);
         let before = std::mem::take(&mut sealed.found);
@@ -368,16 +364,7 @@ impl Standing {
 /// The bar as the window takes it; `None` if it belongs to no session of the window.
 fn window_bar(sealed: &Sealed, rules: &Rules) -> Option<WindowBar> {
     sealed.session?;
-    let bar = sealed.fold.bar(rules.price_scale)?;
-    Some(WindowBar {
-        ts_us: bar.ts_us,
-        open: bar.open,
-        high: bar.high,
-        low: bar.low,
-        close: bar.close,
-        volume: bar.volume,
-        quality: bar.quality,
-    })
+    sealed.fold.bar(rules.price_scale).map(WindowBar::from)
 }
 
 fn describe(window: &Window, matched: Match) -> Detail {

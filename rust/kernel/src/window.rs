@@ -1,6 +1,6 @@
 //! The rolling window of one symbol's closed bars.
 
-use crate::bar::quality;
+use crate::bar::{Bar, quality};
 
 /// Slots beyond the window's length, so that as many of the newest bars can be taken back and pushed again.
 ///
@@ -27,6 +27,20 @@ pub struct WindowBar {
     pub volume: i64,
     /// Bits of [`quality`]; 0 is a whole bar.
     pub quality: u8,
+}
+
+impl From<Bar> for WindowBar {
+    fn from(bar: Bar) -> Self {
+        Self {
+            ts_us: bar.ts_us,
+            open: bar.open,
+            high: bar.high,
+            low: bar.low,
+            close: bar.close,
+            volume: bar.volume,
+            quality: bar.quality,
+        }
+    }
 }
 
 impl WindowBar {
