@@ -9,6 +9,9 @@ STAGE = """
 CREATE TEMPORARY TABLE IF NOT EXISTS tickstockpl_bars (
   symbol text, ts_us bigint, open float8, high float8, low float8, close float8, volume bigint, vwap float8,
   trades bigint, revision integer, quality text, open_us bigint, close_us bigint
+) ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE IF NOT EXISTS tickstockpl_events (
+  event_id uuid, symbol text, pattern text, direction smallint, confidence float8, payload jsonb, tier text
 ) ON COMMIT DELETE ROWS
 """
 
@@ -16,6 +19,8 @@ STAGED = (
     *("symbol", "ts_us", *PRICES, "volume", "vwap"),
     *("trades", "revision", "quality", "open_us", "close_us"),
 )
+
+STAGED_EVENTS = ("event_id", "symbol", "pattern", "direction", "confidence", "payload", "tier")
 
 
 def _instant(micros: str) -> str:
@@ -96,24 +101,26 @@ WITH given AS (
          to_timestamp((payload->>'bar_end')::float8) AS bar_end,
          array_remove(ARRAY[(payload->>'entry')::float8, (payload->>'stop')::float8,
                             (payload->>'target')::float8]::numeric[], NULL) AS levels,
-         jsonb_build_object('source', $8::text, 'event_id', event_id, 'tier', tier, 'quality', payload->'quality')
+         jsonb_build_object('source', $1::text, 'event_id', event_id, 'tier', tier, 'quality', payload->'quality')
            AS metadata
-  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::smallint[], $5::float8[], $6::jsonb[], $7::text[])
-    AS e(event_id, symbol, pattern, direction, confidence, payload, tier)
+  FROM tickstockpl_events
 ), fresh AS (
   INSERT INTO pattern_event (event_id, symbol, pattern, pattern_id, direction, confidence, bar_start, bar_end,
                              revision, supersedes, payload, expires_at)
   SELECT event_id, symbol, pattern, payload->>'pattern_id', direction, confidence, bar_start, bar_end,
-         (payload->>'revision')::integer, (payload->>'supersedes')::uuid, payload, bar_end + $9 * interval '1 second'
+         (payload->>'revision')::integer, (payload->>'supersedes')::uuid, payload, bar_end + $2 * interval '1 second'
   FROM given ORDER BY event_id ON CONFLICT (event_id) DO NOTHING RETURNING event_id
 )
 INSERT INTO intraday_patterns (symbol, pattern_type, confidence, pattern_data, detection_timestamp,
                                expiration_timestamp, levels, metadata, timeframe, event_id)
-SELECT symbol, pattern, confidence, payload, bar_end, bar_end + $9 * interval '1 second', levels, metadata, $10,
+SELECT symbol, pattern, confidence, payload, bar_end, bar_end + $2 * interval '1 second', levels, metadata, $3,
        event_id
 FROM given JOIN fresh USING (event_id) ORDER BY bar_end, symbol, pattern
 """
-"""Events, once each. What `payload` says is taken from it: sent a second time, it would cost more than it does here."""
+"""Moves staged events into both tables, once each.
+
+What `payload` says is taken from it: sent a second time, it would cost more than it does here.
+"""
 
 EXPIRE = (
     """UPDATE intraday_patterns SET expiration_timestamp = now()

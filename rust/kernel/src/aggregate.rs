@@ -16,7 +16,7 @@ use crate::time::{MINUTE_US, minute_of};
 const FUTURE_US: i64 = 5_000_000;
 
 /// Symbols whose state is brought into the cache together when a minute closes; see [`History::touch`].
-const TOUCHED: usize = 16;
+const TOUCHED: usize = 64;
 
 /// Which sessions decide what.
 #[derive(Debug, Default)]
