@@ -67,8 +67,8 @@ class Sampled:
         while True:
             try:
                 await self.look()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                await asyncio.sleep(0.05)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+                await asyncio.sleep(0.05)  # the last one: asyncpg closes what was lost in the middle of a query
             await asyncio.sleep(0.02)
 
 
