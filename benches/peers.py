@@ -15,6 +15,7 @@ def _module(name: str) -> Any:
 
 
 msgspec, numba, tickbar = _module("msgspec"), _module("numba"), _module("tickbar")
+talib, talib_stream, ferro_ta = _module("talib"), _module("talib.stream"), _module("ferro_ta.streaming")
 
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
@@ -22,8 +23,9 @@ F64 = NDArray[np.float64]
 
 def missing() -> list[str]:
     """What cannot be compared, and how to get it."""
-    found = {"msgspec": msgspec, "numba": numba, "tickbar": tickbar}
-    return [f"{name} is not installed (requirements-bench.lock)" for name, module in found.items() if module is None]
+    found = {"msgspec": msgspec, "numba": numba, "tickbar": tickbar, "ferro-ta": ferro_ta}
+    missing = [f"{name} is not installed (requirements-bench.lock)" for name, it in found.items() if it is None]
+    return missing + ["ta-lib is not installed (requirements.lock)"] * (talib is None)
 
 
 class Decode(Protocol):

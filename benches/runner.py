@@ -18,7 +18,7 @@ from statistics import median
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-PEERS = ("msgspec", "numba", "tickbar", "hiredis", "asyncpg")
+PEERS = ("msgspec", "numba", "tickbar", "ta-lib", "ferro-ta", "hiredis", "asyncpg")
 
 Call = Callable[[], Any]
 

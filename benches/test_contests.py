@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benches import boundary, kernels
+from benches import boundary, indicators, kernels
 from benches.runner import Contest
 
 SMALL: dict[str, tuple[Callable[[], list[Contest]], int]] = {
@@ -18,6 +18,8 @@ SMALL: dict[str, tuple[Callable[[], list[Contest]], int]] = {
     "bars, 1,000 symbols": (cache(lambda: kernels.bars(100_000)), 0),
     "bars, 1 symbol": (cache(lambda: kernels.bars(100_000)), 1),
     "frames": (cache(lambda: kernels.frames(100, 2)), 0),
+    "indicators, stream": (cache(lambda: indicators.stream(20, 3)), 0),
+    "indicators, batch": (cache(lambda: indicators.batch(5000)), 0),
 }
 
 

@@ -7,6 +7,8 @@ The array API stands here; the service is the command `tickstockpl`.
 array([1.5])
 """
 
+from tickstockpl import indicators
+from tickstockpl.indicators import IndicatorStream
 from tickstockpl.kernel import (
     PATTERNS,
     Bars,
@@ -30,9 +32,11 @@ __all__ = [
     "EngineSettings",
     "Framer",
     "Frames",
+    "IndicatorStream",
     "Output",
     "Ticks",
     "aggregate",
     "decode",
     "event_id",
+    "indicators",
 ]

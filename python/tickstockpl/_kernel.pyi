@@ -22,11 +22,25 @@ __all__ = [
     "Engine",
     "Framer",
     "Frames",
+    "IndicatorStream",
     "Output",
     "Ticks",
+    "adx",
     "aggregate",
+    "atr",
+    "bollinger",
     "decode",
+    "directional",
+    "ema",
     "event_id",
+    "macd",
+    "obv",
+    "pivots",
+    "rsi",
+    "sma",
+    "stochastic",
+    "volume_ratio",
+    "vwap",
 ]
 
 _F64: TypeAlias = NDArray[np.float64]
@@ -248,3 +262,88 @@ def event_id(symbol: str, ts_us: int, pattern_id: str, revision: int = 0) -> str
     A UUID of version 5 (RFC 9562) of `symbol|1min|ts_us|pattern_id|parameters|revision`; `parameters` changes when a
     definition does.
     """
+
+# The indicators: C-contiguous float64 in; `out` is a C-contiguous float64 (columns, rows) that numpy made, so that its
+# memory is numpy's to use again; after a ValueError it is of no use. `tickstockpl.indicators` says what each is; `seed`
+# is "sma" or "first", `kind` "standard" or "fibonacci".
+
+def sma(values: _F64, period: int, out: _F64) -> None: ...
+def ema(values: _F64, period: int, seed: str, out: _F64) -> None: ...
+def rsi(values: _F64, period: int, seed: str, out: _F64) -> None: ...
+def macd(values: _F64, fast: int, slow: int, signal: int, seed: str, out: _F64) -> None:
+    """Line, signal, histogram."""
+
+def bollinger(values: _F64, period: int, deviations: float, ddof: int, out: _F64) -> None:
+    """Upper, middle, lower."""
+
+def atr(high: _F64, low: _F64, close: _F64, period: int, seed: str, out: _F64) -> None: ...
+def adx(high: _F64, low: _F64, close: _F64, period: int, seed: str, out: _F64) -> None: ...
+def directional(high: _F64, low: _F64, close: _F64, period: int, seed: str, out: _F64) -> None:
+    """ADX, +DI, -DI."""
+
+def obv(close: _F64, volume: _F64, out: _F64) -> None: ...
+def stochastic(high: _F64, low: _F64, close: _F64, k: int, slow_k: int, slow_d: int, out: _F64) -> None:
+    """%K, %D."""
+
+def vwap(high: _F64, low: _F64, close: _F64, volume: _F64, session: _I64 | None, out: _F64) -> None:
+    """The mean and sigma."""
+
+def volume_ratio(volume: _F64, period: int, out: _F64) -> None: ...
+def pivots(high: _F64, low: _F64, close: _F64, kind: str, out: _F64) -> None:
+    """The pivot, R1 to R3, S1 to S3."""
+
+@final
+class IndicatorStream:
+    """Ten indicators of `n_symbols` symbols, one bar of each in one call; what a bar costs does not grow with time.
+
+    Periods default to what charts show: SMA 20, EMA 12 and 26, RSI 14, MACD 12/26/9, Bollinger 20 x 2, ATR 14, ADX 14
+    (with +DI and -DI), OBV, stochastic 14/3/3. `seed`, `ddof`: as in `tickstockpl.indicators`.
+
+    >>> import numpy as np
+    >>> import tickstockpl as tp
+    >>> stream = tp.IndicatorStream(2, sma=2)
+    >>> bar = np.array([10.0, 20.0])
+    >>> first = stream.update(bar, bar, bar, bar, np.array([100.0, 100.0]))
+    >>> second = stream.update(*np.array([[12.0, np.nan]] * 5))
+    >>> second["sma"].tolist()
+    [11.0, nan]
+
+    One owner; calls are serialised by a lock, the interpreter is released meanwhile.
+    Raises ValueError for a period out of its range.
+    """
+
+    def __new__(
+        cls,
+        n_symbols: int,
+        *,
+        sma: int = 20,
+        ema: tuple[int, int] = ...,
+        rsi: int = 14,
+        macd: tuple[int, int, int] = ...,
+        bollinger: tuple[int, float] = ...,
+        atr: int = 14,
+        adx: int = 14,
+        stochastic: tuple[int, int, int] = ...,
+        seed: str = "sma",
+        ddof: int = 0,
+    ) -> IndicatorStream: ...
+    def update(self, open: _F64, high: _F64, low: _F64, close: _F64, volume: _F64) -> dict[str, _F64]:  # noqa: A002
+        """Each symbol's values after one more bar, bit for bit those that a batch of its own bars ends with.
+
+        open, high, low, close, volume: C-contiguous float64 (n_symbols,). Five NaN: no bar for that symbol; its state
+        stays as it was and its values are NaN. Returns new float64 (n_symbols,) arrays by name: `sma`, `ema_fast`,
+        `ema_slow`, `rsi`, `macd`, `macd_signal`, `macd_histogram`, `bollinger_upper`, `bollinger_middle`,
+        `bollinger_lower`, `atr`, `adx`, `plus_di`, `minus_di`, `obv`, `stochastic_k`, `stochastic_d`; NaN in warm-up.
+        Raises ValueError naming the first row that is neither a bar nor NaN throughout: not finite, or its high below
+        its low; nothing has changed then.
+        """
+    def snapshot(self) -> bytes:
+        """The state: continue from it with `restore`, in this process or another. Equal states give equal bytes."""
+    def restore(self, snapshot: bytes) -> None:
+        """Become what a snapshot holds.
+
+        Raises ValueError if it is of other settings, another number of symbols or another version; nothing has changed
+        then.
+        """
+    def __len__(self) -> int:
+        """How many symbols there are."""

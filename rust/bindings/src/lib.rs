@@ -6,6 +6,7 @@ mod batch;
 mod columns;
 mod engine;
 mod framer;
+mod indicators;
 mod output;
 
 use pyo3::exceptions::PyValueError;
@@ -33,6 +34,11 @@ mod _kernel {
     use super::engine::Engine;
     #[pymodule_export]
     use super::framer::{Framer, Frames};
+    #[pymodule_export]
+    use super::indicators::{
+        IndicatorStream, adx, atr, bollinger, directional, ema, macd, obv, pivots, rsi, sma, stochastic, volume_ratio,
+        vwap,
+    };
     #[pymodule_export]
     use super::output::{Output, event_id};
 

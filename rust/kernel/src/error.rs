@@ -33,6 +33,19 @@ pub enum KernelError {
         /// What stands there.
         value: f64,
     },
+    /// Columns of one table differ in length.
+    #[error("{column} must have {expected} rows, had {rows}")]
+    Length {
+        /// The column's name.
+        column: &'static str,
+        /// How many it has.
+        rows: usize,
+        /// How many it must have.
+        expected: usize,
+    },
+    /// A snapshot that is not of this object.
+    #[error("the snapshot {0}")]
+    Snapshot(&'static str),
     /// A pattern id that does not exist.
     #[error("no pattern is called {0:?}")]
     UnknownPattern(String),
