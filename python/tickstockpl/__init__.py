@@ -10,8 +10,10 @@ array([1.5])
 from tickstockpl import indicators
 from tickstockpl.indicators import IndicatorStream
 from tickstockpl.kernel import (
+    CANDLESTICKS,
     PATTERNS,
     Bars,
+    CandlestickStream,
     Detections,
     Engine,
     EngineSettings,
@@ -20,13 +22,16 @@ from tickstockpl.kernel import (
     Output,
     Ticks,
     aggregate,
+    candlesticks,
     decode,
     event_id,
 )
 
 __all__ = [
+    "CANDLESTICKS",
     "PATTERNS",
     "Bars",
+    "CandlestickStream",
     "Detections",
     "Engine",
     "EngineSettings",
@@ -36,6 +41,7 @@ __all__ = [
     "Output",
     "Ticks",
     "aggregate",
+    "candlesticks",
     "decode",
     "event_id",
     "indicators",

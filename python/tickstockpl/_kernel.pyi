@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from typing import Any, Final, TypeAlias, final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
+    "CANDLESTICKS",
     "GAP",
     "LATE_REVISED",
     "PARTIAL_START",
@@ -18,6 +19,7 @@ __all__ = [
     "PROVISIONAL",
     "REASONS",
     "Bars",
+    "CandlestickStream",
     "Detections",
     "Engine",
     "Framer",
@@ -29,6 +31,7 @@ __all__ = [
     "aggregate",
     "atr",
     "bollinger",
+    "candlesticks",
     "decode",
     "directional",
     "ema",
@@ -56,6 +59,10 @@ REASONS: Final[tuple[str, ...]]
 PATTERNS: Final[tuple[dict[str, Any], ...]]
 """One entry a detector, in the order of `Detections.pattern`: `id`, `name` (published), `bars` (needed), `tier`,
 `source`."""
+
+CANDLESTICKS: Final[tuple[str, ...]]
+"""TA-Lib's 61 candlestick functions by name, in the order in which TA-Lib lists them: the columns of
+`CandlestickStream.update`."""
 
 PARTIAL_START: Final = 1
 GAP: Final = 2
@@ -188,6 +195,46 @@ class Output:
     """Ticks too late to revise a bar: (symbol, channel, ts_us, the tick's own JSON); at most 1,000 a call."""
 
 @final
+class CandlestickStream:
+    """TA-Lib's 61 candlestick functions for many symbols, one bar of each a call; O(1) a bar, 856 bytes a symbol.
+
+    Every symbol has a history of its own, from its own first bar; its answers are those of `candlesticks` over it, bit
+    for bit. One owner; calls are serialised by a lock.
+
+    >>> import tickstockpl as tp
+    >>> stream = tp.CandlestickStream(2)
+    >>> for minute in range(12):
+    ...     close = 10.01 if minute == 11 else 11.0
+    ...     found = stream.update([10.0, 10.0], [12.0, 12.0], [9.0, 9.0], [close, 11.0])
+    >>> found.nonzero()[0].tolist(), [tp.CANDLESTICKS[column] for column in found.nonzero()[1]]
+    ([0, 0, 0, 0, 0], ['CDLDOJI', 'CDLHIGHWAVE', 'CDLLONGLEGGEDDOJI', 'CDLRICKSHAWMAN', 'CDLSPINNINGTOP'])
+    """
+
+    def __new__(cls, n_symbols: int) -> CandlestickStream: ...
+    @property
+    def n_symbols(self) -> int: ...
+    def update(self, open: ArrayLike, high: ArrayLike, low: ArrayLike, close: ArrayLike) -> _I32:
+        """Take in the next bar of each symbol; returns (n_symbols, 61), columns as in `CANDLESTICKS`.
+
+        Float64 prices by symbol; open and close may lie outside of low to high. Four NaN: no bar, the symbol's state
+        stays as it was, its row is 0. Raises ValueError, and takes nothing in, naming the first row that is not finite
+        otherwise, or whose high is below its low, or the column whose length differs from `n_symbols`.
+        """
+    def peek(self, open: ArrayLike, high: ArrayLike, low: ArrayLike, close: ArrayLike) -> _I32:
+        """What `update` would return, without taking the bars in: for bars that are still open."""
+    def update_one(self, symbol: int, open: float, high: float, low: float, close: float) -> _I32:
+        """Take in the next bar of one symbol, as `update` does with all others absent; returns (61,).
+
+        Raises IndexError if there is no such symbol, ValueError if the bar is none.
+        """
+    def copy(self) -> CandlestickStream: ...
+    def snapshot(self) -> bytes:
+        """All state, for `restore`."""
+    @staticmethod
+    def restore(snapshot: bytes) -> CandlestickStream:
+        """The stream as it was. Raises ValueError unless the bytes are a whole snapshot of this version."""
+
+@final
 class Framer:
     """RESP2 pub/sub frames out of raw socket bytes, split anywhere.
 
@@ -255,6 +302,7 @@ class Engine:
 
 def decode(payloads: Sequence[bytes]) -> Ticks: ...
 def aggregate(ts_us: _I64, price: _F64, size: _I64, symbol: _I32 | None, interval_us: int) -> Bars: ...
+def candlesticks(open: _F64, high: _F64, low: _F64, close: _F64, columns: Sequence[int]) -> _I32: ...
 def event_id(symbol: str, ts_us: int, pattern_id: str, revision: int = 0) -> str:
     """The id of the event that a pattern of `PATTERNS` is on the bar that starts at `ts_us`: the same in every replay.
 

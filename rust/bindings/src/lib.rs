@@ -3,6 +3,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "PyO3 extracts arguments by value, and map_err hands errors over so")]
 
 mod batch;
+mod candles;
 mod columns;
 mod engine;
 mod framer;
@@ -23,11 +24,14 @@ mod _kernel {
     use pyo3::prelude::*;
     use pyo3::types::{PyDict, PyTuple};
     use tickstockpl_kernel::bar::quality;
+    use tickstockpl_kernel::candle::talib;
     use tickstockpl_kernel::pattern::PATTERNS;
     use tickstockpl_kernel::tick::Reason;
 
     #[pymodule_export]
     use super::batch::{aggregate, decode};
+    #[pymodule_export]
+    use super::candles::{CandlestickStream, candlesticks};
     #[pymodule_export]
     use super::columns::{Bars, Detections, Ticks};
     #[pymodule_export]
@@ -46,6 +50,7 @@ mod _kernel {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let py = module.py();
         module.add("REASONS", PyTuple::new(py, Reason::ALL.map(Reason::name))?)?;
+        module.add("CANDLESTICKS", PyTuple::new(py, talib::CANDLESTICKS.map(|candlestick| candlestick.name))?)?;
         module.add("PARTIAL_START", quality::PARTIAL_START)?;
         module.add("GAP", quality::GAP)?;
         module.add("PROVISIONAL", quality::PROVISIONAL)?;

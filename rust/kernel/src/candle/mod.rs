@@ -15,6 +15,7 @@ mod hammer;
 mod hanging_man;
 mod harami;
 mod star;
+pub mod talib;
 
 pub(crate) use doji::Doji;
 pub(crate) use engulfing::Engulfing;
