@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benches import boundary, indicators, kernels, peers, service, store
+from benches import boundary, candles, indicators, kernels, peers, service, store
 from benches.runner import Contest, Table, load, machine, race, rendered
 
 RESULTS = Path(__file__).with_name("results") / "latest.md"
@@ -21,6 +21,7 @@ BENCHES: dict[str, Callable[[bool], list[Table]]] = {
     "decode": contests(kernels.decode),
     "bars": contests(kernels.bars),
     "frames": contests(kernels.frames),
+    "candles": candles.run,
     "indicators": contests(indicators.contests),
     "service": service.run,
     "boundary": boundary.run,

@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benches import boundary, indicators, kernels
+from benches import boundary, candles, indicators, kernels
 from benches.runner import Contest
 
 SMALL: dict[str, tuple[Callable[[], list[Contest]], int]] = {
@@ -17,6 +17,9 @@ SMALL: dict[str, tuple[Callable[[], list[Contest]], int]] = {
     "decode, any order": (cache(lambda: kernels.decode(2000)), 1),
     "bars, 1,000 symbols": (cache(lambda: kernels.bars(100_000)), 0),
     "bars, 1 symbol": (cache(lambda: kernels.bars(100_000)), 1),
+    "candlesticks, batch": (cache(lambda: [candles.batch(3000)]), 0),
+    "candlesticks, streams": (cache(lambda: [candles.streams(20, 5)]), 0),
+    "candlesticks, one symbol": (cache(lambda: [candles.alone(50)]), 0),
     "frames": (cache(lambda: kernels.frames(100, 2)), 0),
     "indicators, stream": (cache(lambda: indicators.stream(20, 3)), 0),
     "indicators, batch": (cache(lambda: indicators.batch(5000)), 0),

@@ -54,22 +54,24 @@ impl CandlestickStream {
         &self,
         py: Python<'py>,
         columns: [&Column<'py>; 4],
-        call: impl Fn(&mut Stream, Prices<'_>, &mut dyn FnMut(usize, Hits)) -> Result<(), KernelError> + Sync,
+        call: impl Fn(&mut Stream, Prices<'_>, &mut [Hits]) -> Result<(), KernelError> + Sync,
     ) -> PyResult<Bound<'py, PyArray2<i32>>> {
         let columns = columns.map(|column| match column.as_slice() {
             Ok(cells) => Cow::Borrowed(cells),
             Err(_) => Cow::Owned(column.as_array().to_vec()),
         });
         let prices = columns.each_ref().map(|column| &**column);
-        let answers = PyArray2::<i32>::zeros(py, [self.lock()?.symbols(), COUNT], false);
+        let symbols = self.lock()?.symbols();
+        let answers = PyArray2::<i32>::zeros(py, [symbols, COUNT], false);
         let mut writable = answers.readwrite();
         let cells = writable.as_slice_mut()?;
         py.detach(|| {
-            let mut write = |symbol: usize, hits: Hits| {
-                let row = &mut cells[symbol * COUNT..][..COUNT];
+            let mut found = vec![Hits::default(); symbols];
+            call(&mut *self.lock()?, prices, &mut found).map_err(to_py)?;
+            for (hits, row) in found.into_iter().zip(cells.chunks_exact_mut(COUNT)) {
                 hits.values().for_each(|(column, value)| row[column] = value);
-            };
-            call(&mut *self.lock()?, prices, &mut write).map_err(to_py)
+            }
+            PyResult::Ok(())
         })?;
         Ok(answers)
     }
@@ -90,7 +92,7 @@ impl CandlestickStream {
         low: Column<'py>,
         close: Column<'py>,
     ) -> PyResult<Bound<'py, PyArray2<i32>>> {
-        self.answer(py, [&open, &high, &low, &close], |stream, prices, write| stream.update(prices, write))
+        self.answer(py, [&open, &high, &low, &close], Stream::update)
     }
 
     fn peek<'py>(
@@ -101,7 +103,7 @@ impl CandlestickStream {
         low: Column<'py>,
         close: Column<'py>,
     ) -> PyResult<Bound<'py, PyArray2<i32>>> {
-        self.answer(py, [&open, &high, &low, &close], |stream, prices, write| stream.peek(prices, write))
+        self.answer(py, [&open, &high, &low, &close], |stream, prices, found| stream.peek(prices, found))
     }
 
     fn update_one<'py>(

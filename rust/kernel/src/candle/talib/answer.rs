@@ -2,6 +2,7 @@
 
 use pulp::Simd;
 
+use super::COUNT;
 use super::lanes::Is;
 
 /// What one pattern says.
@@ -51,30 +52,43 @@ impl<S: Simd> Answer<S> {
 /// The answers of all patterns, one lane a bar. A set bit of `bearish` or `other` says nothing without the same of `hit`.
 #[derive(Clone, Copy)]
 pub(super) struct Answers<S: Simd> {
+    simd: S,
     pub(super) hit: S::u64s,
     pub(super) bearish: S::u64s,
     pub(super) other: S::u64s,
+    /// The column of the pattern that was taken in last.
+    column: usize,
+    /// Patterns that are bearish wherever they hit.
+    always_bearish: u64,
 }
 
 impl<S: Simd> Answers<S> {
     #[inline(always)]
     pub(super) fn none(simd: S) -> Self {
         let zero = simd.splat_u64s(0);
-        Self { hit: zero, bearish: zero, other: zero }
+        Self { simd, hit: zero, bearish: zero, other: zero, column: COUNT, always_bearish: 0 }
     }
 
-    /// Takes in what the pattern of this column says.
+    /// Takes in what the pattern says whose column is the one before that of the pattern taken in last.
     #[inline(always)]
-    pub(super) fn take(&mut self, simd: S, column: usize, answer: Answer<S>) {
-        let bit = 1 << column;
-        self.hit = answer.hit.set(self.hit, bit);
+    pub(super) fn take(&mut self, answer: Answer<S>) {
+        self.column -= 1;
+        let bit = 1 << self.column;
+        self.hit = answer.hit.push(self.hit);
         match answer.sign {
             Sign::Bullish => {}
-            Sign::Bearish => self.bearish = simd.or_u64s(self.bearish, simd.splat_u64s(bit)),
+            Sign::Bearish => self.always_bearish |= bit,
             Sign::BearishWhere(bearish) => self.bearish = bearish.set(self.bearish, bit),
         }
         if let Some(other) = answer.other {
             self.other = other.set(self.other, bit);
         }
+    }
+
+    /// The answers, all patterns taken in.
+    #[inline(always)]
+    pub(super) fn whole(self) -> Self {
+        let always = self.simd.splat_u64s(self.always_bearish);
+        Self { bearish: self.simd.or_u64s(self.bearish, always), ..self }
     }
 }

@@ -5,7 +5,7 @@ use pulp::{Arch, Simd, WithSimd};
 use super::lanes::Price;
 use super::total::{self, Range, TOTALS};
 use super::view::{Field, Layout, View};
-use super::{ANSWERING, COUNT, Hits, Prices, WARM, evaluate, rows};
+use super::{ANSWERING, CANDLESTICKS, COUNT, Hits, Prices, WARM, evaluate, rows};
 use crate::error::KernelError;
 
 /// Bars of one pass, few enough for their rows to stay in the first cache.
@@ -49,16 +49,16 @@ impl Layout for ByBar {
 /// # Errors
 /// [`KernelError::Length`] unless all columns are as long as the first; [`KernelError::Row`] naming the first row that
 /// is neither finite nor four NaN, or whose high is below its low.
-pub fn candlesticks(prices: Prices<'_>, mut each: impl FnMut(usize, Hits)) -> Result<(), KernelError> {
+pub fn candlesticks(prices: Prices<'_>, each: &mut dyn FnMut(usize, Hits)) -> Result<(), KernelError> {
     let rows = prices[0].len();
     if rows::check(prices, rows)? {
-        Arch::new().dispatch(Batch { prices, each });
+        Arch::new().dispatch(Batch { prices, taker: &mut Each(each) });
         return Ok(());
     }
     let bars: Vec<usize> = (0..rows).filter(|row| !rows::is_absent(prices.map(|column| column[*row]))).collect();
     let packed = prices.map(|column| bars.iter().map(|row| column[*row]).collect::<Vec<_>>());
     let prices = packed.each_ref().map(Vec::as_slice);
-    Arch::new().dispatch(Batch { prices, each: |bar: usize, hits| each(bars[bar], hits) });
+    Arch::new().dispatch(Batch { prices, taker: &mut Each(&mut |bar, hits| each(bars[bar], hits)) });
     Ok(())
 }
 
@@ -74,35 +74,49 @@ pub fn fill(prices: Prices<'_>, columns: &[usize], cells: &mut [i32]) -> Result<
     if cells.len() != columns.len() * rows {
         return Err(KernelError::Length { column: "cells", rows: cells.len(), expected: columns.len() * rows });
     }
+    let whole = rows::check(prices, rows)?;
     if rows == 0 {
-        return candlesticks(prices, |_, _| ());
+        return Ok(());
     }
-    let mut wanted = 0;
-    let mut answers: [&mut [i32]; COUNT] = std::array::from_fn(|_| [].as_mut_slice());
+    let mut answers = Answers { columns: std::array::from_fn(|_| [].as_mut_slice()) };
     for (column, row) in columns.iter().zip(cells.chunks_exact_mut(rows)) {
-        wanted |= 1 << column;
-        answers[*column] = row;
+        answers.columns[*column] = row;
     }
-    candlesticks(prices, |row, hits| {
-        for (column, value) in (Hits { hit: hits.hit & wanted, ..hits }).values() {
-            answers[column][row] = value;
+    if whole {
+        Arch::new().dispatch(Batch { prices, taker: &mut answers });
+        return Ok(());
+    }
+    candlesticks(prices, &mut |row, hits| {
+        for (column, value) in hits.values() {
+            if let Some(cell) = answers.columns[column].get_mut(row) {
+                *cell = value;
+            }
         }
     })
 }
 
-struct Batch<'a, F> {
-    prices: Prices<'a>,
-    each: F,
+/// Hit, bearish and other of the bars of a pass.
+type Bits = [[u64; PASS]; 3];
+
+/// Takes the answers of a pass, `count` bars from row `first` on.
+trait Taker {
+    fn take(&mut self, first: usize, count: usize, bits: &Bits);
 }
 
-impl<F: FnMut(usize, Hits)> WithSimd for Batch<'_, F> {
+/// Not generic over what is done with the answers, so that the functions are compiled once, in this crate.
+struct Batch<'a> {
+    prices: Prices<'a>,
+    taker: &'a mut dyn Taker,
+}
+
+impl WithSimd for Batch<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let rows = self.prices[0].len();
         let mut pass = Pass::new();
-        let mut bits = [[0_u64; PASS]; 3];
+        let mut bits = [[0; PASS]; 3];
         for first in (0..rows).step_by(PASS) {
             let count = PASS.min(rows - first);
             pass.load(self.prices.map(|column| &column[first..first + count]), first == 0);
@@ -119,17 +133,131 @@ impl<F: FnMut(usize, Hits)> WithSimd for Batch<'_, F> {
                     *hit &= answering;
                 }
             }
-            let [hit, bearish, other] = &bits;
-            for (at, ((&hit, &bearish), &other)) in hit.iter().zip(bearish).zip(other).take(count).enumerate() {
-                if hit != 0 {
-                    (self.each)(first + at, Hits { hit, bearish, other });
+            bits[0][count..].fill(0);
+            self.taker.take(first, count, &bits);
+        }
+    }
+}
+
+/// Calls for every bar that some function hits.
+struct Each<'a>(&'a mut dyn FnMut(usize, Hits));
+
+impl Taker for Each<'_> {
+    fn take(&mut self, first: usize, count: usize, [hit, bearish, other]: &Bits) {
+        for (at, ((&hit, &bearish), &other)) in hit.iter().zip(bearish).zip(other).take(count).enumerate() {
+            if hit != 0 {
+                (self.0)(first + at, Hits { hit, bearish, other });
+            }
+        }
+    }
+}
+
+/// Bars whose answers turn into columns at once.
+const WORD: usize = 64;
+
+/// A column of values for each function, of no length for those that are not wanted.
+struct Answers<'a> {
+    columns: [&'a mut [i32]; COUNT],
+}
+
+impl Taker for Answers<'_> {
+    fn take(&mut self, first: usize, count: usize, bits: &Bits) {
+        Arch::new().dispatch(Spread { answers: self, first, count, bits });
+    }
+}
+
+struct Spread<'a, 'b> {
+    answers: &'a mut Answers<'b>,
+    first: usize,
+    count: usize,
+    bits: &'a Bits,
+}
+
+impl WithSimd for Spread<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { answers, first, count, bits } = self;
+        for start in (0..count).step_by(WORD) {
+            let mut words = [[0; WORD]; 3];
+            for (words, bits) in words.iter_mut().zip(bits) {
+                words.copy_from_slice(&bits[start..start + WORD]);
+                transpose(words);
+            }
+            let [hit, bearish, other] = &words;
+            for (column, ((&hit, &bearish), &other)) in hit.iter().zip(bearish).zip(other).take(COUNT).enumerate() {
+                let cells = &mut *answers.columns[column];
+                if hit == 0 || cells.is_empty() {
+                    continue;
+                }
+                let cells = &mut cells[first + start..];
+                if let Some(cells) = cells.first_chunk_mut() {
+                    spread(hit, bearish, cells);
+                } else {
+                    let mut tail = [0; WORD];
+                    spread(hit, bearish, &mut tail);
+                    cells.copy_from_slice(&tail[..cells.len()]);
+                }
+                let mut left = hit & other;
+                while left != 0 {
+                    let cell = &mut cells[left.trailing_zeros() as usize];
+                    *cell = cell.signum() * CANDLESTICKS[column].other;
+                    left &= left.wrapping_sub(1);
                 }
             }
         }
     }
 }
 
+/// What a hit is worth, and what lies between that and its negative.
+const BULLISH: i32 = 100;
+const SWING: i32 = 2 * BULLISH;
+
+/// ±100 where `hit` has a bit, negative where `bearish` has it too, else 0.
+#[inline(always)]
+fn spread(hit: u64, bearish: u64, cells: &mut [i32; WORD]) {
+    let (low, high) = cells.split_at_mut(WORD / 2);
+    for (half, cells) in [low, high].into_iter().enumerate() {
+        let (hit, bearish) = ((hit >> (32 * half)) as u32, (bearish >> (32 * half)) as u32);
+        for (bit, cell) in (0_u32..).zip(cells) {
+            let (yes, negative) = (((hit >> (bit & 31)) & 1) as i32, ((bearish >> (bit & 31)) & 1) as i32);
+            *cell = yes.wrapping_neg() & BULLISH.wrapping_sub(negative.wrapping_neg() & SWING);
+        }
+    }
+}
+
+/// Bit c of word r becomes bit r of word c.
+///
+/// Source: Warren, Hacker's Delight (2nd ed.), section 7-3, for 64 bits.
+#[inline(always)]
+fn transpose(words: &mut [u64; WORD]) {
+    swap::<32>(words, 0x0000_0000_ffff_ffff);
+    swap::<16>(words, 0x0000_ffff_0000_ffff);
+    swap::<8>(words, 0x00ff_00ff_00ff_00ff);
+    swap::<4>(words, 0x0f0f_0f0f_0f0f_0f0f);
+    swap::<2>(words, 0x3333_3333_3333_3333);
+    swap::<1>(words, 0x5555_5555_5555_5555);
+}
+
+/// Swaps the upper right and lower left quarter of every square of 2 · `SIDE` words and bits.
+#[inline(always)]
+fn swap<const SIDE: usize>(words: &mut [u64; WORD], low: u64) {
+    for square in words.chunks_exact_mut(2 * SIDE) {
+        let (upper, lower) = square.split_at_mut(SIDE);
+        for (upper, lower) in upper.iter_mut().zip(lower) {
+            let both = ((*upper >> SIDE) ^ *lower) & low;
+            *upper ^= both << SIDE;
+            *lower ^= both;
+        }
+    }
+}
+
 /// The rows of one pass, and what the next one needs.
+///
+/// Aligned, so that no vector lies across two cache lines, let alone two pages; the frame that holds it, and so the
+/// registers spilled there, is aligned with it.
+#[repr(align(64))]
 struct Pass {
     rows: [[f64; ROW]; ROWS],
     /// Bodies, ranges from high to low, shadows.
@@ -167,7 +295,9 @@ impl Pass {
     #[inline(always)]
     fn average<S: Simd>(&mut self, simd: S, first: bool) {
         for at in (BEFORE..ROW).step_by(S::F64_LANES) {
-            let [o, h, l, c] = [0, 1, 2, 3].map(|row: usize| Price::load(simd, &self.rows[row][at..]));
+            let [o, h, l, c, ..] = &self.rows;
+            let (o, h) = (Price::load(simd, &o[at..]), Price::load(simd, &h[at..]));
+            let (l, c) = (Price::load(simd, &l[at..]), Price::load(simd, &c[at..]));
             for (row, range) in self.ranges.iter_mut().zip([Range::Body10, Range::HighLow10, Range::Shadows10]) {
                 range.of(o, h, l, c).store(&mut row[at..]);
             }

@@ -131,23 +131,20 @@ impl<const N: usize> Block<N> {
             return hits;
         }
         let careful = self.cold || !all;
-        let cells = self.rows.as_flattened_mut();
+        if careful {
+            self.advance::<S, true>(simd, bars);
+        } else {
+            self.advance::<S, false>(simd, bars);
+        }
+        let mut bits = [[0; N]; 3];
         for lane in (0..N).step_by(S::F64_LANES) {
-            let cells = &mut cells[lane..];
-            let new = bars.each_ref().map(|row| Price::load(simd, &row[lane..]));
-            if careful {
-                advance::<S, N, true>(simd, cells, new);
-            } else {
-                advance::<S, N, false>(simd, cells, new);
-            }
-            let answers = evaluate(simd, View::<S, BySymbol<N>>::new(simd, cells));
-            let mut bits = [[0; 8]; 3];
+            let answers = evaluate(simd, View::<S, BySymbol<N>>::new(simd, &self.rows.as_flattened()[lane..]));
             for (bits, lanes) in bits.iter_mut().zip([answers.hit, answers.bearish, answers.other]) {
-                S::as_mut_simd_u64s(&mut bits[..S::U64_LANES]).0[0] = lanes;
+                S::as_mut_simd_u64s(&mut bits[lane..lane + S::U64_LANES]).0[0] = lanes;
             }
-            for (at, hits) in hits[lane..].iter_mut().take(S::F64_LANES).enumerate() {
-                *hits = Hits { hit: bits[0][at], bearish: bits[1][at], other: bits[2][at] };
-            }
+        }
+        for (at, hits) in hits.iter_mut().enumerate() {
+            *hits = Hits { hit: bits[0][at], bearish: bits[1][at], other: bits[2][at] };
         }
         if careful {
             self.cold = self.is_cold();
@@ -157,74 +154,88 @@ impl<const N: usize> Block<N> {
         }
         hits
     }
-}
 
-/// Moves every row one bar back and puts the new bar, the means before it and the totals after it in place.
-///
-/// `CAREFUL`: some symbol has no bar now and keeps all rows as they are, or has totals that have not yet started.
-#[inline(always)]
-fn advance<S: Simd, const N: usize, const CAREFUL: bool>(simd: S, cells: &mut [f64], new: [Price<S>; 4]) {
-    let cells = &mut cells[..(ROWS - 1) * N + S::F64_LANES];
-    let zero = Price::splat(simd, 0.0);
-    let here = new[0].eq(new[0]);
-    let keep = |row: usize, new: Price<S>, cells: &[f64]| {
-        if CAREFUL { here.select(new, Price::load(simd, &cells[row * N..])) } else { new }
-    };
-    for (field, new) in new.into_iter().enumerate() {
-        shift::<S, N, CAREFUL>(simd, cells, here, field * BARS, BARS, new);
-    }
-    for (at, total) in TOTALS.iter().enumerate() {
-        let mean = Price::load(simd, &cells[(TOTAL + at) * N..]) / total.range.bars() as f64;
-        shift::<S, N, CAREFUL>(simd, cells, here, MEAN[at], total.depth, mean);
-    }
-    let seen = Price::load(simd, &cells[SEEN * N..]);
-    let ranges = |ago: usize, cells: &[f64]| {
-        let [o, h, l, c] = [Field::Open, Field::High, Field::Low, Field::Close]
-            .map(|field| Price::load(simd, &cells[BySymbol::<N>::bar(field, ago)..]));
-        [Range::Body10, Range::HighLow10, Range::Shadows10].map(|range| range.of(o, h, l, c))
-    };
-    let (entering, five_ago, ten_ago) = (ranges(0, cells), ranges(5, cells), ranges(10, cells));
-    for (at, total) in TOTALS.iter().enumerate() {
-        let (entering, leaving) = match total.range {
-            Range::Body10 => (entering[0], ten_ago[0]),
-            Range::HighLow10 => (entering[1], ten_ago[1]),
-            Range::Shadows10 => (entering[2], ten_ago[2]),
-            Range::HighLow5 => (entering[1], five_ago[1]),
-        };
-        let row = TOTAL + at;
-        let before = Price::load(simd, &cells[row * N..]);
-        let after = if CAREFUL {
-            // `seen` bars came before this one: it is bar number `seen`, the first one is bar 0.
-            let started = seen.ge(Price::splat(simd, total.start as f64));
-            let filling = seen.ge(Price::splat(simd, (total.start - total.range.bars()) as f64));
-            let after = before + (entering - started.select(leaving, zero));
-            keep(row, filling.select(after, zero), cells)
-        } else {
-            before + (entering - leaving)
-        };
-        after.store(&mut cells[row * N..]);
-    }
-    if CAREFUL {
-        let counted = (seen + Price::splat(simd, 1.0)).min(Price::splat(simd, (WARM + 1) as f64));
-        keep(SEEN, counted, cells).store(&mut cells[SEEN * N..]);
+    /// Moves every row one bar back and puts the new bars, the means before them and the totals after them in place.
+    ///
+    /// `CAREFUL`: some symbol has no bar now and keeps all rows as they are, or has totals that have not yet started.
+    ///
+    /// Written without closures: one that is not inlined would fall back to the oldest instruction set.
+    #[inline(always)]
+    fn advance<S: Simd, const CAREFUL: bool>(&mut self, simd: S, bars: &Bars<N>) {
+        let cells = self.rows.as_flattened_mut();
+        if !CAREFUL {
+            // The first row of each kind gets a row of another kind, and is overwritten below.
+            cells.copy_within(..(TOTAL - 1) * N, N);
+        }
+        for lane in (0..N).step_by(S::F64_LANES) {
+            let here = Price::load(simd, &bars[0][lane..]);
+            let mut lanes = Lanes::<S, N, CAREFUL> { simd, here: here.eq(here), cells: &mut cells[lane..] };
+            if CAREFUL {
+                for row in (1..TOTAL).rev() {
+                    let newer = lanes.row(row - 1);
+                    lanes.put(row, newer);
+                }
+            }
+            for (field, prices) in bars.iter().enumerate() {
+                lanes.put(field * BARS, Price::load(simd, &prices[lane..]));
+            }
+            lanes.step_totals();
+        }
     }
 }
 
-/// Moves `count` rows from row `first` on one row back, the last one out, and puts `new` into the first.
-#[inline(always)]
-fn shift<S: Simd, const N: usize, const CAREFUL: bool>(
+/// The rows of as many symbols as there are lanes, from the first one's cell.
+struct Lanes<'a, S: Simd, const N: usize, const CAREFUL: bool> {
     simd: S,
-    cells: &mut [f64],
     here: Is<S>,
-    first: usize,
-    count: usize,
-    new: Price<S>,
-) {
-    let mut next = new;
-    for row in first..first + count {
-        let cells = &mut cells[row * N..];
-        let old = Price::load(simd, cells);
-        (if CAREFUL { here.select(next, old) } else { next }).store(cells);
-        next = old;
+    cells: &'a mut [f64],
+}
+
+impl<S: Simd, const N: usize, const CAREFUL: bool> Lanes<'_, S, N, CAREFUL> {
+    #[inline(always)]
+    fn row(&self, row: usize) -> Price<S> {
+        Price::load(self.simd, &self.cells[row * N..])
+    }
+
+    /// Replaces the row where a symbol has a bar now.
+    #[inline(always)]
+    fn put(&mut self, row: usize, new: Price<S>) {
+        let new = if CAREFUL { self.here.select(new, self.row(row)) } else { new };
+        new.store(&mut self.cells[row * N..]);
+    }
+
+    #[inline(always)]
+    fn range(&self, range: Range, ago: usize) -> Price<S> {
+        range.of(self.row(ago), self.row(BARS + ago), self.row(2 * BARS + ago), self.row(3 * BARS + ago))
+    }
+
+    #[inline(always)]
+    fn step_totals(&mut self) {
+        let seen = self.row(SEEN);
+        let changes = [Range::Body10, Range::HighLow10, Range::Shadows10, Range::HighLow5];
+        let new = [self.range(changes[0], 0), self.range(changes[1], 0), self.range(changes[2], 0)];
+        let old = [self.range(changes[0], 10), self.range(changes[1], 10), self.range(changes[2], 10)];
+        let old_five = self.range(changes[3], 5);
+        let change = [new[0] - old[0], new[1] - old[1], new[2] - old[2], new[1] - old_five];
+        let (new, old) = ([new[0], new[1], new[2], new[1]], [old[0], old[1], old[2], old_five]);
+        for (at, total) in TOTALS.iter().enumerate() {
+            let (row, of) = (TOTAL + at, total.range as usize);
+            let before = self.row(row);
+            self.put(MEAN[at], before / total.range.bars() as f64);
+            let after = if CAREFUL {
+                // `seen` bars came before this one: the first is bar 0, this one bar number `seen`.
+                let (zero, start) = (Price::splat(self.simd, 0.0), total.start);
+                let leaving = seen.ge(Price::splat(self.simd, start as f64)).select(old[of], zero);
+                let filling = seen.ge(Price::splat(self.simd, (start - total.range.bars()) as f64));
+                filling.select(before + (new[of] - leaving), zero)
+            } else {
+                before + change[of]
+            };
+            self.put(row, after);
+        }
+        if CAREFUL {
+            let most = Price::splat(self.simd, (WARM + 1) as f64);
+            self.put(SEEN, (seen + Price::splat(self.simd, 1.0)).min(most));
+        }
     }
 }

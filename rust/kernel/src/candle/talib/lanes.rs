@@ -100,6 +100,14 @@ impl<S: Simd> Is<S> {
         Price { simd, lanes: simd.select_f64s(lanes, yes.lanes, no.lanes) }
     }
 
+    /// `bits` one place higher, with the lowest set in the lanes that say yes.
+    #[inline(always)]
+    pub(super) fn push(self, bits: S::u64s) -> S::u64s {
+        let Self { simd, lanes } = self;
+        let yes = simd.select_u64s(lanes, simd.splat_u64s(1), simd.splat_u64s(0));
+        simd.add_u64s(simd.add_u64s(bits, bits), yes)
+    }
+
     /// `bits` with `bit` set in the lanes that say yes.
     #[inline(always)]
     pub(super) fn set(self, bits: S::u64s, bit: u64) -> S::u64s {

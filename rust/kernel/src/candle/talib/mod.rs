@@ -66,14 +66,15 @@ macro_rules! candlesticks {
         #[inline(always)]
         fn evaluate<S: Simd, L: Layout>(simd: S, view: View<'_, S, L>) -> Answers<S> {
             let mut answers = Answers::none(simd);
-            let mut columns = 0..COUNT;
-            $(
-                let column = columns.next().unwrap_or(COUNT);
-                answers.take(simd, column, view.by($lookback).$statement());
-            )*
-            answers
+            candlesticks!(@last_first answers, view, [] $($lookback $statement)*);
+            answers.whole()
         }
     };
+    // A shift a function and no constant, if the last column comes first.
+    (@last_first $answers:ident, $view:ident, [$($calls:tt)*] $lookback:literal $statement:ident $($rest:tt)*) => {
+        candlesticks!(@last_first $answers, $view, [$answers.take($view.by($lookback).$statement()); $($calls)*] $($rest)*)
+    };
+    (@last_first $answers:ident, $view:ident, [$($calls:tt)*]) => { $($calls)* };
 }
 
 candlesticks! {
