@@ -104,15 +104,15 @@ impl Block<1> {
 impl<const N: usize> Block<N> {
     /// The state of one of the symbols.
     pub(super) fn take(&self, symbol: usize) -> Block<1> {
-        let mut alone = Block { rows: self.rows.map(|row| [row[symbol]]), cold: true };
+        let mut alone = Block { rows: std::array::from_fn(|row| [self.rows[row][symbol]]), cold: true };
         alone.cold = alone.is_cold();
         alone
     }
 
     /// Gives one of the symbols this state.
     pub(super) fn put(&mut self, symbol: usize, alone: &Block<1>) {
-        for (row, [value]) in self.rows.iter_mut().zip(alone.rows) {
-            row[symbol] = value;
+        for (row, [value]) in self.rows.iter_mut().zip(&alone.rows) {
+            row[symbol] = *value;
         }
         self.cold = self.is_cold();
     }
