@@ -375,7 +375,7 @@ class IndicatorStream:
         seed: str = "sma",
         ddof: int = 0,
     ) -> IndicatorStream: ...
-    def update(self, open: _F64, high: _F64, low: _F64, close: _F64, volume: _F64) -> dict[str, _F64]:  # noqa: A002
+    def update(self, open: _F64, high: _F64, low: _F64, close: _F64, volume: _F64) -> dict[str, _F64]:
         """Each symbol's values after one more bar, bit for bit those that a batch of its own bars ends with.
 
         open, high, low, close, volume: C-contiguous float64 (n_symbols,). Five NaN: no bar for that symbol; its state

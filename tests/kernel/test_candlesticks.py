@@ -214,9 +214,9 @@ def test_a_row_that_is_no_bar_is_named_and_nothing_is_taken_in(bar: tuple[float,
 def test_wrong_shapes_and_names_are_refused() -> None:
     stream = tp.CandlestickStream(3)
     good = [1.0, 1.0, 1.0]
-    with pytest.raises(ValueError, match="low must have 3 rows, has 2"):
+    with pytest.raises(ValueError, match="low must have 3 rows, had 2"):
         stream.update(good, good, [1.0, 1.0], good)
-    with pytest.raises(ValueError, match="close must have 3 rows, has 2"):
+    with pytest.raises(ValueError, match="close must have 3 rows, had 2"):
         tp.candlesticks(good, good, good, [1.0, 1.0])
     with pytest.raises(ValueError, match="no candlestick is called 'CDLDOGE'"):
         tp.candlesticks(good, good, good, good, ["CDLDOJI", "CDLDOGE"])

@@ -3,48 +3,48 @@
 use pulp::Simd;
 
 use super::COUNT;
-use super::lanes::Is;
+use super::lanes::{Is, Judge};
 
 /// What one pattern says.
 #[derive(Clone, Copy)]
-pub(super) struct Answer<S: Simd> {
-    hit: Is<S>,
-    sign: Sign<S>,
+pub(super) struct Answer<J: Judge> {
+    pub(super) hit: Is<J>,
+    sign: Sign<J>,
     /// Where the value is not 100 but the function's other one, 80 or 200.
-    other: Option<Is<S>>,
+    other: Option<Is<J>>,
 }
 
 #[derive(Clone, Copy)]
-enum Sign<S: Simd> {
+enum Sign<J: Judge> {
     Bullish,
     Bearish,
-    BearishWhere(Is<S>),
+    BearishWhere(Is<J>),
 }
 
-impl<S: Simd> Is<S> {
+impl<J: Judge> Is<J> {
     /// +100 where yes.
     #[inline(always)]
-    pub(super) fn bullish(self) -> Answer<S> {
+    pub(super) fn bullish(self) -> Answer<J> {
         Answer { hit: self, sign: Sign::Bullish, other: None }
     }
 
     /// −100 where yes.
     #[inline(always)]
-    pub(super) fn bearish(self) -> Answer<S> {
+    pub(super) fn bearish(self) -> Answer<J> {
         Answer { hit: self, sign: Sign::Bearish, other: None }
     }
 
     /// Where yes: −100 where `bearish` says so too, else +100.
     #[inline(always)]
-    pub(super) fn bearish_where(self, bearish: Is<S>) -> Answer<S> {
+    pub(super) fn bearish_where(self, bearish: Is<J>) -> Answer<J> {
         Answer { hit: self, sign: Sign::BearishWhere(bearish), other: None }
     }
 }
 
-impl<S: Simd> Answer<S> {
+impl<J: Judge> Answer<J> {
     /// ±80, or ±200, in place of ±100 where `other` says so.
     #[inline(always)]
-    pub(super) fn other_where(self, other: Is<S>) -> Self {
+    pub(super) fn other_where(self, other: Is<J>) -> Self {
         Self { other: Some(other), ..self }
     }
 }

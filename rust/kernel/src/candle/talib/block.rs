@@ -2,10 +2,11 @@
 
 use pulp::Simd;
 
+use super::grade::Grading;
 use super::lanes::{Is, Price};
 use super::total::{self, Range, TOTALS};
 use super::view::{Field, Layout, View};
-use super::{ANSWERING, Hits, WARM, evaluate};
+use super::{ANSWERING, GRADED, Hits, WARM, evaluate};
 
 /// Bars of history: the eleventh bar back leaves the totals of ten.
 const BARS: usize = 11;
@@ -55,7 +56,7 @@ pub struct Block<const N: usize> {
 
 /// Symbols side by side in a [`Block`].
 #[derive(Clone, Copy)]
-struct BySymbol<const N: usize>;
+pub(super) struct BySymbol<const N: usize>;
 
 impl<const N: usize> Layout for BySymbol<N> {
     #[inline(always)]
@@ -92,6 +93,19 @@ impl Block<1> {
         let mut alone = Self { rows: std::array::from_fn(|_| [next()]), cold: true };
         alone.cold = alone.is_cold();
         alone
+    }
+
+    /// How clearly the function of `column`, which hits the newest bar, does so: 0 by a hair, 1 by all that is asked.
+    #[must_use]
+    pub fn quality(&self, column: usize) -> f64 {
+        let seen = (self.rows[SEEN][0] as usize).min(BARS);
+        let range = |ago: usize| {
+            self.rows[Field::High as usize * BARS + ago][0] - self.rows[Field::Low as usize * BARS + ago][0]
+        };
+        let before = seen.saturating_sub(1);
+        let noise = if before == 0 { range(0) } else { (1..=before).map(range).sum::<f64>() / before as f64 };
+        let view = View::new(Grading { noise }, self.rows.as_flattened());
+        GRADED.get(column).map_or(0.0, |statement| statement(view).hit.lanes().quality())
     }
 
     /// Takes in the next bar of a symbol alone, and says what it completes.

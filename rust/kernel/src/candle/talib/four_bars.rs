@@ -1,22 +1,20 @@
 //! Patterns of four and five bars.
 
-use pulp::Simd;
-
 use super::answer::Answer;
-use super::lanes::Is;
+use super::lanes::{Is, Judge};
 use super::view::{Layout, View};
 
 /// How far into the first body the small bars of mat hold may come: TA-Lib's default.
 const PENETRATION: f64 = 0.5;
 
-impl<S: Simd, L: Layout> View<'_, S, L> {
+impl<J: Judge, L: Layout> View<'_, J, L> {
     #[inline(always)]
-    fn lower_very_short(self, ago: usize) -> Is<S> {
+    fn lower_very_short(self, ago: usize) -> Is<J> {
         self.lower(ago).lt(self.shadow_very_short(ago))
     }
 
     #[inline(always)]
-    pub(super) fn cdl_three_black_crows(self) -> Answer<S> {
+    pub(super) fn cdl_three_black_crows(self) -> Answer<J> {
         (self.white(3)
             & self.black(2)
             & self.lower_very_short(2)
@@ -34,14 +32,14 @@ impl<S: Simd, L: Layout> View<'_, S, L> {
 
     /// The bar opens within or near the body before it.
     #[inline(always)]
-    fn opens_within_or_near(self, ago: usize) -> Is<S> {
+    fn opens_within_or_near(self, ago: usize) -> Is<J> {
         let before = ago + 1;
         self.open(ago).ge(self.bottom(before) - self.near(before))
             & self.open(ago).le(self.top(before) + self.near(before))
     }
 
     #[inline(always)]
-    pub(super) fn cdl_three_line_strike(self) -> Answer<S> {
+    pub(super) fn cdl_three_line_strike(self) -> Answer<J> {
         let rising = self.white(1)
             & self.close(1).gt(self.close(2))
             & self.close(2).gt(self.close(3))
@@ -62,7 +60,7 @@ impl<S: Simd, L: Layout> View<'_, S, L> {
     }
 
     #[inline(always)]
-    pub(super) fn cdl_concealing_baby_swallow(self) -> Answer<S> {
+    pub(super) fn cdl_concealing_baby_swallow(self) -> Answer<J> {
         (self.black(3)
             & self.black(2)
             & self.black(1)
@@ -78,7 +76,7 @@ impl<S: Simd, L: Layout> View<'_, S, L> {
     }
 
     #[inline(always)]
-    pub(super) fn cdl_breakaway(self) -> Answer<S> {
+    pub(super) fn cdl_breakaway(self) -> Answer<J> {
         let down = self.black(4)
             & self.gap_down(3, 4)
             & self.high(2).lt(self.high(3))
@@ -98,7 +96,7 @@ impl<S: Simd, L: Layout> View<'_, S, L> {
     }
 
     #[inline(always)]
-    pub(super) fn cdl_ladder_bottom(self) -> Answer<S> {
+    pub(super) fn cdl_ladder_bottom(self) -> Answer<J> {
         (self.black(4)
             & self.black(3)
             & self.black(2)
@@ -115,7 +113,7 @@ impl<S: Simd, L: Layout> View<'_, S, L> {
     }
 
     #[inline(always)]
-    pub(super) fn cdl_mat_hold(self) -> Answer<S> {
+    pub(super) fn cdl_mat_hold(self) -> Answer<J> {
         let floor = self.close(4) - self.body(4) * PENETRATION;
         (self.long(4)
             & self.short(3)
@@ -136,12 +134,12 @@ impl<S: Simd, L: Layout> View<'_, S, L> {
 
     /// The body reaches into the range of the first of five bars.
     #[inline(always)]
-    fn overlaps_first(self, ago: usize) -> Is<S> {
+    fn overlaps_first(self, ago: usize) -> Is<J> {
         self.bottom(ago).lt(self.high(4)) & self.top(ago).gt(self.low(4))
     }
 
     #[inline(always)]
-    pub(super) fn cdl_rise_fall_three_methods(self) -> Answer<S> {
+    pub(super) fn cdl_rise_fall_three_methods(self) -> Answer<J> {
         let rising = self.white(4)
             & self.close(2).lt(self.close(3))
             & self.close(1).lt(self.close(2))

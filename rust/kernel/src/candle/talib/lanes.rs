@@ -4,42 +4,113 @@ use std::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Not, Sub};
 
 use pulp::Simd;
 
+/// How prices are held and compared: many bars with a yes or no each, or, where a pattern was found, one bar with how
+/// clear each answer is. So that a pattern is written once and read by both.
+pub(super) trait Judge: Copy {
+    /// A price or a distance of each bar.
+    type Number: Copy;
+    /// The answers to one question.
+    type Truth: Copy;
+    /// Bars side by side.
+    const LANES: usize;
+
+    fn load(self, cells: &[f64]) -> Self::Number;
+    fn splat(self, value: f64) -> Self::Number;
+    fn add(self, a: Self::Number, b: Self::Number) -> Self::Number;
+    fn sub(self, a: Self::Number, b: Self::Number) -> Self::Number;
+    fn mul(self, a: Self::Number, b: Self::Number) -> Self::Number;
+    fn div(self, a: Self::Number, b: Self::Number) -> Self::Number;
+    fn abs(self, a: Self::Number) -> Self::Number;
+    fn less(self, a: Self::Number, b: Self::Number) -> Self::Truth;
+    fn less_or_equal(self, a: Self::Number, b: Self::Number) -> Self::Truth;
+    fn equal(self, a: Self::Number, b: Self::Number) -> Self::Truth;
+    fn select(self, truth: Self::Truth, yes: Self::Number, no: Self::Number) -> Self::Number;
+    fn and(self, a: Self::Truth, b: Self::Truth) -> Self::Truth;
+    fn or(self, a: Self::Truth, b: Self::Truth) -> Self::Truth;
+    fn xor(self, a: Self::Truth, b: Self::Truth) -> Self::Truth;
+    fn not(self, a: Self::Truth) -> Self::Truth;
+}
+
+/// Declares what a processor's registers do, each with one call.
+macro_rules! registers {
+    ($($method:ident($($argument:ident: $kind:ident),*) -> $out:ident = $lanes:ident;)*) => {
+        impl<S: Simd> Judge for S {
+            type Number = S::f64s;
+            type Truth = S::m64s;
+            const LANES: usize = S::F64_LANES;
+
+            #[inline(always)]
+            fn load(self, cells: &[f64]) -> S::f64s {
+                S::as_simd_f64s(&cells[..S::F64_LANES]).0[0]
+            }
+
+            $(
+                #[inline(always)]
+                fn $method(self, $($argument: Self::$kind),*) -> Self::$out {
+                    self.$lanes($($argument),*)
+                }
+            )*
+
+            #[inline(always)]
+            fn splat(self, value: f64) -> S::f64s {
+                self.splat_f64s(value)
+            }
+        }
+    };
+}
+registers! {
+    add(a: Number, b: Number) -> Number = add_f64s;
+    sub(a: Number, b: Number) -> Number = sub_f64s;
+    mul(a: Number, b: Number) -> Number = mul_f64s;
+    div(a: Number, b: Number) -> Number = div_f64s;
+    abs(a: Number) -> Number = abs_f64s;
+    less(a: Number, b: Number) -> Truth = less_than_f64s;
+    less_or_equal(a: Number, b: Number) -> Truth = less_than_or_equal_f64s;
+    equal(a: Number, b: Number) -> Truth = equal_f64s;
+    select(truth: Truth, yes: Number, no: Number) -> Number = select_f64s;
+    and(a: Truth, b: Truth) -> Truth = and_m64s;
+    or(a: Truth, b: Truth) -> Truth = or_m64s;
+    xor(a: Truth, b: Truth) -> Truth = xor_m64s;
+    not(a: Truth) -> Truth = not_m64s;
+}
+
 /// One price, or one distance between prices, a lane.
 #[derive(Clone, Copy)]
-pub(super) struct Price<S: Simd> {
-    simd: S,
-    lanes: S::f64s,
+pub(super) struct Price<J: Judge> {
+    judge: J,
+    lanes: J::Number,
 }
 
 /// One yes or no a lane.
 #[derive(Clone, Copy)]
-pub(super) struct Is<S: Simd> {
-    simd: S,
-    lanes: S::m64s,
+pub(super) struct Is<J: Judge> {
+    judge: J,
+    lanes: J::Truth,
 }
 
 impl<S: Simd> Price<S> {
-    /// The first lanes of `cells`.
-    #[inline(always)]
-    pub(super) fn load(simd: S, cells: &[f64]) -> Self {
-        Self { simd, lanes: S::as_simd_f64s(&cells[..S::F64_LANES]).0[0] }
-    }
-
-    #[inline(always)]
-    pub(super) fn splat(simd: S, value: f64) -> Self {
-        Self { simd, lanes: simd.splat_f64s(value) }
-    }
-
     /// The first lanes of `cells` become these.
     #[inline(always)]
     pub(super) fn store(self, cells: &mut [f64]) {
         S::as_mut_simd_f64s(&mut cells[..S::F64_LANES]).0[0] = self.lanes;
     }
+}
+
+impl<J: Judge> Price<J> {
+    /// The first lanes of `cells`.
+    #[inline(always)]
+    pub(super) fn load(judge: J, cells: &[f64]) -> Self {
+        Self { judge, lanes: judge.load(cells) }
+    }
+
+    #[inline(always)]
+    pub(super) fn splat(judge: J, value: f64) -> Self {
+        Self { judge, lanes: judge.splat(value) }
+    }
 
     #[inline(always)]
     pub(super) fn abs(self) -> Self {
-        let Self { simd, lanes } = self;
-        Self { simd, lanes: simd.abs_f64s(lanes) }
+        Self { judge: self.judge, lanes: self.judge.abs(self.lanes) }
     }
 
     #[inline(always)]
@@ -53,57 +124,61 @@ impl<S: Simd> Price<S> {
     }
 
     #[inline(always)]
-    pub(super) fn lt(self, other: Self) -> Is<S> {
-        let Self { simd, lanes } = self;
-        Is { simd, lanes: simd.less_than_f64s(lanes, other.lanes) }
+    pub(super) fn lt(self, other: Self) -> Is<J> {
+        Is { judge: self.judge, lanes: self.judge.less(self.lanes, other.lanes) }
     }
 
     #[inline(always)]
-    pub(super) fn le(self, other: Self) -> Is<S> {
-        let Self { simd, lanes } = self;
-        Is { simd, lanes: simd.less_than_or_equal_f64s(lanes, other.lanes) }
+    pub(super) fn le(self, other: Self) -> Is<J> {
+        Is { judge: self.judge, lanes: self.judge.less_or_equal(self.lanes, other.lanes) }
     }
 
     #[inline(always)]
-    pub(super) fn gt(self, other: Self) -> Is<S> {
+    pub(super) fn gt(self, other: Self) -> Is<J> {
         other.lt(self)
     }
 
     #[inline(always)]
-    pub(super) fn ge(self, other: Self) -> Is<S> {
+    pub(super) fn ge(self, other: Self) -> Is<J> {
         other.le(self)
     }
 
     #[inline(always)]
-    pub(super) fn eq(self, other: Self) -> Is<S> {
-        let Self { simd, lanes } = self;
-        Is { simd, lanes: simd.equal_f64s(lanes, other.lanes) }
+    pub(super) fn eq(self, other: Self) -> Is<J> {
+        Is { judge: self.judge, lanes: self.judge.equal(self.lanes, other.lanes) }
     }
 
     /// Strictly between the two.
     #[inline(always)]
-    pub(super) fn between(self, low: Self, high: Self) -> Is<S> {
+    pub(super) fn between(self, low: Self, high: Self) -> Is<J> {
         self.gt(low) & self.lt(high)
     }
 
     /// At most `tolerance` from `other`, judged as TA-Lib does: by the two ends, not by the distance.
     #[inline(always)]
-    pub(super) fn near(self, other: Self, tolerance: Self) -> Is<S> {
+    pub(super) fn near(self, other: Self, tolerance: Self) -> Is<J> {
         self.le(other + tolerance) & self.ge(other - tolerance)
     }
 }
 
-impl<S: Simd> Is<S> {
+impl<J: Judge> Is<J> {
     #[inline(always)]
-    pub(super) fn select(self, yes: Price<S>, no: Price<S>) -> Price<S> {
-        let Self { simd, lanes } = self;
-        Price { simd, lanes: simd.select_f64s(lanes, yes.lanes, no.lanes) }
+    pub(super) fn select(self, yes: Price<J>, no: Price<J>) -> Price<J> {
+        Price { judge: self.judge, lanes: self.judge.select(self.lanes, yes.lanes, no.lanes) }
     }
 
+    /// The answers themselves.
+    #[inline(always)]
+    pub(super) fn lanes(self) -> J::Truth {
+        self.lanes
+    }
+}
+
+impl<S: Simd> Is<S> {
     /// `bits` one place higher, with the lowest set in the lanes that say yes.
     #[inline(always)]
     pub(super) fn push(self, bits: S::u64s) -> S::u64s {
-        let Self { simd, lanes } = self;
+        let Self { judge: simd, lanes } = self;
         let yes = simd.select_u64s(lanes, simd.splat_u64s(1), simd.splat_u64s(0));
         simd.add_u64s(simd.add_u64s(bits, bits), yes)
     }
@@ -111,58 +186,58 @@ impl<S: Simd> Is<S> {
     /// `bits` with `bit` set in the lanes that say yes.
     #[inline(always)]
     pub(super) fn set(self, bits: S::u64s, bit: u64) -> S::u64s {
-        let Self { simd, lanes } = self;
+        let Self { judge: simd, lanes } = self;
         simd.or_u64s(bits, simd.select_u64s(lanes, simd.splat_u64s(bit), simd.splat_u64s(0)))
     }
 }
 
 macro_rules! arithmetic {
-    ($($trait:ident $method:ident $lanes:ident),*) => {$(
-        impl<S: Simd> $trait for Price<S> {
+    ($($trait:ident $method:ident),*) => {$(
+        impl<J: Judge> $trait for Price<J> {
             type Output = Self;
 
             #[inline(always)]
             fn $method(self, other: Self) -> Self {
-                Self { simd: self.simd, lanes: self.simd.$lanes(self.lanes, other.lanes) }
+                Self { judge: self.judge, lanes: self.judge.$method(self.lanes, other.lanes) }
             }
         }
     )*};
 }
-arithmetic!(Add add add_f64s, Sub sub sub_f64s);
+arithmetic!(Add add, Sub sub);
 
 macro_rules! scaling {
-    ($($trait:ident $method:ident $lanes:ident),*) => {$(
-        impl<S: Simd> $trait<f64> for Price<S> {
+    ($($trait:ident $method:ident),*) => {$(
+        impl<J: Judge> $trait<f64> for Price<J> {
             type Output = Self;
 
             #[inline(always)]
             fn $method(self, other: f64) -> Self {
-                Self { simd: self.simd, lanes: self.simd.$lanes(self.lanes, self.simd.splat_f64s(other)) }
+                Self { judge: self.judge, lanes: self.judge.$method(self.lanes, self.judge.splat(other)) }
             }
         }
     )*};
 }
-scaling!(Mul mul mul_f64s, Div div div_f64s);
+scaling!(Mul mul, Div div);
 
 macro_rules! logic {
-    ($($trait:ident $method:ident $lanes:ident),*) => {$(
-        impl<S: Simd> $trait for Is<S> {
+    ($($trait:ident $method:ident $of:ident),*) => {$(
+        impl<J: Judge> $trait for Is<J> {
             type Output = Self;
 
             #[inline(always)]
             fn $method(self, other: Self) -> Self {
-                Self { simd: self.simd, lanes: self.simd.$lanes(self.lanes, other.lanes) }
+                Self { judge: self.judge, lanes: self.judge.$of(self.lanes, other.lanes) }
             }
         }
     )*};
 }
-logic!(BitAnd bitand and_m64s, BitOr bitor or_m64s, BitXor bitxor xor_m64s);
+logic!(BitAnd bitand and, BitOr bitor or, BitXor bitxor xor);
 
-impl<S: Simd> Not for Is<S> {
+impl<J: Judge> Not for Is<J> {
     type Output = Self;
 
     #[inline(always)]
     fn not(self) -> Self {
-        Self { simd: self.simd, lanes: self.simd.not_m64s(self.lanes) }
+        Self { judge: self.judge, lanes: self.judge.not(self.lanes) }
     }
 }

@@ -20,6 +20,7 @@ pub mod stream;
 
 mod answer;
 mod four_bars;
+mod grade;
 mod hikkake;
 mod lanes;
 mod one_bar;
@@ -34,7 +35,8 @@ use pulp::Simd;
 
 pub use rows::Prices;
 
-use answer::Answers;
+use answer::{Answer, Answers};
+use grade::Grading;
 use view::{Layout, View};
 
 /// How many functions there are.
@@ -61,6 +63,11 @@ macro_rules! candlesticks {
         pub const CANDLESTICKS: [Candlestick; COUNT] = [$(
             Candlestick { name: $name, lookback: $lookback, other: 100 $(- 100 + $other)? },
         )*];
+
+        /// The functions' statements about one symbol alone, to be read with margins.
+        const GRADED: [fn(View<'_, Grading, block::BySymbol<1>>) -> Answer<Grading>; COUNT] = [
+            $(|view| view.by($lookback).$statement(),)*
+        ];
 
         /// What all functions say about the newest bar of each lane.
         #[inline(always)]

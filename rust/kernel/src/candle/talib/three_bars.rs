@@ -1,17 +1,15 @@
 //! Patterns of three bars.
 
-use pulp::Simd;
-
 use super::answer::Answer;
-use super::lanes::{Is, Price};
+use super::lanes::{Is, Judge, Price};
 use super::view::{Layout, View};
 
 /// How far into the first body the third bar of a star must close: TA-Lib's default.
 const PENETRATION: f64 = 0.3;
 
-impl<S: Simd, L: Layout> View<'_, S, L> {
+impl<J: Judge, L: Layout> View<'_, J, L> {
     #[inline(always)]
-    pub(super) fn cdl_two_crows(self) -> Answer<S> {
+    pub(super) fn cdl_two_crows(self) -> Answer<J> {
         (self.white(2)
             & self.long(2)
             & self.black(1)
@@ -23,7 +21,7 @@ impl<S: Simd, L: Layout> View<'_, S, L> {
     }
 
     #[inline(always)]
-    pub(super) fn cdl_upside_gap_two_crows(self) -> Answer<S> {
+    pub(super) fn cdl_upside_gap_two_crows(self) -> Answer<J> {
         (self.white(2)
             & self.long(2)
             & self.black(1)
@@ -37,7 +35,7 @@ impl<S: Simd, L: Layout> View<'_, S, L> {
     }
 
     #[inline(always)]
-    pub(super) fn cdl_three_inside(self) -> Answer<S> {
+    pub(super) fn cdl_three_inside(self) -> Answer<J> {
         let turned = (self.white(2) & self.black(0) & self.close(0).lt(self.open(2)))
             | (self.black(2) & self.white(0) & self.close(0).gt(self.open(2)));
         (self.long(2)
@@ -49,7 +47,7 @@ impl<S: Simd, L: Layout> View<'_, S, L> {
     }
 
     #[inline(always)]
-    pub(super) fn cdl_three_outside(self) -> Answer<S> {
+    pub(super) fn cdl_three_outside(self) -> Answer<J> {
         let rising = self.white(1)
             & self.black(2)
             & self.close(1).gt(self.open(2))
@@ -64,7 +62,7 @@ impl<S: Simd, L: Layout> View<'_, S, L> {
     }
 
     #[inline(always)]
-    pub(super) fn cdl_three_stars_in_the_south(self) -> Answer<S> {
+    pub(super) fn cdl_three_stars_in_the_south(self) -> Answer<J> {
         (self.black(2)
             & self.black(1)
             & self.black(0)
@@ -85,7 +83,7 @@ impl<S: Simd, L: Layout> View<'_, S, L> {
 
     /// Three white bars, each closing above the one before.
     #[inline(always)]
-    fn three_white_rising(self) -> Is<S> {
+    fn three_white_rising(self) -> Is<J> {
         self.white(2)
             & self.white(1)
             & self.white(0)
@@ -95,18 +93,18 @@ impl<S: Simd, L: Layout> View<'_, S, L> {
 
     /// The bar opens above the open before it, and not far above the close before it.
     #[inline(always)]
-    fn opens_in_or_near(self, ago: usize) -> Is<S> {
+    fn opens_in_or_near(self, ago: usize) -> Is<J> {
         let before = ago + 1;
         self.open(ago).gt(self.open(before)) & self.open(ago).le(self.close(before) + self.near(before))
     }
 
     #[inline(always)]
-    fn upper_very_short(self, ago: usize) -> Is<S> {
+    fn upper_very_short(self, ago: usize) -> Is<J> {
         self.upper(ago).lt(self.shadow_very_short(ago))
     }
 
     #[inline(always)]
-    pub(super) fn cdl_three_white_soldiers(self) -> Answer<S> {
+    pub(super) fn cdl_three_white_soldiers(self) -> Answer<J> {
         (self.three_white_rising()
             & self.upper_very_short(2)
             & self.upper_very_short(1)
@@ -120,7 +118,7 @@ impl<S: Simd, L: Layout> View<'_, S, L> {
     }
 
     #[inline(always)]
-    pub(super) fn cdl_advance_block(self) -> Answer<S> {
+    pub(super) fn cdl_advance_block(self) -> Answer<J> {
         let (b0, b1, b2) = (self.body(0), self.body(1), self.body(2));
         let tires = (b1.lt(b2 - self.far(2)) & b0.lt(b1 + self.near(1)))
             | b0.lt(b1 - self.far(1))
@@ -138,7 +136,7 @@ impl<S: Simd, L: Layout> View<'_, S, L> {
     }
 
     #[inline(always)]
-    pub(super) fn cdl_stalled_pattern(self) -> Answer<S> {
+    pub(super) fn cdl_stalled_pattern(self) -> Answer<J> {
         (self.three_white_rising()
             & self.long(2)
             & self.long(1)
@@ -150,7 +148,7 @@ impl<S: Simd, L: Layout> View<'_, S, L> {
     }
 
     #[inline(always)]
-    pub(super) fn cdl_identical_three_crows(self) -> Answer<S> {
+    pub(super) fn cdl_identical_three_crows(self) -> Answer<J> {
         (self.black(2)
             & self.black(1)
             & self.black(0)
@@ -166,12 +164,12 @@ impl<S: Simd, L: Layout> View<'_, S, L> {
 
     /// How far the third bar of a star must come back.
     #[inline(always)]
-    fn into_first(self) -> Price<S> {
+    fn into_first(self) -> Price<J> {
         self.body(2) * PENETRATION
     }
 
     #[inline(always)]
-    fn morning(self, star: Is<S>) -> Answer<S> {
+    fn morning(self, star: Is<J>) -> Answer<J> {
         (self.long(2)
             & self.black(2)
             & star
@@ -183,7 +181,7 @@ impl<S: Simd, L: Layout> View<'_, S, L> {
     }
 
     #[inline(always)]
-    fn evening(self, star: Is<S>) -> Answer<S> {
+    fn evening(self, star: Is<J>) -> Answer<J> {
         (self.long(2)
             & self.white(2)
             & star
@@ -195,27 +193,27 @@ impl<S: Simd, L: Layout> View<'_, S, L> {
     }
 
     #[inline(always)]
-    pub(super) fn cdl_morning_star(self) -> Answer<S> {
+    pub(super) fn cdl_morning_star(self) -> Answer<J> {
         self.morning(self.short_or_equal(1))
     }
 
     #[inline(always)]
-    pub(super) fn cdl_evening_star(self) -> Answer<S> {
+    pub(super) fn cdl_evening_star(self) -> Answer<J> {
         self.evening(self.short_or_equal(1))
     }
 
     #[inline(always)]
-    pub(super) fn cdl_morning_doji_star(self) -> Answer<S> {
+    pub(super) fn cdl_morning_doji_star(self) -> Answer<J> {
         self.morning(self.doji(1))
     }
 
     #[inline(always)]
-    pub(super) fn cdl_evening_doji_star(self) -> Answer<S> {
+    pub(super) fn cdl_evening_doji_star(self) -> Answer<J> {
         self.evening(self.doji(1))
     }
 
     #[inline(always)]
-    pub(super) fn cdl_abandoned_baby(self) -> Answer<S> {
+    pub(super) fn cdl_abandoned_baby(self) -> Answer<J> {
         let top = self.white(2)
             & self.black(0)
             & self.close(0).lt(self.close(2) - self.into_first())
@@ -231,7 +229,7 @@ impl<S: Simd, L: Layout> View<'_, S, L> {
 
     /// All three are judged by the average before the first.
     #[inline(always)]
-    pub(super) fn cdl_tristar(self) -> Answer<S> {
+    pub(super) fn cdl_tristar(self) -> Answer<J> {
         let doji = self.shadow_very_short(2);
         let top = self.gap_up(1, 2) & self.top(0).lt(self.top(1));
         let bottom = self.gap_down(1, 2) & self.bottom(0).gt(self.bottom(1));
@@ -239,7 +237,7 @@ impl<S: Simd, L: Layout> View<'_, S, L> {
     }
 
     #[inline(always)]
-    pub(super) fn cdl_gap_side_by_side_white(self) -> Answer<S> {
+    pub(super) fn cdl_gap_side_by_side_white(self) -> Answer<J> {
         let up = self.gap_up(1, 2) & self.gap_up(0, 2);
         let down = self.gap_down(1, 2) & self.gap_down(0, 2);
         ((up | down)
@@ -251,7 +249,7 @@ impl<S: Simd, L: Layout> View<'_, S, L> {
     }
 
     #[inline(always)]
-    pub(super) fn cdl_tasuki_gap(self) -> Answer<S> {
+    pub(super) fn cdl_tasuki_gap(self) -> Answer<J> {
         let up = self.gap_up(1, 2)
             & self.white(1)
             & self.black(0)
@@ -266,7 +264,7 @@ impl<S: Simd, L: Layout> View<'_, S, L> {
     }
 
     #[inline(always)]
-    pub(super) fn cdl_side_gap_three_methods(self) -> Answer<S> {
+    pub(super) fn cdl_side_gap_three_methods(self) -> Answer<J> {
         let gap = (self.white(2) & self.gap_up(1, 2)) | (self.black(2) & self.gap_down(1, 2));
         (self.alike(2, 1)
             & self.opposite(1, 0)
@@ -277,7 +275,7 @@ impl<S: Simd, L: Layout> View<'_, S, L> {
     }
 
     #[inline(always)]
-    pub(super) fn cdl_stick_sandwich(self) -> Answer<S> {
+    pub(super) fn cdl_stick_sandwich(self) -> Answer<J> {
         (self.black(2)
             & self.white(1)
             & self.black(0)
@@ -287,7 +285,7 @@ impl<S: Simd, L: Layout> View<'_, S, L> {
     }
 
     #[inline(always)]
-    pub(super) fn cdl_unique_three_river(self) -> Answer<S> {
+    pub(super) fn cdl_unique_three_river(self) -> Answer<J> {
         (self.long(2)
             & self.black(2)
             & self.black(1)

@@ -6,8 +6,7 @@
 //! summed, so only totals of one range, one n and one start agree for ever; `start` is the function's lookback less the
 //! bars between the one that is judged and the newest. The 61 functions use [`TOTALS`] and no others.
 
-use super::lanes::Price;
-use pulp::Simd;
+use super::lanes::{Judge, Price};
 
 /// What is summed, and over how many bars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +69,7 @@ impl Range {
 
     /// The range of one bar.
     #[inline(always)]
-    pub(super) fn of<S: Simd>(self, open: Price<S>, high: Price<S>, low: Price<S>, close: Price<S>) -> Price<S> {
+    pub(super) fn of<J: Judge>(self, open: Price<J>, high: Price<J>, low: Price<J>, close: Price<J>) -> Price<J> {
         let white = close.ge(open);
         let (top, bottom) = (white.select(close, open), white.select(open, close));
         match self {
