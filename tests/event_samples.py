@@ -41,7 +41,7 @@ def event(symbol: str = "ZZTEST1", *, bar_end_us: int = 1_757_600_460_000_000, *
     return Event(**fields | change)
 
 
-PATTERNS: list[dict[str, str]] = []
+PATTERNS: list[dict[str, str | None]] = []
 """What the events of all tests are said to be; grows with them."""
 
 
@@ -59,7 +59,7 @@ def events(*made: Event) -> Events:
     }
     for name in ("entry", "stop", "target"):
         cells[name] = [math.nan if (price := getattr(one, name)) is None else price for one in made]
-    for name in ("direction", "confidence", "revision", "first_us", "bars", "price_change"):
+    for name in ("direction", "confidence", "revision", "first_us", "bars", "price_change", "talib_value"):
         cells[name] = [getattr(one, name) for one in made]
     for name in ("open", "high", "low", "close", "volume"):
         cells[name] = [getattr(one, name) for one in made]
@@ -72,7 +72,7 @@ def found(*made: Event) -> Findings:
 
 
 def _pattern(one: Event) -> int:
-    pattern = {"id": one.pattern_id, "name": one.pattern, "tier": one.tier}
+    pattern = {"id": one.pattern_id, "name": one.pattern, "tier": one.tier, "talib_name": one.talib_name}
     if pattern not in PATTERNS:
         PATTERNS.append(pattern)
     return PATTERNS.index(pattern)

@@ -5,6 +5,7 @@ its time, and every bar is looked at with the whole past at hand. The eight cand
 are TickStock's (TickStockAppV2, src/analysis/patterns/candlestick/*.py at 864dd0c).
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -244,6 +245,40 @@ def volume_spike(past: Sequence[Bar]) -> Verdict | None:
     return Verdict(bar.colour, 0.5 + 0.5 * min(1.0, bar.volume / (3 * mean) - 1), 21, 1)
 
 
+def doji_spec(past: Sequence[Bar]) -> Verdict | None:
+    bar = past[-1]
+    if bar.range < 0.01 or bar.body > 0.01 * bar.range:
+        return None
+    return Verdict(0, rounded(0.5 + 0.5 * (1.0 - bar.body / bar.range / 0.01)), 1, 1)
+
+
+def pin_spec(bar: Bar) -> float | None:
+    if bar.lower < 2.0 * bar.body or bar.upper >= bar.body or bar.body < 0.01:
+        return None
+    return rounded(0.5 + 0.5 * math.sqrt((1.0 - 2.0 * bar.body / bar.lower) * (1.0 - bar.upper / bar.body)))
+
+
+def hammer_spec(past: Sequence[Bar]) -> Verdict | None:
+    confidence = pin_spec(past[-1])
+    return None if confidence is None else Verdict(1, confidence, 1, 1)
+
+
+def hanging_man_spec(past: Sequence[Bar]) -> Verdict | None:
+    confidence = pin_spec(past[-1])
+    return None if confidence is None else Verdict(-1, confidence, 1, 1)
+
+
+def engulfing_spec(past: Sequence[Bar]) -> Verdict | None:
+    if len(past) < 2:
+        return None
+    before, bar = past[-2:]
+    least = 1.1 * before.body
+    covers = bar.bottom <= before.bottom and bar.top >= before.top and bar.body >= least
+    if bar.colour * before.colour != -1 or not covers:
+        return None
+    return Verdict(bar.colour, rounded(0.5 + 0.5 * min(1.0, bar.body / least - 1.0)), 2, 2)
+
+
 RULES: dict[str, Rule] = {
     "doji": doji,
     "hammer": hammer,
@@ -254,7 +289,14 @@ RULES: dict[str, Rule] = {
     "morning_star": morning_star,
     "evening_star": evening_star,
     "volume_spike": volume_spike,
+    "doji_spec": doji_spec,
+    "hammer_spec": hammer_spec,
+    "hanging_man_spec": hanging_man_spec,
+    "engulfing_spec": engulfing_spec,
 }
+
+IDS = (*RULES, "high_of_day", "low_of_day")
+"""Every pattern that is written here."""
 
 
 def day_extremes(session: Sequence[Bar]) -> Iterator[tuple[Bar, str, Verdict]]:

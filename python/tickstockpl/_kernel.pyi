@@ -58,7 +58,7 @@ REASONS: Final[tuple[str, ...]]
 
 PATTERNS: Final[tuple[dict[str, Any], ...]]
 """One entry a detector, in the order of `Detections.pattern`: `id`, `name` (published), `bars` (needed), `tier`,
-`source`."""
+`source`, and of TA-Lib's functions `talib_name`, else None. Of those that share a name the first is on by default."""
 
 CANDLESTICKS: Final[tuple[str, ...]]
 """TA-Lib's 61 candlestick functions by name, in the order in which TA-Lib lists them: the columns of
@@ -174,6 +174,8 @@ class Detections:
     """volume / mean of the 20 bars before; NaN until they exist."""
     quality: _U8
     """Flags of the earlier bars that made it."""
+    talib_value: _I32
+    """What TA-Lib's function answers: ±80, ±100 or ±200; 0 for patterns that are none of TA-Lib's."""
     def __len__(self) -> int: ...
     def to_dict(self) -> dict[str, NDArray[Any]]:
         """Every column by name; `symbol` as indices into `symbols`."""

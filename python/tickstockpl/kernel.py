@@ -82,7 +82,8 @@ class EngineSettings:
     days: NDArray[np.int64] | None = None
     """(n, 2) days, at which session values restart under `always`. None: UTC days."""
     patterns: tuple[str, ...] | None = None
-    """Ids of the patterns to look for (`PATTERNS`); None is all."""
+    """Ids of the patterns to look for (`PATTERNS`); None is all, but of those that share a name the first. Those of
+    TA-Lib need a window of 34 bars."""
 
 
 def aggregate(

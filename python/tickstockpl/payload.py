@@ -191,6 +191,8 @@ def stored_patterns(events: Events) -> list[str]:
             "bar": _objects({name: _numbers(events.column(name)) for name in BAR}),
             "indicators": _maps({name: events.column(name) for name in INDICATORS}),
             "quality": _qualities(events),
+            "talib_name": _named(events, "talib_name"),
+            "talib_value": _numbers(events.column("talib_value")),
         }
     )
 
@@ -339,7 +341,7 @@ def _numbers(column: NDArray[Any]) -> list[str]:
     return whole[1:-1].decode().split(",") if len(column) else []
 
 
-def _quoted(names: Sequence[str]) -> list[str]:
+def _quoted(names: Sequence[str | None]) -> list[str]:
     return [orjson.dumps(name).decode() for name in names]
 
 
@@ -372,6 +374,8 @@ def _remarks(event: Event) -> dict[str, Any]:
         remarks["supersedes"] = event.supersedes
     if event.quality:
         remarks["quality"] = event.quality
+    if event.talib_name is not None:
+        remarks |= {"talib_name": event.talib_name, "talib_value": event.talib_value}
     return remarks
 
 

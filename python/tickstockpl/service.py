@@ -4,6 +4,7 @@ ingest ─► pipeline ─► writer, publisher: each closes its outlet when it 
 """
 
 import asyncio
+import fnmatch
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -24,7 +25,7 @@ from tickstockpl.kernel import PATTERNS, PROVISIONAL, Engine, EngineSettings, Fr
 from tickstockpl.metrics import Metrics
 from tickstockpl.pipeline import Pipeline
 from tickstockpl.publisher import Publisher
-from tickstockpl.settings import Settings
+from tickstockpl.settings import PatternSettings, Settings
 from tickstockpl.warmup import history
 from tickstockpl.wire import Findings, Inbound, WriteBatch
 from tickstockpl.writer import Writer
@@ -207,11 +208,8 @@ async def warm(engine: Engine, settings: Settings, calendar: calendars.Sessions,
 def build_engine(settings: Settings, calendar: calendars.Sessions, price_scale: int | None) -> Engine:
     """The engine as the settings want it.
 
-    Raises SettingsError for a pattern that does not exist.
+    Raises SettingsError for a pattern that does not exist, or for two of one name.
     """
-    known = [pattern["id"] for pattern in PATTERNS]
-    if unknown := [name for name in settings.patterns.enabled or () if name not in known]:
-        raise SettingsError(f"patterns.enabled: no pattern is called {unknown[0]}; there are {', '.join(known)}")
     return Engine(
         EngineSettings(
             channels=settings.redis.channels,
@@ -225,9 +223,34 @@ def build_engine(settings: Settings, calendar: calendars.Sessions, price_scale: 
             sessions=calendar.table(settings.session.mode),
             regular=calendar.regular,
             days=calendar.days,
-            patterns=settings.patterns.enabled,
+            patterns=enabled_patterns(settings.patterns),
         )
     )
+
+
+def enabled_patterns(settings: PatternSettings) -> tuple[str, ...] | None:
+    """The ids that `patterns.enabled` means, in the order of `PATTERNS`; None for the default.
+
+    Raises SettingsError for a name that means no pattern, or for two patterns of one published name.
+    """
+    if settings.enabled is None:
+        return None
+    known = [pattern["id"] for pattern in PATTERNS]
+    for wanted in settings.enabled:
+        if not fnmatch.filter(known, wanted):
+            raise SettingsError(f"patterns.enabled: no pattern is called {wanted}; there are {', '.join(known)}")
+    chosen = [
+        pattern for pattern in PATTERNS if any(fnmatch.fnmatchcase(pattern["id"], one) for one in settings.enabled)
+    ]
+    first: dict[str, str] = {}
+    for pattern in chosen:
+        other = first.setdefault(pattern["name"], pattern["id"])
+        if other != pattern["id"] and not settings.same_names:
+            raise SettingsError(
+                f"patterns.enabled: {other} and {pattern['id']} are both published as {pattern['name']}: "
+                "take one of them out, or set patterns.same_names"
+            )
+    return tuple(pattern["id"] for pattern in chosen)
 
 
 def _totals(counters: dict[str, int]) -> dict[str, int]:

@@ -188,9 +188,11 @@ class PublishSettings(Section):
 
 
 class PatternSettings(Section):
-    """Which detectors run; None means all."""
+    """Which detectors run: ids, and globs such as `cdl_*`; None means all, but of those that share a name the first."""
 
     enabled: Names | None = None
+    same_names: bool = False
+    """Whether two patterns of one published name, such as `doji` and `cdl_doji`, may be on together."""
 
 
 class HttpSettings(Section):

@@ -148,6 +148,10 @@ class Event:
     """Percent, against the previous bar's close."""
     indicators: Mapping[str, float]
     quality: tuple[str, ...]
+    talib_name: str | None = None
+    """TA-Lib's name of the function that found it, if it is one of TA-Lib's."""
+    talib_value: int = 0
+    """What that function answers."""
     timeframe: str = TIMEFRAME
     tier: str = "intraday"
 
@@ -194,6 +198,7 @@ class EventColumns:
     price_change: NDArray[np.float64]
     relative_volume: NDArray[np.float64]
     quality: NDArray[np.uint8]
+    talib_value: NDArray[np.int32]
 
     @classmethod
     def of(cls, columns: Any) -> Self:
@@ -207,7 +212,7 @@ class EventColumns:
 
 
 EVENT_DTYPES = {
-    **dict.fromkeys(("symbol", "pattern", "direction", "revision", "bars"), "i4"),
+    **dict.fromkeys(("symbol", "pattern", "direction", "revision", "bars", "talib_value"), "i4"),
     **dict.fromkeys(("ts_us", "first_us", "volume"), "i8"),
     **dict.fromkeys(("confidence", "entry", "stop", "target", "open", "high", "low", "close"), "f8"),
     **dict.fromkeys(("price_change", *INDICATORS), "f8"),
@@ -217,7 +222,7 @@ EVENT_DTYPES = {
 """The columns of `EventColumns` as numpy calls their types."""
 
 Patterns: TypeAlias = Sequence[Mapping[str, Any]]
-"""The patterns behind a `pattern` column: `id`, `name` and `tier` of each."""
+"""The patterns behind a `pattern` column: `id`, `name`, `tier` and `talib_name` of each."""
 
 
 class Events(Sequence[Event]):
@@ -296,6 +301,7 @@ class Events(Sequence[Event]):
             pattern_id=pattern["id"],
             pattern=pattern["name"],
             tier=pattern["tier"],
+            talib_name=pattern["talib_name"],
             bar_start_us=(start_us := columns.ts_us[row].item()),
             bar_end_us=start_us + MINUTE_US,
             supersedes=columns.supersedes[row].decode() or None,
@@ -309,7 +315,7 @@ class Events(Sequence[Event]):
 
 
 _CELLS = (
-    *("direction", "confidence", "first_us", "bars", "revision"),
+    *("direction", "confidence", "first_us", "bars", "revision", "talib_value"),
     *("open", "high", "low", "close", "volume", "price_change"),
 )
 

@@ -162,10 +162,11 @@ def test_migrate_makes_the_database_ready_and_then_has_nothing_to_do(command: Ru
     ("setting", "value", "words"),
     [
         ("TICKSTOCKPL_PATTERNS__ENABLED", "doji,hamer", ("patterns.enabled", "hamer", "hammer")),
+        ("TICKSTOCKPL_PATTERNS__ENABLED", "doji,cdl_*", ("doji and cdl_doji", "Doji", "patterns.same_names")),
         ("TICKSTOCKPL_SESSION__CALENDAR", "XMARS", ("XMARS", "TICKSTOCKPL_SESSION__CALENDAR")),
     ],
 )
-def test_a_pattern_or_calendar_that_does_not_exist_is_named(
+def test_patterns_that_are_not_there_or_share_a_name_and_calendars_are_named(
     command: Run, database: str, setting: str, value: str, words: tuple[str, ...]
 ) -> None:
     asyncio.run(migrate(database))

@@ -146,6 +146,8 @@ def one_by_one(event: Event) -> tuple[bytes, bytes]:
         "bar": bar,
         "indicators": dict(event.indicators),
         "quality": event.quality,
+        "talib_name": event.talib_name,
+        "talib_value": event.talib_value,
     }
     return orjson.dumps(cached), orjson.dumps(stored)
 
@@ -163,6 +165,8 @@ anything = st.builds(
     **dict.fromkeys(("entry", "stop", "target"), st.none() | prices),
     volume=st.integers(0, 2**63 - 1),
     indicators=st.just({}) | st.fixed_dictionaries({"relative_volume": prices}),
+    talib_name=st.none() | st.sampled_from(["CDLDOJI", "CDLENGULFING"]),
+    talib_value=st.sampled_from([-200, -100, -80, 0, 80, 100, 200]),
 )
 
 
@@ -181,7 +185,9 @@ def test_nothing_in_an_event_is_null(event: Event) -> None:
 
 
 def test_supersedes_and_quality_are_there_only_when_known() -> None:
-    assert {"supersedes", "quality"}.isdisjoint(universal()["data"])
+    assert {"supersedes", "quality", "talib_name", "talib_value"}.isdisjoint(universal()["data"])
+    found = universal(replace(EVENT, talib_name="CDLENGULFING", talib_value=-80))["data"]
+    assert (found["talib_name"], found["talib_value"]) == ("CDLENGULFING", -80)
     remarked = universal(replace(EVENT, supersedes=EVENT.event_id, quality=("gap",)))["data"]
     assert (remarked["supersedes"], remarked["quality"]) == (EVENT.event_id, ["gap"])
 

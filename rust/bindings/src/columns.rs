@@ -150,6 +150,6 @@ column_set! {
         ts_us: i64, pattern: i32, direction: i32, confidence: f64, held: bool, revision: i32,
         superseded_pattern: i32, superseded_revision: i32, first_us: i64, bars: i32, entry: f64, stop: f64,
         target: f64, open: f64, high: f64, low: f64, close: f64, volume: i64, price_change: f64, relative_volume: f64,
-        quality: u8, event_id: IdText, supersedes: IdText,
+        quality: u8, talib_value: i32, event_id: IdText, supersedes: IdText,
     }
 }

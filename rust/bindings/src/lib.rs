@@ -62,6 +62,7 @@ mod _kernel {
             dict.set_item("bars", pattern.bars_needed())?;
             dict.set_item("tier", pattern.tier())?;
             dict.set_item("source", pattern.source())?;
+            dict.set_item("talib_name", pattern.talib_name())?;
             Ok(dict)
         };
         let patterns = PATTERNS.iter().map(entry).collect::<PyResult<Vec<_>>>()?;

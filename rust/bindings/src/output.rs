@@ -217,6 +217,7 @@ fn detections(
         price_change: detail(|detail| detail.price_change)?,
         relative_volume: detail(|detail| detail.relative_volume.unwrap_or(f64::NAN))?,
         quality: frozen(py, rows.iter().map(|(_, row)| row.detail.map_or(0, |d| d.quality)).collect())?,
+        talib_value: frozen(py, rows.iter().map(|(_, row)| row.detail.map_or(0, |d| d.matched.talib_value)).collect())?,
         event_id: frozen(py, event_id)?,
         supersedes: frozen(py, supersedes)?,
     })

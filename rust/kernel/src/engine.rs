@@ -35,7 +35,7 @@ pub struct Settings {
     pub symbols: usize,
     /// Decimals of the price column, if it has any.
     pub price_scale: Option<u32>,
-    /// Ids of the patterns that are on; `None` is all.
+    /// Ids of the patterns that are on; `None` is all, but of those that share a name the first.
     pub patterns: Option<Vec<String>>,
     /// Sessions.
     pub calendar: Calendar,
@@ -75,12 +75,13 @@ impl Settings {
     fn detectors(&self) -> Result<DetectorList, KernelError> {
         let all = || (0u16..).zip(PATTERNS.iter().copied());
         let Some(ids) = &self.patterns else {
-            return Ok(DetectorList(all().collect()));
+            let is_first = |at: u16, name| PATTERNS[..usize::from(at)].iter().all(|pattern| pattern.name() != name);
+            return Ok(DetectorList::new(all().filter(|(at, pattern)| is_first(*at, pattern.name())).collect()));
         };
         let find = |id: &String| {
             all().find(|(_, pattern)| pattern.id() == id).ok_or_else(|| KernelError::UnknownPattern(id.clone()))
         };
-        ids.iter().map(find).collect::<Result<_, _>>().map(DetectorList)
+        ids.iter().map(find).collect::<Result<_, _>>().map(DetectorList::new)
     }
 }
 

@@ -7,11 +7,16 @@ use std::collections::VecDeque;
 
 use crate::bar::{Bar, Fold, quality};
 
-use crate::pattern::{Direction, Match, Pattern, SessionRange};
+use crate::candle::talib::{CANDLESTICKS, Candles, Candlestick};
+use crate::pattern::{Closing, Direction, Match, Pattern, SessionRange};
 use crate::window::{Window, WindowBar};
 
 /// Bars that may be revised at once: 15 minutes, those still open beside them, and one of a second channel.
 const MOST_REVISABLE: usize = 18;
+
+/// The places of the two copies of a state: where the window stands, and at the oldest revisable bar.
+const NOW: usize = 0;
+const BASE: usize = 1;
 
 /// Bars whose mean volume `relative_volume` is measured against.
 const VOLUME_BARS: usize = 20;
@@ -107,12 +112,60 @@ pub struct Rules {
     pub detectors: DetectorList,
 }
 
-/// [`Detectors`] that can be printed.
-pub struct DetectorList(pub Detectors);
+impl Rules {
+    /// Whether any of TA-Lib's functions is on, and windows hold what it takes to begin a session anew.
+    fn has_candles(&self) -> bool {
+        self.window_bars >= Candles::WINDOW_BARS + MOST_REVISABLE && self.detectors.columns != 0
+    }
+}
+
+/// The patterns that are on, those of TA-Lib apart: of these only the ones that hit are asked.
+pub struct DetectorList {
+    own: Detectors,
+    /// TA-Lib's by column, and which columns are on.
+    talib: Detectors,
+    columns: u64,
+}
+
+impl DetectorList {
+    /// These patterns, in their order.
+    #[must_use]
+    pub fn new(detectors: Detectors) -> Self {
+        let (talib, own): (Detectors, Detectors) =
+            detectors.into_iter().partition(|(_, pattern)| pattern.talib_name().is_some());
+        let by_column = |function: &Candlestick| {
+            talib.iter().find(|(_, pattern)| pattern.talib_name() == Some(function.name)).copied()
+        };
+        let known: Vec<_> = CANDLESTICKS.iter().map(by_column).collect();
+        let columns = known.iter().rev().fold(0, |columns, on| columns << 1 | u64::from(on.is_some()));
+        // What stands for a column that is off is never looked at.
+        let any = talib.first().copied();
+        Self { own, talib: known.into_iter().filter_map(|on| on.or(any)).collect(), columns }
+    }
+
+    /// Those that may hold on a bar of which TA-Lib's functions say this.
+    fn on(&self, candles: Option<&Candles>) -> impl Iterator<Item = &(u16, &'static dyn Pattern)> {
+        let hits = candles.map_or(0, Candles::columns) & self.columns;
+        self.own.iter().chain(Bits(hits).filter_map(|column| self.talib.get(column)))
+    }
+}
+
+/// The places of the bits that are set.
+struct Bits(u64);
+
+impl Iterator for Bits {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        let place = self.0.trailing_zeros() as usize;
+        self.0 &= self.0.wrapping_sub(1);
+        (place < 64).then_some(place)
+    }
+}
 
 impl std::fmt::Debug for DetectorList {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|(_, pattern)| pattern.id())).finish()
+        f.debug_list().entries(self.own.iter().map(|(_, pattern)| pattern.id())).entry(&self.columns).finish()
     }
 }
 
@@ -129,6 +182,8 @@ pub struct History {
     window: Window,
     now: Standing,
     base: Standing,
+    /// TA-Lib's functions where the window stands, and at the oldest revisable bar; `None` if none of them is on.
+    candles: Option<Box<[Candles; 2]>>,
     /// Start of the newest bar behind the revisable ones.
     base_minute_us: i64,
     sealed: VecDeque<Sealed>,
@@ -142,6 +197,7 @@ impl History {
             window: Window::new(rules.window_bars),
             now: Standing::default(),
             base: Standing::default(),
+            candles: rules.has_candles().then(Box::default),
             base_minute_us: i64::MIN,
             sealed: VecDeque::new(),
         }
@@ -172,7 +228,8 @@ impl History {
     #[must_use]
     pub fn touch(&self) -> u64 {
         let words = |sealed: &Sealed| sealed.fold.touch() ^ u64::from(sealed.evaluation);
-        self.window.touch() ^ self.sealed.back().map_or(0, words) ^ self.sealed.front().map_or(0, words)
+        let candles = self.candles.as_ref().map_or(0, |candles| candles[NOW].touch());
+        self.window.touch() ^ candles ^ self.sealed.back().map_or(0, words) ^ self.sealed.front().map_or(0, words)
     }
 
     /// Closes a bar. `session` is the open of the session its window belongs to, if it belongs to one.
@@ -265,7 +322,14 @@ impl History {
         };
         self.base_minute_us = self.base_minute_us.max(oldest.fold.minute_us);
         if let Some(bar) = window_bar(&oldest, rules) {
-            self.base.enter(oldest.session);
+            let is_first = self.base.enter(oldest.session);
+            if let Some(candles) = &mut self.candles {
+                let newer = self.sealed.iter().filter(|sealed| sealed.session.is_some()).count();
+                if is_first {
+                    candles[BASE].begin(&self.window, newer + 1);
+                }
+                candles[BASE].push(&bar);
+            }
             self.base.range.push(&bar);
         }
     }
@@ -286,6 +350,9 @@ impl History {
         let rewound = self.window.rewind(held);
         debug_assert!(rewound, "a window keeps its revisable bars");
         self.now = self.base;
+        if let Some(candles) = &mut self.candles {
+            candles[NOW] = candles[BASE];
+        }
         let mut sealed = std::mem::take(&mut self.sealed);
         for (index, each) in sealed.iter_mut().enumerate() {
             each.evaluation += u32::from(index > at);
@@ -293,8 +360,7 @@ impl History {
                 continue;
             };
             if index < at {
-                self.now.enter(each.session);
-                self.window.push(bar);
+                self.enter(each.session, bar);
                 self.now.range.push(&bar);
             } else {
                 self.evaluate(bar, each, rules, detections);
@@ -303,15 +369,28 @@ impl History {
         self.sealed = sealed;
     }
 
+    /// Makes a bar the window's newest, and moves what is kept beside the window on.
+    fn enter(&mut self, session: Option<i64>, bar: WindowBar) {
+        let is_first = self.now.enter(session);
+        if let Some(candles) = &mut self.candles {
+            if is_first {
+                candles[NOW].begin(&self.window, 0);
+            }
+            candles[NOW].push(&bar);
+        }
+        self.window.push(bar);
+    }
+
     /// Puts the bar of a sealed one into the window and says which patterns came and went with it.
     fn evaluate(&mut self, bar: WindowBar, sealed: &mut Sealed, rules: &Rules, detections: &mut Vec<Detection>) {
-        self.now.enter(sealed.session);
-        self.window.push(bar);
+        self.enter(sealed.session, bar);
         let before = std::mem::take(&mut sealed.found);
         let mut matches: Vec<(u16, Match)> = Vec::new();
         if bar.quality & quality::PARTIAL == 0 {
-            for &(id, pattern) in &rules.detectors.0 {
-                matches.extend(pattern.detect(&self.window, &self.now.range).map(|matched| (id, matched)));
+            let candles = self.candles.as_ref().map(|candles| &candles[NOW]);
+            let at = Closing { window: &self.window, session: &self.now.range, candles };
+            for &(id, pattern) in rules.detectors.on(candles) {
+                matches.extend(pattern.detect(&at).map(|matched| (id, matched)));
             }
         }
         let stays =
@@ -353,11 +432,13 @@ impl History {
 }
 
 impl Standing {
-    /// Starts the session's values anew at a session's open.
-    fn enter(&mut self, session: Option<i64>) {
-        if self.session != session {
+    /// Starts the session's values anew at a session's open; whether it did.
+    fn enter(&mut self, session: Option<i64>) -> bool {
+        let is_first = self.session != session;
+        if is_first {
             *self = Self { session, range: SessionRange::default() };
         }
+        is_first
     }
 }
 

@@ -1,8 +1,7 @@
 //! `Doji`.
 
 use super::{has_range, matched};
-use crate::pattern::{Direction, Match, Pattern, SessionRange};
-use crate::window::Window;
+use crate::pattern::{Closing, Direction, Match, Pattern};
 
 /// Largest body, as a share of the range.
 const BODY: f64 = 0.10;
@@ -32,7 +31,8 @@ impl Pattern for Doji {
         "TickStockAppV2 src/analysis/patterns/candlestick/doji.py@864dd0c"
     }
 
-    fn detect(&self, window: &Window, _: &SessionRange) -> Option<Match> {
+    fn detect(&self, at: &Closing<'_>) -> Option<Match> {
+        let window = at.window;
         let bar = window.bar(0)?;
         let range = bar.range();
         let body_share = bar.body() / range;

@@ -1,8 +1,7 @@
 //! `Engulfing`, bullish and bearish.
 
 use super::{BASE, bonus, has_range, matched};
-use crate::pattern::{Direction, Match, Pattern, SessionRange};
-use crate::window::Window;
+use crate::pattern::{Closing, Direction, Match, Pattern};
 
 /// The newest body covers the previous one, and is of the other colour.
 ///
@@ -30,7 +29,8 @@ impl Pattern for Engulfing {
         "TickStockAppV2 src/analysis/patterns/candlestick/engulfing.py@864dd0c"
     }
 
-    fn detect(&self, window: &Window, _: &SessionRange) -> Option<Match> {
+    fn detect(&self, at: &Closing<'_>) -> Option<Match> {
+        let window = at.window;
         let bar = window.bar(0)?;
         let previous = window.bar(1)?;
 

@@ -1,8 +1,8 @@
 //! `Hammer` and its mirror image `ShootingStar`, with the shape that they and `HangingMan` share.
 
 use super::{BASE, bonus, has_range, matched};
-use crate::pattern::{Direction, Match, Pattern, SessionRange};
-use crate::window::{Window, WindowBar};
+use crate::pattern::{Closing, Direction, Match, Pattern};
+use crate::window::WindowBar;
 
 /// A small body at one end of the range, a long shadow (the tail) on one side of it, next to nothing (the nose) on the
 /// other.
@@ -66,7 +66,8 @@ impl Pattern for Hammer {
         "TickStockAppV2 src/analysis/patterns/candlestick/hammer.py@864dd0c"
     }
 
-    fn detect(&self, window: &Window, _: &SessionRange) -> Option<Match> {
+    fn detect(&self, at: &Closing<'_>) -> Option<Match> {
+        let window = at.window;
         let bar = window.bar(0)?;
         let pin = Pin::down(&bar);
         let score = pin.score(bar.is_bullish());
@@ -98,7 +99,8 @@ impl Pattern for ShootingStar {
         "TickStockAppV2 src/analysis/patterns/candlestick/shooting_star.py@864dd0c"
     }
 
-    fn detect(&self, window: &Window, _: &SessionRange) -> Option<Match> {
+    fn detect(&self, at: &Closing<'_>) -> Option<Match> {
+        let window = at.window;
         let bar = window.bar(0)?;
         let pin = Pin::up(&bar);
         let score = pin.score(bar.is_bearish());

@@ -2,8 +2,7 @@
 
 use super::hammer::Pin;
 use super::{bonus, matched};
-use crate::pattern::{Direction, Match, Pattern, SessionRange};
-use crate::window::Window;
+use crate::pattern::{Closing, Direction, Match, Pattern};
 
 /// The hammer's shape after a rise: sellers showed up.
 ///
@@ -32,7 +31,8 @@ impl Pattern for HangingMan {
         "TickStockAppV2 src/analysis/patterns/candlestick/hanging_man.py@864dd0c"
     }
 
-    fn detect(&self, window: &Window, _: &SessionRange) -> Option<Match> {
+    fn detect(&self, at: &Closing<'_>) -> Option<Match> {
+        let window = at.window;
         let bar = window.bar(0)?;
         let closes = [window.bar(3)?.close, window.bar(2)?.close, window.bar(1)?.close];
         let [oldest, middle, newest] = closes;

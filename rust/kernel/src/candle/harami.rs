@@ -1,8 +1,7 @@
 //! `Harami`, bullish and bearish.
 
 use super::{BASE, bonus, has_range, matched};
-use crate::pattern::{Direction, Match, Pattern, SessionRange};
-use crate::window::Window;
+use crate::pattern::{Closing, Direction, Match, Pattern};
 
 /// The newest body lies within the previous one, is at most half of it, and is of the other colour.
 ///
@@ -31,7 +30,8 @@ impl Pattern for Harami {
         "TickStockAppV2 src/analysis/patterns/candlestick/harami.py@864dd0c"
     }
 
-    fn detect(&self, window: &Window, _: &SessionRange) -> Option<Match> {
+    fn detect(&self, at: &Closing<'_>) -> Option<Match> {
+        let window = at.window;
         let bar = window.bar(0)?;
         let previous = window.bar(1)?;
 

@@ -14,6 +14,7 @@ mod engulfing;
 mod hammer;
 mod hanging_man;
 mod harami;
+mod spec;
 mod star;
 pub mod talib;
 
@@ -22,6 +23,7 @@ pub(crate) use engulfing::Engulfing;
 pub(crate) use hammer::{Hammer, ShootingStar};
 pub(crate) use hanging_man::HangingMan;
 pub(crate) use harami::Harami;
+pub(crate) use spec::{DojiSpec, EngulfingSpec, HammerSpec, HangingManSpec};
 pub(crate) use star::{EveningStar, MorningStar};
 
 use crate::pattern::{Direction, Levels, Match};
@@ -43,7 +45,7 @@ fn bonus(earned: bool, amount: f64) -> f64 {
 /// A match on the newest `bars` bars, whose confidence is `score` within 0..1, to three decimals.
 fn matched(window: &Window, direction: Direction, bars: u8, score: f64) -> Option<Match> {
     let confidence = round3(score.clamp(0.0, 1.0));
-    Some(Match { direction, confidence, bars, levels: Levels::of(window, direction, bars)? })
+    Some(Match { direction, confidence, bars, levels: Levels::of(window, direction, bars)?, talib_value: 0 })
 }
 
 /// `x`, for 0 ≤ x ≤ 1, to three decimals: the float nearest to the decimal that Python's `round(x, 3)` gives.

@@ -1,8 +1,7 @@
 //! `MorningStar` and its mirror image `EveningStar`.
 
 use super::{BASE, bonus, has_range, matched};
-use crate::pattern::{Direction, Match, Pattern, SessionRange};
-use crate::window::Window;
+use crate::pattern::{Closing, Direction, Match, Pattern};
 
 /// A fall, a pause, and a rise that wins back half of the fall.
 ///
@@ -30,7 +29,8 @@ impl Pattern for MorningStar {
         "TickStockAppV2 src/analysis/patterns/candlestick/morning_star.py@864dd0c"
     }
 
-    fn detect(&self, window: &Window, _: &SessionRange) -> Option<Match> {
+    fn detect(&self, at: &Closing<'_>) -> Option<Match> {
+        let window = at.window;
         let (first, middle, bar) = (window.bar(2)?, window.bar(1)?, window.bar(0)?);
 
         let holds = has_range(&bar)
@@ -74,7 +74,8 @@ impl Pattern for EveningStar {
         "TickStockAppV2 src/analysis/patterns/candlestick/evening_star.py@864dd0c"
     }
 
-    fn detect(&self, window: &Window, _: &SessionRange) -> Option<Match> {
+    fn detect(&self, at: &Closing<'_>) -> Option<Match> {
+        let window = at.window;
         let (first, middle, bar) = (window.bar(2)?, window.bar(1)?, window.bar(0)?);
 
         let holds = has_range(&bar)

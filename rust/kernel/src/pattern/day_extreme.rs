@@ -1,7 +1,6 @@
 //! `HighOfDay` and its mirror image `LowOfDay`.
 
-use super::{Direction, Levels, Match, Pattern, SessionRange};
-use crate::window::Window;
+use super::{Closing, Direction, Levels, Match, Pattern};
 
 const SOURCE: &str =
     "TickStockAppV2 docs/planning/patterns_library_patterns.md: HighOfDay, LowOfDay; confidence and cooldown are ours";
@@ -32,7 +31,8 @@ impl Pattern for HighOfDay {
         SOURCE
     }
 
-    fn detect(&self, window: &Window, session: &SessionRange) -> Option<Match> {
+    fn detect(&self, at: &Closing<'_>) -> Option<Match> {
+        let (window, session) = (at.window, at.session);
         let bar = window.bar(0)?;
         let old_high = session.exceeded_high(&bar)?;
         Some(Match {
@@ -40,6 +40,7 @@ impl Pattern for HighOfDay {
             confidence: share_beyond(bar.high - old_high, bar.range()),
             bars: 1,
             levels: Levels::of(window, Direction::Bullish, 1)?,
+            talib_value: 0,
         })
     }
 }
@@ -66,7 +67,8 @@ impl Pattern for LowOfDay {
         SOURCE
     }
 
-    fn detect(&self, window: &Window, session: &SessionRange) -> Option<Match> {
+    fn detect(&self, at: &Closing<'_>) -> Option<Match> {
+        let (window, session) = (at.window, at.session);
         let bar = window.bar(0)?;
         let old_low = session.exceeded_low(&bar)?;
         Some(Match {
@@ -74,6 +76,7 @@ impl Pattern for LowOfDay {
             confidence: share_beyond(old_low - bar.low, bar.range()),
             bars: 1,
             levels: Levels::of(window, Direction::Bearish, 1)?,
+            talib_value: 0,
         })
     }
 }

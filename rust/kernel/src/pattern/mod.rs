@@ -9,14 +9,16 @@ mod volume_spike;
 
 pub use session_range::SessionRange;
 
+use crate::candle::talib::pattern::TALIB;
+use crate::candle::talib::{self, Candles};
 use crate::candle::{Doji, Engulfing, EveningStar, Hammer, HangingMan, Harami, MorningStar, ShootingStar};
+use crate::candle::{DojiSpec, EngulfingSpec, HammerSpec, HangingManSpec};
 use crate::window::Window;
 use day_extreme::{HighOfDay, LowOfDay};
 use volume_spike::VolumeSpike;
 
-/// Every pattern, in the order of the `pattern` column. Append only: a position is an identity for as long as rows
-/// that hold it live.
-pub static PATTERNS: [&'static dyn Pattern; 11] = [
+/// Patterns of our own and of `TickStock`, in the order of the `pattern` column.
+const OWN: [&dyn Pattern; 11] = [
     &Doji,
     &Hammer,
     &HangingMan,
@@ -29,6 +31,42 @@ pub static PATTERNS: [&'static dyn Pattern; 11] = [
     &HighOfDay,
     &LowOfDay,
 ];
+
+/// What came later, in the order of its coming.
+const LATER: [&dyn Pattern; 4] = [&DojiSpec, &HammerSpec, &HangingManSpec, &EngulfingSpec];
+
+/// How many patterns there are.
+pub const COUNT: usize = OWN.len() + talib::COUNT + LATER.len();
+
+/// Every pattern, in the order of the `pattern` column: our own, TA-Lib's, what came later. Append only: a
+/// position is an identity for as long as rows that hold it live. Of those that share a published name, the first is on
+/// unless settings say otherwise.
+pub static PATTERNS: [&'static dyn Pattern; COUNT] = {
+    let mut all = [OWN[0]; COUNT];
+    let mut at = 0;
+    while at < COUNT {
+        all[at] = if at < OWN.len() {
+            OWN[at]
+        } else if at < OWN.len() + talib::COUNT {
+            &TALIB[at - OWN.len()]
+        } else {
+            LATER[at - OWN.len() - talib::COUNT]
+        };
+        at += 1;
+    }
+    all
+};
+
+/// What a pattern can look at when a bar closes.
+#[derive(Clone, Copy)]
+pub struct Closing<'a> {
+    /// The window; its newest bar is the one that closes.
+    pub window: &'a Window,
+    /// The range of the session's bars before the newest.
+    pub session: &'a SessionRange,
+    /// What TA-Lib's functions say about the newest bar; `None` if none of them is on.
+    pub candles: Option<&'a Candles>,
+}
 
 /// A detector. It holds no state of its own: what it knows is in the window and in the session range.
 pub trait Pattern: Sync {
@@ -49,11 +87,15 @@ pub trait Pattern: Sync {
     /// Where the definition comes from.
     fn source(&self) -> &'static str;
 
-    /// The pattern, if it ends on the window's newest bar; `None` if not, and while bars are missing.
+    /// TA-Lib's name of the function, if it is one of TA-Lib's.
+    fn talib_name(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The pattern, if it ends on the bar that closes; `None` if not, and while bars are missing.
     ///
-    /// session: the range of the session's bars before the newest. Any finite bars are allowed; nothing returned is
-    /// infinite or NaN.
-    fn detect(&self, window: &Window, session: &SessionRange) -> Option<Match>;
+    /// Any finite bars are allowed; nothing returned is infinite or NaN.
+    fn detect(&self, at: &Closing<'_>) -> Option<Match>;
 }
 
 /// Which way a pattern points.
@@ -79,6 +121,8 @@ pub struct Match {
     pub bars: u8,
     /// Key prices.
     pub levels: Levels,
+    /// What TA-Lib's function answers; 0 if it is none of TA-Lib's.
+    pub talib_value: i32,
 }
 
 /// Key prices of a match: a convention for drawing and for measuring what follows, not a promise.
@@ -128,7 +172,7 @@ mod tests {
     fn ids_are_the_documented_ones_in_their_fixed_order() {
         let ids: Vec<_> = PATTERNS.iter().map(|p| p.id()).collect();
         assert_eq!(
-            ids,
+            ids[..11],
             [
                 "doji",
                 "hammer",
@@ -143,18 +187,28 @@ mod tests {
                 "low_of_day"
             ]
         );
+        for (id, function) in ids[11..72].iter().zip(&talib::CANDLESTICKS) {
+            assert_eq!(*id, format!("cdl_{}", function.name[3..].to_lowercase()));
+        }
+        assert_eq!(ids[72..], ["doji_spec", "hammer_spec", "hanging_man_spec", "engulfing_spec"]);
     }
 
     #[test]
-    fn names_are_the_ids_in_camel_case_and_distinct_in_eight_letters() {
+    fn names_are_camel_case_and_distinct_in_eight_letters() {
         let mut short = HashSet::new();
+        let mut names = HashSet::new();
         for pattern in PATTERNS {
-            let camel: String = pattern.id().split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect();
-            assert_eq!(pattern.name(), camel);
-            assert!(short.insert(pattern.name().chars().take(8).collect::<String>()), "{camel}");
+            let name = pattern.name();
+            assert!(
+                name.starts_with(|c: char| c.is_ascii_uppercase()) && name.chars().all(|c| c.is_ascii_alphanumeric())
+            );
+            // A name that is shared is one name.
+            let is_new = short.insert(name.chars().take(8).collect::<String>());
+            assert_eq!(names.insert(name), is_new, "{name}");
             assert!(["daily", "intraday", "combo"].contains(&pattern.tier()));
             assert!(!pattern.source().is_empty());
             assert!(pattern.bars_needed() >= 1);
         }
+        assert_eq!(names.len(), 11 + 61 - 8);
     }
 }

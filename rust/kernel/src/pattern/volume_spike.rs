@@ -1,7 +1,6 @@
 //! `VolumeSpike`.
 
-use super::{Direction, Levels, Match, Pattern, SessionRange};
-use crate::window::Window;
+use super::{Closing, Direction, Levels, Match, Pattern};
 
 /// Bars of the mean; the newest is not one of them.
 const MEAN_BARS: u8 = 20;
@@ -36,7 +35,8 @@ impl Pattern for VolumeSpike {
         "TickStockAppV2 pattern registry: VolumeSpike, volume above 3 times its mean; confidence is ours"
     }
 
-    fn detect(&self, window: &Window, _: &SessionRange) -> Option<Match> {
+    fn detect(&self, at: &Closing<'_>) -> Option<Match> {
+        let window = at.window;
         let bar = window.bar(0)?;
         let mean = window.mean_volume(1, usize::from(MEAN_BARS))?;
         let volume = bar.volume as f64;
@@ -55,6 +55,7 @@ impl Pattern for VolumeSpike {
             confidence: 0.5 + 0.5 * (volume / (THRESHOLD * mean) - 1.0).min(1.0),
             bars: MEAN_BARS + 1,
             levels: Levels::of(window, direction, 1)?,
+            talib_value: 0,
         })
     }
 }

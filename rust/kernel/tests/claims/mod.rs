@@ -1,13 +1,12 @@
 //! What a pattern says on the last of some rows, and claims about it.
 
-use crate::rows::{Row, state};
+use crate::rows::{Row, Scene};
 use tickstockpl_kernel::pattern::{Direction, Match, PATTERNS};
 
 /// What the pattern says on the last row.
 pub(crate) fn detect(id: &str, rows: &[Row]) -> Option<Match> {
-    let (window, session) = state(rows);
     let pattern = PATTERNS.iter().find(|pattern| pattern.id() == id).expect("a known id");
-    pattern.detect(&window, &session)
+    pattern.detect(&Scene::of(rows).closing())
 }
 
 #[track_caller]

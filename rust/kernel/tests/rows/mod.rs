@@ -1,6 +1,7 @@
 //! Bars written as rows, for tests.
 
-use tickstockpl_kernel::pattern::SessionRange;
+use tickstockpl_kernel::candle::talib::Candles;
+use tickstockpl_kernel::pattern::{Closing, SessionRange};
 use tickstockpl_kernel::window::{Window, WindowBar};
 
 /// A bar as (open, high, low, close, volume).
@@ -21,4 +22,28 @@ pub(crate) fn state(rows: &[Row]) -> (Window, SessionRange) {
         window.push(bar(number, row));
     }
     (window, session)
+}
+
+/// All that a pattern looks at on the last row.
+#[allow(dead_code, reason = "not every test looks at patterns")]
+pub(crate) struct Scene {
+    pub(crate) window: Window,
+    session: SessionRange,
+    candles: Candles,
+}
+
+#[allow(dead_code, reason = "not every test looks at patterns")]
+impl Scene {
+    pub(crate) fn of(rows: &[Row]) -> Self {
+        let (window, session) = state(rows);
+        let mut candles = Candles::default();
+        for (number, &row) in rows.iter().enumerate() {
+            candles.push(&bar(number, row));
+        }
+        Self { window, session, candles }
+    }
+
+    pub(crate) fn closing(&self) -> Closing<'_> {
+        Closing { window: &self.window, session: &self.session, candles: Some(&self.candles) }
+    }
 }

@@ -95,6 +95,11 @@ impl Block<1> {
         alone
     }
 
+    /// Reads a value of each cache line.
+    pub(crate) fn touch(&self) -> u64 {
+        self.rows.iter().step_by(8).fold(0, |sum, [value]| sum ^ value.to_bits())
+    }
+
     /// How clearly the function of `column`, which hits the newest bar, does so: 0 by a hair, 1 by all that is asked.
     #[must_use]
     pub fn quality(&self, column: usize) -> f64 {

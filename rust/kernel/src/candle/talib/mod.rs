@@ -19,11 +19,13 @@ pub mod block;
 pub mod stream;
 
 mod answer;
+mod candles;
 mod four_bars;
 mod grade;
 mod hikkake;
 mod lanes;
 mod one_bar;
+pub(crate) mod pattern;
 mod rows;
 mod snapshot;
 mod three_bars;
@@ -33,6 +35,7 @@ mod view;
 
 use pulp::Simd;
 
+pub use candles::Candles;
 pub use rows::Prices;
 
 use answer::{Answer, Answers};

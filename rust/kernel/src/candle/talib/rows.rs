@@ -82,6 +82,6 @@ mod tests {
     #[test]
     fn columns_are_of_one_length() {
         let error = check([&[1.0], &[1.0], &[1.0, 1.0], &[1.0]], 1).expect_err("too long");
-        assert_eq!(error.to_string(), "low must have 1 rows, has 2");
+        assert_eq!(error.to_string(), "low must have 1 rows, had 2");
     }
 }

@@ -1,0 +1,60 @@
+//! The candlesticks of one symbol in the live engine, bar by bar, and what they say about the newest one.
+
+use super::block::Block;
+use super::{CANDLESTICKS, Hits, WARM};
+use crate::window::{Window, WindowBar};
+
+/// The bars before a session that its candlesticks begin with: as many as the longest look-back needs.
+const BEFORE: usize = WARM + 1;
+
+/// TA-Lib's functions over the bars of one symbol.
+///
+/// At a session's open they begin anew with the last 15 bars before it: running totals remember how they were rounded, and
+/// so a service that has run for a week and one that has just started agree to the last bit.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Candles {
+    block: Block<1>,
+    hits: Hits,
+}
+
+impl Candles {
+    /// A window must hold so many bars beyond those that can be revised.
+    pub(crate) const WINDOW_BARS: usize = BEFORE + 1;
+
+    /// Begins a session: with the bars of the window that come `back` bars before its newest, and those before them.
+    pub(crate) fn begin(&mut self, window: &Window, back: usize) {
+        *self = Self::default();
+        for ago in (back..back + BEFORE).rev() {
+            if let Some(bar) = window.bar(ago) {
+                self.push(&bar);
+            }
+        }
+    }
+
+    /// Takes in the next bar. O(1).
+    pub fn push(&mut self, bar: &WindowBar) {
+        self.hits = self.block.update(bar.open, bar.high, bar.low, bar.close);
+    }
+
+    /// A bit for each function that answers something else than 0.
+    pub(crate) fn columns(&self) -> u64 {
+        self.hits.hit
+    }
+
+    /// What the function of `column` answers for the newest bar; `None` for 0.
+    pub(crate) fn value(&self, column: usize) -> Option<i32> {
+        let bit = 1 << column;
+        let size = if self.hits.other & bit == 0 { 100 } else { CANDLESTICKS[column].other };
+        (self.hits.hit & bit != 0).then_some(if self.hits.bearish & bit == 0 { size } else { -size })
+    }
+
+    /// How clearly it does so, 0 to 1.
+    pub(crate) fn quality(&self, column: usize) -> f64 {
+        self.block.quality(column)
+    }
+
+    /// A value that must be kept alive, so that what [`Candles::push`] will read is read before.
+    pub(crate) fn touch(&self) -> u64 {
+        self.block.touch()
+    }
+}

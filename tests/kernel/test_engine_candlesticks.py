@@ -1,0 +1,153 @@
+"""What the live engine finds of TA-Lib's functions is what TA-Lib finds, session by session."""
+
+import json
+import random
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pytest
+import talib
+
+import candle_bars
+import tickstockpl as tp
+
+MINUTE_US = 60_000_000
+DAY_US = 86_400_000_000
+MONDAY_US = 1_550_188_800_000_000
+BEFORE = 15
+"""The bars before a session that its candlesticks begin with."""
+TALIB = tuple(pattern["id"] for pattern in tp.PATTERNS if pattern["talib_name"])
+NEUTRAL = {
+    "CDLDOJI", "CDLDRAGONFLYDOJI", "CDLGRAVESTONEDOJI", "CDLHIGHWAVE", "CDLLONGLEGGEDDOJI", "CDLRICKSHAWMAN",
+    "CDLSHORTLINE", "CDLSPINNINGTOP",
+}  # fmt: skip
+"""Those that expect neither."""
+
+Cell = tuple[int, str, int]
+"""Start of the bar, TA-Lib's name, TA-Lib's value."""
+
+
+def session_bars(seed: int, days: Sequence[int], grid: str = "cents") -> tuple[np.ndarray, np.ndarray]:
+    """Stamps and (rows, 4) prices of days of so many bars each."""
+    prices = np.stack(candle_bars.walk(seed, sum(days), grid), axis=1)
+    stamps = [MONDAY_US + day * DAY_US + minute * MINUTE_US for day, bars in enumerate(days) for minute in range(bars)]
+    return np.array(stamps), prices
+
+
+def message(symbol: str, ts_us: int, prices: Sequence[float], second: float = 1) -> bytes:
+    """A trade that carries a whole bar."""
+    open_, high, low, close = prices
+    ohlc = {"tick_open": open_, "tick_high": high, "tick_low": low, "tick_close": close}
+    tick = {"ticker": symbol, "event_type": "T", "timestamp": ts_us / 1e6 + second, "price": close, "volume": 100}
+    return json.dumps(tick | ohlc).encode()
+
+
+def engine() -> tp.Engine:
+    return tp.Engine(tp.EngineSettings(channels=("data.raw",), patterns=TALIB))
+
+
+def cells(outputs: Iterable[tp.Output]) -> set[Cell]:
+    """What holds after all of these: found, and not withdrawn."""
+    holding: dict[tuple[int, int, int], int] = {}
+    for rows in (output.detections for output in outputs):
+        keys = zip(rows.ts_us.tolist(), rows.pattern.tolist(), rows.direction.tolist(), strict=True)
+        for key, held, value in zip(keys, rows.held.tolist(), rows.talib_value.tolist(), strict=True):
+            if held:
+                holding[key] = value
+            else:
+                del holding[key]
+    return {(ts_us, tp.PATTERNS[pattern]["talib_name"], value) for (ts_us, pattern, _), value in holding.items()}
+
+
+def expected(stamps: np.ndarray, prices: np.ndarray) -> set[Cell]:
+    """TA-Lib over each day, with the last bars before it in front."""
+    found: set[Cell] = set()
+    days = stamps // DAY_US
+    for day in np.unique(days):
+        first, last = np.flatnonzero(days == day)[[0, -1]]
+        start = max(0, first - BEFORE)
+        columns = np.ascontiguousarray(prices[start : last + 1].T)
+        for name in tp.CANDLESTICKS:
+            values = getattr(talib, name)(*columns)[first - start :]
+            found |= {(int(stamps[first + at]), name, int(values[at])) for at in np.flatnonzero(values)}
+    return found
+
+
+@pytest.mark.parametrize("grid", ["cents", "fx", "binary", "off the grid"])
+def test_what_the_engine_finds_is_what_talib_finds_in_each_session(grid: str) -> None:
+    stamps, prices = session_bars(1, [390, 7, 390, 200], grid)
+    live = engine()
+    outputs = [
+        live.ingest([message("ZZTEST1", ts_us, bar)], ts_us + 1_000_000)
+        for ts_us, bar in zip(stamps.tolist(), prices.tolist(), strict=True)
+    ]
+    outputs.append(live.flush())
+    assert len({name for _, name, _ in cells(outputs)}) > 40
+    assert cells(outputs) == expected(stamps, prices)
+
+
+def test_after_late_ticks_it_is_what_talib_finds_in_the_revised_bars() -> None:
+    rng = random.Random(7)
+    stamps, prices = session_bars(2, [60, 300])
+    revised = prices.copy()
+    live, outputs = engine(), []
+    for row, (ts_us, bar) in enumerate(zip(stamps.tolist(), prices.tolist(), strict=True)):
+        outputs.append(live.ingest([message("ZZTEST1", ts_us, bar)], ts_us + 1_000_000))
+        back = rng.randint(1, 12)
+        if rng.random() < 0.4 and row >= back and stamps[row - back] // DAY_US == ts_us // DAY_US:
+            late = row - back
+            price = round(float(revised[late, 3]) + rng.randint(-30, 30) * 0.01, 2)
+            tick = message("ZZTEST1", int(stamps[late]), [price] * 4, second=2 + row / 10)
+            outputs.append(live.ingest([tick], ts_us + 2_000_000))
+            revised[late, 1] = max(revised[late, 1], price)
+            revised[late, 2] = min(revised[late, 2], price)
+            revised[late, 3] = price
+    outputs.append(live.flush())
+    assert live.counters()["revised"] > 50
+
+    # An event that holds on is not sent again, though its value may have gone from 100 to 80, or a colour turned.
+    def events(found: set[Cell]) -> set[tuple[int, str, bool]]:
+        return {(ts_us, name, name not in NEUTRAL and value > 0) for ts_us, name, value in found}
+
+    assert events(cells(outputs)) == events(expected(stamps, revised))
+
+
+def test_a_restart_finds_what_a_long_run_finds() -> None:
+    stamps, prices = session_bars(3, [390, 390, 390])
+    rows = list(zip(stamps.tolist(), prices.tolist(), strict=True))
+
+    def played(live: tp.Engine, part: Iterable[tuple[int, list[float]]]) -> set[Cell]:
+        outputs = [live.ingest([message("ZZTEST1", ts_us, bar)], ts_us + 1_000_000) for ts_us, bar in part]
+        return cells([*outputs, live.flush()])
+
+    whole = played(engine(), rows)
+    cut = 390 * 2 + 123
+    bars = tp.Engine(tp.EngineSettings(channels=("data.raw",), patterns=()))
+    outputs = [bars.ingest([message("ZZTEST1", ts_us, bar)], ts_us + 1_000_000) for ts_us, bar in rows[:cut]]
+    restarted = engine()
+    assert sum(restarted.warm(output.bars) for output in (*outputs, bars.flush())) == cut
+    after = played(restarted, rows[cut:])
+    assert after == {cell for cell in whole if cell[0] >= rows[cut][0]}
+
+
+def test_confidence_is_half_for_a_bare_match_and_one_for_the_clearest() -> None:
+    quiet = [[100.0, 101.25, 98.75, 100.5]] * 12
+    for body, confidence in ((0.25, 0.5), (0.125, 0.75), (0.0, 1.0)):
+        live = tp.Engine(tp.EngineSettings(channels=("data.raw",), patterns=("cdl_doji",)))
+        bars = [*quiet, [100.0, 101.25, 98.75, 100.0 + body]]
+        outputs = [
+            live.ingest([message("ZZTEST1", MONDAY_US + at * MINUTE_US, bar)], MONDAY_US + at * MINUTE_US + 1_000_000)
+            for at, bar in enumerate(bars)
+        ]
+        found = [*outputs, live.flush()][-1].detections
+        assert found.talib_value.tolist() == [100]
+        assert found.confidence[0] == pytest.approx(confidence, abs=1e-6)
+
+
+def test_short_windows_have_no_candlesticks() -> None:
+    stamps, prices = session_bars(4, [200])
+    for window, some in ((33, False), (34, True)):
+        live = tp.Engine(tp.EngineSettings(channels=("data.raw",), patterns=TALIB, window=window))
+        rows = zip(stamps.tolist(), prices.tolist(), strict=True)
+        outputs = [live.ingest([message("ZZTEST1", ts_us, bar)], ts_us + 1_000_000) for ts_us, bar in rows]
+        assert bool(cells(outputs)) is some
