@@ -2,7 +2,10 @@
 
 import doctest
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +57,21 @@ def written(value: Any) -> str:
 
 
 def test_the_python_block_of_the_readme_does_what_it_prints() -> None:
-    (block,) = blocks("README.md", "python")
+    block, _ = blocks("README.md", "python")
     assert block.count(">>>") >= 10
     test = doctest.DocTestParser().get_doctest(block, {}, "README.md", "README.md", 0)
     result = doctest.DocTestRunner(verbose=False).run(test)
     assert result.failed == 0
+
+
+def test_the_picture_of_the_readme_is_drawn(tmp_path: Path) -> None:
+    _, script = blocks("README.md", "python")
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
+    command = [sys.executable, "-W", "error", "-c", script]
+    environ = os.environ | {"MPLBACKEND": "agg", "MPLCONFIGDIR": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=50, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "candlesticks.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_settings_table_has_every_setting_once_with_its_default() -> None:
