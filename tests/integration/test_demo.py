@@ -110,6 +110,20 @@ def test_a_wrong_bar_is_shown_as_wrong() -> None:
     assert "NOT EQUAL" in out.getvalue()
 
 
+def test_the_patterns_that_the_result_does_not_name_are_counted_in_one_row() -> None:
+    patterns = {f"pattern{at:02}": 100 - at for at in range(15)}
+    result = Result(
+        minutes=1, symbols=1, sent=60, folded=60, true_bars=1, stored_bars=1, equal_bars=1, patterns=patterns, heard=0,
+        example=None, seconds=1.0, complete=True,
+    )  # fmt: skip
+    out, console = printed()
+    console.print(summary(result))
+    rows = [line.replace("│", " ").split() for line in out.getvalue().splitlines()]
+    assert ["pattern11", "89"] in rows
+    assert "pattern12" not in out.getvalue()
+    assert ["3", "patterns", "more", str(88 + 87 + 86)] in rows
+
+
 def test_the_view_stands_before_the_first_tick_and_after_the_last() -> None:
     out, console = printed()
     seen = Seen(start_us=1_757_600_460_000_000, minutes=2)

@@ -30,7 +30,7 @@ from tickstockpl.dev.view import NEWEST, Result, Seen, screen, summary
 from tickstockpl.errors import ServerError, SettingsError
 from tickstockpl.migrate import migrate
 from tickstockpl.postgres import Connection, connect
-from tickstockpl.settings import DatabaseSettings, HttpSettings, RedisSettings, Settings
+from tickstockpl.settings import DatabaseSettings, HttpSettings, PublishSettings, RedisSettings, Settings
 
 NAMES: Final = (
     "AAPL", "MSFT", "NVDA", "AMZN", "GOOGL", "META", "TSLA", "AVGO", "BRK.B", "JPM",
@@ -97,8 +97,12 @@ async def show(options: Demo, *, console: Console | None = None, stop: asyncio.E
 
 
 def _settings(servers: EmbeddedServers, options: Demo) -> Settings:
-    """Ours alone: whatever the environment says is meant for a real service."""
+    """Ours alone: whatever the environment says is meant for a real service.
+
+    Hours pass in seconds: at the pace that AppV2 can show, the events would take longer than the market.
+    """
     settings = Settings(
+        publish=PublishSettings(rate_per_s=2000.0),
         redis=RedisSettings(url=SecretStr(servers.redis_url)),
         database=DatabaseSettings(uri=SecretStr(servers.database_uri)),
         http=HttpSettings(port=0),

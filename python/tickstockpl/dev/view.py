@@ -20,6 +20,8 @@ from tickstockpl.settings import PublishSettings
 
 NEWEST = 8
 _RIGHT = ("open", "high", "low", "close", "volume")
+_SHOWN = 12
+"""Patterns that the result names, the most frequent first."""
 
 
 @dataclass(slots=True)
@@ -111,8 +113,11 @@ def summary(result: Result) -> RenderableType:
     table.add_row("equal to the simulator's true bars", f"{result.equal_bars:,} of {result.true_bars:,}: {mark}")
     found, least = sum(result.patterns.values()), PublishSettings().min_confidence
     table.add_row("pattern events found / sent", f"{found:,} / {result.heard:,} (confidence ≥ {least:g})")
-    for name, count in sorted(result.patterns.items(), key=lambda item: (-item[1], item[0])):
+    often = sorted(result.patterns.items(), key=lambda item: (-item[1], item[0]))
+    for name, count in often[:_SHOWN]:
         table.add_row(f"  {name}", f"{count:,}")
+    if rare := often[_SHOWN:]:
+        table.add_row(f"  {len(rare)} patterns more", f"{sum(count for _, count in rare):,}")
     if result.example is None:
         return table
     # The table comes last: what has been proved is what stands above the prompt.
