@@ -119,7 +119,10 @@ def migrate_database(
 
     async def upgrade(_: asyncio.Event) -> None:
         done = await migrate.migrate(settings.database.dsn(), convert=convert)
-        table = "a hypertable" if done.hypertable else "a plain table"
+        plain = "a plain table; `tickstockpl migrate --convert` makes it a hypertable"
+        if not done.timescale:
+            plain += ", after CREATE EXTENSION timescaledb in this database"
+        table = "a hypertable" if done.hypertable else plain
         sys.stdout.write(f"{'migrated' if done.changed else 'nothing to do'}; ohlcv_1min is {table}\n")
 
     _loop(upgrade)

@@ -57,6 +57,8 @@ class Migrated:
     changed: bool
     hypertable: bool
     """`ohlcv_1min` is one now, or was before."""
+    timescale: bool
+    """The database has the extension."""
 
 
 async def pending(uri: str) -> list[str]:
@@ -85,7 +87,7 @@ async def migrate(uri: str, *, convert: bool = False) -> Migrated:
         after = await read_tables(connection)
     changed = bool(wanted) or made
     log.info("database ready", changed=changed, adopted=sorted(before.columns), hypertable=after.hypertable)
-    return Migrated(changed, after.hypertable)
+    return Migrated(changed, after.hypertable, after.timescale)
 
 
 def script(name: str) -> str:

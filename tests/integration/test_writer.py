@@ -161,6 +161,8 @@ async def test_every_column_of_an_event_is_what_the_event_says(ready: str) -> No
         "bar": {"open": one.open, "high": one.high, "low": one.low, "close": one.close, "volume": one.volume},
         "indicators": {"relative_volume": 2.1},
         "quality": ["gap", "late_revised"],
+        "talib_name": None,
+        "talib_value": 0,
     }
     (shown,) = await rows(ready, "SELECT pattern_data, metadata, levels FROM intraday_patterns WHERE symbol = 'AAPL'")
     assert json.loads(shown["pattern_data"]) == document

@@ -152,6 +152,18 @@ def test_run_on_an_empty_database_asks_for_a_migration(command: Run, database: s
     assert "run `tickstockpl migrate` first" in line
 
 
+def test_migrate_says_what_a_plain_table_lacks(command: Run, database: str) -> None:
+    execute(database, "DROP EXTENSION timescaledb")
+    said = command("migrate", DATABASE_URI=database).stdout
+    assert said == (
+        "migrated; ohlcv_1min is a plain table; `tickstockpl migrate --convert` makes it a hypertable, "
+        "after CREATE EXTENSION timescaledb in this database\n"
+    )
+    execute(database, "CREATE EXTENSION timescaledb")
+    said = command("migrate", "--convert", DATABASE_URI=database).stdout
+    assert said == "migrated; ohlcv_1min is a hypertable\n"
+
+
 def test_migrate_makes_the_database_ready_and_then_has_nothing_to_do(command: Run, database: str) -> None:
     first, second = (command("migrate", DATABASE_URI=database) for _ in range(2))
     assert (first.returncode, first.stdout) == (0, "migrated; ohlcv_1min is a hypertable\n")
