@@ -203,7 +203,7 @@ fn usual_key(bytes: &[u8], at: u32, opening: u8) -> Option<(Field, u32)> {
     let text = load(bytes, start);
     let quotes = text.marks(b'"');
     let len = quotes.trailing_zeros();
-    let field = Field::known(text.below(len)).filter(|_| quotes != 0)?;
+    let field = Field::known(text.through(len)).filter(|_| quotes != 0)?;
     let end = start.wrapping_add(len);
     let behind = four(end)?;
     if behind & 0xff_ffff == u32::from_le_bytes(*b"\": \0") {

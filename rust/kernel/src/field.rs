@@ -99,7 +99,8 @@ impl Field {
         found.map_or(Self::Ignored, |&(_, field)| field)
     }
 
-    /// The field whose key, with zeros behind it, is these 16 bytes; `None` unless it is one of the names.
+    /// The field whose key, with its closing quote and then zeros behind it, is these 16 bytes; `None` unless it is one
+    /// of the names. The quote ends it: a name with zeros of its own behind it is another name.
     ///
     /// One probe and no branch on the length, so that random order costs few mispredictions.
     #[inline]
@@ -112,23 +113,23 @@ impl Field {
 /// No two of the keys share a slot; the factor was found by trial.
 const fn slot(key: u128) -> usize {
     let mixed = key as u64 ^ ((key >> 64) as u64) << 1;
-    (mixed.wrapping_mul(0x9309_0287_a6ea_2981) >> 58) as usize
+    (mixed.wrapping_mul(0xc2ce_6f44_7ed4_d57b) >> 58) as usize
 }
 
-/// The names of up to 16 bytes; the empty slots hold the empty one.
+/// The names of up to 15 bytes with their closing quotes; the empty slots hold nothing that ends with one.
 static SLOTS: [(u128, Field); 64] = {
     let mut slots = [(0, Field::Ignored); 64];
     let mut row = 0;
     while row < Field::NAMES.len() {
         let (name, field) = Field::NAMES[row];
         let name = name.as_bytes();
-        let mut key = 0;
+        let mut key = b'"' as u128;
         let mut at = name.len();
         while at > 0 {
             at -= 1;
             key = key << 8 | name[at] as u128;
         }
-        if name.len() <= 16 {
+        if name.len() <= 15 {
             assert!(slots[slot(key)].0 == 0, "two keys share a slot");
             slots[slot(key)] = (key, field);
         }

@@ -84,10 +84,10 @@ impl Sixteen {
         u128::from_le_bytes(self.0.to_array())
     }
 
-    /// The first `len` of them, at most 15, the first lowest.
+    /// Those up to the `last`, at most 15, the first lowest.
     #[inline(always)]
-    pub(crate) fn below(self, len: u32) -> u128 {
-        self.wide() & BELOW[len as usize & 15]
+    pub(crate) fn through(self, last: u32) -> u128 {
+        self.wide() & THROUGH[last as usize & 15]
     }
 }
 
@@ -96,13 +96,13 @@ fn bits(lanes: u8x16) -> u32 {
     lanes.move_mask() as u32
 }
 
-/// The lowest so many bytes.
-static BELOW: [u128; 16] = {
+/// The lowest bytes up to this one.
+static THROUGH: [u128; 16] = {
     let mut masks = [0; 16];
-    let mut len = 1;
-    while len < 16 {
-        masks[len] = u128::MAX >> (128 - 8 * len);
-        len += 1;
+    let mut last = 0;
+    while last < 16 {
+        masks[last] = u128::MAX >> (120 - 8 * last);
+        last += 1;
     }
     masks
 };

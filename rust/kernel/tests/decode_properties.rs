@@ -133,7 +133,7 @@ fn message() -> impl Strategy<Value = String> {
 /// Messages with some bytes changed, added or taken away.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     let mutation =
-        (any::<prop::sample::Index>(), 0_u8..3, prop_oneof![any::<u8>(), select(&b"\"\\{}[],:0.eE- nA"[..])]);
+        (any::<prop::sample::Index>(), 0_u8..3, prop_oneof![any::<u8>(), select(&b"\"\\{}[],:0.eE- nA\0\t"[..])]);
     (message(), proptest::collection::vec(mutation, 0..4)).prop_map(|(message, mutations)| {
         let mut bytes = message.into_bytes();
         for (index, what, byte) in mutations {

@@ -3,7 +3,7 @@
 
 mod messages;
 
-use messages::{EXAMPLE, answer, plus, reason, tick, with};
+use messages::{AGGREGATE, EXAMPLE, answer, plus, reason, tick, with};
 use tickstockpl_kernel::condition::Rights;
 use tickstockpl_kernel::tick::{Reason, Tick};
 
@@ -41,6 +41,20 @@ fn a_field_that_every_tick_has_is_missed_also_when_null() {
         let renamed = with(&format!("\"{key}\""), "\"other\"");
         assert_eq!(reason(renamed), Reason::MissingField, "{key}");
         assert_eq!(reason(plus(&format!("\"{key}\": null"))), Reason::MissingField, "{key}");
+    }
+}
+
+/// The keys are compared with zeros behind them.
+#[test]
+fn a_control_character_in_a_key_is_no_json() {
+    let keys = AGGREGATE.split('"').filter(|word| AGGREGATE.contains(&format!("\"{word}\": ")));
+    for key in keys {
+        for zeros in 1..16 {
+            let longer = format!("\"{key}{}\"", "\0".repeat(zeros));
+            let written = with(&format!("\"{key}\""), &longer);
+            assert_eq!(reason(&written), Reason::BadJson, "{longer:?}");
+            assert_eq!(reason(format!("[{written}]")), Reason::BadJson, "{longer:?} in an array");
+        }
     }
 }
 
