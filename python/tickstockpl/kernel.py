@@ -83,7 +83,7 @@ class EngineSettings:
     """(n, 2) days, at which session values restart under `always`. None: UTC days."""
     patterns: tuple[str, ...] | None = None
     """Ids of the patterns to look for (`PATTERNS`); None is all, but of those that share a name the first. Those of
-    TA-Lib need a window of 34 bars."""
+    TA-Lib need a window of 34 bars: named with a shorter one they are a ValueError, with None they are off."""
 
 
 def aggregate(

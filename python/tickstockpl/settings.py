@@ -153,7 +153,8 @@ class BarSettings(Section):
     lateness_a_s: Annotated[float, Field(ge=0, le=60)] = 2.0
     lateness_t_s: Annotated[float, Field(ge=0, le=60)] = 5.0
     revise_s: Annotated[float, Field(ge=0, le=900)] = 900.0
-    window: Annotated[int, Field(ge=30, le=10_000)] = 200
+    window: Annotated[int, Field(ge=34, le=10_000)] = 200
+    """Bars of a symbol that patterns see; TA-Lib's, begun anew at each open, need 34."""
     max_symbols: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
 
 
@@ -192,7 +193,10 @@ class PatternSettings(Section):
 
     enabled: Names | None = None
     same_names: bool = False
-    """Whether two patterns of one published name, such as `doji` and `cdl_doji`, may be on together."""
+    """Whether two patterns of one published name, such as `doji` and `cdl_doji`, may be on together.
+
+    AppV2's cache holds one entry by symbol, name and bar: that of the later one.
+    """
 
 
 class HttpSettings(Section):

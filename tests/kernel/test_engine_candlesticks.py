@@ -147,7 +147,25 @@ def test_confidence_is_half_for_a_bare_match_and_one_for_the_clearest() -> None:
 def test_short_windows_have_no_candlesticks() -> None:
     stamps, prices = session_bars(4, [200])
     for window, some in ((33, False), (34, True)):
-        live = tp.Engine(tp.EngineSettings(channels=("data.raw",), patterns=TALIB, window=window))
-        rows = zip(stamps.tolist(), prices.tolist(), strict=True)
-        outputs = [live.ingest([message("ZZTEST1", ts_us, bar)], ts_us + 1_000_000) for ts_us, bar in rows]
-        assert bool(cells(outputs)) is some
+        live = tp.Engine(tp.EngineSettings(channels=("data.raw",), window=window))
+        ticks = [message("ZZTEST1", ts_us, bar) for ts_us, bar in zip(stamps.tolist(), prices.tolist(), strict=True)]
+        found = live.ingest(ticks, int(stamps[-1])).detections.pattern.tolist()
+        assert any(tp.PATTERNS[pattern]["talib_name"] for pattern in found) is some
+
+
+def test_a_window_too_short_for_candlesticks_is_refused_if_they_are_named() -> None:
+    with pytest.raises(ValueError, match=r"window must be at least 34 for TA-Lib's patterns, was 33"):
+        tp.Engine(tp.EngineSettings(window=33, patterns=("doji", "cdl_doji")))
+    tp.Engine(tp.EngineSettings(window=33, patterns=("doji",)))
+    tp.Engine(tp.EngineSettings(window=34, patterns=("doji", "cdl_doji")))
+
+
+def test_a_pattern_named_twice_is_found_once() -> None:
+    stamps, prices = session_bars(1, [60])
+    found = []
+    for patterns in (("cdl_doji", "doji"), ("cdl_doji", "doji", "cdl_doji", "doji")):
+        engine = tp.Engine(tp.EngineSettings(patterns=patterns))
+        ticks = [message("AAPL", ts_us, row) for ts_us, row in zip(stamps.tolist(), prices.tolist(), strict=True)]
+        rows = engine.ingest(ticks, now_us=int(stamps[-1])).detections
+        found.append([(int(ts_us), int(pattern)) for ts_us, pattern in zip(rows.ts_us, rows.pattern, strict=True)])
+    assert found[0] == found[1] != []

@@ -7,7 +7,7 @@ use crate::counters::{Counters, Skew};
 use crate::decode::{BATCH, Decoder};
 use crate::error::KernelError;
 use crate::fate::{Fate, Sink};
-use crate::history::{Detection, DetectorList, Made, Row, Rules};
+use crate::history::{CANDLE_WINDOW_BARS, Detection, DetectorList, Made, Row, Rules};
 use crate::pattern::PATTERNS;
 use crate::symbol::SymbolId;
 use crate::tick::{Kind, Tick};
@@ -81,7 +81,18 @@ impl Settings {
         let find = |id: &String| {
             all().find(|(_, pattern)| pattern.id() == id).ok_or_else(|| KernelError::UnknownPattern(id.clone()))
         };
-        ids.iter().map(find).collect::<Result<_, _>>().map(DetectorList::new)
+        let mut named = Vec::new();
+        for id in ids {
+            let found = find(id)?;
+            if named.iter().all(|&(at, _)| at != found.0) {
+                named.push(found);
+            }
+        }
+        if self.window_bars < CANDLE_WINDOW_BARS && named.iter().any(|(_, pattern)| pattern.talib_name().is_some()) {
+            let value = self.window_bars as f64;
+            return Err(KernelError::Setting { name: "window", rule: "at least 34 for TA-Lib's patterns", value });
+        }
+        Ok(DetectorList::new(named))
     }
 }
 

@@ -13,6 +13,9 @@ use crate::window::{Window, WindowBar};
 
 /// Bars that may be revised at once: 15 minutes, those still open beside them, and one of a second channel.
 const MOST_REVISABLE: usize = 18;
+/// With fewer bars in a window TA-Lib's functions cannot begin a session anew.
+pub const CANDLE_WINDOW_BARS: usize = Candles::WINDOW_BARS + MOST_REVISABLE;
+const _: () = assert!(CANDLE_WINDOW_BARS == 34, "as messages and pages say");
 
 /// The places of the two copies of a state: where the window stands, and at the oldest revisable bar.
 const NOW: usize = 0;
@@ -115,7 +118,7 @@ pub struct Rules {
 impl Rules {
     /// Whether any of TA-Lib's functions is on, and windows hold what it takes to begin a session anew.
     fn has_candles(&self) -> bool {
-        self.window_bars >= Candles::WINDOW_BARS + MOST_REVISABLE && self.detectors.columns != 0
+        self.window_bars >= CANDLE_WINDOW_BARS && self.detectors.columns != 0
     }
 }
 
