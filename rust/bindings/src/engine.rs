@@ -6,6 +6,7 @@ use numpy::{PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
+use pyo3::sync::MutexExt;
 use pyo3::types::{PyDict, PyTuple};
 use tickstockpl_kernel::aggregate::Calendar;
 use tickstockpl_kernel::bar::Bar;
@@ -30,14 +31,16 @@ impl Engine {
         self.inner.lock().map_err(|_| PyRuntimeError::new_err("the engine panicked before"))
     }
 
-    /// Runs one call with the interpreter released and turns what it made into columns.
+    /// Runs one call with the interpreter released and turns what it made into columns. One call at a time: the next one
+    /// may give a forgotten symbol's id to another.
     fn run(
         &self,
         py: Python<'_>,
         call: impl FnOnce(&mut engine::Engine) -> PyResult<engine::Output> + Send,
     ) -> PyResult<Output> {
+        let names = self.names.lock_py_attached(py);
+        let mut names = names.map_err(|_| PyRuntimeError::new_err("the engine panicked before"))?;
         let made = py.detach(|| call(&mut *self.lock()?))?;
-        let mut names = self.names.lock().map_err(|_| PyRuntimeError::new_err("the engine panicked before"))?;
         Output::new(py, made, &*self.lock()?, &mut names, &self.channels)
     }
 }
