@@ -55,6 +55,8 @@ class Entry(NamedTuple):
     confidence: float
     expires_us: int
     data: bytes
+    event_id: bytes = b""
+    """Whose it is; empty: an earlier run's."""
 
     def members(self) -> tuple[str, str, str, str]:
         """Its name in each of `INDEXES`."""
@@ -94,9 +96,14 @@ class PatternCache:
             self._absorb()
 
     def withdraw(self, expiry: Expiry) -> None:
-        """Forget what a revision took away, whichever run of ours had found it; no I/O."""
+        """Forget what a revision took away, whichever run of ours had found it; no I/O.
+
+        An entry that another event has taken over meanwhile stays.
+        """
         self._absorb()
-        self._drop(_key(expiry.symbol, expiry.pattern, expiry.bar_end_us // 1_000_000))
+        key = _key(expiry.symbol, expiry.pattern, expiry.bar_end_us // 1_000_000)
+        if key in self._entries and self._entries[key].event_id in {b"", expiry.event_id.encode()}:
+            self._drop(key)
 
     async def load(self, redis: Redis) -> None:
         """Meet a Redis that may have lost entries, or hold those of an earlier run. Call after each connect.
@@ -161,13 +168,14 @@ class PatternCache:
             for symbol, end_us, data, pattern, confidence, event_id, superseded in zip(
                 events.symbol_names(), ends, texts, *columns, strict=True
             ):
-                if superseded in self._keys:
-                    self._drop(self._keys[superseded])
+                before = self._entries.get(self._keys.get(superseded, ""))
+                if before is not None and before.event_id == superseded:
+                    self._drop(before.key)
                 if self._capacity == 0 or end_us + ttl_us <= came_us:
                     continue
                 at_s = end_us // 1_000_000
                 key = _key(symbol, names[pattern], at_s)
-                self._put(Entry(key, at_s, confidence, end_us + ttl_us, data.encode()))
+                self._put(Entry(key, at_s, confidence, end_us + ttl_us, data.encode(), event_id))
                 self._keys[event_id] = key
                 if len(self._entries) > 2 * self._capacity:
                     self._trim()

@@ -244,10 +244,14 @@ class Events(Sequence[Event]):
         """All events of parts that share their patterns, one part after the other. Of one id only the first is kept."""
         if not parts:
             return cls(EventColumns.filled((), dict.fromkeys(EVENT_DTYPES, ())), (), np.empty(0, dtype=np.intp))
-        offsets = np.cumsum([0, *(len(part.columns.symbols) for part in parts)])
-        symbols = [name for part in parts for name in part.columns.symbols]
+        symbols: list[str] = []
+        codes: list[NDArray[np.int32]] = []
+        for part in parts:
+            used, code = np.unique(part.column("symbol"), return_inverse=True)
+            codes.append((code + len(symbols)).astype(np.int32))
+            symbols += [part.columns.symbols[at] for at in used.tolist()]
         cells = {name: np.concatenate([part.column(name) for part in parts]) for name in EVENT_DTYPES}
-        cells["symbol"] += np.repeat(offsets[:-1].astype(np.int32), [len(part) for part in parts])
+        cells["symbol"] = np.concatenate(codes)
         rows: dict[bytes, int] = {}
         for row, event_id in enumerate(cells["event_id"].tolist()):
             rows.setdefault(event_id, row)

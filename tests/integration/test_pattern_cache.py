@@ -19,6 +19,7 @@ import appv2_readers as appv2
 from event_samples import event, events
 from tickstockpl.clock import ManualClock
 from tickstockpl.pattern_cache import INDEXES, PatternCache
+from tickstockpl.wire import Expiry
 
 pytestmark = pytest.mark.anyio
 
@@ -107,6 +108,22 @@ async def test_superseded_entry_goes_and_its_successor_comes(redis: str, appv2_r
         cache.add(events(replace(event("ZZTEST1"), pattern="Doji", revision=1, supersedes=first.event_id)))
         await cache.upkeep(client)
     assert consistent(appv2_redis) == {"ZZTEST1:Doji:1757600460"}
+
+
+async def test_an_entry_that_another_event_has_taken_over_outlives_the_one_before(redis: str, appv2_redis: Any) -> None:
+    cache = PatternCache(5000, TTL_S, ManualClock(T0_US))
+    first = event("ZZTEST1", pattern="Doji")
+    flipped = event("ZZTEST1", pattern="Doji", direction=-1, revision=1, supersedes=first.event_id)
+    other = event("ZZTEST1", revision=1, supersedes=first.event_id)
+    cache.add(events(first))
+    cache.add(events(flipped, other))
+    cache.withdraw(Expiry(first.event_id, first.symbol, first.pattern, first.bar_end_us))
+    async with Redis.from_url(redis) as client:
+        await cache.upkeep(client)
+        assert consistent(appv2_redis) == {"ZZTEST1:Doji:1757600460", "ZZTEST1:Hammer:1757600460"}
+        cache.withdraw(Expiry(flipped.event_id, flipped.symbol, flipped.pattern, flipped.bar_end_us))
+        await cache.upkeep(client)
+    assert consistent(appv2_redis) == {"ZZTEST1:Hammer:1757600460"}
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -10,7 +10,7 @@ from event_samples import events
 from tickstockpl.backlog import OVERFLOW, PARTS, ROW_BYTES, Allowance, Backlog
 from tickstockpl.errors import ServerError
 from tickstockpl.faults import Fault, fault_of, sift
-from tickstockpl.wire import DeadLetter, Event, Expiry, Gap, Sent, WriteBatch
+from tickstockpl.wire import DeadLetter, Event, Events, Expiry, Gap, Sent, WriteBatch
 
 pytestmark = pytest.mark.anyio
 
@@ -204,3 +204,12 @@ async def test_sifting_stops_at_an_error_that_is_not_the_rows_fault() -> None:
 )
 def test_each_error_means_what_can_be_done_about_it(error: Exception, fault: Fault | None) -> None:
     assert fault_of(error) is fault
+
+
+def test_events_that_wait_keep_no_names_but_their_own() -> None:
+    found = events(*(event(f"ZZTEST{at}", "Doji") for at in range(20)))
+    joined = Events.joined([])
+    for at in range(50):
+        joined = Events.joined([joined, found[at % 20 : at % 20 + 1], found[0:1]]) if at else found[0:1]
+    assert sorted(each.symbol for each in joined) == sorted(f"ZZTEST{at}" for at in range(20))
+    assert len(joined.columns.symbols) <= 22
