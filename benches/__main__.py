@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benches import boundary, candles, indicators, kernels, peers, service, store
+from benches import boundary, candles, indicators, instructions, kernels, latency, peers, service, store
 from benches.runner import Contest, Table, load, machine, race, rendered
 
 RESULTS = Path(__file__).with_name("results") / "latest.md"
@@ -24,8 +24,10 @@ BENCHES: dict[str, Callable[[bool], list[Table]]] = {
     "candles": candles.run,
     "indicators": contests(indicators.contests),
     "service": service.run,
+    "latency": latency.run,
     "boundary": boundary.run,
     "store": store.run,
+    "instructions": instructions.run,
 }
 
 

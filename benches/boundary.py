@@ -51,10 +51,10 @@ class History:
         return History(**{name: column[rows] if name != "symbols" else column for name, column in columns.items()})
 
 
-def history(symbols: int, minutes: int = HISTORY) -> History:
-    """The bars of a simulated market, the last one in the minute of START."""
+def history(symbols: int, minutes: int = HISTORY, last_us: int = ticks.START_US) -> History:
+    """The bars of a simulated market; `last_us` is the START of the last minute."""
     walk = Walk(symbols, seed=1)
-    starts = ticks.START_US + (np.arange(minutes) - minutes + 1) * ticks.MINUTE_US
+    starts = last_us + (np.arange(minutes) - minutes + 1) * ticks.MINUTE_US
     made = [true_minute(walk.minute(), start) for start in starts.tolist()]
     columns: list[NDArray[Any]] = [np.concatenate(column) for column in zip(*made, strict=True)]
     symbol, ts_us, opened, high, low, close, volume, vwap, trades = columns

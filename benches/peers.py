@@ -6,6 +6,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from benches import instructions
+
 
 def _module(name: str) -> Any:
     try:
@@ -25,7 +27,9 @@ def missing() -> list[str]:
     """What cannot be compared, and how to get it."""
     found = {"msgspec": msgspec, "numba": numba, "tickbar": tickbar, "ferro-ta": ferro_ta}
     missing = [f"{name} is not installed (requirements-bench.lock)" for name, it in found.items() if it is None]
-    return missing + ["ta-lib is not installed (requirements.lock)"] * (talib is None)
+    if talib is None:
+        missing.append("ta-lib and with it the seed's service and latency (ta-lib is in requirements.lock)")
+    return missing + instructions.missing()
 
 
 class Decode(Protocol):

@@ -17,6 +17,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = ("msgspec", "numba", "tickbar", "ta-lib", "ferro-ta", "hiredis", "asyncpg")
 
@@ -55,6 +58,19 @@ class Line:
 
 
 @dataclass(slots=True)
+class Spread:
+    """How long events took at one contestant: `rounds` has the milliseconds of every event, one array a round."""
+
+    name: str
+    rounds: list[NDArray[np.float64]]
+
+    def at(self, percent: float) -> tuple[float, float]:
+        """A percentile of the events: that of the best round, and of the middle one."""
+        each = [float(np.percentile(ms, percent)) for ms in self.rounds]
+        return min(each), median(each)
+
+
+@dataclass(slots=True)
 class Finding:
     """One of DESIGN's values that is not a ratio of rates."""
 
@@ -76,6 +92,7 @@ class Table:
     regresses: str
     """What would make it slower."""
     lines: list[Line] = field(default_factory=list)
+    spreads: list[Spread] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -157,13 +174,14 @@ def rendered(tables: Iterable[Table], facts: Iterable[str], missing: Iterable[st
             verdict = line.goal.judged(line.ratio[0]) if line.goal and line.ratio else ""
             best, middle = short(max(line.rates)), short(median(line.rates))
             out.append(f"| {line.name} | {best} | {middle} | {times} | {goal} | {verdict} |")
-        if table.lines and table.findings:
+        out += _spreads(table.spreads) if table.spreads else []
+        if (table.lines or table.spreads) and table.findings:
             out.append("")
         if table.findings:
             out += ["| value | measured | must / aim | verdict |", "|---|---:|---:|---|"]
         for found in table.findings:
             goal, verdict = (str(found.goal), found.goal.judged(found.value)) if found.goal else ("", "")
-            out.append(f"| {found.name} | {found.value:.3g} {found.unit} | {goal} | {verdict} |")
+            out.append(f"| {found.name} | {plain(found.value)} {found.unit} | {goal} | {verdict} |")
         out += ["", f"Agreement: {table.agreement}.", f"What would slow it: {table.regresses}."]
         out += [f"{note}." for note in table.notes]
     return "\n".join(out) + "\n"
@@ -176,12 +194,25 @@ def _header(unit: str) -> list[str]:
     ]
 
 
+def _spreads(spreads: Iterable[Spread]) -> list[str]:
+    out = ["| service | events a round | p50 ms, best (median) | p90 | p99 | max |", "|---|---:|---:|---:|---:|---:|"]
+    for spread in spreads:
+        cells = [f"{plain(best)} ({plain(middle)})" for best, middle in map(spread.at, (50, 90, 99, 100))]
+        out.append(f"| {spread.name} | {median(map(len, spread.rounds)):,.0f} | {' | '.join(cells)} |")
+    return out
+
+
 def short(value: float) -> str:
     """A rate in three digits: 1.23M."""
     for size, letter in ((1e6, "M"), (1e3, "k")):
         if value >= size:
             return f"{value / size:.3g}{letter}"
     return f"{value:.3g}"
+
+
+def plain(value: float) -> str:
+    """A value in three digits, or in all that stand before the point: 12.3, 1,234."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def machine() -> list[str]:

@@ -1,78 +1,37 @@
-"""The real service over a saturated Redis, beside a process that only counts the bytes.
+"""The real service over a saturated Redis, beside a process that only counts the bytes, and the seed's service.
 
-Publisher, Redis, PostgreSQL and the subscriber are processes of their own; service and counter take turns, with the
-same publisher and the same bytes.
+Publisher, Redis, PostgreSQL and the subscriber are processes of their own; they take turns, with the same publisher
+and the same bytes.
 """
 
 import asyncio
-import json
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import asyncpg
 
-from benches import servers, ticks
-from benches.runner import ROOT, Finding, Goal, Line, Table, ratio
+from benches import peers, servers, ticks
+from benches.course import Feed
+from benches.processes import role, saturated
+from benches.runner import Finding, Goal, Line, Table, ratio
+from benches.seed import NAME, Seed, warm_up
 from tickstockpl.dev.simulate import TrueBars
 
 SYMBOLS = 1000
+START = datetime.fromtimestamp(ticks.START_US / 1e6, UTC)
 EMPTY = "TRUNCATE ohlcv_1min, intraday_patterns, pattern_event, ingest_gap, dead_letter"
-STORED = "SELECT symbol, (extract(epoch FROM timestamp) * 1e6)::bigint, open, high, low, close, volume FROM ohlcv_1min"
+STORED = (
+    "SELECT symbol, (extract(epoch FROM timestamp) * 1e6)::bigint, open, high, low, close, volume "
+    "FROM ohlcv_1min WHERE timestamp >= $1"
+)
 
 LIFTED = (
     "CONFIG SET client-output-buffer-limit 'pubsub 0 0 0' during the run, for both: Redis' default cuts a subscriber "
     "that is 32 MB behind, and a saturating publisher puts any subscriber there"
 )
-
-
-class Role:
-    """One process of `benches.roles`."""
-
-    def __init__(self, *words: object) -> None:
-        self._name = words[0]
-        command = [sys.executable, "-m", "benches.roles", *map(str, words)]
-        self._process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
-        self.answer()
-
-    def go(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write("go\n")
-        self._process.stdin.flush()
-
-    def answer(self) -> dict[str, Any]:
-        """The next line that the process says."""
-        assert self._process.stdout is not None
-        if not (line := self._process.stdout.readline()):
-            raise RuntimeError(f"{self._name} ended with {self._process.wait()}")
-        found: dict[str, Any] = json.loads(line)
-        return found
-
-    def close(self) -> None:
-        """End it in peace, or after ten seconds by force."""
-        with self._process as process:
-            assert process.stdin is not None
-            process.stdin.close()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-@contextmanager
-def role(*words: object) -> Iterator[Role]:
-    started = Role(*words)
-    try:
-        yield started
-    finally:
-        started.close()
 
 
 def run(quick: bool) -> list[Table]:
@@ -82,6 +41,7 @@ def run(quick: bool) -> list[Table]:
     expected_bytes = sum(map(len, ticks.delivered(payloads)))
     counted: list[dict[str, Any]] = []
     served: list[dict[str, Any]] = []
+    seeded: list[dict[str, Any]] = []
     with (
         tempfile.TemporaryDirectory() as folder,
         servers.database() as database,
@@ -89,44 +49,71 @@ def run(quick: bool) -> list[Table]:
     ):
         stream = Path(folder) / "commands"
         stream.write_bytes(ticks.published(payloads))
+        seed = Seed(Path(folder), warm_up(SYMBOLS), truth) if peers.talib is not None else None
         with role("publisher", url, stream) as publisher:
             for _ in range(rounds + 1):
                 with role("counter", url, expected_bytes) as counter:
-                    counted.append(_round(publisher, counter))
+                    counted.append(saturated(publisher, counter))
                 servers.execute(database, EMPTY)
                 with role("service", url, database, len(payloads), folder) as service:
-                    served.append(_round(publisher, service))
-                _compare(database, truth, len(payloads), served[-1])
-    return [_table(len(payloads), len(truth), counted[1:], served[1:])]  # the first round warmed both up
+                    served.append(saturated(publisher, service))
+                compare(database, truth, len(payloads), served[-1])
+                if seed is not None:
+                    seeded.append(seed.flat_out(url, publisher, Feed(payloads)))
+    table = _table(len(payloads), len(truth), counted[1:], served[1:])  # the first round warmed all up
+    if seed is not None:
+        _beside(table, seed, len(payloads), served[1:], seeded[1:])
+    return [table]
 
 
-def _round(publisher: Role, subscriber: Role) -> dict[str, Any]:
-    publisher.go()
-    sent = publisher.answer()
-    measured = subscriber.answer()
-    return measured | {"started": sent["started"], "sent_s": sent["ended"] - sent["started"]}
+def compare(database: str, truth: TrueBars, messages: int, measured: dict[str, Any], end_s: int | None = None) -> None:
+    """Every stored bar is the simulator's, to the last bit, or the rate is worth nothing.
 
-
-def _compare(database: str, truth: TrueBars, messages: int, measured: dict[str, Any]) -> None:
-    """Every stored bar is the simulator's, to the last bit, or the rate is worth nothing."""
+    end_s: bars that end later, in epoch seconds, are not whole and not looked at.
+    """
 
     async def stored() -> set[tuple[Any, ...]]:
         connection = await asyncpg.connect(database)
         try:
-            return {tuple(row) for row in await connection.fetch(STORED)}
+            return {tuple(row) for row in await connection.fetch(STORED, START)}
         finally:
             await connection.close()
 
     assert measured["folded"] == messages, measured
     assert measured["reconnections"] == 0, measured
-    assert asyncio.run(stored()) == set(truth.rows())
+    rows = {row for row in asyncio.run(stored()) if end_s is None or row[1] < end_s * 1_000_000}
+    assert rows == set(truth.rows())
+
+
+def _rates(messages: int, rounds: list[dict[str, Any]], end: str) -> list[float]:
+    return [messages / (each[end] - each["started"]) for each in rounds]
+
+
+def _beside(
+    table: Table, seed: Seed, messages: int, served: list[dict[str, Any]], seeded: list[dict[str, Any]]
+) -> None:
+    """Put the seed's service into the table."""
+    folded, finished = (_rates(messages, seeded, end) for end in ("done", "finished"))
+    table.lines += [
+        Line(f"{NAME}: until the last tick is folded", folded, ratio(table.lines[0].rates, folded), Goal(15, 20)),
+        Line(
+            "(the same, until all is detected and sent; beside ours until the last bar is stored)",
+            finished,
+            ratio(_rates(messages, served, "stored"), finished),
+        ),
+    ]
+    cpu = median(each["cpu_stored_s"] for each in served) / median(each["cpu_finished_s"] for each in seeded)
+    table.findings.append(
+        Finding("CPU a tick, service until stored ÷ the seed's until sent", cpu, "×", Goal(1 / 50, 1 / 90, most=True))
+    )
+    table.agreement += f"; {seed.agreement}"
+    table.notes.append(
+        "The seed's service begins with full windows and stores nothing; ours begins empty and stores all"
+    )
 
 
 def _table(messages: int, bars: int, counted: list[dict[str, Any]], served: list[dict[str, Any]]) -> Table:
-    def rates(rounds: list[dict[str, Any]], until: str) -> list[float]:
-        return [messages / (each[until] - each["started"]) for each in rounds]
-
-    ours, wall = rates(served, "done"), rates(counted, "done")
+    ours, wall = _rates(messages, served, "done"), _rates(messages, counted, "done")
     cpu = [median(each[name] for each in served) / messages * 1e6 for name in ("cpu_s", "cpu_stored_s")]
     counter_cpu = median(each["cpu_s"] for each in counted) / messages * 1e6
     return Table(
@@ -138,7 +125,7 @@ def _table(messages: int, bars: int, counted: list[dict[str, Any]], served: list
         lines=[
             Line("tickstockpl service: until the last tick is folded", ours),
             Line("raw byte counter (recv_into, nothing else)", wall, ratio(ours, wall), Goal(0.85, 0.95)),
-            Line("(our own, until the last bar is stored)", rates(served, "stored")),
+            Line("(our own, until the last bar is stored)", _rates(messages, served, "stored")),
         ],
         findings=[
             Finding("CPU a tick, service until stored ÷ counter", cpu[1] / counter_cpu, "×", Goal(4, 2.5, most=True)),

@@ -1,8 +1,9 @@
 """What the report says about a measurement."""
 
+import numpy as np
 import pytest
 
-from benches.runner import Contest, Finding, Goal, Line, Table, race, ratio, rendered, short, timed
+from benches.runner import Contest, Finding, Goal, Line, Spread, Table, race, ratio, rendered, short, timed
 
 
 @pytest.mark.parametrize(
@@ -73,8 +74,12 @@ def test_a_race_is_not_run_when_results_differ() -> None:
 def test_the_report_names_ratio_goal_verdict_and_what_is_missing() -> None:
     lines = [Line("ours", [2e6, 1e6]), Line("theirs", [1e6, 1e6], (2.0, 1.5), Goal(1.5, 3))]
     findings = [Finding("CPU", 3.0, "×", Goal(4, 2.5, most=True))]
-    report = rendered([Table("toy", "Toy", "ticks", "equal", "nothing", lines, findings)], ["machine: m"], ["numba"])
+    spreads = [Spread("a service", [np.array([1.0, 2.0, 30.0]), np.array([2.0, 4.0, 5000.0])])]
+    table = Table("toy", "Toy", "ticks", "equal", "nothing", lines, spreads, findings)
+    report = rendered([table], ["machine: m"], ["numba"])
     assert "| theirs | 1M | 1M | 2.00 × (1.50 ×) | 1.5 × / 3 × | must reached, aim not |" in report
+    assert "| a service | 3 | 2 (3) |" in report
+    assert "| 30 (2,515) |\n" in report
     assert "| CPU | 3 × | ≤ 4 × / ≤ 2.5 × | must reached, aim not |" in report
     assert "* **not measured**: numba" in report
 
