@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tickstockpl.wire import QUALITY, Event, EventColumns, Events, Findings
+from tickstockpl.wire import INDICATORS, QUALITY, Event, EventColumns, Events, Findings
 
 MINUTE_US = 60_000_000
 
@@ -54,7 +54,7 @@ def events(*made: Event) -> Events:
         "pattern": [_pattern(one) for one in made],
         "event_id": [one.event_id for one in made],
         "supersedes": [one.supersedes or "" for one in made],
-        "relative_volume": [one.indicators.get("relative_volume", math.nan) for one in made],
+        **{name: [one.indicators.get(name, math.nan) for one in made] for name in INDICATORS},
         "quality": [sum(1 << QUALITY.index(name) for name in one.quality) for one in made],
     }
     for name in ("entry", "stop", "target"):

@@ -12,7 +12,7 @@ from oracle import Oracle, Row, Rules
 from strategies import Advance, Call, Ingest, Subscribed
 
 VWAP_TOLERANCE = 1e-12
-NOT_IN_ORACLE = frozenset({"detections", "withdrawn", "foreign"})
+NOT_IN_ORACLE = frozenset({"detections", "withdrawn", "foreign", "readings"})
 
 
 def engine_of(rules: Rules) -> tp.Engine:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
+    "ALERTS",
     "CANDLESTICKS",
     "GAP",
     "LATE_REVISED",
@@ -26,6 +27,7 @@ __all__ = [
     "Frames",
     "IndicatorStream",
     "Output",
+    "Readings",
     "Ticks",
     "adx",
     "aggregate",
@@ -63,6 +65,9 @@ PATTERNS: Final[tuple[dict[str, Any], ...]]
 CANDLESTICKS: Final[tuple[str, ...]]
 """TA-Lib's 61 candlestick functions by name, in the order in which TA-Lib lists them: the columns of
 `CandlestickStream.update`."""
+
+ALERTS: Final[tuple[str, ...]]
+"""What can happen between two bars, in the order of the bits of `Readings.alerts`."""
 
 PARTIAL_START: Final = 1
 GAP: Final = 2
@@ -172,10 +177,68 @@ class Detections:
     """Percent, against the previous bar's close; against its own open for the first bar of a window."""
     relative_volume: _F64
     """volume / mean of the 20 bars before; NaN until they exist."""
+    rsi: _F64
+    """Over 14 changes, 0 to 100; NaN during warm-up, and where indicators are off."""
+    relative_strength: _F64
+    """Return over 20 bars less the benchmark's up to the same minute, in percentage points; NaN without either."""
     quality: _U8
     """Flags of the earlier bars that made it."""
     talib_value: _I32
     """What TA-Lib's function answers: ±80, ±100 or ±200; 0 for patterns that are none of TA-Lib's."""
+    def __len__(self) -> int: ...
+    def to_dict(self) -> dict[str, NDArray[Any]]:
+        """Every column by name; `symbol` as indices into `symbols`."""
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """The Arrow PyCapsule interface: Polars, pandas and DuckDB read the columns; `symbol` as a dictionary."""
+
+@final
+class Readings:
+    """The indicators of watched symbols, one row a bar that closed or was looked at again after a revision.
+
+    NaN is what has not seen enough bars. Averages begin with their first value, as in AppV2; each session's state
+    begins anew with the last 200 bars before its open.
+    """
+
+    symbol: _I32
+    symbols: tuple[str, ...]
+    ts_us: _I64
+    """START of the bar."""
+    close: _F64
+    alerts: _U8
+    """Bits of `ALERTS`: what the bar before did not show and this one does."""
+    fresh: NDArray[np.bool_]
+    """True: the symbol's newest bar, looked at for the first time. False: a correction."""
+    sma: _F64
+    """Mean of 20 closes."""
+    ema_12: _F64
+    """Exponential average of closes, span 12."""
+    ema_26: _F64
+    rsi: _F64
+    """Over 14 changes, 0 to 100."""
+    macd: _F64
+    """12/26/9."""
+    macd_signal: _F64
+    macd_histogram: _F64
+    bollinger_upper: _F64
+    """20 closes, 2 sigma of n - 1."""
+    bollinger_middle: _F64
+    bollinger_lower: _F64
+    atr: _F64
+    """14 bars."""
+    adx: _F64
+    """14 bars, 0 to 100."""
+    plus_di: _F64
+    minus_di: _F64
+    obv: _F64
+    """In shares, since the bar that the session's state began with."""
+    stochastic_k: _F64
+    """14 bars, unsmoothed; %D is its mean of 3."""
+    stochastic_d: _F64
+    vwap: _F64
+    """Of typical prices, since the session's open."""
+    vwap_sigma: _F64
+    relative_volume: _F64
+    """volume / mean of the 20 bars before."""
     def __len__(self) -> int: ...
     def to_dict(self) -> dict[str, NDArray[Any]]:
         """Every column by name; `symbol` as indices into `symbols`."""
@@ -189,6 +252,7 @@ class Output:
     def __bool__(self) -> bool: ...
     bars: Bars
     detections: Detections
+    readings: Readings
     ticks: int
     """Ticks read from the payloads, refused ones and quotes included."""
     refused: list[tuple[str, str, bytes]]

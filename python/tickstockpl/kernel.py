@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tickstockpl._kernel import (
+    ALERTS,
     CANDLESTICKS,
     GAP,
     LATE_REVISED,
@@ -25,6 +26,7 @@ from tickstockpl._kernel import (
     Framer,
     Frames,
     Output,
+    Readings,
     Ticks,
     decode,
     event_id,
@@ -33,6 +35,7 @@ from tickstockpl._kernel import aggregate as _aggregate
 from tickstockpl._kernel import candlesticks as _candlesticks
 
 __all__ = [
+    "ALERTS",
     "CANDLESTICKS",
     "GAP",
     "LATE_REVISED",
@@ -48,6 +51,7 @@ __all__ = [
     "Framer",
     "Frames",
     "Output",
+    "Readings",
     "Ticks",
     "aggregate",
     "candlesticks",
@@ -84,6 +88,13 @@ class EngineSettings:
     patterns: tuple[str, ...] | None = None
     """Ids of the patterns to look for (`PATTERNS`); None is all, but of those that share a name the first. Those of
     TA-Lib need a window of 34 bars: named with a shorter one they are a ValueError, with None they are off."""
+    indicators: tuple[str, ...] | None = ()
+    """Symbols whose indicators are read at each bar (`Output.readings`), `*` for all; the window then holds at least
+    30 bars. None keeps no state at all: detections have no `rsi`."""
+    rsi_bounds: tuple[float, float] = (30.0, 70.0)
+    """RSI below the first is oversold, above the second overbought."""
+    benchmark: str | None = "SPY"
+    """The symbol that `relative_strength` is measured against."""
 
 
 def aggregate(

@@ -166,7 +166,7 @@ def cached_patterns(events: Events, ttl_s: float) -> list[str]:
             "price_change": _numbers(_plainly(events.column("price_change"))),
             "detected_at": _numbers(ends_us / 1e6),
             "expires_at": _numbers((ends_us + lifetime_us(ttl_s)) / 1e6),
-            "indicators": _maps({name: _plainly(events.column(name)) for name in INDICATORS}),
+            "indicators": _maps({name: _plainly(_cached(events, name)) for name in INDICATORS}),
             "source_tier": _named(events, "tier"),
         }
     )
@@ -329,6 +329,16 @@ def _objects(columns: Mapping[str, Sequence[str]]) -> list[str]:
     """A JSON object of each row; `columns` are JSON already, by key."""
     template = "{" + ",".join(f'"{name}":%s' for name in columns) + "}"
     return list(map(template.__mod__, zip(*columns.values(), strict=True)))
+
+
+def _cached(events: Events, name: str) -> NDArray[np.float64]:
+    """An indicator as AppV2's pattern page takes it.
+
+    It shows a relative strength as a multiple ("1.0x" is the market) and hides every pattern whose own is below 0; as
+    percentage points half of the market would never be seen.
+    """
+    column: NDArray[np.float64] = events.column(name)
+    return 1.0 + column / 100.0 if name == "relative_strength" else column
 
 
 def _plainly(column: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -166,7 +166,7 @@ class Expiry:
     bar_end_us: int
 
 
-INDICATORS = ("relative_volume",)
+INDICATORS = ("relative_volume", "rsi", "relative_strength")
 """The columns of `EventColumns` that an event shows as its indicators, each where it is not NaN."""
 
 MINUTE_US = 60_000_000
@@ -197,6 +197,8 @@ class EventColumns:
     volume: NDArray[np.int64]
     price_change: NDArray[np.float64]
     relative_volume: NDArray[np.float64]
+    rsi: NDArray[np.float64]
+    relative_strength: NDArray[np.float64]
     quality: NDArray[np.uint8]
     talib_value: NDArray[np.int32]
 

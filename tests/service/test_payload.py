@@ -85,7 +85,10 @@ def test_app_would_cache_the_event_under_the_key_and_with_the_fields_that_we_wri
     assert cached is not None
     key, entry = cached
     assert key == f"{event.symbol}:{event.pattern}:{event.bar_end_us // 1_000_000}"
-    assert appv2.CachedPattern(**json.loads(payload.cached_patterns(shown, TTL_S)[0])) == entry
+    written = appv2.CachedPattern(**json.loads(payload.cached_patterns(shown, TTL_S)[0]))
+    if (strength := entry.indicators.pop("relative_strength", None)) is not None:
+        assert written.indicators.pop("relative_strength") == pytest.approx(1 + strength / 100)
+    assert written == entry
     assert entry.expires_at - entry.detected_at == TTL_S
 
 
@@ -286,3 +289,11 @@ def test_readers_drop_what_the_contract_says_they_drop() -> None:
     seconds = appv2.js_date(1757600460.0)
     assert seconds is not None
     assert seconds.year == 1970
+
+
+def test_a_weak_symbol_is_still_seen_on_the_pattern_page() -> None:
+    weak = columns(replace(EVENT, indicators={"relative_strength": -0.75, "rsi": 30.0}))
+    (entry,) = (json.loads(text) for text in payload.cached_patterns(weak, TTL_S))
+    assert entry["indicators"] == {"rsi": 30.0, "relative_strength": 0.9925}
+    told = json.loads(payload.universal(weak[0], TTL_S))
+    assert told["data"]["indicators"] == {"rsi": 30.0, "relative_strength": -0.75}

@@ -150,6 +150,17 @@ column_set! {
         ts_us: i64, pattern: i32, direction: i32, confidence: f64, held: bool, revision: i32,
         superseded_pattern: i32, superseded_revision: i32, first_us: i64, bars: i32, entry: f64, stop: f64,
         target: f64, open: f64, high: f64, low: f64, close: f64, volume: i64, price_change: f64, relative_volume: f64,
-        quality: u8, talib_value: i32, event_id: IdText, supersedes: IdText,
+        rsi: f64, relative_strength: f64, quality: u8, talib_value: i32, event_id: IdText, supersedes: IdText,
+    }
+}
+
+column_set! {
+    /// The indicators of watched symbols at the close of a bar.
+    Readings {
+        ts_us: i64, close: f64, alerts: u8, fresh: bool,
+        sma: f64, ema_12: f64, ema_26: f64, rsi: f64, macd: f64, macd_signal: f64, macd_histogram: f64,
+        bollinger_upper: f64, bollinger_middle: f64, bollinger_lower: f64, atr: f64, adx: f64, plus_di: f64,
+        minus_di: f64, obv: f64, stochastic_k: f64, stochastic_d: f64, vwap: f64, vwap_sigma: f64,
+        relative_volume: f64,
     }
 }

@@ -12,6 +12,7 @@ use tickstockpl_kernel::aggregate::Calendar;
 use tickstockpl_kernel::bar::Bar;
 use tickstockpl_kernel::channel::Lateness;
 use tickstockpl_kernel::engine;
+use tickstockpl_kernel::indicator::gauges::Watch;
 use tickstockpl_kernel::session::Sessions;
 
 use crate::columns::{Bars, frozen};
@@ -81,6 +82,9 @@ impl Engine {
             price_scale: settings.getattr("price_scale")?.extract()?,
             patterns: settings.getattr("patterns")?.extract()?,
             calendar,
+            watch: settings.getattr("indicators")?.extract::<Option<Vec<String>>>()?.map(watch),
+            rsi_bounds: settings.getattr("rsi_bounds")?.extract()?,
+            benchmark: settings.getattr("benchmark")?.extract()?,
         };
         let inner = Mutex::new(engine::Engine::new(settings).map_err(to_py)?);
         Ok(Self { inner, names: Mutex::default(), channels: channels.into() })
@@ -212,6 +216,12 @@ impl Engine {
             close_us: frozen(py, vec![-1; rows])?,
         })
     }
+}
+
+/// Who is watched: symbols by name, `*` for all.
+fn watch(symbols: Vec<String>) -> Watch {
+    let all = symbols.iter().any(|name| name == "*");
+    Watch { all, symbols: symbols.into_iter().map(|name| name.into_bytes().into()).collect() }
 }
 
 /// Columns of one type, by name.

@@ -25,6 +25,7 @@ mod _kernel {
     use pyo3::types::{PyDict, PyTuple};
     use tickstockpl_kernel::bar::quality;
     use tickstockpl_kernel::candle::talib;
+    use tickstockpl_kernel::indicator::gauges::ALERTS;
     use tickstockpl_kernel::pattern::PATTERNS;
     use tickstockpl_kernel::tick::Reason;
 
@@ -33,7 +34,7 @@ mod _kernel {
     #[pymodule_export]
     use super::candles::{CandlestickStream, candlesticks};
     #[pymodule_export]
-    use super::columns::{Bars, Detections, Ticks};
+    use super::columns::{Bars, Detections, Readings, Ticks};
     #[pymodule_export]
     use super::engine::Engine;
     #[pymodule_export]
@@ -51,6 +52,7 @@ mod _kernel {
         let py = module.py();
         module.add("REASONS", PyTuple::new(py, Reason::ALL.map(Reason::name))?)?;
         module.add("CANDLESTICKS", PyTuple::new(py, talib::CANDLESTICKS.map(|candlestick| candlestick.name))?)?;
+        module.add("ALERTS", PyTuple::new(py, ALERTS)?)?;
         module.add("PARTIAL_START", quality::PARTIAL_START)?;
         module.add("GAP", quality::GAP)?;
         module.add("PROVISIONAL", quality::PROVISIONAL)?;

@@ -8,17 +8,20 @@ use pyo3::types::{PyBytes, PyString, PyTuple};
 use tickstockpl_kernel::engine;
 use tickstockpl_kernel::event::{EventId, EventIds};
 use tickstockpl_kernel::history::{Detail, Detection, Row};
+use tickstockpl_kernel::indicator::gauges::Reading;
+use tickstockpl_kernel::indicator::live::Values;
 use tickstockpl_kernel::pattern::PATTERNS;
 use tickstockpl_kernel::symbol::SymbolId;
 use tickstockpl_kernel::window::WindowBar;
 
-use crate::columns::{Bars, Detections, IdText, frozen};
+use crate::columns::{Bars, Detections, IdText, Readings, frozen};
 
 #[pyclass(frozen, module = "tickstockpl")]
 pub(crate) struct Output {
     /// `None` stands for no rows: most calls close nothing, and forty empty arrays cost more than the call.
     bars: Option<Py<Bars>>,
     detections: Option<Py<Detections>>,
+    readings: Option<Py<Readings>>,
     #[pyo3(get)]
     ticks: u64,
     refused: Vec<engine::Sample>,
@@ -34,7 +37,7 @@ impl Output {
         names: &mut Names,
         channels: &Arc<[String]>,
     ) -> PyResult<Self> {
-        let (mut closed, mut found) = (None, None);
+        let (mut closed, mut found, mut read) = (None, None, None);
         if !made.bars.is_empty() {
             let named = names.of(py, &made.bars, engine)?;
             closed = Some(Py::new(py, bars(py, &made.bars, named)?)?);
@@ -44,9 +47,14 @@ impl Output {
             let ids = event_ids(&made.detections, engine);
             found = Some(Py::new(py, detections(py, &made.detections, named, ids)?)?);
         }
+        if !made.readings.is_empty() {
+            let named = names.of(py, &made.readings, engine)?;
+            read = Some(Py::new(py, readings(py, &made.readings, named)?)?);
+        }
         Ok(Self {
             bars: closed,
             detections: found,
+            readings: read,
             ticks: made.ticks,
             refused: made.refused,
             dead: made.dead,
@@ -58,7 +66,11 @@ impl Output {
 #[pymethods]
 impl Output {
     fn __bool__(&self) -> bool {
-        self.bars.is_some() || self.detections.is_some() || !self.refused.is_empty() || !self.dead.is_empty()
+        self.bars.is_some()
+            || self.detections.is_some()
+            || self.readings.is_some()
+            || !self.refused.is_empty()
+            || !self.dead.is_empty()
     }
 
     #[getter]
@@ -72,6 +84,13 @@ impl Output {
             || Py::new(py, detections(py, &[], no_names(py), <_>::default())?),
             |rows| Ok(rows.clone_ref(py)),
         )
+    }
+
+    #[getter]
+    fn readings(&self, py: Python<'_>) -> PyResult<Py<Readings>> {
+        self.readings
+            .as_ref()
+            .map_or_else(|| Py::new(py, readings(py, &[], no_names(py))?), |rows| Ok(rows.clone_ref(py)))
     }
 
     #[getter]
@@ -216,9 +235,43 @@ fn detections(
         volume: frozen(py, rows.iter().map(|(_, row)| row.bar.volume).collect())?,
         price_change: detail(|detail| detail.price_change)?,
         relative_volume: detail(|detail| detail.relative_volume.unwrap_or(f64::NAN))?,
+        rsi: detail(|detail| detail.rsi.unwrap_or(f64::NAN))?,
+        relative_strength: detail(|detail| detail.relative_strength.unwrap_or(f64::NAN))?,
         quality: frozen(py, rows.iter().map(|(_, row)| row.detail.map_or(0, |d| d.quality)).collect())?,
         talib_value: frozen(py, rows.iter().map(|(_, row)| row.detail.map_or(0, |d| d.matched.talib_value)).collect())?,
         event_id: frozen(py, event_id)?,
         supersedes: frozen(py, supersedes)?,
+    })
+}
+
+fn readings(py: Python<'_>, rows: &[(SymbolId, Reading)], (symbols, symbol): Named) -> PyResult<Readings> {
+    let value = |read: fn(&Values) -> f64| frozen(py, rows.iter().map(|(_, row)| read(&row.values)).collect());
+    Ok(Readings {
+        symbols,
+        symbol: frozen(py, symbol)?,
+        ts_us: frozen(py, rows.iter().map(|(_, row)| row.bar.ts_us).collect())?,
+        close: frozen(py, rows.iter().map(|(_, row)| row.bar.close).collect())?,
+        alerts: frozen(py, rows.iter().map(|(_, row)| row.alerts).collect())?,
+        fresh: frozen(py, rows.iter().map(|(_, row)| row.fresh).collect())?,
+        sma: value(|values| values.sma)?,
+        ema_12: value(|values| values.ema_12)?,
+        ema_26: value(|values| values.ema_26)?,
+        rsi: value(|values| values.rsi)?,
+        macd: value(|values| values.macd)?,
+        macd_signal: value(|values| values.macd_signal)?,
+        macd_histogram: value(|values| values.macd_histogram)?,
+        bollinger_upper: value(|values| values.bollinger_upper)?,
+        bollinger_middle: value(|values| values.bollinger_middle)?,
+        bollinger_lower: value(|values| values.bollinger_lower)?,
+        atr: value(|values| values.atr)?,
+        adx: value(|values| values.adx)?,
+        plus_di: value(|values| values.plus_di)?,
+        minus_di: value(|values| values.minus_di)?,
+        obv: value(|values| values.obv)?,
+        stochastic_k: value(|values| values.stochastic_k)?,
+        stochastic_d: value(|values| values.stochastic_d)?,
+        vwap: value(|values| values.vwap)?,
+        vwap_sigma: value(|values| values.vwap_sigma)?,
+        relative_volume: value(|values| values.relative_volume)?,
     })
 }

@@ -170,7 +170,9 @@ impl Aggregator {
             self.orphans.push((id, fold.minute_us));
             return true;
         }
-        state.history.warm(fold, revision, session, &self.rules)
+        let taken = state.history.warm(fold, revision, session, &self.rules);
+        self.note_benchmark(id);
+        taken
     }
 
     /// The flags that the minutes of a bar's channel give it.
@@ -219,11 +221,23 @@ impl Aggregator {
     }
 
     fn know(&mut self, ticker: &[u8]) -> Option<SymbolId> {
+        let known = self.symbols.len();
         let id = self.symbols.intern(ticker, self.limits.symbols)?;
+        if self.symbols.len() != known {
+            self.begin(ticker, id);
+        }
+        Some(id)
+    }
+
+    /// A ticker that was not known has got its id.
+    fn begin(&mut self, ticker: &[u8], id: SymbolId) {
         if id.index() == self.states.len() {
             self.states.push(Symbol::new(&self.rules));
         }
-        Some(id)
+        self.rules.benchmark.named(ticker, id);
+        if self.rules.indicators.as_ref().is_some_and(|on| on.watch.has(ticker)) {
+            self.states[id.index()].history.watch();
+        }
     }
 
     fn accept(&mut self, channel: u16, tick: &Tick<'_>, raw: &[u8], now_us: i64, sink: &mut impl Sink) {
@@ -287,12 +301,14 @@ impl Aggregator {
         if sealed.is_some() {
             let session = self.window_session(id, minute_us);
             let flags = self.channels[usize::from(channel)].flags(minute_us);
+            self.clear_benchmark(id);
             let history = &mut self.states[id.index()].history;
             let made = history.revise(minute_us, session, &self.rules, |fold| {
                 (fold.channel, fold.kind) = (channel, tick.kind);
                 fold.quality |= flags;
                 fold.add(tick, rights);
             });
+            self.note_benchmark(id);
             let made = made.unwrap_or_default();
             if made.row.is_none() && rights.volume {
                 sink.without_price(tick.volume);
@@ -305,7 +321,10 @@ impl Aggregator {
         if event_us >= end_us + self.limits.lateness.of(tick.kind) {
             self.seal(id, fold, sink);
         } else {
-            self.states[id.index()].open.push(fold);
+            let session = self.window_session(id, minute_us);
+            let state = &mut self.states[id.index()];
+            state.history.foresee(session, &self.rules);
+            state.open.push(fold);
             self.channels[usize::from(channel)].opened(id, minute_us, tick.kind, self.limits.lateness);
         }
         Fate::Folded
@@ -344,6 +363,10 @@ impl Aggregator {
 
     fn close_minute(&mut self, channel: u16, minute_us: i64, symbols: &[SymbolId], sink: &mut impl Sink) {
         sink.expect(symbols.len());
+        // First, so that the others' relative strength finds its bar of the same minute.
+        if let Some(benchmark) = self.rules.benchmark.id().filter(|id| symbols.contains(id)) {
+            self.close_bar(benchmark, channel, minute_us, sink);
+        }
         for some in symbols.chunks(TOUCHED) {
             let touch = |id: &SymbolId| {
                 let state = &self.states[id.index()];
@@ -382,8 +405,24 @@ impl Aggregator {
             sink.without_price(fold.volume());
         }
         let session = self.window_session(id, fold.minute_us);
+        self.clear_benchmark(id);
         let made = self.states[id.index()].history.close(fold, session, &self.rules);
+        self.note_benchmark(id);
         sink.made(id, made);
+    }
+
+    /// The benchmark's bars are about to change.
+    fn clear_benchmark(&mut self, id: SymbolId) {
+        if self.rules.benchmark.id() == Some(id) {
+            self.rules.benchmark.clear();
+        }
+    }
+
+    /// The benchmark's bars have changed.
+    fn note_benchmark(&mut self, id: SymbolId) {
+        if self.rules.benchmark.id() == Some(id) {
+            self.rules.benchmark.note(self.states[id.index()].history.window());
+        }
     }
 
     fn window_session(&self, id: SymbolId, minute_us: i64) -> Option<i64> {
@@ -412,6 +451,7 @@ impl Aggregator {
             .collect();
         for id in idle {
             self.symbols.forget(id);
+            self.rules.benchmark.forgotten(id);
             self.states[id.index()] = Symbol::new(&self.rules);
             self.heard.forget(id);
         }

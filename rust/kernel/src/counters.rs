@@ -25,6 +25,8 @@ pub struct Counters {
     pub detections: u64,
     /// Patterns that a revision took away.
     pub withdrawn: u64,
+    /// Bars of watched symbols at which their indicators were read.
+    pub readings: u64,
 }
 
 impl Counters {
@@ -67,6 +69,7 @@ impl Counters {
             ("bars_revised".into(), self.bars_revised),
             ("detections".into(), self.detections),
             ("withdrawn".into(), self.withdrawn),
+            ("readings".into(), self.readings),
         ];
         all.extend(Self::FATES.iter().zip(self.fates).map(|(name, n)| ((*name).to_owned(), n)));
         all.extend(Reason::ALL.iter().zip(self.refused).map(|(reason, n)| (format!("refused_{}", reason.name()), n)));

@@ -2,12 +2,15 @@
 
 use crate::aggregate::{Aggregator, Calendar, Limits};
 use crate::bar::{Bar, Fold, quality};
+use crate::benchmark::Benchmark;
 use crate::channel::Lateness;
 use crate::counters::{Counters, Skew};
 use crate::decode::{BATCH, Decoder};
 use crate::error::KernelError;
 use crate::fate::{Fate, Sink};
 use crate::history::{CANDLE_WINDOW_BARS, Detection, DetectorList, Made, Row, Rules};
+use crate::indicator::gauges::{Indicators, Reading, Watch};
+use crate::indicator::live::{Kernels, LEAST_WINDOW};
 use crate::pattern::PATTERNS;
 use crate::symbol::SymbolId;
 use crate::tick::{Kind, Tick};
@@ -39,6 +42,12 @@ pub struct Settings {
     pub patterns: Option<Vec<String>>,
     /// Sessions.
     pub calendar: Calendar,
+    /// Whose indicators are read; `None` keeps none, not even events' RSI.
+    pub watch: Option<Watch>,
+    /// RSI below the first is oversold, above the second overbought: 0 to 100, in order.
+    pub rsi_bounds: (f64, f64),
+    /// The symbol that others' relative strength is measured against.
+    pub benchmark: Option<String>,
 }
 
 impl Settings {
@@ -70,6 +79,22 @@ impl Settings {
         ];
         let broken = rules.into_iter().find(|(_, _, holds, _)| !holds);
         broken.map_or(Ok(()), |(name, rule, _, value)| Err(KernelError::Setting { name, rule, value }))
+    }
+
+    fn indicators(&self) -> Result<Option<Indicators>, KernelError> {
+        let Some(watch) = &self.watch else {
+            return Ok(None);
+        };
+        if !watch.is_none() && self.window_bars < LEAST_WINDOW {
+            let (rule, value) = ("at least 30 where indicators are watched", self.window_bars as f64);
+            return Err(KernelError::Setting { name: "window", rule, value });
+        }
+        let (low, high) = self.rsi_bounds;
+        if !(0.0 <= low && low <= high && high <= 100.0) {
+            let value = if (0.0..=100.0).contains(&low) { high } else { low };
+            return Err(KernelError::Setting { name: "rsi_bounds", rule: "0 to 100, in order", value });
+        }
+        Ok(Some(Indicators { kernels: Kernels::new()?, watch: watch.clone(), rsi_bounds: self.rsi_bounds }))
     }
 
     fn detectors(&self) -> Result<DetectorList, KernelError> {
@@ -127,6 +152,8 @@ pub struct Output {
     pub bars: Vec<(SymbolId, Row)>,
     /// Patterns that came and went.
     pub detections: Vec<(SymbolId, Detection)>,
+    /// The indicators of watched symbols, at each bar that closed or was looked at again.
+    pub readings: Vec<(SymbolId, Reading)>,
     /// Ticks read, refused ones and quotes included.
     pub ticks: u64,
     /// At most one sample a reason.
@@ -188,6 +215,8 @@ impl Sink for Collector<'_> {
             *counter += 1;
             self.output.detections.push((symbol, detection));
         }
+        self.counters.readings += made.readings.len() as u64;
+        self.output.readings.extend(made.readings.into_iter().map(|reading| (symbol, reading)));
     }
 
     fn without_price(&mut self, volume: i64) {
@@ -218,6 +247,8 @@ impl Engine {
             price_scale: settings.price_scale,
             revise_us: settings.revise_us,
             detectors: settings.detectors()?,
+            indicators: settings.indicators()?,
+            benchmark: Benchmark::new(settings.benchmark.as_deref().unwrap_or_default().as_bytes()),
         };
         let limits = Limits { lateness: settings.lateness, symbols: settings.symbols };
         Ok(Self {

@@ -6,8 +6,10 @@
 use std::collections::VecDeque;
 
 use crate::bar::{Bar, Fold, quality};
-
+use crate::benchmark::Benchmark;
 use crate::candle::talib::{CANDLESTICKS, Candles, Candlestick};
+use crate::indicator::gauges::{Gauges, Indicators, Reading};
+use crate::indicator::live::relative_volume;
 use crate::pattern::{Closing, Direction, Match, Pattern, SessionRange};
 use crate::window::{Window, WindowBar};
 
@@ -20,9 +22,6 @@ const _: () = assert!(CANDLE_WINDOW_BARS == 34, "as messages and pages say");
 /// The places of the two copies of a state: where the window stands, and at the oldest revisable bar.
 const NOW: usize = 0;
 const BASE: usize = 1;
-
-/// Bars whose mean volume `relative_volume` is measured against.
-const VOLUME_BARS: usize = 20;
 
 /// The patterns that are switched on, each with its place in [`crate::pattern::PATTERNS`].
 pub type Detectors = Vec<(u16, &'static dyn Pattern)>;
@@ -80,6 +79,10 @@ pub struct Detail {
     pub price_change: f64,
     /// Volume over the mean of the 20 bars before.
     pub relative_volume: Option<f64>,
+    /// RSI over 14 changes, 0 to 100.
+    pub rsi: Option<f64>,
+    /// Return over 20 bars less that of the benchmark, in percentage points.
+    pub relative_strength: Option<f64>,
     /// Flags of the earlier bars that made it.
     pub quality: u8,
 }
@@ -100,6 +103,8 @@ pub struct Made {
     pub row: Option<Row>,
     /// Patterns that came and went.
     pub detections: Vec<Detection>,
+    /// The indicators of each bar that was looked at, if the symbol is watched.
+    pub readings: Vec<Reading>,
 }
 
 /// What every history shares.
@@ -113,6 +118,10 @@ pub struct Rules {
     pub revise_us: i64,
     /// The patterns that are on.
     pub detectors: DetectorList,
+    /// The indicators, if they are on.
+    pub indicators: Option<Indicators>,
+    /// Whose return others' are measured against.
+    pub benchmark: Benchmark,
 }
 
 impl Rules {
@@ -190,6 +199,7 @@ pub struct History {
     /// Start of the newest bar behind the revisable ones.
     base_minute_us: i64,
     sealed: VecDeque<Sealed>,
+    gauges: Gauges,
 }
 
 impl History {
@@ -203,6 +213,19 @@ impl History {
             candles: rules.has_candles().then(Box::default),
             base_minute_us: i64::MIN,
             sealed: VecDeque::new(),
+            gauges: Gauges::default(),
+        }
+    }
+
+    /// Reads all indicators of the symbol from now on.
+    pub fn watch(&mut self) {
+        self.gauges.watch();
+    }
+
+    /// A bar of `session` has opened, if it is of one: prepares what its close would have to do at a session's open.
+    pub fn foresee(&mut self, session: Option<i64>, rules: &Rules) {
+        if let (Some(on), true) = (&rules.indicators, session.is_some()) {
+            self.gauges.foresee(session, &self.window, on);
         }
     }
 
@@ -232,7 +255,8 @@ impl History {
     pub fn touch(&self) -> u64 {
         let words = |sealed: &Sealed| sealed.fold.touch() ^ u64::from(sealed.evaluation);
         let candles = self.candles.as_ref().map_or(0, |candles| candles[NOW].touch());
-        self.window.touch() ^ candles ^ self.sealed.back().map_or(0, words) ^ self.sealed.front().map_or(0, words)
+        let kept = candles ^ self.gauges.touch();
+        self.window.touch() ^ kept ^ self.sealed.back().map_or(0, words) ^ self.sealed.front().map_or(0, words)
     }
 
     /// Closes a bar. `session` is the open of the session its window belongs to, if it belongs to one.
@@ -254,9 +278,12 @@ impl History {
                 self.evaluate(WindowBar::from(bar), &mut sealed, rules, &mut made.detections);
             }
             self.sealed.push_back(sealed);
+            made.readings = self.gauges.take();
+            made.readings.iter_mut().for_each(|reading| reading.fresh = true);
         } else {
             self.sealed.insert(at, sealed);
             self.rebuild(at, rules, &mut made.detections);
+            made.readings = self.gauges.take();
         }
         made
     }
@@ -286,6 +313,7 @@ impl History {
             sealed.written = true;
             made.row = sealed.fold.bar(rules.price_scale).map(|bar| Row { bar, revision: sealed.revision });
             self.refold(held, at, rules, &mut made.detections);
+            made.readings = self.gauges.take();
         }
         Some(made)
     }
@@ -302,6 +330,7 @@ impl History {
         let mut sealed = Sealed { fold, revision, written: true, evaluation: revision, session, found: Vec::new() };
         if let Some(bar) = window_bar(&sealed, rules) {
             self.evaluate(bar, &mut sealed, rules, &mut Vec::new());
+            self.gauges.take();
         }
         self.sealed.push_back(sealed);
         true
@@ -326,15 +355,26 @@ impl History {
         self.base_minute_us = self.base_minute_us.max(oldest.fold.minute_us);
         if let Some(bar) = window_bar(&oldest, rules) {
             let is_first = self.base.enter(oldest.session);
+            let newer = self.in_window_after(&bar);
             if let Some(candles) = &mut self.candles {
-                let newer = self.sealed.iter().filter(|sealed| sealed.session.is_some()).count();
                 if is_first {
                     candles[BASE].begin(&self.window, newer + 1);
                 }
                 candles[BASE].push(&bar);
             }
             self.base.range.push(&bar);
+            if let Some(on) = &rules.indicators {
+                self.gauges.settle(&bar, oldest.session, newer, &self.window, on);
+            }
         }
+    }
+
+    /// Bars in the window after `bar`, which was the oldest revisable one.
+    fn in_window_after(&self, bar: &WindowBar) -> usize {
+        // To count is to read every one of them; as a rule all are in the window, and it holds the bar where they end.
+        let all = self.sealed.len();
+        let is_there = self.window.view().bar(all).is_some_and(|held| held.ts_us == bar.ts_us);
+        if is_there { all } else { self.in_window_from(0) }
     }
 
     /// Bars of the window among the revisable ones from `at` on.
@@ -356,6 +396,7 @@ impl History {
         if let Some(candles) = &mut self.candles {
             candles[NOW] = candles[BASE];
         }
+        self.gauges.rewind();
         let mut sealed = std::mem::take(&mut self.sealed);
         for (index, each) in sealed.iter_mut().enumerate() {
             each.evaluation += u32::from(index > at);
@@ -363,8 +404,11 @@ impl History {
                 continue;
             };
             if index < at {
-                self.enter(each.session, bar);
+                self.enter(each.session, bar, rules);
                 self.now.range.push(&bar);
+                if let Some(on) = &rules.indicators {
+                    self.gauges.push(&bar, &self.window, on);
+                }
             } else {
                 self.evaluate(bar, each, rules, detections);
             }
@@ -373,7 +417,7 @@ impl History {
     }
 
     /// Makes a bar the window's newest, and moves what is kept beside the window on.
-    fn enter(&mut self, session: Option<i64>, bar: WindowBar) {
+    fn enter(&mut self, session: Option<i64>, bar: WindowBar, rules: &Rules) {
         let is_first = self.now.enter(session);
         if let Some(candles) = &mut self.candles {
             if is_first {
@@ -381,12 +425,18 @@ impl History {
             }
             candles[NOW].push(&bar);
         }
+        if let Some(on) = &rules.indicators {
+            self.gauges.enter(session, &self.window, on);
+        }
         self.window.push(bar);
     }
 
     /// Puts the bar of a sealed one into the window and says which patterns came and went with it.
     fn evaluate(&mut self, bar: WindowBar, sealed: &mut Sealed, rules: &Rules, detections: &mut Vec<Detection>) {
-        self.enter(sealed.session, bar);
+        self.enter(sealed.session, bar, rules);
+        if let Some(on) = &rules.indicators {
+            self.gauges.read(&bar, &self.window, on);
+        }
         let before = std::mem::take(&mut sealed.found);
         let mut matches: Vec<(u16, Match)> = Vec::new();
         if bar.quality & quality::PARTIAL == 0 {
@@ -426,7 +476,11 @@ impl History {
                     revision: sealed.evaluation,
                     supersedes: replaced.map(|found| (found.pattern, found.evaluation)),
                     bar,
-                    detail: Some(describe(&self.window, matched)),
+                    detail: Some(Detail {
+                        rsi: self.gauges.rsi(),
+                        relative_strength: rules.benchmark.strength(&self.window),
+                        ..describe(&self.window, matched)
+                    }),
                 });
             }
         }
@@ -455,12 +509,13 @@ fn describe(window: &Window, matched: Match) -> Detail {
     let made_by = usize::from(matched.bars).max(1);
     let newest = window.bar(0);
     let from = window.bar(1).map_or(newest.map_or(f64::NAN, |bar| bar.open), |before| before.close);
-    let mean = window.mean_volume(1, VOLUME_BARS).filter(|&mean| mean > 0.0);
     Detail {
         matched,
         first_us: window.bar(made_by - 1).map_or(i64::MIN, |bar| bar.ts_us),
         price_change: newest.map_or(f64::NAN, |bar| (bar.close / from - 1.0) * 100.0),
-        relative_volume: mean.and_then(|mean| newest.map(|bar| bar.volume as f64 / mean)),
+        relative_volume: relative_volume(window.view()),
+        rsi: None,
+        relative_strength: None,
         quality: (1..made_by).filter_map(|back| window.bar(back)).fold(0, |q, bar| q | bar.quality) & quality::PARTIAL,
     }
 }

@@ -7,6 +7,7 @@
 pub mod aggregate;
 pub mod bar;
 pub mod batch;
+pub mod benchmark;
 mod block;
 pub mod candle;
 pub mod channel;

@@ -193,6 +193,13 @@ impl Window {
         (back < self.len()).then(|| self.at(self.slot(back + 1)))
     }
 
+    /// The bars as they stand.
+    #[inline]
+    #[must_use]
+    pub fn view(&self) -> View<'_> {
+        View { window: self, skip: 0 }
+    }
+
     /// Mean volume of the `n` bars before the newest `skip`, in shares.
     ///
     /// `None` for `n` = 0 and until there are that many bars. Summed in integers, so the order does not matter.
@@ -224,6 +231,13 @@ impl Window {
         words.fold(u64::from(self.quality[self.next]), std::ops::BitXor::bitxor)
     }
 
+    /// The bar `back` bars before the newest, also behind the window's oldest while it is held.
+    #[allow(clippy::inline_always, reason = "as `bar`")]
+    #[inline(always)]
+    fn held(&self, back: usize) -> Option<WindowBar> {
+        (back < self.held).then(|| self.at(self.slot(back + 1)))
+    }
+
     fn slots(&self) -> usize {
         self.bars + SPARE
     }
@@ -246,5 +260,48 @@ impl Window {
             volume: self.volume[slot],
             quality: self.quality[slot],
         }
+    }
+}
+
+/// A window as it was before its newest bars were pushed; up to [`SPARE`] back nothing of it is missing.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    window: &'a Window,
+    skip: usize,
+}
+
+impl View<'_> {
+    /// The same, `bars` earlier.
+    #[inline]
+    #[must_use]
+    pub fn before(self, bars: usize) -> Self {
+        Self { skip: self.skip + bars, ..self }
+    }
+
+    /// Bars that the window had.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.window.held.saturating_sub(self.skip).min(self.window.bars)
+    }
+
+    /// Whether it had none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The bar `back` bars before its newest, as long as it is held.
+    #[allow(clippy::inline_always, reason = "as `Window::bar`")]
+    #[inline(always)]
+    #[must_use]
+    pub fn bar(&self, back: usize) -> Option<WindowBar> {
+        self.window.held(self.skip + back)
+    }
+
+    /// [`Window::mean_volume`], for the window as it stands.
+    #[must_use]
+    pub fn mean_volume(&self, skip: usize, n: usize) -> Option<f64> {
+        self.window.mean_volume(self.skip + skip, n)
     }
 }

@@ -17,6 +17,9 @@ fn engine(symbols: usize) -> Engine {
         price_scale: Some(2),
         patterns: None,
         calendar: Calendar::default(),
+        watch: None,
+        rsi_bounds: (30.0, 70.0),
+        benchmark: None,
     };
     Engine::new(settings).expect("these settings are in range")
 }

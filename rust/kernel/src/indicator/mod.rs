@@ -14,6 +14,8 @@ pub mod atr;
 mod block;
 pub mod bollinger;
 pub mod ema;
+pub mod gauges;
+pub mod live;
 pub mod macd;
 pub mod obv;
 pub mod pivots;
@@ -21,6 +23,7 @@ pub mod rsi;
 pub mod sma;
 pub mod stochastic;
 pub mod stream;
+pub mod trail;
 pub mod volume_ratio;
 pub mod vwap;
 

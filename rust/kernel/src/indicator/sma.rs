@@ -42,6 +42,12 @@ impl Sma {
     #[inline(always)]
     pub fn step<N: Real>(&self, sum: &mut RollingSum<N>, has: N::Mask, newest: N, leaving: N) -> N {
         sum.slide(has, newest, leaving);
+        self.mean(sum)
+    }
+
+    /// The mean of a full window's sum.
+    #[inline(always)]
+    pub fn mean<N: Real>(&self, sum: &RollingSum<N>) -> N {
         sum.value() / N::all(self.period as f64)
     }
 
