@@ -161,6 +161,37 @@ def streaming_pattern(event: Json, era: str) -> Json | None:
     }
 
 
+def streaming_indicator(event: Json, era: str) -> Json | None:
+    """`tickstock:indicators:streaming`: what has no symbol or name is swallowed; `value` alone would show nothing."""
+    found = event.get("calculation", event)
+    names = ("indicator_type",) if era == "E3" else ("indicator", "indicator_type")
+    name = next((found[key] for key in names if found.get(key)), None)
+    if not name or not found.get("symbol"):
+        return None
+    return {
+        "indicator": name,
+        "symbol": found["symbol"],
+        "values": found.get("values", {}),
+        "time": js_date(found.get("timestamp")),
+        "timeframe": found.get("timeframe", "1min"),
+    }
+
+
+def indicator_alert(event: Json) -> Json:
+    """`tickstock:alerts:indicators`, E3 and E4: top level, and never inside `alert`."""
+    shown = {key: event.get(key) for key in ("alert_type", "symbol", "data", "session_id")}
+    return {**shown, "time": js_date(event.get("timestamp"))}
+
+
+INDICATORS_LATEST = """
+SELECT id, symbol, indicator_type, value, value_data, calculation_timestamp, timeframe, metadata
+FROM intraday_indicators
+WHERE calculation_timestamp > now() - interval '30 minutes' AND expiration_timestamp > now()
+ORDER BY symbol, indicator_type, calculation_timestamp
+"""
+"""`/api/patterns/indicators/latest` of E3."""
+
+
 def critical_alert(event: Json) -> Json:
     """`tickstock:alerts:critical`, E3 and E4: top level."""
     shown = {key: event.get(key) for key in ("type", "message", "severity", "data")}

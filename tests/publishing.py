@@ -24,6 +24,8 @@ CHANNELS = (
     "tickstock:streaming:session_stopped",
     "tickstock:streaming:health",
     "tickstock:alerts:critical",
+    "tickstock:indicators:streaming",
+    "tickstock:alerts:indicators",
     "tickstock.health.status",
 )
 

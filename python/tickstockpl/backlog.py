@@ -15,7 +15,8 @@ from uuid import UUID, uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from tickstockpl.wire import MINUTE_US, BarColumns, Events, Expiry, Gap, Sent, WriteBatch
+from tickstockpl.readings import MINUTE_US, Readings
+from tickstockpl.wire import BarColumns, Events, Expiry, Gap, Sent, WriteBatch
 
 ROW = np.dtype(
     [
@@ -48,6 +49,9 @@ PART_BYTES = 6000
 
 PARTS = 500
 """Sets of columns that may wait; beyond it they become one."""
+
+READING_BYTES = 200
+"""Of memory for the readings of one bar of a watched symbol: 182 in columns."""
 
 PAYLOAD_BYTES = 4096
 """A dead letter's payload is cut to this."""
@@ -87,6 +91,7 @@ class Flush:
     bars: NDArray[np.void]
     names: list[str]
     events: Events
+    readings: Readings | None
     expired: list[Expiry]
     sent: list[Mark]
     gaps: list[Kept]
@@ -127,6 +132,7 @@ class Backlog:
         self.dropped_bars = 0
         self.dropped_events = 0
         self.dropped_letters = 0
+        self.dropped_readings = 0
         self.orphaned = 0
         self.flushing = 0
         """Bars taken and not yet stored: they count against `max_rows`."""
@@ -137,12 +143,15 @@ class Backlog:
         self._logged = 0
         """Events, withdrawals and marks in the log."""
         self._parts = 0
+        self._readings: deque[tuple[float, Readings]] = deque()
+        self._read = 0
+        """Readings in it."""
         self._gaps: deque[tuple[float, Kept]] = deque()
         self._dead: deque[tuple[float, Kept]] = deque()
 
     def __len__(self) -> int:
         """Items of every kind that wait."""
-        return len(self._bars) + self._logged + len(self._gaps) + len(self._dead)
+        return len(self._bars) + self._logged + self._read + len(self._gaps) + len(self._dead)
 
     @property
     def rows(self) -> int:
@@ -153,17 +162,18 @@ class Backlog:
     def bytes(self) -> int:
         """Estimate of the memory that waiting items take."""
         letters = sum(len(kept.row.payload) for _, kept in self._dead)
-        return self.rows * ROW_BYTES + self._logged * EVENT_BYTES + self._parts * PART_BYTES + letters
+        columns = (self._parts + len(self._readings)) * PART_BYTES + self._read * READING_BYTES
+        return self.rows * ROW_BYTES + self._logged * EVENT_BYTES + columns + letters
 
     @property
     def max_bytes(self) -> int:
         """What `bytes` can never pass by much: the bound in bytes that the settings amount to."""
-        return self.max_rows * ROW_BYTES + self.max_events * EVENT_BYTES + PARTS * PART_BYTES
+        return self.max_rows * ROW_BYTES + self.max_events * (EVENT_BYTES + READING_BYTES) + 2 * PARTS * PART_BYTES
 
     def oldest_s(self) -> float | None:
         """When the item that has waited longest came; None if nothing waits."""
         first = [_AT.unpack_from(row)[0] for row in islice(self._bars.values(), 1)]
-        first += [queue[0][0] for queue in (self._log, self._gaps, self._dead) if queue]
+        first += [queue[0][0] for queue in (self._log, self._readings, self._gaps, self._dead) if queue]
         return min(first, default=None)
 
     def add(self, batch: WriteBatch, now_s: float) -> None:
@@ -176,6 +186,8 @@ class Backlog:
             self._add_bars(batch.bars, now_s)
         if batch.events:
             self._note(now_s, batch.events)
+        if batch.readings:
+            self._add_readings(batch.readings, now_s)
         for expiry in batch.expired:
             self._note(now_s, expiry)
         for sent in batch.sent:
@@ -194,7 +206,7 @@ class Backlog:
         self._dead.extend((now_s, Kept(letter)) for letter in batch.dead[:kept])
 
     def take(self, limit: int) -> Flush:
-        """Remove the oldest: at most `limit` bars, `limit` events and `limit` dead letters."""
+        """Remove the oldest: at most `limit` bars, events, dead letters, and rows of indicators."""
         keys = list(islice(self._bars, limit))
         bars = np.frombuffer(b"".join([self._bars.pop(key) for key in keys]), dtype=ROW)
         names = [self._names[i] for i in bars["symbol"].tolist()]
@@ -212,9 +224,11 @@ class Backlog:
                 expired.append(item)
             else:
                 sent.append(item)
+        shown = len(self._readings[0][1].shown) if self._readings else 0
+        readings = self._take_readings(max(1, limit // max(1, shown)))
         gaps = [self._gaps.popleft()[1] for _ in range(len(self._gaps))]
         dead = [self._dead.popleft()[1] for _ in range(min(limit, len(self._dead)))]
-        return Flush(bars, names, Events.joined(events), expired, sent, gaps, dead)
+        return Flush(bars, names, Events.joined(events), readings, expired, sent, gaps, dead)
 
     def put_back(self, marks: Iterable[Mark], now_s: float) -> None:
         """Marks whose event is not in the database yet wait for it; after `ORPHAN_S` they are counted and forgotten."""
@@ -251,6 +265,28 @@ class Backlog:
         self._parts = 1
         rest = [each for each in self._log if not isinstance(each[1], Events)]
         self._log = deque([(parts[0][0], events), *rest])
+
+    def _add_readings(self, readings: Readings, now_s: float) -> None:
+        self._readings.append((now_s, readings))
+        self._read += len(readings)
+        if len(self._readings) > PARTS and (joined := Readings.joined([part for _, part in self._readings])):
+            self._readings = deque([(self._readings[0][0], joined)])
+        if (surplus := self._read - self.max_events) > 0:
+            self.dropped_readings += surplus
+            self._take_readings(surplus)
+
+    def _take_readings(self, limit: int) -> Readings | None:
+        """Remove the oldest, at most `limit`."""
+        taken: list[Readings] = []
+        while limit > 0 and self._readings:
+            at_s, part = self._readings.popleft()
+            if len(part) > limit:
+                self._readings.appendleft((at_s, part.where(slice(limit, None))))
+                part = part.where(slice(limit))
+            limit -= len(part)
+            self._read -= len(part)
+            taken.append(part)
+        return Readings.joined(taken)
 
     def _add_bars(self, bars: BarColumns, now_s: float) -> None:
         ids = np.zeros(len(bars.symbols), dtype=np.int32)

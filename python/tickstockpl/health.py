@@ -117,6 +117,7 @@ class Health:
             bars_per_minute=snapshot["bars_per_minute"],
             processing_lag_ms=pipeline["processing_lag_ms"],
             patterns_detected=counters["detections"],
+            indicators_calculated=pipeline["indicators_calculated"],
             connections=int(ingest["connected"]),
             failed=int(not ingest["connected"]),
             reconnections=ingest["reconnections"],

@@ -28,6 +28,7 @@ _COUNTERS = {
     "bars_revised": "Final bars that a late tick changed.",
     "detections": "Patterns found at the close of a bar.",
     "withdrawn": "Patterns that a revision took away.",
+    "readings": "Bars of watched symbols at which their indicators were read.",
     "volume_without_bar": "Shares of trades that set no price and made no bar.",
     "foreign": "Messages of channels that were not asked for.",
 }

@@ -15,10 +15,13 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from tickstockpl.wire import INDICATORS, QUALITY, Event, Events, quality_names
+from tickstockpl.readings import Alert, Calculation
+from tickstockpl.wire import INDICATORS, QUALITY, TIMEFRAME, Event, Events, quality_names
 
 SOURCE = "TickStockPL"
 PATTERNS_STREAMING = "tickstock:patterns:streaming"
+INDICATORS_STREAMING = "tickstock:indicators:streaming"
+INDICATOR_ALERTS = "tickstock:alerts:indicators"
 SESSION_STARTED = "tickstock:streaming:session_started"
 SESSION_STOPPED = "tickstock:streaming:session_stopped"
 STREAMING_HEALTH = "tickstock:streaming:health"
@@ -152,6 +155,49 @@ def streaming_pattern(event: Event, session_id: str) -> bytes:
             "detection": detection,
         }
     )
+
+
+def streaming_indicator(calculation: Calculation, session_id: str) -> bytes:
+    """The message for `tickstock:indicators:streaming`."""
+    at, name = iso(calculation.bar_end_us), calculation.indicator.name
+    values = {key: _plain(value) for key, value in calculation.values.items()}
+    body = {
+        "symbol": calculation.symbol,
+        "indicator": name,
+        "indicator_type": name,
+        "value": values["value"],
+        "values": values,
+        "timestamp": at,
+        "timeframe": TIMEFRAME,
+        "metadata": calculation.indicator.parameters,
+    }
+    return orjson.dumps(
+        {
+            "type": "streaming_indicator",
+            "event": "indicator_calculated",
+            "session_id": session_id,
+            "timestamp": at,
+            "source": SOURCE,
+            "calculation": body,
+        }
+    )
+
+
+def indicator_alert(alert: Alert, session_id: str) -> bytes:
+    """The message for `tickstock:alerts:indicators`."""
+    body = {
+        "symbol": alert.symbol,
+        "alert_type": alert.kind,
+        "timestamp": iso(alert.bar_end_us),
+        "data": {key: _plain(value) if isinstance(value, float) else value for key, value in alert.data.items()},
+        "severity": "warning",
+    }
+    return orjson.dumps({**body, "type": "indicator_alert", "session_id": session_id, "source": SOURCE, "alert": body})
+
+
+def stored_values(calculation: Calculation) -> str:
+    """AppV2's `value_data` of a row in `intraday_indicators`."""
+    return orjson.dumps(dict(calculation.values)).decode()
 
 
 def cached_patterns(events: Events, ttl_s: float) -> list[str]:

@@ -7,15 +7,16 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
-from tickstockpl._kernel import PATTERNS, Detections, Engine, Output
+from tickstockpl._kernel import ALERTS, PATTERNS, Detections, Engine, Output
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock
+from tickstockpl.readings import MINUTE_US, Indicator, Readings
 from tickstockpl.wire import (
-    MINUTE_US,
     Answered,
     Connected,
     DeadLetter,
@@ -36,6 +37,16 @@ PROGRESS_S = 10.0
 """Without a word from Redis for so long, the pipeline makes no progress and the heartbeat stops."""
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is told of watched symbols' indicators."""
+
+    indicators: tuple[Indicator, ...] = ()
+    alerts: tuple[str, ...] = ALERTS
+    rsi_bounds: tuple[float, float] = (30.0, 70.0)
+    """As the engine has them."""
+
+
 class Pipeline:
     """The stage from the socket's messages to rows and events.
 
@@ -54,6 +65,7 @@ class Pipeline:
         clock: Clock,
         *,
         heard_until_us: int | None = None,
+        shown: Shown | None = None,
     ) -> None:
         self._engine = engine
         self._channels = tuple(channels)
@@ -67,6 +79,9 @@ class Pipeline:
         self._tick_s: float | None = None
         self._gaps = 0
         self._lag_ms = 0.0
+        self._shown = shown or Shown()
+        self._alerts = sum(1 << bit for bit, kind in enumerate(ALERTS) if kind in self._shown.alerts)
+        self._calculated = 0
         self._refusals: Counter[str] = Counter()
 
     async def run(self) -> None:
@@ -116,6 +131,7 @@ class Pipeline:
             "silence_s": self.silence_s(),
             "processing_lag_ms": self._lag_ms,
             "gaps": self._gaps,
+            "indicators_calculated": self._calculated,
             "counters": self._engine.counters(),
         }
 
@@ -143,23 +159,35 @@ class Pipeline:
                 log.warning("tick refused", reason=reason, channel=channel, sample=sample)
         bars, found = output.bars, output.detections
         rows = found.held.nonzero()[0]
+        readings = self._readings(output)
         findings = Findings(
             expired=tuple(_expired(found)),
             events=Events(EventColumns.of(found), PATTERNS, rows) if len(rows) else None,
+            readings=_news(readings),
         )
         batch = WriteBatch(
             bars=bars if len(bars) else None,
             events=findings.events,
+            readings=readings,
             expired=findings.expired,
             dead=tuple(
                 DeadLetter("too_late", symbol, channel, ts_us, payload, now_us)
                 for symbol, channel, ts_us, payload in output.dead
             ),
         )
-        if batch.bars is not None or batch.events or batch.expired or batch.dead:
+        if batch.bars is not None or batch.events or batch.readings or batch.expired or batch.dead:
             await self._writes.put(batch)
-        if findings.events or findings.expired:
+        if findings.events or findings.expired or findings.readings:
             await self._events.put(findings)
+
+    def _readings(self, output: Output) -> Readings | None:
+        """The indicators of watched symbols, if a bar of theirs closed or changed."""
+        if not len(output.readings):
+            return None
+        shown = self._shown
+        readings = Readings.of(output.readings, shown.indicators, ALERTS, self._alerts, shown.rsi_bounds)
+        self._calculated += readings.count()
+        return readings
 
 
 def _expired(found: Detections) -> Iterator[Expiry]:
@@ -168,6 +196,11 @@ def _expired(found: Detections) -> Iterator[Expiry]:
         symbol = found.symbols[int(found.symbol[row])]
         pattern = PATTERNS[int(found.pattern[row])]
         yield Expiry(found.event_id[row].decode(), symbol, pattern["name"], int(found.ts_us[row]) + MINUTE_US)
+
+
+def _news(readings: Readings | None) -> Readings | None:
+    """Those that AppV2 is told; a bar that is read again corrects the table only."""
+    return readings.where(readings.fresh) if readings is not None and readings.fresh.any() else None
 
 
 def _is_power_of_ten(count: int) -> bool:

@@ -20,6 +20,7 @@ from redis.asyncio import Redis
 
 from tickstockpl import payload
 from tickstockpl.audience import Audience
+from tickstockpl.bulletin import Bulletin
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock
 from tickstockpl.connection import LOST, Connection
@@ -29,6 +30,7 @@ from tickstockpl.outbox import Outbox, Waiting
 from tickstockpl.pacing import Cadence, FeedTime, Pacer
 from tickstockpl.pattern_cache import PatternCache
 from tickstockpl.payload import Pulse, Session
+from tickstockpl.readings import Readings
 from tickstockpl.settings import Settings
 from tickstockpl.wire import Events, Findings, Sent, WriteBatch
 
@@ -82,6 +84,8 @@ class Publisher:
         self._pacer = Pacer(publish.rate_per_s)
         # four times what can be sent before it expires: the order may still change, and Redis may be away
         self._outbox = Outbox(4 * math.ceil(publish.rate_per_s * publish.expire_s), publish.expire_s)
+        self._values = Bulletin(payload.INDICATORS_STREAMING, publish.rate_per_s, publish.expire_s)
+        self._alerts = Bulletin(payload.INDICATOR_ALERTS, publish.rate_per_s, publish.expire_s)
         self._cache = PatternCache(publish.cache_entries, publish.event_ttl_s, clock)
         self._notices: deque[tuple[str, bytes]] = deque(maxlen=32)
         self._unreported: list[Sent] = []
@@ -112,6 +116,16 @@ class Publisher:
                 self._outbox.add(fit, now_s)
                 self._cache.add(fit)
                 self._wake.set()
+        if findings.readings is not None:
+            self._admit_readings(findings.readings)
+
+    def _admit_readings(self, readings: Readings) -> None:
+        now_s, session_id = self._clock.monotonic_s(), self._session.session_id
+        values = (payload.streaming_indicator(each, session_id) for each in readings.calculations())
+        self._values.add(readings.count(), values, now_s)
+        alerts = [payload.indicator_alert(each, session_id) for each in readings.warnings()]
+        self._alerts.add(len(alerts), iter(alerts), now_s)
+        self._wake.set()
 
     def feed_stalled(self, since_s: float) -> None:
         """Report that no tick has come for `since_s`; once, until `feed_recovered`."""
@@ -143,7 +157,8 @@ class Publisher:
 
     def status(self) -> dict[str, Any]:
         """Counters and state, as plain values."""
-        self._outbox.expire(self._clock.monotonic_s())
+        for waiting in (self._outbox, self._values, self._alerts):
+            waiting.expire(self._clock.monotonic_s())
         state: dict[str, Any] = {"state": "ok"}
         if not self._link.alive:
             state = {"state": "down", "reason": self._link.last_error or "not connected to Redis yet"}
@@ -160,6 +175,8 @@ class Publisher:
             "below_threshold": self._below,
             "late_revisions": self._late,
             "unfit": self._unfit,
+            **_numbers("indicators", self._values),
+            **_numbers("alerts", self._alerts),
             "unheard": self._audience.unheard,
             "heard": self._audience.heard,
             "subscribers": dict(self._audience.subscribers),
@@ -230,6 +247,8 @@ class Publisher:
                     await self._link.attempt(work(redis))
             await self._send_notices(redis)
             await self._send_events(redis)
+            for bulletin in (self._alerts, self._values):
+                await self._send_bulletin(redis, bulletin)
             if self._drained():
                 await self._link.attempt(self._cache.upkeep(redis))
                 await self._link.attempt(self._farewell(redis))
@@ -239,7 +258,8 @@ class Publisher:
     def _drained(self) -> bool:
         if self._drain_until_s is None:
             return False
-        return not self._outbox or self._clock.monotonic_s() >= self._drain_until_s
+        # Values of the last minute are not worth waiting for; an alert is.
+        return not (self._outbox or self._alerts) or self._clock.monotonic_s() >= self._drain_until_s
 
     async def _rest(self) -> None:
         """Wait for the next thing to do."""
@@ -247,6 +267,9 @@ class Publisher:
         wait_s = self._cadence.next_s() - now_s
         if self._outbox:
             wait_s = min(wait_s, max(self._pacer.wait_s(now_s), self._resume_s - now_s))
+        for bulletin in (self._values, self._alerts):
+            if bulletin:
+                wait_s = min(wait_s, max(bulletin.wait_s(now_s), self._resume_s - now_s))
         if wait_s <= 0:
             await asyncio.sleep(0)
             return
@@ -303,6 +326,29 @@ class Publisher:
             self._audience.answered(heard)
         return refused
 
+    async def _send_bulletin(self, redis: Redis, bulletin: Bulletin) -> None:
+        """One round trip for what may go now."""
+        now_s, before = self._clock.monotonic_s(), bulletin.expired
+        if now_s < self._resume_s:
+            return
+        arrived_s, taken = bulletin.take(now_s)
+        self._metrics.events_expired.inc(bulletin.expired - before)
+        if not taken:
+            return
+        refused = taken
+        try:
+            async with redis.pipeline(transaction=False) as pipe:
+                for message in taken:
+                    pipe.publish(bulletin.channel, message)
+                answers: list[Any] = await pipe.execute(raise_on_error=False)
+            refused = [message for message, heard in zip(taken, answers, strict=True) if isinstance(heard, Exception)]
+            for heard in answers:
+                self._count(bulletin.channel, heard)
+            if refused:
+                self._resume_s = self._clock.monotonic_s() + PAUSE_S
+        finally:
+            bulletin.settle(arrived_s, len(taken), refused, self._clock.monotonic_s())
+
     def _count(self, channel: str, receivers: Any) -> None:
         if isinstance(receivers, Exception):
             self._link.failed("redis refused to publish", receivers)
@@ -350,3 +396,7 @@ class Publisher:
         totals = self._sent, self._pulse().indicators_calculated
         message = payload.session_stopped(self._session, *totals, self._clock.now_us())
         await redis.publish(payload.SESSION_STOPPED, message)
+
+
+def _numbers(name: str, bulletin: Bulletin) -> dict[str, int]:
+    return {f"{name}_sent": bulletin.sent, f"{name}_queued": len(bulletin), f"{name}_expired": bulletin.expired}

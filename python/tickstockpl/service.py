@@ -21,10 +21,11 @@ from tickstockpl.clock import Clock, SystemClock
 from tickstockpl.errors import ServerError, SettingsError
 from tickstockpl.health import Health
 from tickstockpl.ingest import Ingest
-from tickstockpl.kernel import PATTERNS, PROVISIONAL, Engine, EngineSettings, Framer
+from tickstockpl.kernel import ALERTS, PATTERNS, PROVISIONAL, Engine, EngineSettings, Framer
 from tickstockpl.metrics import Metrics
-from tickstockpl.pipeline import Pipeline
+from tickstockpl.pipeline import Pipeline, Shown
 from tickstockpl.publisher import Publisher
+from tickstockpl.readings import INDICATORS
 from tickstockpl.settings import PatternSettings, Settings
 from tickstockpl.warmup import history
 from tickstockpl.wire import Findings, Inbound, WriteBatch
@@ -67,6 +68,7 @@ async def run(
     Raises SettingsError or ServerError at the start, if something is set wrong or a server cannot be used.
     """
     clock = clock or SystemClock()
+    told = shown(settings)
     metrics = Metrics()
     inbox: Channel[Inbound] = Channel(256, "ticks")
     writes: Channel[WriteBatch] = Channel(1024, "writes", producers=2)
@@ -91,7 +93,7 @@ async def run(
         except StoppedEarly:
             log.info("stopped before it was ready")
             return
-        pipeline = Pipeline(engine, channels, inbox, writes, events, clock, heard_until_us=newest_us)
+        pipeline = Pipeline(engine, channels, inbox, writes, events, clock, heard_until_us=newest_us, shown=told)
         ingest = Ingest(settings.redis, lambda: Framer(channels), clock)
         publisher = Publisher(
             settings,
@@ -208,8 +210,11 @@ async def warm(engine: Engine, settings: Settings, calendar: calendars.Sessions,
 def build_engine(settings: Settings, calendar: calendars.Sessions, price_scale: int | None) -> Engine:
     """The engine as the settings want it.
 
-    Raises SettingsError for a pattern that does not exist, or for two of one name.
+    Raises SettingsError for a pattern that does not exist, for two of one name, or for bounds that cross.
     """
+    indicators = settings.indicators
+    if indicators.rsi_oversold > indicators.rsi_overbought:
+        raise SettingsError("indicators.rsi_oversold must not be above indicators.rsi_overbought")
     return Engine(
         EngineSettings(
             channels=settings.redis.channels,
@@ -224,6 +229,9 @@ def build_engine(settings: Settings, calendar: calendars.Sessions, price_scale: 
             regular=calendar.regular,
             days=calendar.days,
             patterns=enabled_patterns(settings.patterns),
+            indicators=indicators.symbols or (),
+            rsi_bounds=(indicators.rsi_oversold, indicators.rsi_overbought),
+            benchmark=indicators.benchmark or None,
         )
     )
 
@@ -251,6 +259,20 @@ def enabled_patterns(settings: PatternSettings) -> tuple[str, ...] | None:
                 "take one of them out, or set patterns.same_names"
             )
     return tuple(pattern["id"] for pattern in chosen)
+
+
+def shown(settings: Settings) -> Shown:
+    """What the settings want told of indicators.
+
+    Raises SettingsError for an indicator or an alert that does not exist.
+    """
+    given = settings.indicators
+    alerts = ALERTS if given.alerts is None else given.alerts
+    for name, wanted, known in (("enabled", given.enabled, tuple(INDICATORS)), ("alerts", alerts, ALERTS)):
+        if unknown := [each for each in wanted if each not in known]:
+            raise SettingsError(f"indicators.{name}: there is no {unknown[0]}; there are {', '.join(known)}")
+    bounds = given.rsi_oversold, given.rsi_overbought
+    return Shown(tuple(INDICATORS[name] for name in given.enabled), alerts, bounds)
 
 
 def _totals(counters: dict[str, int]) -> dict[str, int]:

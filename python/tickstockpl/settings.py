@@ -199,6 +199,20 @@ class PatternSettings(Section):
     """
 
 
+class IndicatorSettings(Section):
+    """Whose indicators are shown, and which."""
+
+    symbols: Names | None = None
+    """`*` is all of them; None: the channels are silent, and events have RSI and relative strength all the same."""
+    enabled: SomeNames = ("RSI", "MACD", "BollingerBands", "VWAP")
+    alerts: Names | None = None
+    """None means all."""
+    rsi_oversold: Annotated[float, Field(ge=0, le=100)] = 30.0
+    rsi_overbought: Annotated[float, Field(ge=0, le=100)] = 70.0
+    benchmark: str = "SPY"
+    """The symbol that relative strength is measured against."""
+
+
 class HttpSettings(Section):
     """`/health`, `/ready` and `/metrics`."""
 
@@ -234,6 +248,7 @@ class Settings(BaseSettings):
     writer: WriterSettings = WriterSettings()
     publish: PublishSettings = PublishSettings()
     patterns: PatternSettings = PatternSettings()
+    indicators: IndicatorSettings = IndicatorSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
     feed: FeedSettings = FeedSettings()

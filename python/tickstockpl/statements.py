@@ -12,6 +12,9 @@ CREATE TEMPORARY TABLE IF NOT EXISTS tickstockpl_bars (
 ) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE IF NOT EXISTS tickstockpl_events (
   event_id uuid, symbol text, pattern text, direction smallint, confidence float8, payload jsonb, tier text
+) ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE IF NOT EXISTS tickstockpl_indicators (
+  symbol text, indicator text, value float8, payload jsonb, metadata jsonb, bar_end_us bigint
 ) ON COMMIT DELETE ROWS
 """
 
@@ -19,6 +22,8 @@ STAGED = (
     *("symbol", "ts_us", *PRICES, "volume", "vwap"),
     *("trades", "revision", "quality", "open_us", "close_us"),
 )
+
+STAGED_INDICATORS = ("symbol", "indicator", "value", "payload", "metadata", "bar_end_us")
 
 STAGED_EVENTS = ("event_id", "symbol", "pattern", "direction", "confidence", "payload", "tier")
 
@@ -121,6 +126,18 @@ FROM given JOIN fresh USING (event_id) ORDER BY bar_end, symbol, pattern
 
 What `payload` says is taken from it: sent a second time, it would cost more than it does here.
 """
+
+INDICATORS = f"""
+INSERT INTO intraday_indicators (symbol, indicator_type, value, value_data, calculation_timestamp,
+                                 expiration_timestamp, metadata, timeframe, bar_start)
+SELECT symbol, indicator, value::text::numeric, payload, {_instant("bar_end_us")},
+       {_instant("bar_end_us")} + $1 * interval '1 second', metadata, $2,
+       {_instant("bar_end_us")} - interval '1 minute'
+FROM tickstockpl_indicators ORDER BY symbol, indicator, bar_end_us
+ON CONFLICT (symbol, indicator_type, calculation_timestamp) WHERE bar_start IS NOT NULL
+DO UPDATE SET value = EXCLUDED.value, value_data = EXCLUDED.value_data, metadata = EXCLUDED.metadata
+"""
+"""Moves staged indicators into AppV2's table; what is calculated again, after a revision, replaces what was there."""
 
 EXPIRE = (
     """UPDATE intraday_patterns SET expiration_timestamp = now()

@@ -19,7 +19,20 @@ from tickstockpl.backlog import PAYLOAD_BYTES, Flush, Kept, Mark
 from tickstockpl.errors import ServerError
 from tickstockpl.faults import sift
 from tickstockpl.postgres import Connection
-from tickstockpl.statements import DEAD, EVENTS, EXPIRE, GAP, SENT, STAGED, STAGED_EVENTS, accept, upsert
+from tickstockpl.readings import Calculation, Readings
+from tickstockpl.statements import (
+    DEAD,
+    EVENTS,
+    EXPIRE,
+    GAP,
+    INDICATORS,
+    SENT,
+    STAGED,
+    STAGED_EVENTS,
+    STAGED_INDICATORS,
+    accept,
+    upsert,
+)
 from tickstockpl.tables import QUALITY_TEXT, Tables
 from tickstockpl.wire import TIMEFRAME, DeadLetter, Event, Events
 
@@ -35,6 +48,7 @@ class Outcome:
     """Bars not written because what is stored is fuller or newer."""
     events: int = 0
     """New ones; an event that is stored already is not counted."""
+    indicators: int = 0
     expired: int = 0
     gaps: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
@@ -92,6 +106,9 @@ class Store:
                 aside += await self._store_bars(connection, flush, bars, done, sifting, now_us)
             if events:
                 aside += await self._store_events(connection, events, done, sifting, now_us)
+            if flush.readings is not None:
+                calculations = _latest(flush.readings, strangers)
+                aside += await self._store_indicators(connection, calculations, done, sifting, now_us)
             if flush.expired:
                 ids = sorted(expiry.event_id for expiry in flush.expired)
                 for statement in EXPIRE:
@@ -117,7 +134,8 @@ class Store:
         """Symbols that the policy keeps out."""
         if self._policy == "accept":
             return set()
-        asked = {*flush.names, *flush.events.symbol_names()} - self._known
+        read = () if flush.readings is None else flush.readings.symbol_names()
+        asked = {*flush.names, *flush.events.symbol_names(), *read} - self._known
         if not asked:
             return set()
         rows = await connection.fetch("SELECT symbol FROM symbols WHERE symbol = ANY ($1::text[])", sorted(asked))
@@ -169,6 +187,29 @@ class Store:
         bad = await sift(range(len(events)), store_part)
         return [(_event_letter(events[at], _reason(error), now_us), str(error)) for at, error in bad]
 
+    async def _store_indicators(
+        self, connection: Connection, calculations: Sequence[Calculation], done: Outcome, sifting: bool, now_us: int
+    ) -> list[tuple[DeadLetter, str]]:
+        async def store(part: Sequence[Calculation]) -> None:
+            await connection.copy_records_to_table(
+                "tickstockpl_indicators", records=map(_indicator_record, part), columns=list(STAGED_INDICATORS)
+            )
+            done.indicators += _count(await connection.execute(INDICATORS, self._ttl_s, TIMEFRAME))
+
+        if not calculations:
+            return []
+        if not sifting:
+            await store(calculations)
+            return []
+
+        async def store_part(part: Sequence[int]) -> None:
+            async with connection.transaction():
+                await store([calculations[at] for at in part])
+                await connection.execute("TRUNCATE tickstockpl_indicators")
+
+        bad = await sift(range(len(calculations)), store_part)
+        return [(_indicator_letter(calculations[at], _reason(error), now_us), str(error)) for at, error in bad]
+
     async def _mark_sent(self, connection: Connection, marks: list[Mark], done: Outcome) -> None:
         first: dict[str, Mark] = {}
         for mark in marks:
@@ -213,6 +254,30 @@ def _event_records(events: Events) -> list[tuple[Any, ...]]:
         [pattern["tier"] for pattern in patterns],
     )
     return list(zip(*columns, strict=True))
+
+
+def _latest(readings: Readings, strangers: set[str]) -> list[Calculation]:
+    """The newest calculation of each indicator and bar; not of symbols that are kept out, whose bars are not there."""
+    newest = {(each.symbol, each.indicator.name, each.bar_end_us): each for each in readings.calculations()}
+    return [each for each in newest.values() if each.symbol not in strangers]
+
+
+def _indicator_record(calculation: Calculation) -> tuple[Any, ...]:
+    """A row of STAGED_INDICATORS."""
+    metadata = orjson.dumps({"source": payload.SOURCE, **calculation.indicator.parameters}).decode()
+    return (
+        calculation.symbol,
+        calculation.indicator.name,
+        calculation.values["value"],
+        payload.stored_values(calculation),
+        metadata,
+        calculation.bar_end_us,
+    )
+
+
+def _indicator_letter(calculation: Calculation, reason: str, now_us: int) -> DeadLetter:
+    text = payload.stored_values(calculation).encode()
+    return DeadLetter(reason, calculation.symbol, None, calculation.bar_end_us, text, now_us)
 
 
 def _letter(flush: Flush, i: int, reason: str, now_us: int) -> DeadLetter:

@@ -30,7 +30,17 @@ NEEDED: dict[str, tuple[str, ...]] = {
         "timeframe",
         "event_id",
     ),
-    "intraday_indicators": ("symbol", "indicator_type", "value", "value_data", "expiration_timestamp", "timeframe"),
+    "intraday_indicators": (
+        "symbol",
+        "indicator_type",
+        "value",
+        "value_data",
+        "calculation_timestamp",
+        "expiration_timestamp",
+        "metadata",
+        "timeframe",
+        "bar_start",
+    ),
     "pattern_event": (
         "event_id",
         "symbol",

@@ -14,6 +14,8 @@ from typing import Any, Protocol, Self, TypeAlias, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from tickstockpl.readings import MINUTE_US, Readings
+
 QUALITY = ("partial_start", "gap", "provisional", "late_revised")
 """The names of a bar's quality bits, lowest first, as they stand in the database and in events."""
 
@@ -168,8 +170,6 @@ class Expiry:
 
 INDICATORS = ("relative_volume", "rsi", "relative_strength")
 """The columns of `EventColumns` that an event shows as its indicators, each where it is not NaN."""
-
-MINUTE_US = 60_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +336,8 @@ class Findings:
 
     expired: tuple[Expiry, ...] = ()
     events: Events | None = None
+    readings: Readings | None = None
+    """Those that are news."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,6 +376,7 @@ class WriteBatch:
 
     bars: BarColumns | None = None
     events: Events | None = None
+    readings: Readings | None = None
     expired: tuple[Expiry, ...] = ()
     gaps: tuple[Gap, ...] = ()
     dead: tuple[DeadLetter, ...] = ()

@@ -37,7 +37,7 @@ SELECT EXISTS (SELECT FROM ohlcv_1min WHERE timestamp > now() - interval '1 hour
 """
 
 _COUNTS = (
-    *("rows", "kept_fuller", "events", "rejected", "dead_letters"),
+    *("rows", "kept_fuller", "events", "indicators", "rejected", "dead_letters"),
     *("batches", "retries", "abandoned", "acquires"),
 )
 
@@ -107,6 +107,7 @@ class Writer:
             self._backlog.add(batch, self._clock.monotonic_s())
             self._tell("bars dropped: the database has been away for too long", self._backlog.dropped_bars)
             self._tell("events dropped: the database has been away for too long", self._backlog.dropped_events)
+            self._tell("indicators dropped: the database has been away for too long", self._backlog.dropped_readings)
             self._tell("dead letters beyond the hour's allowance are only counted", self._backlog.dropped_letters)
             self._arrived.set()
         self._drained = True
@@ -164,6 +165,7 @@ class Writer:
             "dropped_bars": backlog.dropped_bars,
             "dropped_events": backlog.dropped_events,
             "dropped_letters": backlog.dropped_letters,
+            "dropped_readings": backlog.dropped_readings,
             "sent_without_event": backlog.orphaned,
             "failures": self._failures,
             "last_error": self._error,
@@ -243,6 +245,7 @@ class Writer:
         self._letters.spend(done.letters)
         rejected = sum(done.rejected.values())
         written = {"ohlcv_1min": done.bars, "pattern_event": done.events, "ingest_gap": done.gaps}
+        written["intraday_indicators"] = done.indicators
         for table, rows in (written | {"dead_letter": done.letters + len(flush.dead)}).items():
             self._metrics.rows_written.labels(table).inc(rows)
         for reason, rows in done.rejected.items():
@@ -255,6 +258,7 @@ class Writer:
             ("rows", done.bars),
             ("kept_fuller", done.kept_fuller),
             ("events", done.events),
+            ("indicators", done.indicators),
             ("batches", 1),
             ("rejected", rejected),
             ("dead_letters", done.letters + len(flush.dead)),

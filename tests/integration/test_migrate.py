@@ -53,7 +53,7 @@ async def test_an_empty_database_gets_every_table_and_a_hypertable_of_one_day_ch
     assert await pending(database) == []
     (found,) = await rows(database, "SELECT time_interval FROM timescaledb_information.dimensions")
     assert found["time_interval"].days == 1
-    assert await rows(database, f"SELECT version_num FROM {VERSION_TABLE}") == [{"version_num": "0001"}]
+    assert await rows(database, f"SELECT version_num FROM {VERSION_TABLE}") == [{"version_num": "0002"}]
 
 
 async def test_a_second_time_changes_nothing(database: str) -> None:
@@ -61,6 +61,19 @@ async def test_a_second_time_changes_nothing(database: str) -> None:
     before = await rows(database, SHAPE)
     assert not (await migrate(database)).changed
     assert await rows(database, SHAPE) == before
+
+
+async def test_a_database_of_the_first_revision_gains_what_the_second_brings(database: str) -> None:
+    await migrate(database)
+    await ran(
+        database,
+        f"ALTER TABLE intraday_indicators DROP COLUMN bar_start; UPDATE {VERSION_TABLE} SET version_num = '0001'",
+    )
+    assert any("intraday_indicators_bar" in statement for statement in await pending(database))
+    assert (await migrate(database)).changed
+    assert await pending(database) == []
+    (index,) = await rows(database, "SELECT indexdef FROM pg_indexes WHERE indexname = 'intraday_indicators_bar'")
+    assert "UNIQUE" in index["indexdef"]
 
 
 async def test_two_at_once_both_succeed(database: str) -> None:
@@ -88,7 +101,7 @@ async def test_adopting_only_adds_nullable_columns(database: str) -> None:
     added = [row for row in after if row["table_name"] in adopted and row not in before]
     assert {row["column_name"] for row in added} == {
         *("trades", "vwap", "revision", "quality", "open_at", "close_at"),
-        "event_id",
+        *("event_id", "bar_start"),
     }
     assert {row["is_nullable"] for row in added} == {"YES"}
 
@@ -162,5 +175,6 @@ async def test_a_server_that_is_not_there_is_one_line_without_its_password() -> 
 
 def test_the_files_are_where_the_package_looks_and_at_the_top_of_the_checkout() -> None:
     assert (FOLDER / "sql" / "0001_tables.sql").is_file()
+    assert (FOLDER / "sql" / "0002_indicators.sql").is_file()
     top = Path(__file__).resolve().parents[2] / "migrations"
     assert (top / "env.py").read_bytes() == (FOLDER / "env.py").read_bytes()

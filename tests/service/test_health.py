@@ -52,6 +52,7 @@ class Stages:
             "event_time_us": {"data.raw": T0_US - 1_500_000},
             "event_lag_s": 1.5,
             "processing_lag_ms": 0.25,
+            "indicators_calculated": 12,
         }
 
     def hear(self, messages: int = 1) -> None:
@@ -146,7 +147,7 @@ def test_rates_are_of_the_last_five_seconds_and_the_last_minute() -> None:
 
 def test_the_pulse_for_appv2_has_the_same_numbers() -> None:
     pulse = Stages().health.pulse()
-    assert (pulse.state, pulse.active_symbols, pulse.patterns_detected) == ("ok", 7, 5)
+    assert (pulse.state, pulse.active_symbols, pulse.patterns_detected, pulse.indicators_calculated) == ("ok", 7, 5, 12)
     assert (pulse.connections, pulse.failed, pulse.reconnections) == (1, 0, 2)
 
 

@@ -11,7 +11,8 @@ import tickstockpl as tp
 from running import MINUTE, SECOND, tick
 from tickstockpl.channel import Channel
 from tickstockpl.clock import ManualClock
-from tickstockpl.pipeline import PROGRESS_S, Pipeline
+from tickstockpl.pipeline import PROGRESS_S, Pipeline, Shown
+from tickstockpl.readings import INDICATORS, Readings
 from tickstockpl.wire import (
     Answered,
     Connected,
@@ -34,7 +35,7 @@ T0 = 1_757_599_200 * SECOND  # 2025-09-11 14:00:00 UTC
 class Stage:
     """A pipeline over real channels; `play` runs it over items until its inbox ends."""
 
-    def __init__(self, *, heard_until_us: int | None = None, **settings: Any) -> None:
+    def __init__(self, *, heard_until_us: int | None = None, shown: Shown | None = None, **settings: Any) -> None:
         self.clock = ManualClock(T0 + 3600 * SECOND)
         self.engine = tp.Engine(tp.EngineSettings(channels=(CHANNEL,), **settings))
         self.framer = tp.Framer([CHANNEL])
@@ -42,8 +43,16 @@ class Stage:
         self.writes: Channel[WriteBatch] = Channel(1000, "writes")
         self.events: Channel[Findings] = Channel(1000, "events")
         self.pipeline = Pipeline(
-            self.engine, (CHANNEL,), self.inbox, self.writes, self.events, self.clock, heard_until_us=heard_until_us
+            self.engine,
+            (CHANNEL,),
+            self.inbox,
+            self.writes,
+            self.events,
+            self.clock,
+            heard_until_us=heard_until_us,
+            shown=shown,
         )
+        self.readings: list[Readings] = []
 
     def received(self, payloads: Iterable[bytes]) -> Received:
         parts = [
@@ -59,7 +68,9 @@ class Stage:
         async with asyncio.timeout(10):
             await self.pipeline.run()
             batches = [batch async for batch in self.writes]
-            return batches, [each async for found in self.events for each in (*found.expired, *(found.events or ()))]
+            findings = [found async for found in self.events]
+            self.readings = [found.readings for found in findings if found.readings is not None]
+            return batches, [each for found in findings for each in (*found.expired, *(found.events or ()))]
 
 
 def bars_of(batches: list[WriteBatch]) -> list[tuple[int, int, str]]:
@@ -191,3 +202,29 @@ async def test_progress_ends_when_nothing_comes_through() -> None:
     stage.clock.advance(PROGRESS_S + 1)
     assert not stage.pipeline.made_progress()
     assert stage.pipeline.status()["state"] == "degraded"
+
+
+async def test_indicators_of_watched_symbols_go_to_both_and_corrections_to_the_table_only() -> None:
+    stage = Stage(indicators=("ZZTEST1",), patterns=(), shown=Shown((INDICATORS["RSI"], INDICATORS["VWAP"])))
+    prices = [100.0 + n % 3 for n in range(20)]
+    ticks = [tick(T0 + n * MINUTE + 30 * SECOND, price=price) for n, price in enumerate(prices)]
+    ticks += [tick(T0 + n * MINUTE + 31 * SECOND, "ZZTEST2") for n in range(20)]
+    late = tick(T0 + 17 * MINUTE + 45 * SECOND, price=110.0)
+    batches, found = await stage.play(stage.received(ticks), stage.received([late]))
+    assert found == []
+    told = [batch.readings for batch in batches if batch.readings is not None]
+    assert [set(part.symbol_names()) for part in told] == [{"ZZTEST1"}] * 2
+    first, corrected = told
+    assert (len(first), bool(first.fresh.all())) == (19, True)
+    assert (len(corrected), bool(corrected.fresh.any())) == (2, False)
+    assert sum(map(len, stage.readings)) == 19
+    assert stage.pipeline.status()["indicators_calculated"] == first.count() + corrected.count() == 19 + 6 + 4
+
+
+async def test_unwatched_symbols_are_not_told_of() -> None:
+    stage = Stage(patterns=(), shown=Shown((INDICATORS["RSI"],)))
+    ticks = [tick(T0 + n * MINUTE + 30 * SECOND) for n in range(20)]
+    batches, found = await stage.play(stage.received(ticks))
+    assert found == []
+    assert all(batch.readings is None for batch in batches)
+    assert stage.pipeline.status()["indicators_calculated"] == 0

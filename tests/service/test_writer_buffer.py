@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from bar_samples import MINUTE_US, NINE_30_US, bars, event, versions
 from event_samples import events
+from reading_samples import readings
 from tickstockpl.backlog import OVERFLOW, PARTS, ROW_BYTES, Allowance, Backlog
 from tickstockpl.errors import ServerError
 from tickstockpl.faults import Fault, fault_of, sift
@@ -213,3 +214,21 @@ def test_events_that_wait_keep_no_names_but_their_own() -> None:
         joined = Events.joined([joined, found[at % 20 : at % 20 + 1], found[0:1]]) if at else found[0:1]
     assert sorted(each.symbol for each in joined) == sorted(f"ZZTEST{at}" for at in range(20))
     assert len(joined.columns.symbols) <= 22
+
+
+def test_readings_wait_in_order_and_are_bounded() -> None:
+    waiting = backlog()
+    for n in range(PARTS + 2):
+        waiting.add(WriteBatch(readings=readings(f"A{n}", f"B{n}")), float(n))
+    assert len(waiting) == 1000
+    assert waiting.dropped_readings == 2 * (PARTS + 2) - 1000 == 4
+    assert waiting.oldest_s() == 0.0
+    assert waiting.bytes <= waiting.max_bytes
+    # two rows each
+    first, rest = waiting.take(7).readings, waiting.take(5000).readings
+    assert first is not None
+    assert rest is not None
+    named = [name for part in (first, rest) for name in part.symbol_names()]
+    assert named == [f"{letter}{n}" for n in range(2, PARTS + 2) for letter in "AB"]
+    assert len(first) == 3
+    assert (len(waiting), waiting.oldest_s(), waiting.take(10).readings) == (0, None, None)
