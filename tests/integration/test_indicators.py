@@ -143,10 +143,12 @@ async def test_the_service_tells_and_stores_the_indicators_of_watched_symbols(
             ticks = [tick(begin_us + n * MINUTE + 30 * SECOND, symbol, price) for symbol in (watched, other)]
             await up.send(ticks)
         await up.stored()
-        async with asyncio.timeout(20):
-            while up.stages["publisher"]["indicators_queued"] or not of(heard.heard.get(ALERTS, []), "ZZSERV"):
-                await asyncio.sleep(0.01)
         calculated = up.stages["pipeline"]["indicators_calculated"]
+        async with asyncio.timeout(20):
+            while len(of(heard.heard.get(VALUES, []), "ZZSERV")) < calculated:
+                await asyncio.sleep(0.01)
+            while not of(heard.heard.get(ALERTS, []), "ZZSERV"):
+                await asyncio.sleep(0.01)
         assert up.running.health.pulse().indicators_calculated == calculated
     # 25 bars closed, the first of them flagged: RSI from the 14th on, VWAP at once, relative volume from the 21st
     told = of(heard.heard[VALUES], "ZZSERV")
