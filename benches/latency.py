@@ -52,7 +52,7 @@ NOTES = [
     f"{SYMBOLS:,} symbols, windows of {WINDOW} bars full at both; ticks are due in a piece each millisecond",
     f"Our closing tick is the first stamped {LATENESS_US / 1e6:g} s after the minute: that wait is not counted",
     "The seed closes a bar at its symbol's next tick, whatever may come late",
-    f"Pacing off is `publish.rate_per_s` = {UNPACED_PER_S:,.0f}, which leaves 4 events a round trip",
+    f"Pacing off is `publish.rate_per_s` = {UNPACED_PER_S:,.0f}, which leaves 250 events a round trip",
     f"The default is {PACED_PER_S:g}/s, as AppV2 shows no more, and would be all that is seen here",
 ]
 REAL_TIME_NOTES = [

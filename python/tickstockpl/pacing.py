@@ -14,8 +14,9 @@ from tickstockpl.wire import Events
 
 FLUSH_S = 0.25
 """How often AppV2 empties its buffer."""
-BURST = 4
-"""Sent at once after a pause, or to catch up: small, so that two bursts never share a flush."""
+BURST_S, LEAST_BURST, MOST_BURST = 0.05, 4, 250
+"""Sent at once after a pause, or to catch up: what the rate allows in 50 ms (4 at 80 a second), so that two bursts
+never share a flush, and where somebody has raised the rate, a round trip to Redis serves many events."""
 _NEVER_US = -(1 << 62)
 
 
@@ -29,7 +30,7 @@ class Pacer:
     def __init__(self, rate_per_s: float) -> None:
         self._gap_s = 1.0 / rate_per_s
         window = max(1, math.floor(rate_per_s * FLUSH_S))
-        self._burst = min(BURST, window)
+        self._burst = min(max(LEAST_BURST, min(math.floor(rate_per_s * BURST_S), MOST_BURST)), window)
         self._recent: deque[float] = deque(maxlen=window)
         self._due_s = -math.inf
 

@@ -59,6 +59,11 @@ def test_whole_rate_is_reached_by_one_who_waits_as_told(rate: float) -> None:
     assert rate * 100 - 1 <= count <= rate * 100 + 5
 
 
+@pytest.mark.parametrize(("rate", "burst"), [(0.5, 1), (12.0, 3), (80.0, 4), (1000.0, 50), (1e6, 250)])
+def test_a_burst_is_what_the_rate_allows_in_50_ms(rate: float, burst: int) -> None:
+    assert Pacer(rate).allowed(0.0) == burst
+
+
 def test_appv2_shows_every_one_of_300_paced_events_and_only_20_of_a_burst() -> None:
     pacer, now_s, left = Pacer(RATE), 0.0, []
     for _ in range(300):
