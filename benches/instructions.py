@@ -28,7 +28,7 @@ def missing() -> list[str]:
 
 def program() -> str:
     """The path of the program, built if need be."""
-    command = ["cargo", *BUILD, "--message-format=json-render-diagnostics"]
+    command = ["cargo", *BUILD, "--quiet", "--message-format=json-render-diagnostics"]
     built = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     paths = [json.loads(line).get("executable") for line in built.stdout.splitlines()]
     found: str = next(path for path in paths if path)
