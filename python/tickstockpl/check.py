@@ -16,6 +16,7 @@ from redis.exceptions import RedisError, ResponseError
 from tickstockpl import migrate, sessions
 from tickstockpl.backlog import Allowance, Backlog
 from tickstockpl.errors import TickstockError
+from tickstockpl.selection import enabled_patterns, shown
 from tickstockpl.settings import Settings, unknown_names
 
 
@@ -32,6 +33,7 @@ async def findings(settings: Settings, environ: Mapping[str, str] = os.environ) 
     """Look at everything that `run` needs, one thing after another."""
     unknown = unknown_names(environ)
     yield Finding("names", not unknown, f"not settings: {', '.join(unknown)}" if unknown else "all names are known")
+    yield _selection(settings)
     yield await _redis(settings)
     yield await _database(settings)
     yield await _calendar(settings)
@@ -43,6 +45,18 @@ async def findings(settings: Settings, environ: Mapping[str, str] = os.environ) 
         f"at most {backlog.max_rows:,} bars wait for the database ({minutes} minutes x {symbols:,} symbols), "
         f"{backlog.max_bytes / 2**20:,.0f} MiB with their events",
     )
+
+
+def _selection(settings: Settings) -> Finding:
+    try:
+        ids, told = enabled_patterns(settings.patterns), shown(settings.indicators)
+    except TickstockError as error:
+        return Finding("selection", False, str(error))
+    patterns = "the default patterns" if ids is None else f"{len(ids)} patterns"
+    symbols = settings.indicators.symbols or ()
+    names = ", ".join(indicator.name for indicator in told.indicators)
+    of = "every symbol" if "*" in symbols else f"{len(symbols)} symbols"
+    return Finding("selection", True, f"{patterns}; " + (f"{names} of {of}" if symbols else "no symbol's indicators"))
 
 
 async def _redis(settings: Settings) -> Finding:

@@ -4,7 +4,6 @@ ingest ─► pipeline ─► writer, publisher: each closes its outlet when it 
 """
 
 import asyncio
-import fnmatch
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -18,15 +17,15 @@ from tickstockpl import migrate
 from tickstockpl import sessions as calendars
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock, SystemClock
-from tickstockpl.errors import ServerError, SettingsError
+from tickstockpl.errors import ServerError
 from tickstockpl.health import Health
 from tickstockpl.ingest import Ingest
-from tickstockpl.kernel import ALERTS, PATTERNS, PROVISIONAL, Engine, EngineSettings, Framer
+from tickstockpl.kernel import PROVISIONAL, Engine, EngineSettings, Framer
 from tickstockpl.metrics import Metrics
-from tickstockpl.pipeline import Pipeline, Shown
+from tickstockpl.pipeline import Pipeline
 from tickstockpl.publisher import Publisher
-from tickstockpl.readings import INDICATORS
-from tickstockpl.settings import PatternSettings, Settings
+from tickstockpl.selection import enabled_patterns, rsi_bounds, shown
+from tickstockpl.settings import Settings
 from tickstockpl.warmup import history
 from tickstockpl.wire import Findings, Inbound, WriteBatch
 from tickstockpl.writer import Writer
@@ -68,7 +67,7 @@ async def run(
     Raises SettingsError or ServerError at the start, if something is set wrong or a server cannot be used.
     """
     clock = clock or SystemClock()
-    told = shown(settings)
+    told = shown(settings.indicators)
     metrics = Metrics()
     inbox: Channel[Inbound] = Channel(256, "ticks")
     writes: Channel[WriteBatch] = Channel(1024, "writes", producers=2)
@@ -213,8 +212,6 @@ def build_engine(settings: Settings, calendar: calendars.Sessions, price_scale: 
     Raises SettingsError for a pattern that does not exist, for two of one name, or for bounds that cross.
     """
     indicators = settings.indicators
-    if indicators.rsi_oversold > indicators.rsi_overbought:
-        raise SettingsError("indicators.rsi_oversold must not be above indicators.rsi_overbought")
     return Engine(
         EngineSettings(
             channels=settings.redis.channels,
@@ -230,49 +227,10 @@ def build_engine(settings: Settings, calendar: calendars.Sessions, price_scale: 
             days=calendar.days,
             patterns=enabled_patterns(settings.patterns),
             indicators=indicators.symbols or (),
-            rsi_bounds=(indicators.rsi_oversold, indicators.rsi_overbought),
+            rsi_bounds=rsi_bounds(indicators),
             benchmark=indicators.benchmark or None,
         )
     )
-
-
-def enabled_patterns(settings: PatternSettings) -> tuple[str, ...] | None:
-    """The ids that `patterns.enabled` means, in the order of `PATTERNS`; None for the default.
-
-    Raises SettingsError for a name that means no pattern, or for two patterns of one published name.
-    """
-    if settings.enabled is None:
-        return None
-    known = [pattern["id"] for pattern in PATTERNS]
-    for wanted in settings.enabled:
-        if not fnmatch.filter(known, wanted):
-            raise SettingsError(f"patterns.enabled: no pattern is called {wanted}; there are {', '.join(known)}")
-    chosen = [
-        pattern for pattern in PATTERNS if any(fnmatch.fnmatchcase(pattern["id"], one) for one in settings.enabled)
-    ]
-    first: dict[str, str] = {}
-    for pattern in chosen:
-        other = first.setdefault(pattern["name"], pattern["id"])
-        if other != pattern["id"] and not settings.same_names:
-            raise SettingsError(
-                f"patterns.enabled: {other} and {pattern['id']} are both published as {pattern['name']}: "
-                "take one of them out, or set patterns.same_names"
-            )
-    return tuple(pattern["id"] for pattern in chosen)
-
-
-def shown(settings: Settings) -> Shown:
-    """What the settings want told of indicators.
-
-    Raises SettingsError for an indicator or an alert that does not exist.
-    """
-    given = settings.indicators
-    alerts = ALERTS if given.alerts is None else given.alerts
-    for name, wanted, known in (("enabled", given.enabled, tuple(INDICATORS)), ("alerts", alerts, ALERTS)):
-        if unknown := [each for each in wanted if each not in known]:
-            raise SettingsError(f"indicators.{name}: there is no {unknown[0]}; there are {', '.join(known)}")
-    bounds = given.rsi_oversold, given.rsi_overbought
-    return Shown(tuple(INDICATORS[name] for name in given.enabled), alerts, bounds)
 
 
 def _totals(counters: dict[str, int]) -> dict[str, int]:

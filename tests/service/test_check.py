@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -24,7 +25,7 @@ async def found(settings: Settings, environ: Mapping[str, str] | None = None) ->
 async def test_everything_is_fine_on_migrated_servers(database: str, redis: str, state_dir: Path) -> None:
     await migrate(database)
     looked_at = await found(settings_for(database, redis, state_dir))
-    assert list(looked_at) == ["names", "redis", "database", "sessions", "memory"]
+    assert list(looked_at) == ["names", "selection", "redis", "database", "sessions", "memory"]
     assert all(finding.ok for finding in looked_at.values()), looked_at
     assert "version 8" in looked_at["redis"].said
     assert "XNYS, always: open now" in looked_at["sessions"].said
@@ -44,6 +45,25 @@ async def test_misspelt_names_are_reported_and_appv2s_own_are_not(redis: str, st
     names = {"TICKSTOCKPL_HOST": "x", "TICKSTOCKPL_API_KEY": "x", "TICKSTOCKPL_HTTP__PROT": "1", "HOME": "/"}
     finding = (await found(settings, names))["names"]
     assert (finding.ok, finding.said) == (False, "not settings: TICKSTOCKPL_HTTP__PROT")
+
+
+@pytest.mark.parametrize(
+    ("given", "ok", "said"),
+    [
+        ({}, True, "the default patterns; no symbol's indicators"),
+        ({"patterns": {"enabled": ("cdl_doji*", "hammer")}}, True, "3 patterns; no symbol's indicators"),
+        ({"indicators": {"symbols": ("*",), "enabled": ("RSI",)}}, True, "the default patterns; RSI of every symbol"),
+        ({"patterns": {"enabled": ("hamer",)}}, False, "patterns.enabled: no pattern is called hamer"),
+        ({"indicators": {"enabled": ("RSO",)}}, False, "indicators.enabled: there is no RSO"),
+    ],
+)
+async def test_patterns_and_indicators_that_do_not_exist_are_reported(
+    redis: str, state_dir: Path, given: dict[str, Any], ok: bool, said: str
+) -> None:
+    settings = settings_for("postgresql://nobody@127.0.0.1:1/none", redis, state_dir, **given)
+    finding = (await found(settings))["selection"]
+    assert finding.ok is ok
+    assert finding.said.startswith(said)
 
 
 async def test_a_database_without_our_tables_and_one_that_is_not_there_are_told_apart(
