@@ -352,6 +352,12 @@ class Engine:
         Rows flagged `PROVISIONAL` are opened again. Returns the rows taken. Raises ValueError if columns differ in
         length.
         """
+    def recall(self, events: Sequence[tuple[str, int, str, int, int]]) -> int:
+        """Tell of bars that were fed at which evaluation a pattern first held, as the events made of them say.
+
+        events: symbol, start of the bar in µs UTC, pattern's id, direction, revision: from the last follows the id
+        that a withdrawal names. Returns how many of them hold.
+        """
     def subscribed(self, now_us: int, first: bool) -> None:
         """The channels are heard from now on: the minute of each channel's next tick is flagged (`PARTIAL_START` if
         `first`, else `GAP` together with every minute since its last tick), and silence is counted from here.

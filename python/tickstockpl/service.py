@@ -26,7 +26,7 @@ from tickstockpl.pipeline import Pipeline
 from tickstockpl.publisher import Publisher
 from tickstockpl.selection import enabled_patterns, rsi_bounds, shown
 from tickstockpl.settings import Settings
-from tickstockpl.warmup import history
+from tickstockpl.warmup import history, revised
 from tickstockpl.wire import Findings, Inbound, WriteBatch
 from tickstockpl.writer import Writer
 
@@ -201,6 +201,7 @@ async def warm(engine: Engine, settings: Settings, calendar: calendars.Sessions,
             # After a kill the newest minute may be stored for some symbols only: it belongs to the gap.
             heard_us = np.where(chunk.quality & PROVISIONAL, chunk.close_us, chunk.ts_us)
             newest_us = max(newest_us or 0, int(heard_us.max()))
+        engine.recall(await revised(settings.database, lately, now_us, revise_s=settings.bars.revise_s))
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise ServerError(f"history cannot be read from {settings.database.address}: {error!r}") from error
     return taken, newest_us

@@ -152,6 +152,33 @@ async def history(
         connection.terminate()
 
 
+async def revised(
+    settings: DatabaseSettings, sessions: I64, now_us: int, *, revise_s: float = 900.0
+) -> list[tuple[str, int, str, int, int]]:
+    """Events for `Engine.recall`: those that first held at another revision of their bar than the one that is stored.
+
+    Arguments and errors: those of `history`, and as far back as it feeds every bar.
+    """
+    since_us = span(sessions, now_us, revise_s).since_us
+    connection = await postgres.connect(
+        settings.dsn(), connect_timeout_s=settings.connect_timeout_s, command_timeout_s=_COMMAND_TIMEOUT_S
+    )
+    try:
+        start = "e.bar_start AT TIME ZONE 'UTC'" if await _is_naive(connection) else "e.bar_start"
+        rows = await connection.fetch(
+            f"""
+            SELECT e.symbol::text, (extract(epoch FROM e.bar_start) * 1000000)::bigint, e.pattern_id::text,
+                   e.direction::integer, e.revision
+            FROM pattern_event e JOIN ohlcv_1min b ON b.symbol = e.symbol AND b.timestamp = {start}
+            WHERE e.bar_end >= $1 AND e.expired_at IS NULL AND e.revision <> coalesce(b.revision, 0)
+            ORDER BY e.revision""",
+            datetime.fromtimestamp(since_us / 1e6, UTC),
+        )
+        return [tuple(row) for row in rows]
+    finally:
+        connection.terminate()
+
+
 @dataclass(frozen=True, slots=True)
 class _Reader:
     connection: Connection

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bar_samples import MINUTE_US, NINE_30_US, ran, stored, versions
+from bar_samples import MINUTE_US, NINE_30_US, event, ran, stored, versions
+from event_samples import events
 from tickstockpl.migrate import migrate
 from tickstockpl.settings import DatabaseSettings
-from tickstockpl.warmup import SYMBOLS_PER_CHUNK, History, history, span
-from tickstockpl.wire import WriteBatch
+from tickstockpl.warmup import SYMBOLS_PER_CHUNK, History, history, revised, span
+from tickstockpl.wire import Expiry, WriteBatch
 
 pytestmark = pytest.mark.anyio
 
@@ -125,6 +126,27 @@ async def test_another_writers_rows_have_no_trades_and_no_times(database: str, k
     assert [chunk.volume[0], chunk.trades[0], chunk.revision[0], chunk.quality[0]] == [0, 0, 0, 0]
     assert [chunk.open_us[0], chunk.close_us[0]] == [-1, -1]
     assert np.isnan(chunk.vwap[0])
+
+
+@pytest.mark.parametrize("kind", ["timestamptz", "timestamp"])
+async def test_events_come_whose_revision_is_not_their_bars(database: str, kind: str) -> None:
+    await ran(database, APPV2.replace("timestamp timestamptz NOT NULL", f"timestamp {kind} NOT NULL"))
+    await migrate(database)
+    made = [
+        event("AAPL", "Doji", 0, revision=1),
+        event("AAPL", "Hammer", 0),
+        event("AAPL", "Doji", 1),
+        event("AAPL", "Doji", 2),
+    ]
+    rows = versions([("AAPL", 0, 10, 1), ("AAPL", 1, 10, 2), ("AAPL", 2, 10, 0)])
+    await stored(database, WriteBatch(bars=rows, events=events(*made)))
+    withdrawn = event("AAPL", "Harami", 1)
+    await stored(database, WriteBatch(events=events(withdrawn)))
+    gone = Expiry(withdrawn.event_id, withdrawn.symbol, withdrawn.pattern, withdrawn.bar_end_us)
+    await stored(database, WriteBatch(expired=(gone,)))
+    values: dict[str, Any] = {"uri": database}
+    found = await revised(DatabaseSettings(**values), SESSIONS, NOW_US)
+    assert sorted(found) == [("AAPL", NINE_30_US, "hammer", 1, 0), ("AAPL", NINE_30_US + MINUTE_US, "hammer", 1, 0)]
 
 
 async def test_many_symbols_come_in_chunks_each_symbol_whole(ready: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Iterable, Sequence
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -128,6 +129,62 @@ def test_a_restart_finds_what_a_long_run_finds() -> None:
     assert sum(restarted.warm(output.bars) for output in (*outputs, bars.flush())) == cut
     after = played(restarted, rows[cut:])
     assert after == {cell for cell in whole if cell[0] >= rows[cut][0]}
+
+
+def test_after_a_restart_a_withdrawal_names_the_event_that_was_made() -> None:
+    rng = random.Random(11)
+    stamps, prices = session_bars(5, [120])
+    live, bars = engine(), {}
+    holding: dict[tuple[int, int, int], tuple[bytes, int]] = {}
+
+    def late_tick(row: int, second: float) -> bytes:
+        price = round(float(prices[row, 3]) + rng.randint(-30, 30) * 0.01, 2)
+        return message("ZZTEST1", int(stamps[row]), [price] * 4, second=second)
+
+    def note(output: tp.Output) -> None:
+        columns = output.bars.to_dict()
+        for at, ts_us in enumerate(columns["ts_us"].tolist()):
+            bars[ts_us] = {name: values[at] for name, values in columns.items()}
+        found = output.detections
+        keys = zip(found.ts_us.tolist(), found.pattern.tolist(), found.direction.tolist(), strict=True)
+        ids = zip(found.event_id.tolist(), found.revision.tolist(), found.held.tolist(), strict=True)
+        for key, (event_id, revision, held) in zip(keys, ids, strict=True):
+            if held:
+                holding[key] = event_id, revision
+            else:
+                assert holding.pop(key)[0] == event_id
+
+    for row, (ts_us, bar) in enumerate(zip(stamps.tolist(), prices.tolist(), strict=True)):
+        note(live.ingest([message("ZZTEST1", ts_us, bar)], ts_us + 1_000_000))
+        if row > 12 and rng.random() < 0.6:
+            note(live.ingest([late_tick(row - rng.randint(1, 12), 2 + row / 10)], ts_us + 2_000_000))
+    note(live.flush())
+    names = list(next(iter(bars.values())))
+    stored = {name: np.array([bars[ts_us][name] for ts_us in sorted(bars)]) for name in names}
+    restarted = engine()
+    assert restarted.warm(SimpleNamespace(symbols=["ZZTEST1"], **stored)) == len(stamps)
+    known = [
+        ("ZZTEST1", ts_us, tp.PATTERNS[pattern]["id"], direction, revision)
+        for (ts_us, pattern, direction), (_, revision) in holding.items()
+    ]
+    assert 10 < restarted.recall(known) <= len(known)
+    assert (
+        restarted.recall([("ZZTEST2", int(stamps[-1]), "doji", 0, 0), ("ZZTEST1", int(stamps[-1]), "gone", 0, 0)]) == 0
+    )
+    withdrawn = []
+    for row in range(len(stamps) - 1, len(stamps) - 13, -1):
+        found = restarted.ingest([late_tick(row, 50)], int(stamps[-1]) + 3_000_000).detections
+        keys = list(zip(found.ts_us.tolist(), found.pattern.tolist(), found.direction.tolist(), strict=True))
+        for key, event_id, revision, held in zip(
+            keys, found.event_id.tolist(), found.revision.tolist(), found.held.tolist(), strict=True
+        ):
+            if held:
+                holding[key] = event_id, revision
+            else:
+                withdrawn.append(revision)
+                assert holding.pop(key)[0] == event_id
+    assert len(withdrawn) > 10
+    assert max(withdrawn) > 0
 
 
 def test_confidence_is_half_for_a_bare_match_and_one_for_the_clearest() -> None:

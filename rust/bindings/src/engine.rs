@@ -13,6 +13,7 @@ use tickstockpl_kernel::bar::Bar;
 use tickstockpl_kernel::channel::Lateness;
 use tickstockpl_kernel::engine;
 use tickstockpl_kernel::indicator::gauges::Watch;
+use tickstockpl_kernel::pattern::Direction;
 use tickstockpl_kernel::session::Sessions;
 
 use crate::columns::{Bars, frozen};
@@ -112,6 +113,20 @@ impl Engine {
 
     fn provisional(&self, py: Python<'_>) -> PyResult<Output> {
         self.run(py, |engine| Ok(engine.provisional()))
+    }
+
+    fn recall(&self, events: Vec<(String, i64, String, i8, u32)>) -> PyResult<usize> {
+        let mut engine = self.lock()?;
+        let mut held = 0;
+        for (symbol, ts_us, pattern, direction, evaluation) in events {
+            let direction = match direction.signum() {
+                -1 => Direction::Bearish,
+                0 => Direction::Neutral,
+                _ => Direction::Bullish,
+            };
+            held += usize::from(engine.recall(symbol.as_bytes(), ts_us, &pattern, direction, evaluation));
+        }
+        Ok(held)
     }
 
     fn warm(&self, py: Python<'_>, bars: &Bound<'_, PyAny>) -> PyResult<usize> {

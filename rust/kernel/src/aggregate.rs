@@ -7,6 +7,7 @@ use crate::channel::{Channel, Held, Lateness};
 use crate::fate::{Fate, Sink};
 use crate::history::{History, Rules};
 use crate::owner::{Heard, NEVER_US};
+use crate::pattern::Direction;
 use crate::session::Sessions;
 use crate::symbol::{SymbolId, Symbols};
 use crate::tick::{Kind, Tick};
@@ -173,6 +174,21 @@ impl Aggregator {
         let taken = state.history.warm(fold, revision, session, &self.rules);
         self.note_benchmark(id);
         taken
+    }
+
+    /// See [`History::recall`].
+    pub fn recall(
+        &mut self,
+        ticker: &[u8],
+        minute_us: i64,
+        pattern: u16,
+        direction: Direction,
+        evaluation: u32,
+    ) -> bool {
+        let Some(id) = self.symbols.find(ticker) else {
+            return false;
+        };
+        self.states[id.index()].history.recall(minute_us, pattern, direction, evaluation)
     }
 
     /// The flags that the minutes of a bar's channel give it.

@@ -11,7 +11,7 @@ use crate::fate::{Fate, Sink};
 use crate::history::{CANDLE_WINDOW_BARS, Detection, DetectorList, Made, Row, Rules};
 use crate::indicator::gauges::{Indicators, Reading, Watch};
 use crate::indicator::live::{Kernels, LEAST_WINDOW};
-use crate::pattern::PATTERNS;
+use crate::pattern::{Direction, PATTERNS};
 use crate::symbol::SymbolId;
 use crate::tick::{Kind, Tick};
 use crate::time::SECOND_US;
@@ -336,6 +336,13 @@ impl Engine {
         let provisional = bar.quality & quality::PROVISIONAL != 0;
         let fold = Fold::from_bar(bar, Fold::NO_CHANNEL, Kind::T);
         self.aggregator.warm(ticker, fold, revision, provisional)
+    }
+
+    /// Tells of a bar of history at which evaluation a pattern first held, as the event says that was made of it: the
+    /// event's id follows from it, and a withdrawal has to name that. Whether there is such a pattern and it holds.
+    pub fn recall(&mut self, ticker: &[u8], ts_us: i64, pattern: &str, direction: Direction, evaluation: u32) -> bool {
+        let found = (0u16..).zip(PATTERNS.iter()).find(|(_, each)| each.id() == pattern);
+        found.is_some_and(|(at, _)| self.aggregator.recall(ticker, ts_us, at, direction, evaluation))
     }
 
     /// Sets the decimals of the price column.

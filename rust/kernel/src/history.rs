@@ -336,6 +336,16 @@ impl History {
         true
     }
 
+    /// Tells of a fed bar at which evaluation a pattern first held, as its stored event says; whether it holds.
+    pub fn recall(&mut self, minute_us: i64, pattern: u16, direction: Direction, evaluation: u32) -> bool {
+        let Some(sealed) = self.sealed.iter_mut().rfind(|sealed| sealed.fold.minute_us == minute_us) else {
+            return false;
+        };
+        sealed.evaluation = sealed.evaluation.max(evaluation);
+        let is_it = |found: &&mut Found| found.pattern == pattern && found.direction == direction;
+        sealed.found.iter_mut().find(is_it).map(|found| found.evaluation = evaluation).is_some()
+    }
+
     /// Lets go of bars that can no longer be revised: those up to the newest one that is behind its revise window by
     /// `event_us` of its fold. No `event_us` is later than `newest_us`: what that leaves revisable is not looked at.
     pub fn trim(&mut self, newest_us: i64, event_us: impl Fn(&Fold) -> i64, rules: &Rules) {
