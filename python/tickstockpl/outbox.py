@@ -1,17 +1,18 @@
 """Which event is sent next, and which never. Logic only: time is an argument.
 
 A minute's end brings thousands of events of which some are sent and the rest expires: they wait as columns, sorted
-once, and an object is made of each as it is taken.
+once, and are taken as columns again.
 """
 
 import heapq
 from collections import deque
-from itertools import chain
+from collections.abc import Iterator, Sequence
+from itertools import chain, groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tickstockpl.wire import Event, Events, Expiry
+from tickstockpl.wire import Events, Expiry
 
 BULK = 64
 """So many events that come together wait as columns; fewer are not worth the sorting."""
@@ -26,11 +27,11 @@ Key = tuple[int, str]
 class Waiting:
     """An event of the outbox, waiting or taken."""
 
-    __slots__ = ("_at", "_event", "_events", "arrived_s", "gone", "key", "rank", "taken", "watched")
+    __slots__ = ("arrived_s", "at", "events", "gone", "key", "rank", "taken", "watched")
 
     def __init__(self, events: Events, at: int, arrived_s: float, rank: Rank, symbol: str) -> None:
-        self._events, self._at = events, at
-        self._event: Event | None = None
+        self.events, self.at = events, at
+        """Which one of those that came together."""
         self.arrived_s = arrived_s
         self.rank = rank
         self.key: Key = (rank[0], symbol)
@@ -40,19 +41,19 @@ class Waiting:
         """Whether it stands among the arrivals, which expire one by one."""
 
     @property
-    def event(self) -> Event:
-        """The event, made when it is first asked for."""
-        if self._event is None:
-            self._event = self._events[self._at]
-        return self._event
-
-    @property
     def event_id(self) -> str:
-        return self._events.event_id(self._at)
+        return self.events.event_id(self.at)
 
     @property
     def waits(self) -> bool:
         return not (self.taken or self.gone)
+
+
+def gathered(items: Sequence[Waiting]) -> Iterator[Events]:
+    """The events of items, in their order; neighbours that came together are columns together."""
+    for _, neighbours in groupby(items, key=lambda item: id(item.events)):
+        part = list(neighbours)
+        yield part[0].events.where(np.array([item.at for item in part]))
 
 
 class Run:
@@ -71,6 +72,10 @@ class Run:
         self.minutes = frozenset(np.unique(self.end_us[chosen]).tolist())
         self._order = order
         self._symbol = events.column("symbol")
+        # a list gives a value back several times as fast as an array does
+        self._ends, self._descending, self._symbols = (
+            column.tolist() for column in (self.end_us, self.descending, self._symbol)
+        )
         self._places: dict[str, int] = {}
         self._queue: list[int] = []
         self.rank: Rank | None = None
@@ -78,7 +83,7 @@ class Run:
         self.arrange()
 
     def rank_of(self, at: int) -> Rank:
-        return int(self.end_us[at]), float(self.descending[at]), self._order + at
+        return self._ends[at], self._descending[at], self._order + at
 
     def ranks(self) -> NDArray[np.int64]:
         """The third part of every event's rank."""
@@ -111,9 +116,10 @@ class Run:
     def take(self) -> Waiting:
         """The next event; `rank` is not None."""
         at = self._queue.pop()
+        item = self._item(at)
         self._drop(at)
         self._settle()
-        return self._item(at)
+        return item
 
     def release(self, key: Key) -> list[Waiting]:
         """Take a group out, in order."""
@@ -127,7 +133,7 @@ class Run:
         return [self._item(at) for at in rows]
 
     def _item(self, at: int) -> Waiting:
-        symbol = self.events.columns.symbols[self._symbol[at]]
+        symbol = self.events.columns.symbols[self._symbols[at]]
         return Waiting(self.events, at, self.arrived_s, self.rank_of(at), symbol)
 
     def _drop(self, at: int) -> None:

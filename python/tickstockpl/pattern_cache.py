@@ -8,15 +8,17 @@ here an entry leaves every set by name. Memory holds what Redis should hold; `up
 import heapq
 import math
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, NamedTuple, TypeVar
 
 import orjson
 import structlog
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
-from tickstockpl import payload
+from tickstockpl import event_payload
 from tickstockpl.clock import Clock
+from tickstockpl.connection import round_trip
 from tickstockpl.wire import Events, Expiry
 
 ENTRY = "tickstock:patterns:"
@@ -162,8 +164,8 @@ class PatternCache:
         added, self._added = self._added, []
         for events, came_us in added:
             names = [pattern["name"] for pattern in events.patterns]
-            texts = payload.cached_patterns(events, self._ttl_s)
-            ends, ttl_us = events.bar_end_us().tolist(), payload.lifetime_us(self._ttl_s)
+            texts = event_payload.cached(events, self._ttl_s)
+            ends, ttl_us = events.bar_end_us().tolist(), event_payload.lifetime_us(self._ttl_s)
             columns = (events.column(name).tolist() for name in ("pattern", "confidence", "event_id", "supersedes"))
             for symbol, end_us, data, pattern, confidence, event_id, superseded in zip(
                 events.symbol_names(), ends, texts, *columns, strict=True
@@ -205,31 +207,39 @@ class PatternCache:
         self._keys = {event_id: key for event_id, key in self._keys.items() if key in self._entries}
 
     async def _remove(self, redis: Redis, keys: list[str]) -> None:
-        async with redis.pipeline(transaction=False) as pipe:
-            self._stored -= set(keys)
-            for index, members in zip(INDEXES, zip(*map(_members, keys), strict=True), strict=True):
-                pipe.zrem(index, *members)
-            pipe.delete(*(ENTRY + key for key in keys))
-            await pipe.execute()
+        self._stored -= set(keys)
+        members = zip(INDEXES, zip(*map(_members, keys), strict=True), strict=True)
+        await _carried_out(
+            redis, [("ZREM", index, *each) for index, each in members] + [("DEL", *(ENTRY + key for key in keys))]
+        )
 
     async def _write(self, redis: Redis, entries: list[Entry]) -> None:
         cached_at = str(self._clock.now_us() / 1e6)
         ttl_s = math.ceil(self._ttl_s)  # a safety net, should nobody be left to expire an entry by name
-        async with redis.pipeline(transaction=False) as pipe:
-            for entry in entries:
-                pipe.hset(ENTRY + entry.key, mapping={"data": entry.data, "cached_at": cached_at})
-                pipe.expire(ENTRY + entry.key, ttl_s)
-            for place, index in enumerate(INDEXES):
-                scores = {e.members()[place]: e.confidence if index == BY_CONFIDENCE else e.at_s for e in entries}
-                pipe.zadd(index, scores)
-                pipe.expire(index, ttl_s)
-            await pipe.execute()
+        commands: list[tuple[Any, ...]] = []
+        for entry in entries:
+            name = ENTRY + entry.key
+            commands += ("HSET", name, "data", entry.data, "cached_at", cached_at), ("EXPIRE", name, ttl_s)
+        for index, members in zip(INDEXES, zip(*(entry.members() for entry in entries), strict=True), strict=True):
+            scores = [entry.confidence if index == BY_CONFIDENCE else entry.at_s for entry in entries]
+            commands += (
+                ("ZADD", index, *chain.from_iterable(zip(scores, members, strict=True))),
+                ("EXPIRE", index, ttl_s),
+            )
+        await _carried_out(redis, commands)
 
     async def _forget_answers(self, redis: Redis) -> None:
         """AppV2 keeps its answers for 30 s; SCAN, because KEYS would stop Redis for everybody."""
         stale = [key async for key in redis.scan_iter(match=API_CACHE, count=1000)]
         for keys in _chunks(stale):
             await redis.delete(*keys)
+
+
+async def _carried_out(redis: Redis, commands: Iterable[tuple[Any, ...]]) -> None:
+    """Raises what Redis refused first."""
+    for answer in await round_trip(redis, commands):
+        if isinstance(answer, ResponseError):
+            raise answer
 
 
 def _key(symbol: str, pattern: str, at_s: int) -> str:

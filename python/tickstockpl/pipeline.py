@@ -175,10 +175,11 @@ class Pipeline:
                 for symbol, channel, ts_us, payload in output.dead
             ),
         )
-        if batch.bars is not None or batch.events or batch.readings or batch.expired or batch.dead:
-            await self._writes.put(batch)
+        # first, for a subscriber waits for these, and nobody for the rows
         if findings.events or findings.expired or findings.readings:
             await self._events.put(findings)
+        if batch.bars is not None or batch.events or batch.readings or batch.expired or batch.dead:
+            await self._writes.put(batch)
 
     def _readings(self, output: Output) -> Readings | None:
         """The indicators of watched symbols, if a bar of theirs closed or changed."""

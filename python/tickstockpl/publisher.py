@@ -9,7 +9,7 @@ import asyncio
 import math
 import uuid
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -17,16 +17,18 @@ from typing import Any
 import numpy as np
 import structlog
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
-from tickstockpl import payload
+from tickstockpl import event_payload, payload
 from tickstockpl.audience import Audience
 from tickstockpl.bulletin import Bulletin
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock
-from tickstockpl.connection import LOST, Connection
+from tickstockpl.connection import LOST, Connection, round_trip
 from tickstockpl.errors import ClosedChannel
+from tickstockpl.event_payload import Messages
 from tickstockpl.metrics import Metrics
-from tickstockpl.outbox import Outbox, Waiting
+from tickstockpl.outbox import Outbox, Waiting, gathered
 from tickstockpl.pacing import Cadence, FeedTime, Pacer
 from tickstockpl.pattern_cache import PatternCache
 from tickstockpl.payload import Pulse, Session
@@ -40,6 +42,8 @@ SESSION_S = 60.0
 HEARTBEAT_TTL_S = 60
 LATE_REVISION_US = 120_000_000
 """A pattern that a revision finds this long after its bar is history: it goes to the table only."""
+PATIENCE_S = 0.5
+"""How long heartbeats and the pattern cache may be put off while a minute's events are sent."""
 PAUSE_S = 1.0
 """After Redis refused a PUBLISH."""
 
@@ -191,7 +195,7 @@ class Publisher:
 
     def _fit(self, events: Events, now_s: float) -> Events:
         """Those that can be shown, are news and confident enough; the others are counted."""
-        if wrong := payload.faults(events):
+        if wrong := event_payload.faults(events):
             self._unfit += len(wrong)
             for at, why in wrong.items():
                 event = events[at]
@@ -242,18 +246,25 @@ class Publisher:
                 self._loaded = self._link.made
                 self._cadence.hasten()
                 await self._link.attempt(self._cache.load(redis))
-            for job, period_s, work in jobs:
-                if self._cadence.is_due(job, period_s, self._clock.monotonic_s()):
-                    await self._link.attempt(work(redis))
             await self._send_notices(redis)
             await self._send_events(redis)
             for bulletin in (self._alerts, self._values):
                 await self._send_bulletin(redis, bulletin)
+            if not self._events_first():
+                for job, period_s, work in jobs:
+                    if self._cadence.is_due(job, period_s, self._clock.monotonic_s()):
+                        await self._link.attempt(work(redis))
             if self._drained():
                 await self._link.attempt(self._cache.upkeep(redis))
                 await self._link.attempt(self._farewell(redis))
                 return
             await self._rest()
+
+    def _events_first(self) -> bool:
+        """Whether jobs wait: an event may go now, and no job has been due for long."""
+        now_s = self._clock.monotonic_s()
+        ready = bool(self._outbox) and now_s >= self._resume_s and self._pacer.allowed(now_s) > 0
+        return ready and now_s - self._cadence.next_s() < PATIENCE_S
 
     def _drained(self) -> bool:
         if self._drain_until_s is None:
@@ -301,29 +312,30 @@ class Publisher:
 
     async def _send(self, redis: Redis, chunk: list[Waiting]) -> list[Waiting]:
         """One round trip; returns what Redis did not take."""
-        named = self._redis.pattern_channel
-        async with redis.pipeline(transaction=False) as pipe:
-            for item in chunk:
-                pipe.publish(named, payload.universal(item.event, self._publish.event_ttl_s))
-                pipe.publish(
-                    payload.PATTERNS_STREAMING, payload.streaming_pattern(item.event, self._session.session_id)
-                )
-            answers: list[Any] = await pipe.execute(raise_on_error=False)
+        named, streamed = self._redis.pattern_channel, payload.PATTERNS_STREAMING
+        commands: list[tuple[str, str, bytes]] = []
+        ids: list[str] = []
+        for events in gathered(chunk):
+            made = Messages(events)
+            both = zip(made.universal(self._publish.event_ttl_s), made.streaming(self._session.session_id), strict=True)
+            for universal, streaming in both:
+                commands += ("PUBLISH", named, universal), ("PUBLISH", streamed, streaming)
+            ids += events.event_ids()
+        answers = await round_trip(redis, commands)
         self._pacer.sent(len(chunk), self._clock.monotonic_s())
         now_us = self._clock.now_us()
         refused: list[Waiting] = []
-        for item, heard, streamed in zip(chunk, answers[::2], answers[1::2], strict=True):
-            if isinstance(heard, Exception):
+        for item, event_id, heard in zip(chunk, ids, answers[::2], strict=True):
+            if isinstance(heard, ResponseError):
                 refused.append(item)
-                self._link.failed("redis refused to publish", heard)
                 self._resume_s = self._clock.monotonic_s() + PAUSE_S
                 continue
             self._sent += 1
-            self._unreported.append(Sent(item.event.event_id, now_us))
-            self._metrics.publish_seconds.observe((now_us - item.event.bar_end_us) / 1e6)
-            self._count(named, heard)
-            self._count(payload.PATTERNS_STREAMING, streamed)
+            self._unreported.append(Sent(event_id, now_us))
+            self._metrics.publish_seconds.observe((now_us - item.key[0]) / 1e6)
             self._audience.answered(heard)
+        self._count(named, answers[::2])
+        self._count(streamed, answers[1::2])
         return refused
 
     async def _send_bulletin(self, redis: Redis, bulletin: Bulletin) -> None:
@@ -337,25 +349,23 @@ class Publisher:
             return
         refused = taken
         try:
-            async with redis.pipeline(transaction=False) as pipe:
-                for message in taken:
-                    pipe.publish(bulletin.channel, message)
-                answers: list[Any] = await pipe.execute(raise_on_error=False)
-            refused = [message for message, heard in zip(taken, answers, strict=True) if isinstance(heard, Exception)]
-            for heard in answers:
-                self._count(bulletin.channel, heard)
+            answers = await round_trip(redis, (("PUBLISH", bulletin.channel, message) for message in taken))
+            refused = [each for each, heard in zip(taken, answers, strict=True) if isinstance(heard, ResponseError)]
+            self._count(bulletin.channel, answers)
             if refused:
                 self._resume_s = self._clock.monotonic_s() + PAUSE_S
         finally:
             bulletin.settle(arrived_s, len(taken), refused, self._clock.monotonic_s())
 
-    def _count(self, channel: str, receivers: Any) -> None:
-        if isinstance(receivers, Exception):
-            self._link.failed("redis refused to publish", receivers)
-            return
-        self._metrics.events_published.labels(channel).inc()
-        if receivers == 0:
-            self._metrics.events_unheard.labels(channel).inc()
+    def _count(self, channel: str, answers: Sequence[int | ResponseError]) -> None:
+        """Count what Redis said to messages of one channel."""
+        heard = [each for each in answers if not isinstance(each, ResponseError)]
+        for error in answers:
+            if isinstance(error, ResponseError):
+                self._link.failed("redis refused to publish", error)
+        self._metrics.events_published.labels(channel).inc(len(heard))
+        if unheard := heard.count(0):
+            self._metrics.events_unheard.labels(channel).inc(unheard)
 
     def _report_sent(self) -> None:
         """Tell the writer, without waiting for it: `published_at` may be late, events and heartbeats may not."""

@@ -14,7 +14,7 @@ import asyncpg
 import numpy as np
 import orjson
 
-from tickstockpl import payload, postgres
+from tickstockpl import event_payload, payload, postgres
 from tickstockpl.backlog import PAYLOAD_BYTES, Flush, Kept, Mark
 from tickstockpl.errors import ServerError
 from tickstockpl.faults import sift
@@ -250,7 +250,7 @@ def _event_records(events: Events) -> list[tuple[Any, ...]]:
         [pattern["name"] for pattern in patterns],
         events.column("direction").tolist(),
         events.column("confidence").tolist(),
-        payload.stored_patterns(events),
+        event_payload.stored(events),
         [pattern["tier"] for pattern in patterns],
     )
     return list(zip(*columns, strict=True))

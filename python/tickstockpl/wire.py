@@ -292,6 +292,10 @@ class Events(Sequence[Event]):
         names = self.columns.symbols
         return [names[at] for at in self.column("symbol").tolist()]
 
+    def event_ids(self) -> list[str]:
+        """Each event's id."""
+        return [event_id.decode() for event_id in self.column("event_id").tolist()]
+
     def event_id(self, at: int) -> str:
         """The id of one event."""
         text: bytes = self.columns.event_id[self.rows[at]]

@@ -63,6 +63,7 @@ async def test_events_wait_for_a_redis_that_restarts_and_its_empty_cache_is_fill
         async with publishing(url, redis=QUICK) as published, hearing(url, published.channel, *CHANNELS) as heard:
             await published.inbox.put(found(event("ZZBEFORE", bar_end_us=minute_us(1))))
             await heard.count(published.channel, 1)
+            await heard.count("tickstock:streaming:session_started", 1)
             heard.subscribed.clear()
             servers.redis.kill()
             await published.inbox.put(found(*numbered(symbols=5, each=4)))

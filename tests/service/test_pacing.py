@@ -1,6 +1,7 @@
 """When an event may leave, and which one: logic alone, on a clock that only moves when told."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 import appv2_readers as appv2
 from event_samples import MINUTE_US, event
 from event_samples import events as columns
-from tickstockpl.outbox import Outbox
+from tickstockpl.outbox import Outbox, gathered
+from tickstockpl.outbox import Waiting as Item
 from tickstockpl.pacing import Cadence, FeedTime, Pacer
 from tickstockpl.wire import Event, Expiry
 
@@ -101,10 +103,14 @@ def made(rows: list[tuple[str, int, float]]) -> list[Event]:
     return [event(s, bar_end_us=T0_US + minute * MINUTE_US, confidence=c) for s, minute, c in rows]
 
 
+def events_of(items: Sequence[Item]) -> list[Event]:
+    return [one for together in gathered(items) for one in together]
+
+
 def drained(outbox: Outbox, chunk: int = 3, now_s: float = 0.0) -> list[Event]:
     taken = []
     while items := outbox.take(chunk, now_s):
-        taken += [item.event for item in items]
+        taken += events_of(items)
     return taken
 
 
@@ -139,7 +145,7 @@ def test_what_could_not_be_sent_comes_next_in_the_same_order(
     for count in failures:
         items = stormy.take(count, 0.0)
         kept = data.draw(st.integers(0, len(items)))
-        sent += [item.event for item in items[:kept]]
+        sent += events_of(items[:kept])
         stormy.put_back(items[kept:], 0.0)
     assert sent + drained(stormy) == drained(calm)
 
@@ -178,7 +184,7 @@ def test_an_event_withdrawn_before_it_was_sent_is_never_sent(bulk: int) -> None:
     for found in (first, second, first):
         outbox.withdraw(Expiry(found.event_id, found.symbol, found.pattern, found.bar_end_us))
     assert (len(outbox), outbox.withdrawn) == (1, 2)
-    assert [item.event for item in outbox.take(10, now_s=1)] == [other]
+    assert events_of(outbox.take(10, now_s=1)) == [other]
 
 
 @pytest.mark.parametrize("bulk", [1, 1000])
@@ -270,7 +276,7 @@ def test_whatever_happens_it_says_what_a_list_of_everything_would_say(
         elif act == "take":
             count, refused = value
             mine, expected = outbox.take(count, now_s), plain.take(count, now_s)
-            assert [item.event for item in mine] == [item[2] for item in expected]
+            assert events_of(mine) == [item[2] for item in expected]
             outbox.put_back(mine[len(mine) - refused :], now_s)
             plain.put_back(expected[len(expected) - refused :], now_s)
         elif act == "wait":

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 import appv2_readers as appv2
 from event_samples import events as columns
-from tickstockpl import payload
+from tickstockpl import event_payload, payload
+from tickstockpl.event_payload import Messages
 from tickstockpl.payload import Pulse, Session
 from tickstockpl.wire import Event
 
@@ -53,8 +54,18 @@ events = st.builds(
 )
 
 
+def universal_bytes(event: Event) -> bytes:
+    (message,) = Messages(columns(event)).universal(TTL_S)
+    return message
+
+
+def streaming_bytes(event: Event) -> bytes:
+    (message,) = Messages(columns(event)).streaming(SESSION.session_id)
+    return message
+
+
 def universal(event: Event = EVENT) -> dict[str, Any]:
-    return appv2.message(payload.universal(event, TTL_S))
+    return appv2.message(universal_bytes(event))
 
 
 @pytest.mark.parametrize("era", appv2.ERAS)
@@ -85,7 +96,7 @@ def test_app_would_cache_the_event_under_the_key_and_with_the_fields_that_we_wri
     assert cached is not None
     key, entry = cached
     assert key == f"{event.symbol}:{event.pattern}:{event.bar_end_us // 1_000_000}"
-    written = appv2.CachedPattern(**json.loads(payload.cached_patterns(shown, TTL_S)[0]))
+    written = appv2.CachedPattern(**json.loads(event_payload.cached(shown, TTL_S)[0]))
     if (strength := entry.indicators.pop("relative_strength", None)) is not None:
         assert written.indicators.pop("relative_strength") == pytest.approx(1 + strength / 100)
     assert written == entry
@@ -102,7 +113,7 @@ def test_toast_and_integration_log_get_confidence_and_flow_id() -> None:
 
 def test_universal_payload_is_this_byte_for_byte() -> None:
     flow = EVENT.event_id
-    assert payload.universal(EVENT, TTL_S).decode() == (
+    assert universal_bytes(EVENT).decode() == (
         '{"symbol":"AAPL","pattern":"Hammer","pattern_name":"Hammer","pattern_type":"Hammer","confidence":0.85,'
         f'"tier":"intraday","timeframe":"1min","flow_id":"{flow}","event_type":"pattern_detected",'
         '"source":"TickStockPL","timestamp":"2025-09-11T14:21:00.000Z","data":{"symbol":"AAPL","pattern":"Hammer",'
@@ -114,45 +125,108 @@ def test_universal_payload_is_this_byte_for_byte() -> None:
     )
 
 
-def one_by_one(event: Event) -> tuple[bytes, bytes]:
-    """Cache entry and stored pattern as one `orjson.dumps` an event writes them."""
+def plain(value: float) -> float:
+    return float(f"{value:.12g}")
 
-    def plain(value: float) -> float:
-        return float(f"{value:.12g}")
 
-    bar = {"open": event.open, "high": event.high, "low": event.low, "close": event.close, "volume": event.volume}
-    cached = {
-        "symbol": event.symbol,
-        "pattern_type": event.pattern,
-        "confidence": event.confidence,
-        "current_price": event.close,
-        "price_change": plain(event.price_change),
-        "detected_at": event.bar_end_us / 1e6,
-        "expires_at": (event.bar_end_us + round(TTL_S * 1e6)) / 1e6,
-        "indicators": {name: plain(value) for name, value in event.indicators.items()},
-        "source_tier": event.tier,
-    }
-    stored = {
-        "pattern_id": event.pattern_id,
-        "direction": {1: "bullish", -1: "bearish", 0: "neutral"}[event.direction],
-        "current_price": event.close,
-        "price_change": event.price_change,
-        "bar_start": event.bar_start_us / 1e6,
-        "bar_end": event.bar_end_us / 1e6,
-        "first_bar": event.first_us / 1e6,
-        "bars": event.bars,
-        "revision": event.revision,
-        "supersedes": event.supersedes,
-        "entry": event.entry,
-        "stop": event.stop,
-        "target": event.target,
-        "bar": bar,
-        "indicators": dict(event.indicators),
-        "quality": event.quality,
-        "talib_name": event.talib_name,
-        "talib_value": event.talib_value,
-    }
-    return orjson.dumps(cached), orjson.dumps(stored)
+class OneByOne:
+    """Every text of an event, as a dict and one `orjson.dumps` an event write it."""
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+        self.names = {
+            "symbol": event.symbol,
+            "pattern": event.pattern,
+            "pattern_name": event.pattern,
+            "pattern_type": event.pattern,
+            "confidence": event.confidence,
+        }
+        self.direction = {1: "bullish", -1: "bearish", 0: "neutral"}[event.direction]
+        self.bar = {name: getattr(event, name) for name in ("open", "high", "low", "close", "volume")}
+        self.indicators = {name: plain(value) for name, value in event.indicators.items() if math.isfinite(value)}
+        prices = {"entry": event.entry, "stop": event.stop, "target": event.target}
+        levels = {name: plain(price) for name, price in prices.items() if price is not None and math.isfinite(price)}
+        self.levels = {"levels": levels} if levels else {}
+        self.remarks: dict[str, Any] = {}
+        if event.supersedes is not None:
+            self.remarks["supersedes"] = event.supersedes
+        if event.quality:
+            self.remarks["quality"] = event.quality
+        if event.talib_name is not None:
+            self.remarks |= {"talib_name": event.talib_name, "talib_value": event.talib_value}
+
+    def universal(self) -> bytes:
+        event = self.event
+        named = {**self.names, "tier": event.tier, "timeframe": event.timeframe, "flow_id": event.event_id}
+        data = {
+            **named,
+            "source": event.tier,
+            "timestamp": event.bar_end_us / 1e6,
+            "expires_at": (event.bar_end_us + round(TTL_S * 1e6)) / 1e6,
+            "current_price": event.close,
+            "price_change": plain(event.price_change),
+            "direction": self.direction,
+            "indicators": self.indicators,
+            "bar": self.bar,
+            "bar_start": event.bar_start_us / 1e6,
+            "bar_end": event.bar_end_us / 1e6,
+            **self.levels,
+            **self.remarks,
+        }
+        top = {"event_type": "pattern_detected", "source": "TickStockPL", "timestamp": payload.iso(event.bar_end_us)}
+        return orjson.dumps({**named, **top, "data": data})
+
+    def streaming(self) -> bytes:
+        event, session_id, at = self.event, SESSION.session_id, payload.iso(self.event.bar_end_us)
+        detection = {
+            **self.names,
+            "timestamp": at,
+            "timeframe": event.timeframe,
+            "parameters": {"direction": self.direction, **self.levels},
+            "bar_data": self.bar,
+            "metadata": {"session_id": session_id, "event_id": event.event_id, **self.remarks},
+        }
+        top = {"type": "streaming_pattern", "event": "pattern_detected", "session_id": session_id, "timestamp": at}
+        return orjson.dumps({**top, "source": "TickStockPL", "detection": detection})
+
+    def cached(self) -> bytes:
+        event = self.event
+        fields = {
+            "symbol": event.symbol,
+            "pattern_type": event.pattern,
+            "confidence": event.confidence,
+            "current_price": event.close,
+            "price_change": plain(event.price_change),
+            "detected_at": event.bar_end_us / 1e6,
+            "expires_at": (event.bar_end_us + round(TTL_S * 1e6)) / 1e6,
+            "indicators": self.indicators,
+            "source_tier": event.tier,
+        }
+        return orjson.dumps(fields)
+
+    def stored(self) -> bytes:
+        event = self.event
+        fields = {
+            "pattern_id": event.pattern_id,
+            "direction": self.direction,
+            "current_price": event.close,
+            "price_change": event.price_change,
+            "bar_start": event.bar_start_us / 1e6,
+            "bar_end": event.bar_end_us / 1e6,
+            "first_bar": event.first_us / 1e6,
+            "bars": event.bars,
+            "revision": event.revision,
+            "supersedes": event.supersedes,
+            "entry": event.entry,
+            "stop": event.stop,
+            "target": event.target,
+            "bar": self.bar,
+            "indicators": dict(event.indicators),
+            "quality": event.quality,
+            "talib_name": event.talib_name,
+            "talib_value": event.talib_value,
+        }
+        return orjson.dumps(fields)
 
 
 prices = st.floats(allow_nan=False, allow_infinity=False)
@@ -177,13 +251,32 @@ anything = st.builds(
 def test_events_written_together_are_byte_for_byte_those_written_one_by_one(made: list[Event]) -> None:
     together = columns(*made)
     assert list(together) == [replace(one, bar_start_us=one.bar_end_us - 60_000_000) for one in made]
-    written = zip(payload.cached_patterns(together, TTL_S), payload.stored_patterns(together), strict=True)
-    assert [(cached.encode(), stored.encode()) for cached, stored in written] == [one_by_one(one) for one in together]
+    messages, alone = Messages(together), [OneByOne(one) for one in together]
+    assert messages.universal(TTL_S) == [one.universal() for one in alone]
+    assert messages.streaming(SESSION.session_id) == [one.streaming() for one in alone]
+    assert [text.encode() for text in event_payload.cached(together, TTL_S)] == [one.cached() for one in alone]
+    assert [text.encode() for text in event_payload.stored(together)] == [one.stored() for one in alone]
+
+
+sizes = st.integers(-12, 18).map(lambda power: float(f"1e{power}"))
+beside_ties = st.builds(
+    lambda digits, power, off: (digits + 0.5) * 10.0**power * (1 + off * 2.0**-52),
+    st.integers(10**11, 10**12),
+    st.integers(-16, 5),
+    st.integers(-8, 8),
+)
+
+
+@given(value=st.floats(allow_nan=False, allow_infinity=False) | sizes | beside_ties | st.floats(-1e6, 1e6))
+def test_a_calculated_value_is_written_in_12_digits(value: float) -> None:
+    made = replace(EVENT, price_change=value, entry=value)
+    data = universal(made)["data"]
+    assert (data["price_change"], data["levels"]["entry"]) == (plain(value), plain(value))
 
 
 @given(event=events)
 def test_nothing_in_an_event_is_null(event: Event) -> None:
-    for raw in (payload.universal(event, TTL_S), payload.streaming_pattern(event, SESSION.session_id)):
+    for raw in (universal_bytes(event), streaming_bytes(event)):
         assert b"null" not in raw
 
 
@@ -198,7 +291,7 @@ def test_supersedes_and_quality_are_there_only_when_known() -> None:
 @pytest.mark.parametrize("era", ["E3", "E4"])
 @given(event=events)
 def test_streaming_channel_shows_the_detection(era: str, event: Event) -> None:
-    shown = appv2.streaming_pattern(appv2.message(payload.streaming_pattern(event, SESSION.session_id)), era)
+    shown = appv2.streaming_pattern(appv2.message(streaming_bytes(event)), era)
     assert shown is not None
     assert (shown["pattern"], shown["symbol"], shown["confidence"]) == (event.pattern, event.symbol, event.confidence)
     assert shown["time"] == datetime.fromtimestamp(event.bar_end_us // 1_000_000, UTC)
@@ -261,7 +354,7 @@ def test_alert_and_error_are_read_with_their_times() -> None:
     ],
 )
 def test_event_that_appv2_would_show_wrong_is_named(change: dict[str, Any], says: str) -> None:
-    wrong = payload.faults(columns(EVENT, replace(EVENT, **change), EVENT))
+    wrong = event_payload.faults(columns(EVENT, replace(EVENT, **change), EVENT))
     assert list(wrong) == [1]
     assert says in wrong[1]
 
@@ -284,7 +377,7 @@ def test_readers_drop_what_the_contract_says_they_drop() -> None:
         appv2.cache_entry({"event_type": "pattern_detected", "data": {"symbol": "AAPL", "pattern_name": "Hammer"}})
     with pytest.raises(TypeError):
         appv2.CachedPattern(
-            **{**json.loads(payload.cached_patterns(columns(EVENT), TTL_S)[0]), "flow_id": "a tenth field"}
+            **{**json.loads(event_payload.cached(columns(EVENT), TTL_S)[0]), "flow_id": "a tenth field"}
         )
     seconds = appv2.js_date(1757600460.0)
     assert seconds is not None
@@ -293,7 +386,7 @@ def test_readers_drop_what_the_contract_says_they_drop() -> None:
 
 def test_a_weak_symbol_is_still_seen_on_the_pattern_page() -> None:
     weak = columns(replace(EVENT, indicators={"relative_strength": -0.75, "rsi": 30.0}))
-    (entry,) = (json.loads(text) for text in payload.cached_patterns(weak, TTL_S))
+    (entry,) = (json.loads(text) for text in event_payload.cached(weak, TTL_S))
     assert entry["indicators"] == {"rsi": 30.0, "relative_strength": 0.9925}
-    told = json.loads(payload.universal(weak[0], TTL_S))
+    told = universal(weak[0])
     assert told["data"]["indicators"] == {"rsi": 30.0, "relative_strength": -0.75}

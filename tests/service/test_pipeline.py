@@ -134,6 +134,22 @@ async def test_bars_open_during_a_loss_are_flagged() -> None:
     assert "gap" in bars_of(batches)[0][2]
 
 
+async def test_subscribers_are_told_of_a_pattern_before_its_rows_find_room() -> None:
+    stage = Stage(patterns=("volume_spike",))
+    while stage.writes.put_nowait(WriteBatch()):
+        pass
+    ticks = [tick(T0 + n * MINUTE + 30 * SECOND) for n in range(21)]
+    ticks += [tick(T0 + 21 * MINUTE + 30 * SECOND, volume=1000), tick(T0 + 22 * MINUTE + 30 * SECOND)]
+    await stage.inbox.put(stage.received(ticks))
+    stage.inbox.close()
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        tasks.create_task(stage.pipeline.run())
+        found = await anext(aiter(stage.events))
+        assert [event.pattern for event in found.events or ()] == ["VolumeSpike"]
+        assert len(stage.writes) == stage.writes.capacity
+        assert [batch.bars is not None for batch in [each async for each in stage.writes]].count(True) == 2
+
+
 async def test_a_withdrawn_pattern_is_told_to_both_before_what_replaces_it() -> None:
     stage = Stage(patterns=("volume_spike",))
     ticks = [tick(T0 + n * MINUTE + 30 * SECOND) for n in range(21)]

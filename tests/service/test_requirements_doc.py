@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 import tickstockpl as tp
+from event_samples import events as columns
 from tickstockpl import payload
+from tickstockpl.event_payload import Messages
 from tickstockpl.wire import Event
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/integration/tickstockappv2-developer-requirements.md"
@@ -85,9 +87,10 @@ def test_the_events_shown_are_made_byte_for_byte() -> None:
         bar_end_us=round(data["bar_end"] * 1e6), first_us=round(data["bar_start"] * 1e6), bars=1, revision=0,
         supersedes=None, price_change=data["price_change"], indicators=data["indicators"], quality=(), **bar, **levels,
     )  # fmt: skip
-    assert payload.universal(made, 3600).decode() == event
+    (universal,) = Messages(columns(made)).universal(3600)
+    assert universal.decode() == event
     session = json.loads(streaming)["session_id"]
-    assert payload.streaming_pattern(made, session).decode() == streaming
+    assert Messages(columns(made)).streaming(session) == [streaming.encode()]
     pulse = payload.Pulse(
         state="ok", active_symbols=70, ticks_per_second=69.8, bars_per_minute=70.0, processing_lag_ms=12.0,
         patterns_detected=5,
