@@ -113,13 +113,19 @@ class Run:
         self._queue = rows[np.lexsort((worst,))][::-1].tolist()
         self._settle()
 
-    def take(self) -> Waiting:
-        """The next event; `rank` is not None."""
-        at = self._queue.pop()
-        item = self._item(at)
-        self._drop(at)
-        self._settle()
-        return item
+    def take(self, count: int, before: Rank | None) -> list[Waiting]:
+        """The next events, at most `count`, of lower rank than `before`; `rank` must be one of them."""
+        taken: list[int] = []
+        while self._queue and len(taken) < count:
+            at = self._queue[-1]
+            if self.waiting[at]:
+                if before is not None and self.rank_of(at) >= before:
+                    break
+                taken.append(at)
+            self._queue.pop()
+        items = [self._item(at) for at in taken]
+        self._drop(taken)
+        return items
 
     def release(self, key: Key) -> list[Waiting]:
         """Take a group out, in order."""
@@ -127,18 +133,17 @@ class Run:
             self._places = {name: n for n, name in enumerate(self.events.columns.symbols)}
         place = self._places.get(key[1], -1)
         rows = (self.waiting & (self.end_us == key[0]) & (self._symbol == place)).nonzero()[0].tolist()
-        for at in rows:
-            self._drop(at)
-        self._settle()
+        self._drop(rows)
         return [self._item(at) for at in rows]
 
     def _item(self, at: int) -> Waiting:
         symbol = self.events.columns.symbols[self._symbols[at]]
         return Waiting(self.events, at, self.arrived_s, self.rank_of(at), symbol)
 
-    def _drop(self, at: int) -> None:
-        self.waiting[at] = False
-        self.count -= 1
+    def _drop(self, rows: list[int]) -> None:
+        self.waiting[rows] = False
+        self.count -= len(rows)
+        self._settle()
 
     def _settle(self) -> None:
         while self._queue and not self.waiting[self._queue[-1]]:
@@ -192,10 +197,11 @@ class Outbox:
         """The next events, at most `count`. What then could not be sent is handed back with `put_back`."""
         self.expire(now_s)
         taken: list[Waiting] = []
-        while len(taken) < count and (item := self._next()) is not None:
+        while len(taken) < count and (items := self._next(count - len(taken))):
+            taken += items
+        for item in taken:
             item.taken = True
-            self._count -= 1
-            taken.append(item)
+        self._count -= len(taken)
         return taken
 
     def put_back(self, items: list[Waiting], now_s: float) -> None:
@@ -263,19 +269,23 @@ class Outbox:
             item.watched = True
             heapq.heappush(self._arrivals, (item.arrived_s, item.rank[2], item))
 
-    def _next(self) -> Waiting | None:
-        """Take out the event of the lowest rank among those that are first of their group."""
+    def _next(self, count: int) -> list[Waiting]:
+        """Take out the event of the lowest rank among those that are first of their group.
+
+        Of a run also those after it, at most `count` in all, up to where another's turn is.
+        """
         while self._heads and not self._is_head(self._heads[0][1]):
             heapq.heappop(self._heads)
-        first = min((run for run in self._runs if run.rank is not None), key=_rank, default=None)
-        if first is not None and (not self._heads or _rank(first) < self._heads[0][0]):
-            return first.take()
+        runs = heapq.nsmallest(2, (run for run in self._runs if run.rank is not None), key=_rank)
+        others = [_rank(run) for run in runs[1:]] + [head[0] for head in self._heads[:1]]
+        if runs and all(_rank(runs[0]) < other for other in others):
+            return runs[0].take(count, min(others, default=None))
         if not self._heads:
-            return None
+            return []
         item = heapq.heappop(self._heads)[1]
         self._groups[item.key].popleft()
         self._advance(item.key)
-        return item
+        return [item]
 
     def _is_head(self, item: Waiting) -> bool:
         """False if the event expired or was taken, or if an earlier one was put back before it."""
