@@ -25,6 +25,17 @@ LOST = (RedisConnectionError, RedisTimeoutError, InvalidResponse, OSError)
 log = structlog.get_logger(__name__)
 
 
+def heed_cancellation() -> None:
+    """Raise a cancellation of this task that was swallowed; call it wherever work goes on for ever.
+
+    Before Python 3.12, `asyncio.wait_for`, in which redis-py sends, returns as if nothing had happened if it is
+    cancelled while its own work ends. A stop that comes in that moment would never be seen.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 async def round_trip(redis: Redis, commands: Iterable[tuple[Any, ...]]) -> list[Any]:
     """Send commands together, then read their answers; a `ResponseError` stands where Redis refused one.
 
@@ -91,6 +102,7 @@ class Connection:
             LOST, attempts=None, timeout=None, wait_initial=0.05, wait_max=wait_max, wait_jitter=0.1
         )
         async for attempt in retries:
+            heed_cancellation()
             with attempt:
                 try:
                     await self.attempt(redis.ping())
@@ -104,8 +116,8 @@ class Connection:
     async def lost(self, redis: Redis, error: Exception) -> None:
         """Close what is left of it."""
         self.alive = False
-        await redis.connection_pool.disconnect()
         self.failed("redis lost", error)
+        await redis.connection_pool.disconnect()
 
     async def attempt(self, work: Awaitable[Any]) -> None:
         """Do it; a refusal by Redis (rights, memory, wrong type) is noted and nothing else stops for it."""

@@ -5,8 +5,10 @@ sorted sets that index them. AppV2's cleanup deletes expired hashes but leaves t
 here an entry leaves every set by name. Memory holds what Redis should hold; `upkeep` makes it so.
 """
 
+import asyncio
 import heapq
 import math
+from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import Any, NamedTuple, TypeVar
@@ -76,7 +78,7 @@ class PatternCache:
         self._capacity = capacity
         self._ttl_s = ttl_s
         self._clock = clock
-        self._added: list[tuple[Events, int]] = []
+        self._added: deque[tuple[Events, int]] = deque()
         """Events and when they came: entries are made of many at once."""
         self._entries: dict[str, Entry] = {}
         self._keys: dict[bytes, str] = {}
@@ -88,7 +90,7 @@ class PatternCache:
         self.evicted = 0
 
     def __len__(self) -> int:
-        self._absorb()
+        """Entries, without those that still wait to be made."""
         return len(self._entries)
 
     def add(self, events: Events) -> None:
@@ -139,7 +141,9 @@ class PatternCache:
 
         Returns the number of entries written or removed. After an error everything is still due.
         """
-        self._absorb()
+        while self._added:
+            self._absorb_some()
+            await asyncio.sleep(0)
         self._trim()
         written, removed = self._unwritten, self._unwanted
         if not written and not removed:
@@ -160,27 +164,34 @@ class PatternCache:
         return len(written) + len(removed)
 
     def _absorb(self) -> None:
-        """Make entries of what was added."""
-        added, self._added = self._added, []
-        for events, came_us in added:
-            names = [pattern["name"] for pattern in events.patterns]
-            texts = event_payload.cached(events, self._ttl_s)
-            ends, ttl_us = events.bar_end_us().tolist(), event_payload.lifetime_us(self._ttl_s)
-            columns = (events.column(name).tolist() for name in ("pattern", "confidence", "event_id", "supersedes"))
-            for symbol, end_us, data, pattern, confidence, event_id, superseded in zip(
-                events.symbol_names(), ends, texts, *columns, strict=True
-            ):
-                before = self._entries.get(self._keys.get(superseded, ""))
-                if before is not None and before.event_id == superseded:
-                    self._drop(before.key)
-                if self._capacity == 0 or end_us + ttl_us <= came_us:
-                    continue
-                at_s = end_us // 1_000_000
-                key = _key(symbol, names[pattern], at_s)
-                self._put(Entry(key, at_s, confidence, end_us + ttl_us, data.encode(), event_id))
-                self._keys[event_id] = key
-                if len(self._entries) > 2 * self._capacity:
-                    self._trim()
+        """Make entries of all that was added."""
+        while self._added:
+            self._absorb_some()
+
+    def _absorb_some(self) -> None:
+        """Make entries of the oldest that was added, of a chunk at most: a minute's events take a tenth of a second."""
+        events, came_us = self._added.popleft()
+        if len(events) > CHUNK:
+            self._added.appendleft((events[CHUNK:], came_us))
+            events = events[:CHUNK]
+        names = [pattern["name"] for pattern in events.patterns]
+        texts = event_payload.cached(events, self._ttl_s)
+        ends, ttl_us = events.bar_end_us().tolist(), event_payload.lifetime_us(self._ttl_s)
+        columns = (events.column(name).tolist() for name in ("pattern", "confidence", "event_id", "supersedes"))
+        for symbol, end_us, data, pattern, confidence, event_id, superseded in zip(
+            events.symbol_names(), ends, texts, *columns, strict=True
+        ):
+            before = self._entries.get(self._keys.get(superseded, ""))
+            if before is not None and before.event_id == superseded:
+                self._drop(before.key)
+            if self._capacity == 0 or end_us + ttl_us <= came_us:
+                continue
+            at_s = end_us // 1_000_000
+            key = _key(symbol, names[pattern], at_s)
+            self._put(Entry(key, at_s, confidence, end_us + ttl_us, data.encode(), event_id))
+            self._keys[event_id] = key
+            if len(self._entries) > 2 * self._capacity:
+                self._trim()
 
     def _put(self, entry: Entry) -> None:
         self._entries[entry.key] = entry

@@ -24,7 +24,7 @@ from tickstockpl.audience import Audience
 from tickstockpl.bulletin import Bulletin
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock
-from tickstockpl.connection import LOST, Connection, round_trip
+from tickstockpl.connection import LOST, Connection, heed_cancellation, round_trip
 from tickstockpl.errors import ClosedChannel
 from tickstockpl.event_payload import Messages
 from tickstockpl.metrics import Metrics
@@ -241,6 +241,7 @@ class Publisher:
             ("cache", CACHE_S, self._cache.upkeep),
         )
         while True:
+            heed_cancellation()
             self._wake.clear()
             if self._loaded != self._link.made:
                 self._loaded = self._link.made

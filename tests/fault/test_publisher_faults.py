@@ -9,11 +9,15 @@ import pytest
 import redis as redis_py
 import structlog
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 import appv2_readers as appv2
 from event_samples import event, found
 from own_servers import OwnServers
 from publishing import CHANNELS, hearing, minute_us, publishing
+from tickstockpl.connection import Connection
+from tickstockpl.metrics import Metrics
+from tickstockpl.settings import RedisSettings
 from tickstockpl.wire import Event
 
 pytestmark = pytest.mark.anyio
@@ -111,6 +115,27 @@ async def test_redis_that_does_not_answer_is_given_up_and_found_again(own_server
         assert "Timeout" in status["last_error"]
         servers.redis.thaw()
         await published.until(lambda status: status["sent"] == 1)
+
+
+async def test_a_stop_that_comes_while_redis_py_is_sending_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`asyncio.wait_for` of Python 3.11 may swallow it; whatever does, the next attempt sees it."""
+    link = Connection(RedisSettings.model_validate({"url": "redis://127.0.0.1:1/0", **QUICK}), Metrics())
+    async with link.client() as client:
+        sending = asyncio.Event()
+
+        async def ping() -> None:
+            sending.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+            raise RedisConnectionError("nothing there")
+
+        monkeypatch.setattr(client, "ping", ping)
+        task = asyncio.create_task(link.establish(client))
+        async with asyncio.timeout(10):
+            await sending.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
 
 
 async def test_stopping_ends_in_time_without_redis(own_servers: Callable[..., OwnServers]) -> None:
