@@ -237,9 +237,7 @@ class FeedSettings(Section):
 class Settings(BaseSettings):
     """Everything a person may set. `Settings()` is the defaults; `load()` reads the sources."""
 
-    model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", env_prefix="TICKSTOCKPL_", env_nested_delimiter="__", hide_input_in_errors=True
-    )
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     redis: RedisSettings = RedisSettings()
     database: DatabaseSettings = DatabaseSettings()
@@ -275,7 +273,11 @@ def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -
     Raises SettingsError: one line that names the wrong name and what it must be.
     """
     file = config or DEFAULT_FILE
-    if config is not None and not config.is_file():
+    try:
+        missing = config is not None and not config.is_file()
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read: {error.strerror}") from None
+    if missing:
         raise SettingsError(f"{config} is not a file: --config must name a TOML file")
 
     class Loaded(Settings):
