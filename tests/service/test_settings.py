@@ -182,9 +182,12 @@ def test_a_wrong_value_is_one_line_that_names_it(environ: dict[str, str], messag
     ("text", "message"),
     [
         ("[http]\nprot = 1\n", r"http\.prot in .*given\.toml is not a setting; did you mean http\.port\?"),
-        ("[htttp]\nport = 1\n", r"htttp in .*given\.toml is not a setting.*"),
+        ("[htttp]\nport = 1\n", r"htttp in .*given\.toml is not a setting; did you mean http\?"),
+        ("[Http]\nport = 1\n", r"Http in .*given\.toml is not a setting; did you mean http\?"),
+        ("[http]\nPort = 1\n", r"http\.Port in .*given\.toml is not a setting; did you mean http\.port\?"),
         ("[http]\nport = 'x'\n", r"http\.port in .*given\.toml: input should be a valid integer.*"),
-        ("http = 1\n", r"http in .*given\.toml: .*"),
+        ("http = 1\n", r"http in .*given\.toml: must be a table"),
+        ("state_dir = 1\n", r"state_dir in .*given\.toml: must be a path"),
         ("[http\n", r".*given\.toml is not TOML: .*"),
     ],
 )
@@ -201,6 +204,15 @@ def test_a_config_file_that_was_named_must_exist() -> None:
 def test_a_config_file_that_cannot_be_looked_at_is_one_line() -> None:
     with pytest.raises(SettingsError, match=r"^a+ cannot be read: File name too long$"):
         load(Path("a" * 5000), {})
+
+
+def test_a_user_without_a_home_is_asked_for_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "STATE_DIRECTORY", "XDG_STATE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    with pytest.raises(SettingsError, match="set TICKSTOCKPL_STATE_DIR"):
+        load(environ={})
+    assert load(environ={"TICKSTOCKPL_STATE_DIR": "/here"}).state_dir == Path("/here")
 
 
 def test_misspelt_names_are_found_and_appv2s_own_are_not_called_misspelt() -> None:
