@@ -38,7 +38,7 @@ check: $(BUILT) ## ruff, mypy, stubtest, import-linter, cargo fmt, clippy
 	cargo clippy --locked --workspace --all-targets --quiet -- --deny warnings
 
 parity: $(BUILT) ## 10 million bars x 61 candlesticks beside TA-Lib, cell by cell (ARGS="--bars 1e6")
-	@PYTHONPATH=tests $(PY) scripts/candle_parity.py $(ARGS)
+	@$(PY) scripts/candle_parity.py $(ARGS)
 
 bench: $(BUILT) $(BENCHED) ## measure beside the peers; prints ratios
 	@$(PY) scripts/with_servers.py $(PY) -m benches $(ARGS)

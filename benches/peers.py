@@ -28,7 +28,8 @@ def missing() -> list[str]:
     found = {"msgspec": msgspec, "numba": numba, "tickbar": tickbar, "ferro-ta": ferro_ta}
     missing = [f"{name} is not installed (requirements-bench.lock)" for name, it in found.items() if it is None]
     if talib is None:
-        missing.append("ta-lib and with it the seed's service and latency (ta-lib is in requirements.lock)")
+        needing = "candlesticks, indicators, latency and the seed's service"
+        missing.append(f"ta-lib is not installed (requirements.lock), and with it {needing}")
     return missing + instructions.missing()
 
 

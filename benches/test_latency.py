@@ -32,7 +32,7 @@ def feed() -> Feed:
 @pytest.fixture
 def seed(tmp_path: Path, feed: Feed) -> Seed:
     """The peer, after its service took the feed in."""
-    pytest.importorskip("talib")
+    pytest.importorskip("talib", reason="the seed's service calls TA-Lib: install ta-lib (requirements.lock)")
     from benches.seed_service import SeedService
 
     history, (_, truth) = warm_up(SYMBOLS), ticks.messages(SYMBOLS, 3)

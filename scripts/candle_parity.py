@@ -5,16 +5,19 @@ printed with its bars, and the exit code is 1.
 """
 
 import argparse
+import importlib.util
 import sys
 import time
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
-import talib
 from numpy.typing import NDArray
 
 import tickstockpl as tp
-from candle_bars import GRIDS, Bars, walk
+
+sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))
+from candle_bars import GRIDS, Bars, walk  # it lies beside the tests that walk the same bars
 
 ROWS = 25_000
 SYMBOLS = 50
@@ -26,7 +29,11 @@ Table = NDArray[np.int32]
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bars", type=float, default=10e6, help="how many bars at least (default: 10e6)")
-    bars_wanted = int(parser.parse_args().bars)
+    bars_wanted: float = parser.parse_args().bars
+    if not 0 < bars_wanted < float("inf"):
+        parser.error(f"argument --bars: must be more than 0, was {bars_wanted:g}")
+    if importlib.util.find_spec("talib") is None:
+        parser.error("ta-lib is not installed: pip install ta-lib, or use `make parity`")
     print(f"ta-lib {version('ta-lib')}, {len(GRIDS)} price grids", flush=True)
     begun, told = time.monotonic(), 0.0
     bars = cells = hits = 0
@@ -67,6 +74,8 @@ def starts() -> range:
 
 
 def by_talib(series: Bars) -> Table:
+    import talib
+
     return np.stack([getattr(talib, name)(*series) for name in tp.CANDLESTICKS], axis=1)
 
 

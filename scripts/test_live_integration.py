@@ -72,8 +72,11 @@ class Report:
 
 
 def yes(question: str, *, default: bool) -> bool:
-    """Ask a person."""
-    answer = input(f"{question} [{'Y/n' if default else 'y/N'}] ").strip().lower()
+    """Ask a person; the end of the input is a no."""
+    try:
+        answer = input(f"{question} [{'Y/n' if default else 'y/N'}] ").strip().lower()
+    except EOFError:
+        return False
     return default if not answer else answer.startswith("y")
 
 
@@ -317,6 +320,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--watch", type=float, default=3.0, metavar="SECONDS", help="listen for live ticks so long")
     parser.add_argument("--ask-delete", action="store_true", help="ask before the test rows are deleted")
     options = parser.parse_args(arguments)
+    if not 0 <= options.watch < float("inf"):
+        parser.error(f"argument --watch: must be at least 0, was {options.watch:g}")
     if not options.auto and not sys.stdin.isatty():
         print("nobody is there to answer questions: use --auto", file=sys.stderr)
         return 2

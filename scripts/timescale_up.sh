@@ -21,7 +21,13 @@ timezone = 'UTC'
 jit = off                       # LLVM is left out of the private folder
 max_locks_per_transaction = 256 # a transaction over a hypertable locks every chunk it touches
 ${TICKSTOCKPL_TEST_PG_CONF:-fsync = off}"
-[ $# -ge 2 ] || { sed -n '2,6s/^# *//p' "$0" >&2; exit 2; }
+usage() { sed -n '2,6s/^# *//p' "$0"; }
+case ${1:-} in -h|--help) usage; exit ;; esac
+[ $# -ge 2 ] || { usage >&2; exit 2; }
+case $1 in up|urls|down) ;; *) echo "timescale_up.sh: up, urls or down DATA_DIR, not $1" >&2; exit 2 ;; esac
+for word in "${@:3}"; do
+  case $1$word in up|up-|down--purge) ;; up*[!0-9]*|urls*|down*) echo "timescale_up.sh: $1 does not take $word" >&2; exit 2 ;; esac
+done
 
 RUN=(env) BASE=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/tickstockpl DATA=$(realpath -m "$2")
 if [ "$(id -u)" = 0 ]; then # PostgreSQL refuses to run as root
@@ -108,9 +114,8 @@ up)
   [ "${4:-}" = - ] || redis_runs || { RPORT=${4:-$(free_port)}; start_redis; }
   urls ;;
 urls) urls ;;
-down)
+*) # down
   ! pg_runs || pg pg_ctl -D "$DATA/pg" -w -s -m fast stop
   ! redis_runs || redis shutdown nosave >&2
   [ "${3:-}" != --purge ] || { rm -rf "$DATA"/{pg,pg.log,redis.{pid,port,log}}; rmdir "$DATA" 2>/dev/null || :; } ;;
-*) exec "$0" ;;
 esac

@@ -1,9 +1,10 @@
-"""Run a command with TICKSTOCKPL_TEST_DATABASE_URI and TICKSTOCKPL_TEST_REDIS_URL set: `with_servers.py COMMAND...`.
+"""Run a command with TICKSTOCKPL_TEST_DATABASE_URI and TICKSTOCKPL_TEST_REDIS_URL set.
 
 The servers are those that the environment names, else those that `make servers-up` left running, else fresh ones,
 which are stopped and deleted when the command has ended, however it ended.
 """
 
+import argparse
 import os
 import shutil
 import signal
@@ -50,8 +51,20 @@ def run(command: list[str]) -> int:
     return code if code >= 0 else 128 - code
 
 
-if __name__ == "__main__":
+def main() -> int:
+    parser = argparse.ArgumentParser(usage="%(prog)s [-h] COMMAND [WORD...]", description=__doc__)
+    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="what to run, with its own words")
+    command: list[str] = parser.parse_args().command
+    if not command:
+        parser.error("name the command to run, such as: with_servers.py pytest -k late")
+    if shutil.which(command[0]) is None:
+        parser.error(f"there is no program called {command[0]}")
     try:
-        sys.exit(run(sys.argv[1:]))
+        return run(command)
     except subprocess.CalledProcessError as error:
-        sys.exit(f"the test servers did not start (timescale_up.sh ended with {error.returncode})")
+        print(f"the test servers did not start (timescale_up.sh ended with {error.returncode})", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -52,11 +52,15 @@ def _selection(settings: Settings) -> Finding:
         ids, told = enabled_patterns(settings.patterns), shown(settings.indicators)
     except TickstockError as error:
         return Finding("selection", False, str(error))
-    patterns = "the default patterns" if ids is None else f"{len(ids)} patterns"
+    patterns = "the default patterns" if ids is None else _counted(len(ids), "pattern")
     symbols = settings.indicators.symbols or ()
     names = ", ".join(indicator.name for indicator in told.indicators)
-    of = "every symbol" if "*" in symbols else f"{len(symbols)} symbols"
+    of = "every symbol" if "*" in symbols else _counted(len(symbols), "symbol")
     return Finding("selection", True, f"{patterns}; " + (f"{names} of {of}" if symbols else "no symbol's indicators"))
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 async def _redis(settings: Settings) -> Finding:

@@ -1,6 +1,7 @@
 """The command `tickstockpl`. A person's mistake is one line and exit code 2, never a traceback."""
 
 import asyncio
+import math
 import os
 import signal
 import sys
@@ -134,10 +135,10 @@ def simulate(
     url: Url = None,
     channel: Channel = "data.raw",
     symbols: Annotated[int, typer.Option(min=1, help="How many: ZZTEST1, ZZTEST2, ...")] = 10,
-    minutes: Annotated[int, typer.Option(min=1)] = 5,
+    minutes: Annotated[int, typer.Option(min=1, help="Minutes of market to simulate.")] = 5,
     speed: Annotated[float, typer.Option(min=0, help="Event seconds a second; 0 is as fast as it goes.")] = 1.0,
     start: Annotated[float | None, typer.Option(help="Epoch seconds; default: now, or ending now.")] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same market.")] = 1,
     source: Annotated[str, typer.Option(help="The messages' source; simulated: patterns at any hour.")] = "polygon",
     bursts: Annotated[float, typer.Option(min=0, max=1, help="Share of minutes with a burst.")] = 0.0,
     late: Annotated[float, typer.Option(min=0, max=1, help="Share of late ticks.")] = 0.0,
@@ -153,6 +154,8 @@ def simulate(
     if forget:
         _loop(lambda _: _forget(address, _settings(config)))
         return
+    if start is not None and not math.isfinite(start):
+        raise SettingsError(f"--start must be epoch seconds, was {start}")
     now_us = time.time_ns() // 1000
     begin_us = now_us if start is None else round(start * 1e6)
     if start is None and speed != 1:
@@ -186,7 +189,7 @@ def replay(
     url: Url = None,
     channel: Channel = "data.raw",
     speed: Annotated[float, typer.Option(min=0, help="Event seconds a second; 0 is as fast as it goes.")] = 0.0,
-    bar_seconds: Annotated[int, typer.Option(min=1, help="Length of the file's bars.")] = 1,
+    bar_seconds: Annotated[int, typer.Option(min=1, max=86_400, help="Length of the file's bars.")] = 1,
     timezone: Annotated[str, typer.Option(help="Of stamps that have none.")] = "UTC",
     symbol: Annotated[str | None, typer.Option(help="For files without a symbol column.")] = None,
     all_prints: Annotated[bool, typer.Option(help="Send prints too that the file calls not eligible.")] = False,

@@ -1,8 +1,11 @@
 """Addresses of servers as people write them, made into what the drivers read, and made safe to show."""
 
+from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from pydantic import SecretStr
+from redis.asyncio import ConnectionPool
+from redis.exceptions import RedisError
 
 MASK = "***"
 
@@ -73,9 +76,10 @@ def redis_url(url: str | None, *, host: str, port: int, db: int, username: str |
 
 
 def check_redis_url(url: SecretStr) -> SecretStr:
-    """The same value; raises ValueError if it is no Redis URL."""
-    parts = urlsplit(url.get_secret_value())
-    if parts.scheme not in _REDIS or "://" not in url.get_secret_value():
+    """The same value; raises ValueError if it is no Redis URL, or has an option that redis-py does not take."""
+    text = url.get_secret_value()
+    parts = urlsplit(text)
+    if parts.scheme not in _REDIS or "://" not in text:
         raise ValueError("must begin with redis://, rediss:// or unix://")
     try:
         _ = parts.port
@@ -83,6 +87,14 @@ def check_redis_url(url: SecretStr) -> SecretStr:
         raise ValueError(_PORT) from None
     if parts.scheme != "unix" and not unquote(parts.path).strip("/").isdigit() and parts.path not in ("", "/"):
         raise ValueError("must end with a database number, such as /0")
+    try:
+        pool: Any = ConnectionPool.from_url(text)
+        pool.make_connection()  # which connects nothing yet
+    except TypeError as error:
+        name = str(error).rpartition(" argument ")[2].strip("'")
+        raise ValueError(f"has an option that redis-py does not know: {name}") from None
+    except (ValueError, RedisError) as error:
+        raise ValueError(f"has an option that redis-py does not take: {error}") from None
     return url
 
 

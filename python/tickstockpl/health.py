@@ -1,6 +1,8 @@
 """How the service is: one answer for people, AppV2 and Prometheus, over HTTP and as a line a minute in the log."""
 
 import asyncio
+import errno
+import socket
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -200,8 +202,7 @@ class Health:
                 await site.start()
             except OSError as error:
                 raise ServerError(
-                    f"port {http.port} on {http.host} cannot be had ({error.strerror}): "
-                    "set TICKSTOCKPL_HTTP__PORT to a free one"
+                    f"port {http.port} on {http.host} cannot be had ({error.strerror or error}): {_advice(error)}"
                 ) from None
             yield int(runner.addresses[0][1])
         finally:
@@ -229,6 +230,13 @@ class Health:
         span = 5 if counter == "ticks" else RATE_SAMPLES
         (from_s, before), (to_s, after) = self._samples[-min(len(self._samples), span + 1)], self._samples[-1]
         return (after[counter] - before[counter]) / max(to_s - from_s, 1e-9)
+
+
+def _advice(error: OSError) -> str:
+    """What to do if a port cannot be had; asyncio gives no number where an address is not this machine's."""
+    if isinstance(error, socket.gaierror) or error.errno in {errno.EADDRNOTAVAIL, None}:
+        return "set TICKSTOCKPL_HTTP__HOST to an address of this machine"
+    return "set TICKSTOCKPL_HTTP__PORT to a free one"
 
 
 def _json(body: Mapping[str, Any], status: int) -> web.Response:

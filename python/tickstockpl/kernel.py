@@ -104,13 +104,16 @@ def aggregate(
 
     ts_us: int64 µs UTC, in any order; equal stamps keep the order of the input. A trade belongs to the bar that starts
     at floor(ts / interval) · interval. price: float64; size: int64 shares; symbol: int32 ids, or None for one symbol.
-    Raises ValueError naming the first row whose price is not finite and positive, or whose size or symbol is negative.
+    Raises ValueError naming the first row whose price is not finite and positive, or whose size or symbol is negative;
+    and for an interval that is not positive, or that no int64 of µs holds.
 
     >>> import tickstockpl as tp
     >>> bars = tp.aggregate([0, 1_000_000, 61_000_000], [10.0, 11.0, 12.0], [5, 5, 5])
     >>> bars.close.tolist(), bars.volume.tolist()
     ([11.0, 12.0], [10, 5])
     """
+    if not 0 < interval_s < 2**62 / 1e6:
+        raise ValueError(f"interval_s must be positive and below 2^62 µs, was {interval_s}")
     ids = None if symbol is None else np.ascontiguousarray(symbol, dtype=np.int32)
     return _aggregate(
         np.ascontiguousarray(ts_us, dtype=np.int64),

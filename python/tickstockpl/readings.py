@@ -119,7 +119,11 @@ class Readings:
         wanted: int,
         bounds: tuple[float, float],
     ) -> Self:
-        """Those of a `_kernel.Readings`. kinds: `_kernel.ALERTS`; wanted: the bits of those to tell."""
+        """Those of a `_kernel.Readings`.
+
+        shown: what `calculations` gives. kinds: `_kernel.ALERTS`; wanted: the bits of those to tell. bounds: of RSI, 0
+        to 100, below and above which it is an alert.
+        """
         values = {name: getattr(columns, name) for name in COLUMNS}
         alerts = columns.alerts & np.uint8(wanted)
         return cls(

@@ -1,6 +1,7 @@
 """What the settings choose, by name: patterns, indicators, alerts."""
 
-import fnmatch
+import difflib
+from fnmatch import fnmatchcase
 
 from tickstockpl.errors import SettingsError
 from tickstockpl.kernel import ALERTS, PATTERNS
@@ -18,11 +19,11 @@ def enabled_patterns(settings: PatternSettings) -> tuple[str, ...] | None:
         return None
     known = [pattern["id"] for pattern in PATTERNS]
     for wanted in settings.enabled:
-        if not fnmatch.filter(known, wanted):
-            raise SettingsError(f"patterns.enabled: no pattern is called {wanted}; there are {', '.join(known)}")
-    chosen = [
-        pattern for pattern in PATTERNS if any(fnmatch.fnmatchcase(pattern["id"], one) for one in settings.enabled)
-    ]
+        if not any(fnmatchcase(one, wanted) for one in known):
+            near = difflib.get_close_matches(wanted, known, n=1)
+            other = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+            raise SettingsError(f"patterns.enabled: no pattern is called {wanted}; {other}")
+    chosen = [pattern for pattern in PATTERNS if any(fnmatchcase(pattern["id"], one) for one in settings.enabled)]
     first: dict[str, str] = {}
     for pattern in chosen:
         other = first.setdefault(pattern["name"], pattern["id"])
@@ -35,13 +36,14 @@ def enabled_patterns(settings: PatternSettings) -> tuple[str, ...] | None:
 
 
 def rsi_bounds(settings: IndicatorSettings) -> tuple[float, float]:
-    """Below and above which RSI is an alert.
+    """Below and above which RSI is an alert, 0 to 100.
 
     Raises SettingsError if they cross.
     """
-    if settings.rsi_oversold > settings.rsi_overbought:
-        raise SettingsError("indicators.rsi_oversold must not be above indicators.rsi_overbought")
-    return settings.rsi_oversold, settings.rsi_overbought
+    low, high = settings.rsi_oversold, settings.rsi_overbought
+    if low > high:
+        raise SettingsError(f"indicators.rsi_oversold must be at most rsi_overbought, {high:g}, was {low:g}")
+    return low, high
 
 
 def shown(settings: IndicatorSettings) -> Shown:

@@ -225,7 +225,12 @@ def main(arguments: list[str] | None = None) -> int:
     if given.calendar not in library.get_calendar_names(include_aliases=True):
         sys.stderr.write(f"no exchange calendar is called {given.calendar!r}\n")
         return _UNKNOWN_CALENDAR
-    _write(given.cache, compute(given.calendar, given.timezone, given.last_year))
+    tables = compute(given.calendar, given.timezone, given.last_year)
+    try:
+        _write(given.cache, tables)
+    except OSError as error:
+        sys.stderr.write(f"cannot write to {given.cache.parent} ({error.strerror}); set TICKSTOCKPL_STATE_DIR\n")
+        return 1
     return 0
 
 

@@ -61,7 +61,10 @@ def _state_dir() -> Path:
         return Path(given.partition(":")[0])
     if given := os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA"):
         return Path(given) / "tickstockpl"
-    return Path("~/.local/state/tickstockpl").expanduser()
+    try:
+        return Path("~/.local/state/tickstockpl").expanduser()
+    except RuntimeError:
+        raise SettingsError("this user has no home: set TICKSTOCKPL_STATE_DIR to a folder for the calendar") from None
 
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -237,9 +240,8 @@ class FeedSettings(Section):
 class Settings(BaseSettings):
     """Everything a person may set. `Settings()` is the defaults; `load()` reads the sources."""
 
-    model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", env_prefix="TICKSTOCKPL_", env_nested_delimiter="__", hide_input_in_errors=True
-    )
+    # By default [Bars] would be [bars], and of both in one file one would be ignored.
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", case_sensitive=True, hide_input_in_errors=True)
 
     redis: RedisSettings = RedisSettings()
     database: DatabaseSettings = DatabaseSettings()
@@ -275,7 +277,11 @@ def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -
     Raises SettingsError: one line that names the wrong name and what it must be.
     """
     file = config or DEFAULT_FILE
-    if config is not None and not config.is_file():
+    try:
+        missing = config is not None and not config.is_file()
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read: {error.strerror}") from None
+    if missing:
         raise SettingsError(f"{config} is not a file: --config must name a TOML file")
 
     class Loaded(Settings):
@@ -360,15 +366,19 @@ def _secret(name: str, file: Path) -> str:
         raise SettingsError(f"{name}: {file} cannot be read: {reason}") from None
 
 
+_SAID = {"model_type": "must be a table", "path_type": "must be a path"}
+"""Instead of what pydantic says, with the names of our classes in it."""
+
+
 def _one_line(error: ValidationError, names: Mapping[tuple[str, ...], str], file: Path) -> str:
     first, *others = error.errors(include_url=False, include_context=False)
     path = tuple(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        known = [".".join(p) for p in _paths(Settings)]
+        known = [*Settings.model_fields, *(".".join(p) for p in _paths(Settings))]
         near = difflib.get_close_matches(".".join(path), known, n=1)
         text = f"{'.'.join(path)} in {file} is not a setting" + (f"; did you mean {near[0]}?" if near else "")
     else:
         name = next((names[path[:n]] for n in range(len(path), 0, -1) if path[:n] in names), None)
-        said = first["msg"].removeprefix("Value error, ")
+        said = _SAID.get(first["type"], first["msg"].removeprefix("Value error, "))
         text = f"{name or '.'.join(path) + f' in {file}'}: {said[:1].lower()}{said[1:]}"
     return text + (f" (and {len(others)} more)" if others else "")

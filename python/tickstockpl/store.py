@@ -5,9 +5,9 @@ in the same order. On a hypertable that is several times the rate of a statement
 as long at an array's element as at a COPY's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 import asyncpg
@@ -36,6 +36,7 @@ from tickstockpl.statements import (
 from tickstockpl.tables import QUALITY_TEXT, Tables
 from tickstockpl.wire import TIMEFRAME, DeadLetter, Event, Events
 
+T = TypeVar("T")
 Policy = Literal["accept", "allowlist", "quarantine"]
 
 
@@ -106,8 +107,7 @@ class Store:
                 aside += await self._store_bars(connection, flush, bars, done, sifting, now_us)
             if events:
                 aside += await self._store_events(connection, events, done, sifting, now_us)
-            if flush.readings is not None:
-                calculations = _latest(flush.readings, strangers)
+            if flush.readings is not None and (calculations := _latest(flush.readings, strangers)):
                 aside += await self._store_indicators(connection, calculations, done, sifting, now_us)
             if flush.expired:
                 ids = sorted(expiry.event_id for expiry in flush.expired)
@@ -155,36 +155,20 @@ class Store:
             done.bars += written
             done.kept_fuller += len(part) - written
 
-        if not sifting:
-            await store(bars)
-            return []
-
-        async def store_part(part: Sequence[int]) -> None:
-            async with connection.transaction():
-                await store(part)
-                await connection.execute("TRUNCATE tickstockpl_bars")
-
-        bad = await sift(bars, store_part)
+        bad = await _sifted(connection, "tickstockpl_bars", bars, store, sifting)
         return [(_letter(flush, i, _reason(error), now_us), str(error)) for i, error in bad]
 
     async def _store_events(
         self, connection: Connection, events: Events, done: Outcome, sifting: bool, now_us: int
     ) -> list[tuple[DeadLetter, str]]:
-        async def store(part: Sequence[tuple[Any, ...]]) -> None:
-            await connection.copy_records_to_table("tickstockpl_events", records=part, columns=list(STAGED_EVENTS))
+        made = _event_records(events)
+
+        async def store(part: Sequence[int]) -> None:
+            records = [made[at] for at in part]
+            await connection.copy_records_to_table("tickstockpl_events", records=records, columns=list(STAGED_EVENTS))
             done.events += _count(await connection.execute(EVENTS, payload.SOURCE, self._ttl_s, TIMEFRAME))
 
-        records = _event_records(events)
-        if not sifting:
-            await store(records)
-            return []
-
-        async def store_part(part: Sequence[int]) -> None:
-            async with connection.transaction():
-                await store([records[at] for at in part])
-                await connection.execute("TRUNCATE tickstockpl_events")
-
-        bad = await sift(range(len(events)), store_part)
+        bad = await _sifted(connection, "tickstockpl_events", range(len(events)), store, sifting)
         return [(_event_letter(events[at], _reason(error), now_us), str(error)) for at, error in bad]
 
     async def _store_indicators(
@@ -196,19 +180,8 @@ class Store:
             )
             done.indicators += _count(await connection.execute(INDICATORS, self._ttl_s, TIMEFRAME))
 
-        if not calculations:
-            return []
-        if not sifting:
-            await store(calculations)
-            return []
-
-        async def store_part(part: Sequence[int]) -> None:
-            async with connection.transaction():
-                await store([calculations[at] for at in part])
-                await connection.execute("TRUNCATE tickstockpl_indicators")
-
-        bad = await sift(range(len(calculations)), store_part)
-        return [(_indicator_letter(calculations[at], _reason(error), now_us), str(error)) for at, error in bad]
+        bad = await _sifted(connection, "tickstockpl_indicators", calculations, store, sifting)
+        return [(_indicator_letter(each, _reason(error), now_us), str(error)) for each, error in bad]
 
     async def _mark_sent(self, connection: Connection, marks: list[Mark], done: Outcome) -> None:
         first: dict[str, Mark] = {}
@@ -218,6 +191,25 @@ class Store:
         rows = await connection.fetch(SENT, ids, [first[i].sent.published_at_us for i in ids])
         found = {row["event_id"] for row in rows}
         done.early = [mark for event_id, mark in first.items() if event_id not in found]
+
+
+async def _sifted(
+    connection: Connection, stage: str, rows: Sequence[T], move: Callable[[Sequence[T]], Awaitable[None]], sifting: bool
+) -> list[tuple[T, Exception]]:
+    """Store rows through the temporary table `stage`; if sifting, all but those that come back, each with its error.
+
+    move: copies rows into `stage` and moves them on; what it raises comes through, unless a sifted row is at fault.
+    """
+    if not sifting:
+        await move(rows)
+        return []
+
+    async def store_part(part: Sequence[T]) -> None:
+        async with connection.transaction():
+            await move(part)
+            await connection.execute(f"TRUNCATE {stage}")
+
+    return await sift(rows, store_part)
 
 
 def _count(tag: str) -> int:

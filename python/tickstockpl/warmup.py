@@ -129,7 +129,7 @@ async def history(
     For each symbol with a bar since the previous session's open: the last `window` bars in session before today's
     session, and every bar since its open, since the start of the revise window, and every provisional one.
     sessions: open and close of each session, µs UTC, int64 (n, 2), sorted: how far they reach back bounds the search.
-    Raises what asyncpg raises.
+    Raises what `postgres.connect` and asyncpg's queries raise.
     """
     wanted = span(sessions, now_us, revise_s)
     started_s, rows = time.monotonic(), 0
@@ -157,7 +157,8 @@ async def revised(
 ) -> list[tuple[str, int, str, int, int]]:
     """Events for `Engine.recall`: those that first held at another revision of their bar than the one that is stored.
 
-    Arguments and errors: those of `history`, and as far back as it feeds every bar.
+    Of bars that end since `span(...).since_us`, from where on `history` feeds every one; arguments and errors are its.
+    Returns symbol, start of the bar in µs UTC, pattern's id, direction and revision, the lowest revision first.
     """
     since_us = span(sessions, now_us, revise_s).since_us
     connection = await postgres.connect(

@@ -168,7 +168,7 @@ async def test_the_service_tells_and_stores_the_indicators_of_watched_symbols(
     [
         ({"enabled": ("RSI", "RSO")}, "indicators.enabled: there is no RSO"),
         ({"alerts": ("RSI_HIGH",)}, "indicators.alerts: there is no RSI_HIGH"),
-        ({"rsi_oversold": 80}, "indicators.rsi_oversold must not be above"),
+        ({"rsi_oversold": 80}, "indicators.rsi_oversold must be at most"),
     ],
 )
 async def test_what_cannot_be_shown_is_said_at_the_start(

@@ -37,7 +37,7 @@ CERTIFICATE = Path(__file__).parents[1] / "fault" / "localhost.pem"
 def anyio_backend(request: pytest.FixtureRequest) -> Any:
     """Both loops: the service runs on uvloop where there is one."""
     if request.param[1]["use_uvloop"]:
-        pytest.importorskip("uvloop")
+        pytest.importorskip("uvloop", reason="install uvloop (requirements.lock) to test its loop too")
     return request.param
 
 

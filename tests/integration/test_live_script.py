@@ -76,10 +76,11 @@ async def script(
 
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="a person is played through a pseudo-terminal")
-async def test_a_person_is_asked_before_anything_is_sent(settings: Settings) -> None:
+@pytest.mark.parametrize("answer", [b"n\n", b"\x04"], ids=["no", "Ctrl-D"])
+async def test_a_person_is_asked_before_anything_is_sent(settings: Settings, answer: bytes) -> None:
     person, terminal = os.openpty()
     async with running(settings) as port:
-        os.write(person, b"n\n")
+        os.write(person, answer)
         code, out = await script(settings, port, "--watch", "0.5", stdin=terminal)
         assert code == 0, out
         assert f"Send simulated ticks of 20 test symbols to {settings.redis.channels[0]}? [Y/n]" in out

@@ -74,6 +74,12 @@ def test_a_bad_price_is_a_callers_fault_named_by_its_row(price: float) -> None:
         tp.aggregate([0, 1], [1.0, price], [1, 1])
 
 
+@pytest.mark.parametrize("interval_s", [0, -1.0, 1e-9, 5e12, float("nan"), float("inf")])
+def test_an_interval_that_is_none_is_a_callers_fault(interval_s: float) -> None:
+    with pytest.raises(ValueError, match="interval_s must be positive and below 2"):
+        tp.aggregate([0], [1.0], [1], interval_s=interval_s)
+
+
 def test_a_negative_size_or_symbol_is_a_callers_fault() -> None:
     with pytest.raises(ValueError, match="size"):
         tp.aggregate([0], [1.0], [-1])

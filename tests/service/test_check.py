@@ -53,7 +53,26 @@ async def test_misspelt_names_are_reported_and_appv2s_own_are_not(redis: str, st
         ({}, True, "the default patterns; no symbol's indicators"),
         ({"patterns": {"enabled": ("cdl_doji*", "hammer")}}, True, "3 patterns; no symbol's indicators"),
         ({"indicators": {"symbols": ("*",), "enabled": ("RSI",)}}, True, "the default patterns; RSI of every symbol"),
-        ({"patterns": {"enabled": ("hamer",)}}, False, "patterns.enabled: no pattern is called hamer"),
+        (
+            {"patterns": {"enabled": ("doji",)}, "indicators": {"symbols": ("SPY",), "enabled": ("RSI",)}},
+            True,
+            "1 pattern; RSI of 1 symbol",
+        ),
+        (
+            {"patterns": {"enabled": ("hamer",)}},
+            False,
+            "patterns.enabled: no pattern is called hamer; did you mean hammer?",
+        ),
+        (
+            {"patterns": {"enabled": ("xyz_*",)}},
+            False,
+            "patterns.enabled: no pattern is called xyz_*; there are doji, ",
+        ),
+        (
+            {"indicators": {"rsi_oversold": 80.0}},
+            False,
+            "indicators.rsi_oversold must be at most rsi_overbought, 70, was 80",
+        ),
         ({"indicators": {"enabled": ("RSO",)}}, False, "indicators.enabled: there is no RSO"),
     ],
 )

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -199,6 +200,25 @@ def test_a_taken_health_port_is_named_with_its_setting(command: Run, database: s
     line = done.stderr.splitlines()[-1]
     assert line.startswith(f"tickstockpl: port {port} on 127.0.0.1")
     assert "TICKSTOCKPL_HTTP__PORT" in line
+
+
+def test_a_health_address_that_is_not_ours_is_named_with_its_setting(command: Run) -> None:
+    environ = {"TICKSTOCKPL_HTTP__HOST": "192.0.2.1", "REDIS_URL": "redis://127.0.0.1:1/0", "DATABASE_URI": NOWHERE}
+    line = said_once(command("run", **environ))
+    assert line.startswith("port 0 on 192.0.2.1 cannot be had")
+    assert line.endswith("set TICKSTOCKPL_HTTP__HOST to an address of this machine")
+
+
+@pytest.mark.parametrize("start", ["nan", "inf"])
+def test_a_simulation_that_starts_at_no_time_is_refused(command: Run, start: str) -> None:
+    assert said_once(command("simulate", "--start", start)) == f"--start must be epoch seconds, was {start}"
+
+
+def test_a_file_that_cannot_be_written_is_named_before_anything_is_sent(command: Run, redis: str) -> None:
+    channel = f"data.raw.{uuid.uuid4().hex}"
+    words = ("simulate", "--url", redis, "--channel", channel, "--speed", "0", "--minutes", "1")
+    line = said_once(command(*words, "--truth", "nowhere/true.csv"))
+    assert line == "the true bars cannot be written to nowhere/true.csv: No such file or directory"
 
 
 def test_a_replays_mistakes_get_one_line_each(command: Run, tmp_path: Path) -> None:

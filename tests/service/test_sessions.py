@@ -186,6 +186,17 @@ def test_a_folder_that_cannot_be_made_names_the_setting(tmp_path: Path) -> None:
         sessions.load("XNYS", "America/New_York", tmp_path / "file" / "below", TODAY, say=lambda _: None)
 
 
+def test_a_folder_that_cannot_be_written_names_the_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sessions, "compute", lambda *_: {})
+    cache = tmp_path / "gone" / "sessions.npz"
+    assert sessions.main(["XNYS", "America/New_York", "2027", str(cache)]) == 1
+    assert capsys.readouterr().err == (
+        f"cannot write to {cache.parent} (No such file or directory); set TICKSTOCKPL_STATE_DIR\n"
+    )
+
+
 def test_a_calendar_that_never_closes_has_no_overlaps(tmp_path: Path) -> None:
     always = sessions.load("24/7", "UTC", tmp_path, TODAY, say=lambda _: None)
     assert (always.extended[:-1, 1] <= always.extended[1:, 0]).all()

@@ -160,6 +160,9 @@ def test_a_missing_database_is_an_error_only_for_who_needs_one() -> None:
         ({"REDIS_URL": "localhost:6379"}, r"REDIS_URL: must begin with redis://, rediss:// or unix://"),
         ({"REDIS_URL": "redis://:a/b@h"}, r"REDIS_URL: must have a number from 0 to 65535 as its port; .*%2F.*"),
         ({"REDIS_URL": "redis://h/ticks"}, r"REDIS_URL: must end with a database number, such as /0"),
+        ({"REDIS_URL": "redis://h/0?foo=1"}, r"REDIS_URL: has an option that redis-py does not know: foo"),
+        ({"REDIS_URL": "redis://h?db=x"}, r"REDIS_URL: has an option that redis-py does not take: .*'db'.*"),
+        ({"REDIS_URL": "rediss://h?ssl_cert_reqs=x"}, r"REDIS_URL: has an option that redis-py does not take: .*"),
         ({"DATABASE_URI": "mysql://h/d"}, r"DATABASE_URI: must begin with postgresql://"),
         ({"DATABASE_URI": "postgresql:/h/d"}, r"DATABASE_URI: must begin with postgresql://"),
         ({"DATABASE_URI": "postgresql://u:a#b@h/d"}, r"DATABASE_URI: must have a number .*%23.*"),
@@ -179,9 +182,12 @@ def test_a_wrong_value_is_one_line_that_names_it(environ: dict[str, str], messag
     ("text", "message"),
     [
         ("[http]\nprot = 1\n", r"http\.prot in .*given\.toml is not a setting; did you mean http\.port\?"),
-        ("[htttp]\nport = 1\n", r"htttp in .*given\.toml is not a setting.*"),
+        ("[htttp]\nport = 1\n", r"htttp in .*given\.toml is not a setting; did you mean http\?"),
+        ("[Http]\nport = 1\n", r"Http in .*given\.toml is not a setting; did you mean http\?"),
+        ("[http]\nPort = 1\n", r"http\.Port in .*given\.toml is not a setting; did you mean http\.port\?"),
         ("[http]\nport = 'x'\n", r"http\.port in .*given\.toml: input should be a valid integer.*"),
-        ("http = 1\n", r"http in .*given\.toml: .*"),
+        ("http = 1\n", r"http in .*given\.toml: must be a table"),
+        ("state_dir = 1\n", r"state_dir in .*given\.toml: must be a path"),
         ("[http\n", r".*given\.toml is not TOML: .*"),
     ],
 )
@@ -193,6 +199,20 @@ def test_a_wrong_line_of_the_file_is_one_line_that_names_it(text: str, message: 
 def test_a_config_file_that_was_named_must_exist() -> None:
     with pytest.raises(SettingsError, match=r"missing\.toml is not a file"):
         load(Path("missing.toml"), {})
+
+
+def test_a_config_file_that_cannot_be_looked_at_is_one_line() -> None:
+    with pytest.raises(SettingsError, match=r"^a+ cannot be read: File name too long$"):
+        load(Path("a" * 5000), {})
+
+
+def test_a_user_without_a_home_is_asked_for_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "STATE_DIRECTORY", "XDG_STATE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    with pytest.raises(SettingsError, match="set TICKSTOCKPL_STATE_DIR"):
+        load(environ={})
+    assert load(environ={"TICKSTOCKPL_STATE_DIR": "/here"}).state_dir == Path("/here")
 
 
 def test_misspelt_names_are_found_and_appv2s_own_are_not_called_misspelt() -> None:

@@ -293,8 +293,8 @@ async def simulate(
     may_join: asked, with a question, before ticks go to a channel that carries somebody else's; None refuses.
     Shows progress on `console` (default: standard error).
 
-    Raises SettingsError for a market that a service must refuse or a channel in use, ServerError if Redis cannot be
-    used.
+    Raises SettingsError for a market that a service must refuse, a channel in use or a file that cannot be written,
+    ServerError if Redis cannot be used.
     """
     if speed < 0:
         raise SettingsError(f"speed must be at least 0, was {speed}")
@@ -303,6 +303,8 @@ async def simulate(
         about = f"{channel} carries live ticks ({', '.join(others[:5])}{', …' if len(others) > 5 else ''})"
         if may_join is None or not await asyncio.to_thread(may_join, f"{about}. Send simulated ones among them?"):
             raise SettingsError(f"{about}; simulated ticks stay away: use another channel or another Redis")
+    if truth is not None:
+        _may_write(truth)
     simulation = Simulation(market)
     console = console or Console(stderr=True)
     with progress("simulate", market.minutes * MINUTE_US, console) as report:
@@ -320,6 +322,14 @@ async def simulate(
     if truth is not None:
         simulation.true_bars().write_csv(truth)
     return sent, simulation
+
+
+def _may_write(file: Path) -> None:
+    """Make the file, if it is not there; to be refused at the end would cost the whole run."""
+    try:
+        file.open("a", encoding="utf-8").close()
+    except OSError as error:
+        raise SettingsError(f"the true bars cannot be written to {file}: {error.strerror}") from None
 
 
 def _refuse_future(market: Market, speed: float, origin_us: int | None, now_us: int) -> None:
