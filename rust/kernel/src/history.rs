@@ -11,6 +11,7 @@ use crate::candle::talib::{CANDLESTICKS, Candles, Candlestick};
 use crate::indicator::gauges::{Gauges, Indicators, Reading};
 use crate::indicator::live::relative_volume;
 use crate::pattern::{Closing, Direction, Match, Pattern, SessionRange};
+use crate::trail::Trail;
 use crate::window::{Window, WindowBar};
 
 /// Bars that may be revised at once: 15 minutes, those still open beside them, and one of a second channel.
@@ -18,10 +19,6 @@ const MOST_REVISABLE: usize = 18;
 /// With fewer bars in a window TA-Lib's functions cannot begin a session anew.
 pub const CANDLE_WINDOW_BARS: usize = Candles::WINDOW_BARS + MOST_REVISABLE;
 const _: () = assert!(CANDLE_WINDOW_BARS == 34, "as messages and pages say");
-
-/// The places of the two copies of a state: where the window stands, and at the oldest revisable bar.
-const NOW: usize = 0;
-const BASE: usize = 1;
 
 /// The patterns that are switched on, each with its place in [`crate::pattern::PATTERNS`].
 pub type Detectors = Vec<(u16, &'static dyn Pattern)>;
@@ -194,8 +191,8 @@ pub struct History {
     window: Window,
     now: Standing,
     base: Standing,
-    /// TA-Lib's functions where the window stands, and at the oldest revisable bar; `None` if none of them is on.
-    candles: Option<Box<[Candles; 2]>>,
+    /// TA-Lib's functions; `None` if none of them is on.
+    candles: Option<Box<Trail<Candles>>>,
     /// Start of the newest bar behind the revisable ones.
     base_minute_us: i64,
     sealed: VecDeque<Sealed>,
@@ -224,7 +221,13 @@ impl History {
 
     /// A bar of `session` has opened, if it is of one: prepares what its close would have to do at a session's open.
     pub fn foresee(&mut self, session: Option<i64>, rules: &Rules) {
-        if let (Some(on), true) = (&rules.indicators, session.is_some()) {
+        if session.is_none() {
+            return;
+        }
+        if let Some(candles) = &mut self.candles {
+            candles.foresee(session, &self.window, &());
+        }
+        if let Some(on) = &rules.indicators {
             self.gauges.foresee(session, &self.window, on);
         }
     }
@@ -254,7 +257,7 @@ impl History {
     #[must_use]
     pub fn touch(&self) -> u64 {
         let words = |sealed: &Sealed| sealed.fold.touch() ^ u64::from(sealed.evaluation);
-        let candles = self.candles.as_ref().map_or(0, |candles| candles[NOW].touch());
+        let candles = self.candles.as_ref().map_or(0, |candles| candles.touch());
         let kept = candles ^ self.gauges.touch();
         self.window.touch() ^ kept ^ self.sealed.back().map_or(0, words) ^ self.sealed.front().map_or(0, words)
     }
@@ -364,13 +367,10 @@ impl History {
         };
         self.base_minute_us = self.base_minute_us.max(oldest.fold.minute_us);
         if let Some(bar) = window_bar(&oldest, rules) {
-            let is_first = self.base.enter(oldest.session);
+            self.base.enter(oldest.session);
             let newer = self.in_window_after(&bar);
             if let Some(candles) = &mut self.candles {
-                if is_first {
-                    candles[BASE].begin(&self.window, newer + 1);
-                }
-                candles[BASE].push(&bar);
+                candles.settle(&bar, oldest.session, self.window.view().before(newer), &());
             }
             self.base.range.push(&bar);
             if let Some(on) = &rules.indicators {
@@ -404,7 +404,7 @@ impl History {
         debug_assert!(rewound, "a window keeps its revisable bars");
         self.now = self.base;
         if let Some(candles) = &mut self.candles {
-            candles[NOW] = candles[BASE];
+            candles.rewind();
         }
         self.gauges.rewind();
         let mut sealed = std::mem::take(&mut self.sealed);
@@ -428,17 +428,17 @@ impl History {
 
     /// Makes a bar the window's newest, and moves what is kept beside the window on.
     fn enter(&mut self, session: Option<i64>, bar: WindowBar, rules: &Rules) {
-        let is_first = self.now.enter(session);
+        self.now.enter(session);
         if let Some(candles) = &mut self.candles {
-            if is_first {
-                candles[NOW].begin(&self.window, 0);
-            }
-            candles[NOW].push(&bar);
+            candles.enter(session, &self.window, &());
         }
         if let Some(on) = &rules.indicators {
             self.gauges.enter(session, &self.window, on);
         }
         self.window.push(bar);
+        if let Some(candles) = &mut self.candles {
+            candles.push(&bar, &self.window, &());
+        }
     }
 
     /// Puts the bar of a sealed one into the window and says which patterns came and went with it.
@@ -450,7 +450,7 @@ impl History {
         let before = std::mem::take(&mut sealed.found);
         let mut matches: Vec<(u16, Match)> = Vec::new();
         if bar.quality & quality::PARTIAL == 0 {
-            let candles = self.candles.as_ref().map(|candles| &candles[NOW]);
+            let candles = self.candles.as_deref().map(Trail::now);
             let at = Closing { window: &self.window, session: &self.now.range, candles };
             for &(id, pattern) in rules.detectors.on(candles) {
                 matches.extend(pattern.detect(&at).map(|matched| (id, matched)));
@@ -499,13 +499,11 @@ impl History {
 }
 
 impl Standing {
-    /// Starts the session's values anew at a session's open; whether it did.
-    fn enter(&mut self, session: Option<i64>) -> bool {
-        let is_first = self.session != session;
-        if is_first {
+    /// Starts the session's values anew at a session's open.
+    fn enter(&mut self, session: Option<i64>) {
+        if self.session != session {
             *self = Self { session, range: SessionRange::default() };
         }
-        is_first
     }
 }
 

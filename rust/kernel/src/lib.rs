@@ -39,4 +39,5 @@ pub mod symbol;
 pub mod tick;
 pub mod ticks;
 pub mod time;
+mod trail;
 pub mod window;
