@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
+use tickstockpl_kernel::detection::{Detail, Detection};
 use tickstockpl_kernel::engine;
 use tickstockpl_kernel::event::{EventId, EventIds};
-use tickstockpl_kernel::history::{Detail, Detection, Row};
+use tickstockpl_kernel::history::Row;
 use tickstockpl_kernel::indicator::gauges::Reading;
 use tickstockpl_kernel::indicator::live::Values;
 use tickstockpl_kernel::pattern::PATTERNS;

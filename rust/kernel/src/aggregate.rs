@@ -5,9 +5,10 @@
 use crate::bar::{Fold, quality};
 use crate::channel::{Channel, Held, Lateness};
 use crate::fate::{Fate, Sink};
-use crate::history::{History, Rules};
+use crate::history::History;
 use crate::owner::{Heard, NEVER_US};
 use crate::pattern::Direction;
+use crate::rules::Rules;
 use crate::session::Sessions;
 use crate::symbol::{SymbolId, Symbols};
 use crate::tick::{Kind, Tick};

@@ -3,10 +3,12 @@
 use proptest::prelude::*;
 use tickstockpl_kernel::bar::{Bar, Fold};
 use tickstockpl_kernel::benchmark::Benchmark;
-use tickstockpl_kernel::history::{DetectorList, History, Made, Rules};
+use tickstockpl_kernel::detectors::DetectorList;
+use tickstockpl_kernel::history::{History, Made};
 use tickstockpl_kernel::indicator::gauges::{Indicators, Watch};
 use tickstockpl_kernel::indicator::live::Kernels;
 use tickstockpl_kernel::pattern::PATTERNS;
+use tickstockpl_kernel::rules::Rules;
 use tickstockpl_kernel::tick::Kind;
 use tickstockpl_kernel::time::MINUTE_US;
 
