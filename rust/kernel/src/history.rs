@@ -6,86 +6,15 @@
 use std::collections::VecDeque;
 
 use crate::bar::{Bar, Fold, quality};
-use crate::benchmark::Benchmark;
-use crate::candle::talib::{CANDLESTICKS, Candles, Candlestick};
-use crate::indicator::gauges::{Gauges, Indicators, Reading};
-use crate::indicator::live::relative_volume;
-use crate::pattern::{Closing, Direction, Match, Pattern, SessionRange};
+use crate::candle::talib::Candles;
+use crate::detection::{Detail, Detection};
+use crate::found::Found;
+use crate::indicator::gauges::{Gauges, Reading};
+use crate::pattern::{Closing, Direction, Match, SessionRange};
+use crate::rules::{MOST_REVISABLE, Rules};
+use crate::sealed::Sealed;
+use crate::trail::Trail;
 use crate::window::{Window, WindowBar};
-
-/// Bars that may be revised at once: 15 minutes, those still open beside them, and one of a second channel.
-const MOST_REVISABLE: usize = 18;
-/// With fewer bars in a window TA-Lib's functions cannot begin a session anew.
-pub const CANDLE_WINDOW_BARS: usize = Candles::WINDOW_BARS + MOST_REVISABLE;
-const _: () = assert!(CANDLE_WINDOW_BARS == 34, "as messages and pages say");
-
-/// The places of the two copies of a state: where the window stands, and at the oldest revisable bar.
-const NOW: usize = 0;
-const BASE: usize = 1;
-
-/// The patterns that are switched on, each with its place in [`crate::pattern::PATTERNS`].
-pub type Detectors = Vec<(u16, &'static dyn Pattern)>;
-
-/// A pattern that holds on a bar, and since which evaluation of it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Found {
-    pattern: u16,
-    direction: Direction,
-    evaluation: u32,
-}
-
-/// A closed bar that may still be revised.
-#[derive(Debug)]
-struct Sealed {
-    fold: Fold,
-    /// 0 when first written, + 1 for each late tick since.
-    revision: u32,
-    /// Whether a row was ever written: a minute without a price has none.
-    written: bool,
-    /// How often patterns were looked for on this bar after the first time.
-    evaluation: u32,
-    /// The open of the session whose window it belongs to.
-    session: Option<i64>,
-    found: Vec<Found>,
-}
-
-/// A pattern that begins or ceases to hold on a closed bar.
-#[derive(Clone, Copy, Debug)]
-pub struct Detection {
-    /// Index into [`crate::pattern::PATTERNS`].
-    pub pattern: u16,
-    /// What it says; of a withdrawn one, what it said.
-    pub direction: Direction,
-    /// True: a new event. False: a revision took it away.
-    pub held: bool,
-    /// The evaluation of the bar at which it first held.
-    pub revision: u32,
-    /// The event that it replaces on the same bar.
-    pub supersedes: Option<(u16, u32)>,
-    /// The bar on which it ends.
-    pub bar: WindowBar,
-    /// Confidence, levels and extent; `None` when withdrawn.
-    pub detail: Option<Detail>,
-}
-
-/// What there is to say about a pattern that holds.
-#[derive(Clone, Copy, Debug)]
-pub struct Detail {
-    /// Confidence, direction, bars and levels.
-    pub matched: Match,
-    /// Start of the earliest bar that made it, µs.
-    pub first_us: i64,
-    /// Percent against the previous close; against its own open on a window's first bar.
-    pub price_change: f64,
-    /// Volume over the mean of the 20 bars before.
-    pub relative_volume: Option<f64>,
-    /// RSI over 14 changes, 0 to 100.
-    pub rsi: Option<f64>,
-    /// Return over 20 bars less that of the benchmark, in percentage points.
-    pub relative_strength: Option<f64>,
-    /// Flags of the earlier bars that made it.
-    pub quality: u8,
-}
 
 /// A row to write: a closed or revised bar.
 #[derive(Clone, Copy, Debug)]
@@ -107,85 +36,20 @@ pub struct Made {
     pub readings: Vec<Reading>,
 }
 
-/// What every history shares.
-#[derive(Debug)]
-pub struct Rules {
-    /// Bars a window holds.
-    pub window_bars: usize,
-    /// Decimals of the price column, if it has any.
-    pub price_scale: Option<u32>,
-    /// How long after its end a bar may be revised, µs.
-    pub revise_us: i64,
-    /// The patterns that are on.
-    pub detectors: DetectorList,
-    /// The indicators, if they are on.
-    pub indicators: Option<Indicators>,
-    /// Whose return others' are measured against.
-    pub benchmark: Benchmark,
-}
-
-impl Rules {
-    /// Whether any of TA-Lib's functions is on, and windows hold what it takes to begin a session anew.
-    fn has_candles(&self) -> bool {
-        self.window_bars >= CANDLE_WINDOW_BARS && self.detectors.columns != 0
-    }
-}
-
-/// The patterns that are on, those of TA-Lib apart: of these only the ones that hit are asked.
-pub struct DetectorList {
-    own: Detectors,
-    /// TA-Lib's by column, and which columns are on.
-    talib: Detectors,
-    columns: u64,
-}
-
-impl DetectorList {
-    /// These patterns, in their order.
-    #[must_use]
-    pub fn new(detectors: Detectors) -> Self {
-        let (talib, own): (Detectors, Detectors) =
-            detectors.into_iter().partition(|(_, pattern)| pattern.talib_name().is_some());
-        let by_column = |function: &Candlestick| {
-            talib.iter().find(|(_, pattern)| pattern.talib_name() == Some(function.name)).copied()
-        };
-        let known: Vec<_> = CANDLESTICKS.iter().map(by_column).collect();
-        let columns = known.iter().rev().fold(0, |columns, on| columns << 1 | u64::from(on.is_some()));
-        // What stands for a column that is off is never looked at.
-        let any = talib.first().copied();
-        Self { own, talib: known.into_iter().filter_map(|on| on.or(any)).collect(), columns }
-    }
-
-    /// Those that may hold on a bar of which TA-Lib's functions say this.
-    fn on(&self, candles: Option<&Candles>) -> impl Iterator<Item = &(u16, &'static dyn Pattern)> {
-        let hits = candles.map_or(0, Candles::columns) & self.columns;
-        self.own.iter().chain(Bits(hits).filter_map(|column| self.talib.get(column)))
-    }
-}
-
-/// The places of the bits that are set.
-struct Bits(u64);
-
-impl Iterator for Bits {
-    type Item = usize;
-
-    fn next(&mut self) -> Option<usize> {
-        let place = self.0.trailing_zeros() as usize;
-        self.0 &= self.0.wrapping_sub(1);
-        (place < 64).then_some(place)
-    }
-}
-
-impl std::fmt::Debug for DetectorList {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.own.iter().map(|(_, pattern)| pattern.id())).entry(&self.columns).finish()
-    }
-}
-
 /// Where the window stands: which session, and what it has seen.
 #[derive(Clone, Copy, Debug, Default)]
 struct Standing {
     session: Option<i64>,
     range: SessionRange,
+}
+
+impl Standing {
+    /// Starts the session's values anew at a session's open.
+    fn enter(&mut self, session: Option<i64>) {
+        if self.session != session {
+            *self = Self { session, range: SessionRange::default() };
+        }
+    }
 }
 
 /// The closed bars of one symbol.
@@ -194,8 +58,8 @@ pub struct History {
     window: Window,
     now: Standing,
     base: Standing,
-    /// TA-Lib's functions where the window stands, and at the oldest revisable bar; `None` if none of them is on.
-    candles: Option<Box<[Candles; 2]>>,
+    /// TA-Lib's functions; `None` if none of them is on.
+    candles: Option<Box<Trail<Candles>>>,
     /// Start of the newest bar behind the revisable ones.
     base_minute_us: i64,
     sealed: VecDeque<Sealed>,
@@ -224,7 +88,13 @@ impl History {
 
     /// A bar of `session` has opened, if it is of one: prepares what its close would have to do at a session's open.
     pub fn foresee(&mut self, session: Option<i64>, rules: &Rules) {
-        if let (Some(on), true) = (&rules.indicators, session.is_some()) {
+        if session.is_none() {
+            return;
+        }
+        if let Some(candles) = &mut self.candles {
+            candles.foresee(session, &self.window, &());
+        }
+        if let Some(on) = &rules.indicators {
             self.gauges.foresee(session, &self.window, on);
         }
     }
@@ -254,7 +124,7 @@ impl History {
     #[must_use]
     pub fn touch(&self) -> u64 {
         let words = |sealed: &Sealed| sealed.fold.touch() ^ u64::from(sealed.evaluation);
-        let candles = self.candles.as_ref().map_or(0, |candles| candles[NOW].touch());
+        let candles = self.candles.as_ref().map_or(0, |candles| candles.touch());
         let kept = candles ^ self.gauges.touch();
         self.window.touch() ^ kept ^ self.sealed.back().map_or(0, words) ^ self.sealed.front().map_or(0, words)
     }
@@ -271,7 +141,7 @@ impl History {
         let session = session.filter(|_| bar.is_some());
         let mut made = Made { row: bar.map(|bar| Row { bar, revision: 0 }), ..Made::default() };
         let mut sealed =
-            Sealed { fold, revision: 0, written: bar.is_some(), evaluation: 0, session, found: Vec::new() };
+            Sealed { fold, revision: 0, written: bar.is_some(), evaluation: 0, session, found: Found::default() };
         if at == self.sealed.len() {
             // Looked at before it is put away: its place has left the cache, and to read it there would be to wait.
             if let Some(bar) = bar.filter(|_| session.is_some()) {
@@ -327,8 +197,9 @@ impl History {
         while self.sealed.len() >= MOST_REVISABLE {
             self.drop_oldest(rules);
         }
-        let mut sealed = Sealed { fold, revision, written: true, evaluation: revision, session, found: Vec::new() };
-        if let Some(bar) = window_bar(&sealed, rules) {
+        let mut sealed =
+            Sealed { fold, revision, written: true, evaluation: revision, session, found: Found::default() };
+        if let Some(bar) = sealed.window_bar(rules) {
             self.evaluate(bar, &mut sealed, rules, &mut Vec::new());
             self.gauges.take();
         }
@@ -342,8 +213,7 @@ impl History {
             return false;
         };
         sealed.evaluation = sealed.evaluation.max(evaluation);
-        let is_it = |found: &&mut Found| found.pattern == pattern && found.direction == direction;
-        sealed.found.iter_mut().find(is_it).map(|found| found.evaluation = evaluation).is_some()
+        sealed.found.recall(pattern, direction, evaluation)
     }
 
     /// Lets go of bars that can no longer be revised: those up to the newest one that is behind its revise window by
@@ -363,14 +233,11 @@ impl History {
             return;
         };
         self.base_minute_us = self.base_minute_us.max(oldest.fold.minute_us);
-        if let Some(bar) = window_bar(&oldest, rules) {
-            let is_first = self.base.enter(oldest.session);
+        if let Some(bar) = oldest.window_bar(rules) {
+            self.base.enter(oldest.session);
             let newer = self.in_window_after(&bar);
             if let Some(candles) = &mut self.candles {
-                if is_first {
-                    candles[BASE].begin(&self.window, newer + 1);
-                }
-                candles[BASE].push(&bar);
+                candles.settle(&bar, oldest.session, self.window.view().before(newer), &());
             }
             self.base.range.push(&bar);
             if let Some(on) = &rules.indicators {
@@ -404,13 +271,13 @@ impl History {
         debug_assert!(rewound, "a window keeps its revisable bars");
         self.now = self.base;
         if let Some(candles) = &mut self.candles {
-            candles[NOW] = candles[BASE];
+            candles.rewind();
         }
         self.gauges.rewind();
         let mut sealed = std::mem::take(&mut self.sealed);
         for (index, each) in sealed.iter_mut().enumerate() {
             each.evaluation += u32::from(index > at);
-            let Some(bar) = window_bar(each, rules) else {
+            let Some(bar) = each.window_bar(rules) else {
                 continue;
             };
             if index < at {
@@ -428,17 +295,17 @@ impl History {
 
     /// Makes a bar the window's newest, and moves what is kept beside the window on.
     fn enter(&mut self, session: Option<i64>, bar: WindowBar, rules: &Rules) {
-        let is_first = self.now.enter(session);
+        self.now.enter(session);
         if let Some(candles) = &mut self.candles {
-            if is_first {
-                candles[NOW].begin(&self.window, 0);
-            }
-            candles[NOW].push(&bar);
+            candles.enter(session, &self.window, &());
         }
         if let Some(on) = &rules.indicators {
             self.gauges.enter(session, &self.window, on);
         }
         self.window.push(bar);
+        if let Some(candles) = &mut self.candles {
+            candles.push(&bar, &self.window, &());
+        }
     }
 
     /// Puts the bar of a sealed one into the window and says which patterns came and went with it.
@@ -447,85 +314,20 @@ impl History {
         if let Some(on) = &rules.indicators {
             self.gauges.read(&bar, &self.window, on);
         }
-        let before = std::mem::take(&mut sealed.found);
         let mut matches: Vec<(u16, Match)> = Vec::new();
         if bar.quality & quality::PARTIAL == 0 {
-            let candles = self.candles.as_ref().map(|candles| &candles[NOW]);
+            let candles = self.candles.as_deref().map(Trail::now);
             let at = Closing { window: &self.window, session: &self.now.range, candles };
             for &(id, pattern) in rules.detectors.on(candles) {
                 matches.extend(pattern.detect(&at).map(|matched| (id, matched)));
             }
         }
-        let stays =
-            |found: &Found| matches.iter().any(|(id, m)| *id == found.pattern && m.direction == found.direction);
-        let gone: Vec<Found> = before.iter().filter(|found| !stays(found)).copied().collect();
-        for found in &gone {
-            detections.push(Detection {
-                pattern: found.pattern,
-                direction: found.direction,
-                held: false,
-                revision: found.evaluation,
-                supersedes: None,
-                bar,
-                detail: None,
-            });
-        }
-        for (id, matched) in matches {
-            let known = before.iter().find(|found| found.pattern == id && found.direction == matched.direction);
-            sealed.found.push(known.copied().unwrap_or(Found {
-                pattern: id,
-                direction: matched.direction,
-                evaluation: sealed.evaluation,
-            }));
-            if known.is_none() {
-                let replaced = gone.iter().find(|found| found.pattern == id).or_else(|| gone.first());
-                detections.push(Detection {
-                    pattern: id,
-                    direction: matched.direction,
-                    held: true,
-                    revision: sealed.evaluation,
-                    supersedes: replaced.map(|found| (found.pattern, found.evaluation)),
-                    bar,
-                    detail: Some(Detail {
-                        rsi: self.gauges.rsi(),
-                        relative_strength: rules.benchmark.strength(&self.window),
-                        ..describe(&self.window, matched)
-                    }),
-                });
-            }
-        }
+        let detail = |matched| Detail {
+            rsi: self.gauges.rsi(),
+            relative_strength: rules.benchmark.strength(&self.window),
+            ..Detail::of(&self.window, matched)
+        };
+        sealed.found.renew(matches, sealed.evaluation, bar, detail, detections);
         self.now.range.push(&bar);
-    }
-}
-
-impl Standing {
-    /// Starts the session's values anew at a session's open; whether it did.
-    fn enter(&mut self, session: Option<i64>) -> bool {
-        let is_first = self.session != session;
-        if is_first {
-            *self = Self { session, range: SessionRange::default() };
-        }
-        is_first
-    }
-}
-
-/// The bar as the window takes it; `None` if it belongs to no session of the window.
-fn window_bar(sealed: &Sealed, rules: &Rules) -> Option<WindowBar> {
-    sealed.session?;
-    sealed.fold.bar(rules.price_scale).map(WindowBar::from)
-}
-
-fn describe(window: &Window, matched: Match) -> Detail {
-    let made_by = usize::from(matched.bars).max(1);
-    let newest = window.bar(0);
-    let from = window.bar(1).map_or(newest.map_or(f64::NAN, |bar| bar.open), |before| before.close);
-    Detail {
-        matched,
-        first_us: window.bar(made_by - 1).map_or(i64::MIN, |bar| bar.ts_us),
-        price_change: newest.map_or(f64::NAN, |bar| (bar.close / from - 1.0) * 100.0),
-        relative_volume: relative_volume(window.view()),
-        rsi: None,
-        relative_strength: None,
-        quality: (1..made_by).filter_map(|back| window.bar(back)).fold(0, |q, bar| q | bar.quality) & quality::PARTIAL,
     }
 }

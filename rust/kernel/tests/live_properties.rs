@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use tickstockpl_kernel::bar::{Bar, Fold, quality};
 use tickstockpl_kernel::benchmark::Benchmark;
-use tickstockpl_kernel::history::{DetectorList, History, Rules};
+use tickstockpl_kernel::detectors::DetectorList;
+use tickstockpl_kernel::history::History;
 use tickstockpl_kernel::indicator::Seed;
 use tickstockpl_kernel::indicator::adx::Adx;
 use tickstockpl_kernel::indicator::atr::Atr;
@@ -18,6 +19,7 @@ use tickstockpl_kernel::indicator::sma::Sma;
 use tickstockpl_kernel::indicator::stochastic::Stochastic;
 use tickstockpl_kernel::indicator::volume_ratio::VolumeRatio;
 use tickstockpl_kernel::indicator::vwap::Vwap;
+use tickstockpl_kernel::rules::Rules;
 use tickstockpl_kernel::tick::Kind;
 use tickstockpl_kernel::time::MINUTE_US;
 

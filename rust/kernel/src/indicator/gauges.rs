@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use super::live::{Kernels, Live, Strength, Values};
-use super::trail::Trail;
 use crate::bar::quality;
+use crate::trail::Trail;
 use crate::window::{Window, WindowBar};
 
 /// Whose indicators are shown.

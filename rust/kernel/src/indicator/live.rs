@@ -13,10 +13,10 @@ use super::obv::{Obv, ObvState};
 use super::rsi::{Rsi, RsiState};
 use super::sma::Sma;
 use super::stochastic::{Stochastic, Total};
-use super::trail::Carried;
 use super::vwap::{Vwap, VwapState};
 use crate::error::KernelError;
 use crate::rolling::RollingSum;
+use crate::trail::Carried;
 use crate::window::{View, WindowBar};
 
 /// Bars whose mean volume relative volume is measured against.
@@ -24,6 +24,10 @@ pub const VOLUME_BARS: usize = 20;
 
 /// The shortest window in which every indicator finds the bars that leave its own.
 pub const LEAST_WINDOW: usize = 30;
+
+/// Bars that a session's indicators begin with, as a warm start reads them: what was before weighs less than 1e-6 in the
+/// slowest average, that of span 26 or Wilder's of 14.
+const BASE_BARS: usize = 200;
 
 const FAST: usize = 12;
 const SLOW: usize = 26;
@@ -144,6 +148,9 @@ impl Strength {
 }
 
 impl Carried for Strength {
+    type Shared = Kernels;
+    const BEFORE: usize = BASE_BARS;
+
     #[inline]
     fn touch(&self) -> u64 {
         self.previous.to_bits()
@@ -178,6 +185,9 @@ pub struct Live {
 }
 
 impl Carried for Live {
+    type Shared = Kernels;
+    const BEFORE: usize = BASE_BARS;
+
     #[inline]
     fn touch(&self) -> u64 {
         [self.rsi.1, self.macd.fast, self.adx.1[0], self.vwap[1]].into_iter().fold(0, |bits, x| bits ^ x.to_bits())

@@ -23,7 +23,6 @@ pub mod rsi;
 pub mod sma;
 pub mod stochastic;
 pub mod stream;
-pub mod trail;
 pub mod volume_ratio;
 pub mod vwap;
 

@@ -78,12 +78,14 @@ pub fn fill(prices: Prices<'_>, columns: &[usize], cells: &mut [i32]) -> Result<
     if rows == 0 {
         return Ok(());
     }
-    let mut answers = Answers { columns: std::array::from_fn(|_| [].as_mut_slice()) };
+    let waiting = Vec::with_capacity(WAITING.min(rows.div_ceil(WORD)));
+    let mut answers = Answers { columns: std::array::from_fn(|_| [].as_mut_slice()), waiting, from: 0 };
     for (column, row) in columns.iter().zip(cells.chunks_exact_mut(rows)) {
         answers.columns[*column] = row;
     }
     if whole {
         Arch::new().dispatch(Batch { prices, taker: &mut answers });
+        answers.write();
         return Ok(());
     }
     candlesticks(prices, &mut |row, hits| {
@@ -155,43 +157,73 @@ impl Taker for Each<'_> {
 /// Bars whose answers turn into columns at once.
 const WORD: usize = 64;
 
+/// Words of bars that wait to be written. A column then gets 32 KB at a time: 256 bytes here and there in 61 columns would
+/// be more places than the processor fetches ahead for.
+const WAITING: usize = 128;
+
 /// A column of values for each function, of no length for those that are not wanted.
 struct Answers<'a> {
     columns: [&'a mut [i32]; COUNT],
+    /// Hit, bearish and other of 64 bars after another: of each a word a column, the first bar's bit the lowest.
+    waiting: Vec<[[u64; WORD]; 3]>,
+    /// The row of the first bar that waits.
+    from: usize,
 }
 
-impl Taker for Answers<'_> {
-    fn take(&mut self, first: usize, count: usize, bits: &Bits) {
-        Arch::new().dispatch(Spread { answers: self, first, count, bits });
+impl Answers<'_> {
+    /// Writes what waits.
+    fn write(&mut self) {
+        Arch::new().dispatch(Write(self));
     }
 }
 
-struct Spread<'a, 'b> {
-    answers: &'a mut Answers<'b>,
-    first: usize,
+impl Taker for Answers<'_> {
+    fn take(&mut self, _: usize, count: usize, bits: &Bits) {
+        Arch::new().dispatch(Turn { waiting: &mut self.waiting, count, bits });
+        if self.waiting.len() >= WAITING {
+            self.write();
+        }
+    }
+}
+
+/// Turns a word a bar into a word a column.
+struct Turn<'a> {
+    waiting: &'a mut Vec<[[u64; WORD]; 3]>,
     count: usize,
     bits: &'a Bits,
 }
 
-impl WithSimd for Spread<'_, '_> {
+impl WithSimd for Turn<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Self { answers, first, count, bits } = self;
-        for start in (0..count).step_by(WORD) {
+        for start in (0..self.count).step_by(WORD) {
             let mut words = [[0; WORD]; 3];
-            for (words, bits) in words.iter_mut().zip(bits) {
+            for (words, bits) in words.iter_mut().zip(self.bits) {
                 words.copy_from_slice(&bits[start..start + WORD]);
                 transpose(words);
             }
-            let [hit, bearish, other] = &words;
-            for (column, ((&hit, &bearish), &other)) in hit.iter().zip(bearish).zip(other).take(COUNT).enumerate() {
-                let cells = &mut *answers.columns[column];
-                if hit == 0 || cells.is_empty() {
+            self.waiting.push(words);
+        }
+    }
+}
+
+struct Write<'a, 'b>(&'a mut Answers<'b>);
+
+impl WithSimd for Write<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Answers { columns, waiting, from } = self.0;
+        for (column, cells) in columns.iter_mut().enumerate().filter(|(_, cells)| !cells.is_empty()) {
+            for (at, [hit, bearish, other]) in waiting.iter().enumerate() {
+                let (hit, bearish, other) = (hit[column], bearish[column], other[column]);
+                if hit == 0 {
                     continue;
                 }
-                let cells = &mut cells[first + start..];
+                let cells = &mut cells[*from + at * WORD..];
                 if let Some(cells) = cells.first_chunk_mut() {
                     spread(hit, bearish, cells);
                 } else {
@@ -207,6 +239,8 @@ impl WithSimd for Spread<'_, '_> {
                 }
             }
         }
+        *from += waiting.len() * WORD;
+        waiting.clear();
     }
 }
 

@@ -1,6 +1,6 @@
 //! The candlestick state of `N` symbols side by side; of one symbol alone if `N` is 1.
 
-use pulp::Simd;
+use pulp::{Arch, Scalar, Simd, WithSimd};
 
 use super::grade::Grading;
 use super::lanes::{Is, Price};
@@ -115,7 +115,24 @@ impl Block<1> {
 
     /// Takes in the next bar of a symbol alone, and says what it completes.
     pub fn update(&mut self, open: f64, high: f64, low: f64, close: f64) -> Hits {
-        let [hits] = self.step(pulp::Scalar::new(), &[[open], [high], [low], [close]]);
+        Arch::new().dispatch(Alone { block: self, bars: [[open], [high], [low], [close]] })
+    }
+}
+
+/// The next bar of a symbol alone.
+struct Alone<'a> {
+    block: &'a mut Block<1>,
+    bars: Bars<1>,
+}
+
+impl WithSimd for Alone<'_> {
+    type Output = Hits;
+
+    /// One number at a time, whatever the processor's registers hold; but with its newer instructions, which take three
+    /// operands and choose between two numbers without a branch.
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Hits {
+        let [hits] = self.block.step(Scalar::new(), &self.bars);
         hits
     }
 }

@@ -2,7 +2,8 @@
 
 use super::block::Block;
 use super::{CANDLESTICKS, Hits, WARM};
-use crate::window::{Window, WindowBar};
+use crate::trail::Carried;
+use crate::window::{View, WindowBar};
 
 /// The bars before a session that its candlesticks begin with: as many as the longest look-back needs.
 const BEFORE: usize = WARM + 1;
@@ -20,16 +21,6 @@ pub struct Candles {
 impl Candles {
     /// A window must hold so many bars beyond those that can be revised.
     pub(crate) const WINDOW_BARS: usize = BEFORE + 1;
-
-    /// Begins a session: with the bars of the window that come `back` bars before its newest, and those before them.
-    pub(crate) fn begin(&mut self, window: &Window, back: usize) {
-        *self = Self::default();
-        for ago in (back..back + BEFORE).rev() {
-            if let Some(bar) = window.bar(ago) {
-                self.push(&bar);
-            }
-        }
-    }
 
     /// Takes in the next bar. O(1).
     pub fn push(&mut self, bar: &WindowBar) {
@@ -52,9 +43,19 @@ impl Candles {
     pub(crate) fn quality(&self, column: usize) -> f64 {
         self.block.quality(column)
     }
+}
 
-    /// A value that must be kept alive, so that what [`Candles::push`] will read is read before.
-    pub(crate) fn touch(&self) -> u64 {
+impl Carried for Candles {
+    type Shared = ();
+    const BEFORE: usize = BEFORE;
+
+    #[inline]
+    fn touch(&self) -> u64 {
         self.block.touch()
+    }
+
+    #[inline]
+    fn push(&mut self, bar: &WindowBar, _: View<'_>, (): &()) {
+        self.push(bar);
     }
 }

@@ -29,12 +29,13 @@ fn is_bar([open, high, low, close]: [f64; 4]) -> bool {
     [open, high, low, close].iter().all(|price| price.abs() < f64::INFINITY) && high >= low
 }
 
-/// Whether the row is a bar.
+/// Whether the row is none.
 pub(super) fn is_absent(bar: [f64; 4]) -> bool {
     bar.iter().all(|price| price.is_nan())
 }
 
-fn check_row(bar: [f64; 4], row: usize) -> Result<(), KernelError> {
+/// Whether this one row is a bar or none.
+pub(super) fn check_row(bar: [f64; 4], row: usize) -> Result<(), KernelError> {
     if is_bar(bar) || is_absent(bar) {
         return Ok(());
     }

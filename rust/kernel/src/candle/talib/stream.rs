@@ -9,6 +9,9 @@ use crate::error::KernelError;
 /// Symbols side by side: whole registers of every width.
 const SIDE: usize = 8;
 
+/// So few symbols are better kept each alone: in a block of them most lanes would be idle, at the cost of all.
+const FEW: usize = 2;
+
 /// As many symbols as a cache line has prices: one row, one line.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[repr(align(64))]
@@ -22,14 +25,22 @@ struct SideBars(Bars<SIDE>);
 #[derive(Clone, Debug, PartialEq)]
 pub struct CandlestickStream {
     symbols: usize,
+    /// The first symbols, eight a block.
     blocks: Vec<Side>,
+    /// The last ones, if they are few: to take one out of a block and put it back costs a cache line a value.
+    rest: Vec<Block<1>>,
 }
 
 impl CandlestickStream {
     /// The state of `symbols` symbols that have no bars yet.
     #[must_use]
     pub fn new(symbols: usize) -> Self {
-        Self { symbols, blocks: vec![Side::default(); symbols.div_ceil(SIDE)] }
+        let rest = if symbols % SIDE <= FEW { symbols % SIDE } else { 0 };
+        Self {
+            symbols,
+            blocks: vec![Side::default(); (symbols - rest).div_ceil(SIDE)],
+            rest: vec![<_>::default(); rest],
+        }
     }
 
     /// How many symbols there are.
@@ -51,7 +62,13 @@ impl CandlestickStream {
         if found.len() != self.symbols {
             return Err(KernelError::Length { column: "found", rows: found.len(), expected: self.symbols });
         }
-        Arch::new().dispatch(Update { blocks: &mut self.blocks, prices, found });
+        let (side, alone) = found.split_at_mut(self.symbols - self.rest.len());
+        let (first, blocks) = (side.len(), &mut self.blocks);
+        Arch::new().dispatch(Update { blocks, prices: prices.map(|column| &column[..first]), found: side });
+        for (at, (block, found)) in self.rest.iter_mut().zip(alone).enumerate() {
+            let [open, high, low, close] = prices.map(|column| column[first + at]);
+            *found = block.update(open, high, low, close);
+        }
         Ok(())
     }
 
@@ -71,14 +88,17 @@ impl CandlestickStream {
     /// # Panics
     /// If there is no such symbol.
     pub fn update_one(&mut self, symbol: usize, [open, high, low, close]: [f64; 4]) -> Result<Hits, KernelError> {
-        rows::check([&[open], &[high], &[low], &[close]], 1)?;
-        if open.is_nan() {
-            return Ok(Hits::default());
+        rows::check_row([open, high, low, close], 0)?;
+        match self.place(symbol) {
+            Place::Side(block, lane) => {
+                let side = &mut self.blocks[block].0;
+                let mut alone = side.take(lane);
+                let hits = alone.update(open, high, low, close);
+                side.put(lane, &alone);
+                Ok(hits)
+            }
+            Place::Alone(at) => Ok(self.rest[at].update(open, high, low, close)),
         }
-        let mut alone = self.symbol(symbol);
-        let hits = alone.update(open, high, low, close);
-        self.set_symbol(symbol, &alone);
-        Ok(hits)
     }
 
     /// The state of one symbol.
@@ -87,8 +107,10 @@ impl CandlestickStream {
     /// If there is no such symbol.
     #[must_use]
     pub fn symbol(&self, symbol: usize) -> Block<1> {
-        assert!(symbol < self.symbols, "there are {} symbols, {symbol} is not one of them", self.symbols);
-        self.blocks[symbol / SIDE].0.take(symbol % SIDE)
+        match self.place(symbol) {
+            Place::Side(block, lane) => self.blocks[block].0.take(lane),
+            Place::Alone(at) => self.rest[at],
+        }
     }
 
     /// Gives one symbol this state.
@@ -96,9 +118,28 @@ impl CandlestickStream {
     /// # Panics
     /// If there is no such symbol.
     pub fn set_symbol(&mut self, symbol: usize, state: &Block<1>) {
-        assert!(symbol < self.symbols, "there are {} symbols, {symbol} is not one of them", self.symbols);
-        self.blocks[symbol / SIDE].0.put(symbol % SIDE, state);
+        match self.place(symbol) {
+            Place::Side(block, lane) => self.blocks[block].0.put(lane, state),
+            Place::Alone(at) => self.rest[at] = *state,
+        }
     }
+
+    fn place(&self, symbol: usize) -> Place {
+        assert!(symbol < self.symbols, "there are {} symbols, {symbol} is not one of them", self.symbols);
+        match symbol.checked_sub(self.symbols - self.rest.len()) {
+            Some(at) => Place::Alone(at),
+            None => Place::Side(symbol / SIDE, symbol % SIDE),
+        }
+    }
+}
+
+/// Where a symbol's state is kept.
+#[derive(Clone, Copy)]
+enum Place {
+    /// In a block, in a lane of it.
+    Side(usize, usize),
+    /// By itself.
+    Alone(usize),
 }
 
 struct Update<'a> {

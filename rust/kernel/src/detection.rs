@@ -1,0 +1,63 @@
+//! What is said when a pattern begins or ceases to hold on a closed bar.
+
+use crate::bar::quality;
+use crate::indicator::live::relative_volume;
+use crate::pattern::{Direction, Match};
+use crate::window::{Window, WindowBar};
+
+/// A pattern that begins or ceases to hold on a closed bar.
+#[derive(Clone, Copy, Debug)]
+pub struct Detection {
+    /// Index into [`crate::pattern::PATTERNS`].
+    pub pattern: u16,
+    /// What it says; of a withdrawn one, what it said.
+    pub direction: Direction,
+    /// True: a new event. False: a revision took it away.
+    pub held: bool,
+    /// The evaluation of the bar at which it first held.
+    pub revision: u32,
+    /// The event that it replaces on the same bar.
+    pub supersedes: Option<(u16, u32)>,
+    /// The bar on which it ends.
+    pub bar: WindowBar,
+    /// Confidence, levels and extent; `None` when withdrawn.
+    pub detail: Option<Detail>,
+}
+
+/// What there is to say about a pattern that holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Detail {
+    /// Confidence, direction, bars and levels.
+    pub matched: Match,
+    /// Start of the earliest bar that made it, µs.
+    pub first_us: i64,
+    /// Percent against the previous close; against its own open on a window's first bar.
+    pub price_change: f64,
+    /// Volume over the mean of the 20 bars before.
+    pub relative_volume: Option<f64>,
+    /// RSI over 14 changes, 0 to 100.
+    pub rsi: Option<f64>,
+    /// Return over 20 bars less that of the benchmark, in percentage points.
+    pub relative_strength: Option<f64>,
+    /// Flags of the earlier bars that made it.
+    pub quality: u8,
+}
+
+impl Detail {
+    /// Of a match that ends on the window's newest bar; without RSI and relative strength.
+    pub(crate) fn of(window: &Window, matched: Match) -> Self {
+        let made_by = usize::from(matched.bars).max(1);
+        let newest = window.bar(0);
+        let from = window.bar(1).map_or(newest.map_or(f64::NAN, |bar| bar.open), |before| before.close);
+        Self {
+            matched,
+            first_us: window.bar(made_by - 1).map_or(i64::MIN, |bar| bar.ts_us),
+            price_change: newest.map_or(f64::NAN, |bar| (bar.close / from - 1.0) * 100.0),
+            relative_volume: relative_volume(window.view()),
+            rsi: None,
+            relative_strength: None,
+            quality: (1..made_by).filter_map(|back| window.bar(back)).fold(0, |q, bar| q | bar.quality)
+                & quality::PARTIAL,
+        }
+    }
+}

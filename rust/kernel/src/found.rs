@@ -1,0 +1,67 @@
+//! The patterns that hold on one bar, and what changes when it is looked at again.
+
+use crate::detection::{Detail, Detection};
+use crate::pattern::{Direction, Match};
+use crate::window::WindowBar;
+
+/// A pattern that holds on a bar, and since which evaluation of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Held {
+    pattern: u16,
+    direction: Direction,
+    evaluation: u32,
+}
+
+/// The patterns that hold on a bar.
+#[derive(Debug, Default)]
+pub(crate) struct Found(Vec<Held>);
+
+impl Found {
+    /// Tells at which evaluation a pattern first held; whether it holds.
+    pub(crate) fn recall(&mut self, pattern: u16, direction: Direction, evaluation: u32) -> bool {
+        let is_it = |held: &&mut Held| held.pattern == pattern && held.direction == direction;
+        self.0.iter_mut().find(is_it).map(|held| held.evaluation = evaluation).is_some()
+    }
+
+    /// Makes them what `evaluation` of the bar has matched, and says which came and went.
+    pub(crate) fn renew(
+        &mut self,
+        matches: Vec<(u16, Match)>,
+        evaluation: u32,
+        bar: WindowBar,
+        detail: impl Fn(Match) -> Detail,
+        detections: &mut Vec<Detection>,
+    ) {
+        let before = std::mem::take(&mut self.0);
+        let stays = |held: &Held| matches.iter().any(|(id, m)| *id == held.pattern && m.direction == held.direction);
+        let gone: Vec<Held> = before.iter().filter(|held| !stays(held)).copied().collect();
+        for held in &gone {
+            detections.push(Detection {
+                pattern: held.pattern,
+                direction: held.direction,
+                held: false,
+                revision: held.evaluation,
+                supersedes: None,
+                bar,
+                detail: None,
+            });
+        }
+        for (pattern, matched) in matches {
+            let direction = matched.direction;
+            let known = before.iter().find(|held| held.pattern == pattern && held.direction == direction);
+            self.0.push(known.copied().unwrap_or(Held { pattern, direction, evaluation }));
+            if known.is_none() {
+                let replaced = gone.iter().find(|held| held.pattern == pattern).or_else(|| gone.first());
+                detections.push(Detection {
+                    pattern,
+                    direction,
+                    held: true,
+                    revision: evaluation,
+                    supersedes: replaced.map(|held| (held.pattern, held.evaluation)),
+                    bar,
+                    detail: Some(detail(matched)),
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! What the histories of all symbols have in common.
+
+use crate::benchmark::Benchmark;
+use crate::candle::talib::Candles;
+use crate::detectors::DetectorList;
+use crate::indicator::gauges::Indicators;
+
+/// Bars that may be revised at once: 15 minutes, those still open beside them, and one of a second channel.
+pub(crate) const MOST_REVISABLE: usize = 18;
+/// With fewer bars in a window TA-Lib's functions cannot begin a session anew.
+pub const CANDLE_WINDOW_BARS: usize = Candles::WINDOW_BARS + MOST_REVISABLE;
+const _: () = assert!(CANDLE_WINDOW_BARS == 34, "as messages and pages say");
+
+/// What every history shares.
+#[derive(Debug)]
+pub struct Rules {
+    /// Bars a window holds.
+    pub window_bars: usize,
+    /// Decimals of the price column, if it has any.
+    pub price_scale: Option<u32>,
+    /// How long after its end a bar may be revised, µs.
+    pub revise_us: i64,
+    /// The patterns that are on.
+    pub detectors: DetectorList,
+    /// The indicators, if they are on.
+    pub indicators: Option<Indicators>,
+    /// Whose return others' are measured against.
+    pub benchmark: Benchmark,
+}
+
+impl Rules {
+    /// Whether any of TA-Lib's functions is on, and windows hold what it takes to begin a session anew.
+    pub(crate) fn has_candles(&self) -> bool {
+        self.window_bars >= CANDLE_WINDOW_BARS && self.detectors.has_candles()
+    }
+}
