@@ -26,6 +26,7 @@ from tickstockpl.kernel import (
     candlesticks,
     decode,
     event_id,
+    scan,
 )
 
 __all__ = [
@@ -47,4 +48,5 @@ __all__ = [
     "decode",
     "event_id",
     "indicators",
+    "scan",
 ]

@@ -352,6 +352,12 @@ class Engine:
         Rows flagged `PROVISIONAL` are opened again. Returns the rows taken. Raises ValueError if columns differ in
         length.
         """
+    def replay(self, bars: Any) -> Output:
+        """Close bars of history (an object with `Bars`' columns) in the order given, as if they had been live.
+
+        Raises ValueError if columns differ in length, or a bar is not newer than its symbol's last; the others have
+        then been taken.
+        """
     def recall(self, events: Sequence[tuple[str, int, str, int, int]]) -> int:
         """Tell of bars that were fed at which evaluation a pattern first held, as the events made of them say.
 

@@ -188,6 +188,12 @@ def test_detections_and_readings_have_columns(output: tp.Output) -> None:
     assert_type(tp.event_id("AAPL", START_US, "doji"), str)
 
 
+def test_a_scan_of_bars_or_columns_gives_detections(output: tp.Output) -> None:
+    assert_type(tp.scan(output.bars), tp.Detections)
+    assert_type(tp.scan(output.bars, ["doji"], settings=tp.EngineSettings()), tp.Detections)
+    assert_type(tp.Engine(tp.EngineSettings()).replay(output.bars), tp.Output)
+
+
 def test_a_framer_gives_frames_that_an_engine_takes() -> None:
     framer = tp.Framer(["data.raw"])
     frames = framer.feed(FRAME)

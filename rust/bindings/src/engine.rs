@@ -2,13 +2,12 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use numpy::{PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
+use numpy::{PyArray2, PyArrayMethods, PyReadonlyArray2};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyDict, PyTuple};
-use tickstockpl_kernel::bar::Bar;
 use tickstockpl_kernel::calendar::Calendar;
 use tickstockpl_kernel::channel::Lateness;
 use tickstockpl_kernel::engine;
@@ -20,6 +19,7 @@ use tickstockpl_kernel::settings::Settings;
 
 use crate::columns::{Bars, frozen};
 use crate::framer::Frames;
+use crate::given::Given;
 use crate::output::{Names, Output};
 use crate::to_py;
 
@@ -132,54 +132,24 @@ impl Engine {
     }
 
     fn warm(&self, py: Python<'_>, bars: &Bound<'_, PyAny>) -> PyResult<usize> {
-        let names: Vec<String> = bars.getattr("symbols")?.extract()?;
-        let symbol: PyReadonlyArray1<'_, i32> = bars.getattr("symbol")?.extract()?;
-        let [ts_us, volume, trades, open_us, close_us] =
-            columns::<i64, 5>(bars, ["ts_us", "volume", "trades", "open_us", "close_us"])?;
-        let [open, high, low, close, vwap] = columns::<f64, 5>(bars, ["open", "high", "low", "close", "vwap"])?;
-        let [revision] = columns::<i32, 1>(bars, ["revision"])?;
-        let [quality] = columns::<u8, 1>(bars, ["quality"])?;
-        let symbol = symbol.as_slice()?.to_vec();
-        let lengths = [
-            ts_us.len(),
-            volume.len(),
-            trades.len(),
-            open_us.len(),
-            close_us.len(),
-            open.len(),
-            high.len(),
-            low.len(),
-            close.len(),
-            vwap.len(),
-            revision.len(),
-            quality.len(),
-        ];
-        if lengths.iter().any(|&len| len != symbol.len()) {
-            return Err(PyValueError::new_err("bars must have columns of one length"));
-        }
-        if let Some(row) = symbol.iter().position(|&id| usize::try_from(id).map_or(true, |id| id >= names.len())) {
-            return Err(PyValueError::new_err(format!("symbol must index symbols, row {row} is {}", symbol[row])));
-        }
+        let given = Given::new(bars)?;
         py.detach(|| {
             let mut engine = self.lock()?;
-            let bar = |row: usize| Bar {
-                ts_us: ts_us[row],
-                open: open[row],
-                high: high[row],
-                low: low[row],
-                close: close[row],
-                volume: volume[row],
-                vwap: vwap[row],
-                trades: trades[row],
-                quality: quality[row],
-                open_us: open_us[row],
-                close_us: close_us[row],
-            };
-            let take = |row: &usize| {
-                let name = names[symbol[*row] as usize].as_bytes();
-                engine.warm(name, &bar(*row), revision[*row].max(0) as u32)
-            };
-            Ok((0..symbol.len()).filter(take).count())
+            Ok(given.rows().filter(|(name, bar, revision)| engine.warm(name, bar, *revision)).count())
+        })
+    }
+
+    fn replay(&self, py: Python<'_>, bars: &Bound<'_, PyAny>) -> PyResult<Output> {
+        let given = Given::new(bars)?;
+        self.run(py, |engine| {
+            let (output, taken) = engine.replay(given.rows().map(|(name, bar, _)| (name, bar)));
+            if taken < given.len() {
+                let left = given.len() - taken;
+                return Err(PyValueError::new_err(format!(
+                    "bars must be newer than their symbol's last, of at most max_symbols symbols: {left} are not"
+                )));
+            }
+            Ok(output)
         })
     }
 
@@ -239,19 +209,6 @@ impl Engine {
 fn watch(symbols: Vec<String>) -> Watch {
     let all = symbols.iter().any(|name| name == "*");
     Watch { all, symbols: symbols.into_iter().map(|name| name.into_bytes().into()).collect() }
-}
-
-/// Columns of one type, by name.
-fn columns<T: numpy::Element + Clone, const N: usize>(
-    bars: &Bound<'_, PyAny>,
-    names: [&str; N],
-) -> PyResult<[Vec<T>; N]> {
-    let read = |name: &str| -> PyResult<Vec<T>> {
-        let column: PyReadonlyArray1<'_, T> = bars.getattr(name)?.extract()?;
-        Ok(column.as_slice()?.to_vec())
-    };
-    let read = names.map(read).into_iter().collect::<PyResult<Vec<_>>>()?;
-    read.try_into().map_err(|_| PyRuntimeError::new_err("as many columns as names"))
 }
 
 /// A table of sessions, `(n, 2)` int64, or `None`.

@@ -7,6 +7,7 @@ mod candles;
 mod columns;
 mod engine;
 mod framer;
+mod given;
 mod indicators;
 mod output;
 

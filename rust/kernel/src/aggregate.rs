@@ -147,6 +147,18 @@ impl Aggregator {
         taken
     }
 
+    /// Closes one bar of history as if its last tick had just come. False if it is not newer than the last.
+    pub fn replay(&mut self, ticker: &[u8], fold: Fold, sink: &mut impl Sink) -> bool {
+        let Some(id) = self.roster.know(ticker, self.limits.symbols, &mut self.rules) else {
+            return false;
+        };
+        if fold.minute_us <= self.roster[id].history.newest_us() {
+            return false;
+        }
+        self.seal(id, fold, sink);
+        true
+    }
+
     /// See [`History::recall`].
     pub fn recall(
         &mut self,

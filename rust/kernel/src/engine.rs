@@ -129,6 +129,20 @@ impl Engine {
         self.aggregator.warm(ticker, fold, revision, provisional)
     }
 
+    /// Closes bars of history, in the order given, as if they had been live; what that makes, and how many were taken.
+    ///
+    /// One is taken if it is newer than its symbol's last. The benchmark's should come before the others of its minute.
+    pub fn replay<'a>(&mut self, bars: impl IntoIterator<Item = (&'a [u8], Bar)>) -> (Output, usize) {
+        let mut taken = 0;
+        let output = self.collect(self.now_us, |aggregator, sink| {
+            for (ticker, bar) in bars {
+                let fold = Fold::from_bar(&bar, Fold::NO_CHANNEL, Kind::T);
+                taken += usize::from(aggregator.replay(ticker, fold, sink));
+            }
+        });
+        (output, taken)
+    }
+
     /// Tells of a bar of history at which evaluation a pattern first held, as the event says that was made of it: the
     /// event's id follows from it, and a withdrawal has to name that. Whether there is such a pattern and it holds.
     pub fn recall(&mut self, ticker: &[u8], ts_us: i64, pattern: &str, direction: Direction, evaluation: u32) -> bool {

@@ -111,6 +111,12 @@ impl History {
         self.sealed.iter().rev().find(|sealed| sealed.fold.minute_us == minute_us).map(|sealed| &sealed.fold)
     }
 
+    /// The start of its newest bar, µs.
+    #[must_use]
+    pub fn newest_us(&self) -> i64 {
+        self.sealed.back().map_or(self.base_minute_us, |sealed| sealed.fold.minute_us)
+    }
+
     /// Whether a minute lies behind everything that can be revised.
     #[must_use]
     pub fn is_behind(&self, minute_us: i64) -> bool {
@@ -190,8 +196,7 @@ impl History {
 
     /// Feeds a bar of history through the same path and says nothing.
     pub fn warm(&mut self, fold: Fold, revision: u32, session: Option<i64>, rules: &Rules) -> bool {
-        let newest = self.sealed.back().map_or(self.base_minute_us, |sealed| sealed.fold.minute_us);
-        if fold.minute_us <= newest {
+        if fold.minute_us <= self.newest_us() {
             return false;
         }
         while self.sealed.len() >= MOST_REVISABLE {

@@ -1,0 +1,84 @@
+//! Bars that a caller hands in: an object with the columns of `Bars`.
+
+use numpy::PyReadonlyArray1;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use tickstockpl_kernel::bar::Bar;
+
+/// Columns of one length, copied: the interpreter is released while they are read.
+pub(crate) struct Given {
+    names: Vec<String>,
+    symbol: Vec<i32>,
+    /// `ts_us`, `volume`, `trades`, `open_us`, `close_us`.
+    whole: [Vec<i64>; 5],
+    /// `open`, `high`, `low`, `close`, `vwap`.
+    prices: [Vec<f64>; 5],
+    revision: Vec<i32>,
+    quality: Vec<u8>,
+}
+
+impl Given {
+    /// Reads the columns; a `ValueError` if they differ in length or a symbol is none of `symbols`.
+    pub(crate) fn new(bars: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let [symbol] = columns(bars, ["symbol"])?;
+        let [revision] = columns(bars, ["revision"])?;
+        let [quality] = columns(bars, ["quality"])?;
+        let given = Self {
+            names: bars.getattr("symbols")?.extract()?,
+            symbol,
+            whole: columns(bars, ["ts_us", "volume", "trades", "open_us", "close_us"])?,
+            prices: columns(bars, ["open", "high", "low", "close", "vwap"])?,
+            revision,
+            quality,
+        };
+        let lengths = given.whole.iter().map(Vec::len).chain(given.prices.iter().map(Vec::len));
+        if lengths.chain([given.revision.len(), given.quality.len()]).any(|len| len != given.len()) {
+            return Err(PyValueError::new_err("bars must have columns of one length"));
+        }
+        let strange = |&id: &i32| usize::try_from(id).map_or(true, |id| id >= given.names.len());
+        if let Some(row) = given.symbol.iter().position(strange) {
+            let id = given.symbol[row];
+            return Err(PyValueError::new_err(format!("symbol must index symbols, row {row} is {id}")));
+        }
+        Ok(given)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.symbol.len()
+    }
+
+    /// Symbol, bar and revision of each row.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (&[u8], Bar, u32)> {
+        let [ts_us, volume, trades, open_us, close_us] = &self.whole;
+        let [open, high, low, close, vwap] = &self.prices;
+        (0..self.len()).map(move |row| {
+            let bar = Bar {
+                ts_us: ts_us[row],
+                open: open[row],
+                high: high[row],
+                low: low[row],
+                close: close[row],
+                volume: volume[row],
+                vwap: vwap[row],
+                trades: trades[row],
+                quality: self.quality[row],
+                open_us: open_us[row],
+                close_us: close_us[row],
+            };
+            (self.names[self.symbol[row] as usize].as_bytes(), bar, self.revision[row].max(0) as u32)
+        })
+    }
+}
+
+/// Columns of one type, by name.
+fn columns<T: numpy::Element + Clone, const N: usize>(
+    bars: &Bound<'_, PyAny>,
+    names: [&str; N],
+) -> PyResult<[Vec<T>; N]> {
+    let read = |name: &str| -> PyResult<Vec<T>> {
+        let column: PyReadonlyArray1<'_, T> = bars.getattr(name)?.extract()?;
+        Ok(column.as_slice()?.to_vec())
+    };
+    let read = names.map(read).into_iter().collect::<PyResult<Vec<_>>>()?;
+    read.try_into().map_err(|_| PyRuntimeError::new_err("as many columns as names"))
+}

@@ -1,0 +1,127 @@
+"""History looked through at once, beside the live engine that saw the same bars close."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as cases
+from hypothesis import strategies as st
+
+import tickstockpl as tp
+from running import MINUTE, SECOND, tick
+from tickstockpl.dev.feed import aggregate_message, message_head, message_tail
+from tickstockpl.kernel import columns_of_bars
+
+T0 = 1_757_599_200 * SECOND  # 2025-09-11 14:00:00 UTC
+NAMES = ("SPY", "AAPL", "ZZ")
+
+
+def bars(seed: int, minutes: int) -> dict[str, Any]:
+    """A walk of each symbol on a grid of cents, with minutes missing; one bar is one tick of ours with its OHLC."""
+    rng = np.random.default_rng(seed)
+    rows: dict[str, list[Any]] = {name: [] for name in ("symbol", "ts_us", "open", "high", "low", "close", "volume")}
+    for symbol in NAMES:
+        cents = 1000
+        for minute in range(minutes):
+            steps = np.concatenate(([0], rng.integers(-3, 4, 4)))
+            path = np.maximum(cents + np.cumsum(steps), 1)
+            cents = int(path[-1])
+            if rng.random() < 0.1:
+                continue
+            prices = path / 100
+            values = (symbol, T0 + minute * MINUTE, prices[0], prices.max(), prices.min(), prices[-1])
+            for name, value in zip(rows, (*values, int(rng.choice([100, 1000]))), strict=True):
+                rows[name].append(value)
+    return rows
+
+
+def live(rows: dict[str, Any], settings: tp.EngineSettings) -> set[tuple[Any, ...]]:
+    """What an engine says that hears each bar as one aggregate, minute by minute."""
+    engine = tp.Engine(settings)
+    messages = []
+    mid, _ = message_tail("polygon")
+    for at in sorted(range(len(rows["symbol"])), key=lambda at: (rows["ts_us"][at], at)):
+        symbol, ts_us, *prices, volume = (column[at] for column in rows.values())
+        opened, high, low, close = (float(price) for price in prices)
+        stamp_s = ts_us / 1e6 + 30
+        text = aggregate_message(message_head(symbol), mid, stamp_s, opened, high, low, close, volume, "null")
+        messages.append(text.encode())
+    outputs = engine.ingest(messages, T0 + 10_000 * MINUTE), engine.flush()
+    return set().union(*(found(output.detections) for output in outputs))
+
+
+def found(detections: tp.Detections) -> set[tuple[Any, ...]]:
+    """Every detection with all that it says; symbols by name."""
+    columns = detections.to_dict()
+    columns["symbol"] = np.array(detections.symbols)[columns["symbol"]] if len(detections) else columns["symbol"]
+    return {
+        tuple("nan" if isinstance(cell, float) and np.isnan(cell) else cell for cell in row)
+        for row in zip(*(column.tolist() for column in columns.values()), strict=True)
+    }
+
+
+@cases(max_examples=25)
+@given(seed=st.integers(0, 2**32 - 1), shuffled=st.booleans())
+def test_history_says_what_the_live_engine_said(seed: int, shuffled: bool) -> None:
+    rows = bars(seed, 60)
+    settings = tp.EngineSettings(channels=("data.raw",), lateness_a_s=60)
+    heard = live(rows, settings)
+    if shuffled:
+        order = np.random.default_rng(seed).permutation(len(rows["symbol"]))
+        rows = {name: np.array(column)[order] for name, column in rows.items()}
+    scanned = tp.scan(rows, settings=settings)
+    assert found(scanned) == heard != set()
+    assert np.all(np.diff(scanned.ts_us) >= 0)
+
+
+def test_bars_of_the_engine_and_columns_by_name_are_taken_alike() -> None:
+    rows = bars(1, 40)
+    engine = tp.Engine(tp.EngineSettings())
+    engine.replay(columns_of_bars(rows))
+    made = engine.window("AAPL")
+    chosen = np.array(rows["symbol"]) == "AAPL"
+    named = {name: np.array(column)[chosen] for name, column in rows.items()}
+    assert len(made) == chosen.sum()
+    assert found(tp.scan(made)) == found(tp.scan(named)) != set()
+
+
+def test_only_the_patterns_named_are_looked_for() -> None:
+    scanned = tp.scan(bars(2, 60), ["doji", "volume_spike"])
+    assert {tp.PATTERNS[n]["id"] for n in scanned.pattern.tolist()} == {"doji", "volume_spike"}
+    with pytest.raises(ValueError, match="no_such"):
+        tp.scan(bars(2, 60), ["no_such"])
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "says"),
+    [
+        ("close", float("nan"), "row 7"),
+        ("open", 0.0, "row 7"),
+        ("low", 1e9, "row 7"),
+        ("volume", -1, "row 7"),
+        ("ts_us", T0 + 1, "row 7"),
+        ("ts_us", -(2**63), "row 7"),
+        ("ts_us", T0, "each bar must be there once"),
+    ],
+)
+def test_a_row_that_is_no_bar_is_named(column: str, value: float, says: str) -> None:
+    rows = bars(3, 60)
+    rows[column][7] = value
+    with pytest.raises(ValueError, match=says):
+        tp.scan(rows)
+
+
+def test_columns_must_have_one_length_and_none_is_fine() -> None:
+    with pytest.raises(ValueError, match="one length"):
+        tp.scan(bars(4, 10) | {"close": [1.0]})
+    nothing: dict[str, Any] = {name: [] for name in bars(4, 0)}
+    assert len(tp.scan(nothing)) == 0
+
+
+def test_bars_that_were_still_open_are_left_out() -> None:
+    engine = tp.Engine(tp.EngineSettings(channels=("data.raw",)))
+    engine.ingest([tick(T0 + 30 * SECOND, volume=5)], T0 + 31 * SECOND)
+    still_open = engine.provisional().bars
+    assert len(still_open) == 1
+    assert len(tp.scan(still_open)) == 0
