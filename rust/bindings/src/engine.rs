@@ -8,13 +8,15 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyDict, PyTuple};
-use tickstockpl_kernel::aggregate::Calendar;
 use tickstockpl_kernel::bar::Bar;
+use tickstockpl_kernel::calendar::Calendar;
 use tickstockpl_kernel::channel::Lateness;
 use tickstockpl_kernel::engine;
 use tickstockpl_kernel::indicator::gauges::Watch;
+use tickstockpl_kernel::output;
 use tickstockpl_kernel::pattern::Direction;
 use tickstockpl_kernel::session::Sessions;
+use tickstockpl_kernel::settings::Settings;
 
 use crate::columns::{Bars, frozen};
 use crate::framer::Frames;
@@ -38,7 +40,7 @@ impl Engine {
     fn run(
         &self,
         py: Python<'_>,
-        call: impl FnOnce(&mut engine::Engine) -> PyResult<engine::Output> + Send,
+        call: impl FnOnce(&mut engine::Engine) -> PyResult<output::Output> + Send,
     ) -> PyResult<Output> {
         let names = self.names.lock_py_attached(py);
         let mut names = names.map_err(|_| PyRuntimeError::new_err("the engine panicked before"))?;
@@ -74,7 +76,7 @@ impl Engine {
             simulated: sessions(settings, "days")?.unwrap_or_default(),
             regular: sessions(settings, "regular")?,
         };
-        let settings = engine::Settings {
+        let settings = Settings {
             channels: channels.len(),
             lateness: Lateness { a_us: micros("lateness_a_s")?, t_us: micros("lateness_t_s")? },
             revise_us: micros("revise_s")?,

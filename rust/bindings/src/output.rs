@@ -11,6 +11,7 @@ use tickstockpl_kernel::event::{EventId, EventIds};
 use tickstockpl_kernel::history::Row;
 use tickstockpl_kernel::indicator::gauges::Reading;
 use tickstockpl_kernel::indicator::live::Values;
+use tickstockpl_kernel::output;
 use tickstockpl_kernel::pattern::PATTERNS;
 use tickstockpl_kernel::symbol::SymbolId;
 use tickstockpl_kernel::window::WindowBar;
@@ -25,15 +26,15 @@ pub(crate) struct Output {
     readings: Option<Py<Readings>>,
     #[pyo3(get)]
     ticks: u64,
-    refused: Vec<engine::Sample>,
-    dead: Vec<engine::Dead>,
+    refused: Vec<output::Sample>,
+    dead: Vec<output::Dead>,
     channels: Arc<[String]>,
 }
 
 impl Output {
     pub(crate) fn new(
         py: Python<'_>,
-        made: engine::Output,
+        made: output::Output,
         engine: &engine::Engine,
         names: &mut Names,
         channels: &Arc<[String]>,
@@ -96,7 +97,7 @@ impl Output {
 
     #[getter]
     fn refused<'py>(&self, py: Python<'py>) -> Vec<(&'static str, &str, Bound<'py, PyBytes>)> {
-        let sample = |s: &engine::Sample| (s.reason, s.channel, PyBytes::new(py, &s.bytes));
+        let sample = |s: &output::Sample| (s.reason, s.channel, PyBytes::new(py, &s.bytes));
         self.refused
             .iter()
             .map(sample)
@@ -106,8 +107,8 @@ impl Output {
 
     #[getter]
     fn dead<'py>(&self, py: Python<'py>) -> Vec<(&str, &str, i64, Bound<'py, PyBytes>)> {
-        let row = |dead: &engine::Dead| (dead.channel, dead.ts_us, PyBytes::new(py, &dead.bytes));
-        let named = |dead: &engine::Dead| self.channels[usize::from(dead.channel)].as_str();
+        let row = |dead: &output::Dead| (dead.channel, dead.ts_us, PyBytes::new(py, &dead.bytes));
+        let named = |dead: &output::Dead| self.channels[usize::from(dead.channel)].as_str();
         self.dead.iter().map(|dead| (&*dead.ticker, named(dead), row(dead).1, row(dead).2)).collect()
     }
 }

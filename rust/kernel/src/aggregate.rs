@@ -3,13 +3,15 @@
 //! `O(1)` a tick; a gap of a year is one step, because minutes are computed and never walked.
 
 use crate::bar::{Fold, quality};
+use crate::calendar::Calendar;
 use crate::channel::{Channel, Held, Lateness};
 use crate::fate::{Fate, Sink};
 use crate::history::History;
-use crate::owner::{Heard, NEVER_US};
+use crate::orphans::Orphans;
+use crate::owner::Heard;
 use crate::pattern::Direction;
+use crate::roster::Roster;
 use crate::rules::Rules;
-use crate::session::Sessions;
 use crate::symbol::{SymbolId, Symbols};
 use crate::tick::{Kind, Tick};
 use crate::time::{MINUTE_US, minute_of};
@@ -20,17 +22,6 @@ const FUTURE_US: i64 = 5_000_000;
 /// Symbols whose state is brought into the cache together when a minute closes; see [`History::touch`].
 const TOUCHED: usize = 64;
 
-/// Which sessions decide what.
-#[derive(Debug, Default)]
-pub struct Calendar {
-    /// The sessions whose bars enter the windows.
-    pub window: Sessions,
-    /// The sessions of simulated symbols: always.
-    pub simulated: Sessions,
-    /// Regular hours, for condition 12 and for forgetting; `None` treats every hour as extended.
-    pub regular: Option<Sessions>,
-}
-
 /// Settings of the aggregator.
 #[derive(Debug)]
 pub struct Limits {
@@ -40,35 +31,16 @@ pub struct Limits {
     pub symbols: usize,
 }
 
-#[derive(Debug)]
-struct Symbol {
-    /// Open bars, rarely more than two.
-    open: Vec<Fold>,
-    history: History,
-    simulated: bool,
-    heard_us: i64,
-}
-
-impl Symbol {
-    fn new(rules: &Rules) -> Self {
-        Self { open: Vec::new(), history: History::new(rules), simulated: false, heard_us: NEVER_US }
-    }
-}
-
 /// The live aggregator of all symbols and channels.
 #[derive(Debug)]
 pub struct Aggregator {
     limits: Limits,
     rules: Rules,
     calendar: Calendar,
-    symbols: Symbols,
-    states: Vec<Symbol>,
+    roster: Roster,
     channels: Vec<Channel>,
     heard: Heard,
-    /// Bars opened again from the database that no tick has claimed yet.
-    orphans: Vec<(SymbolId, i64)>,
-    /// The regular session open at which idle symbols are forgotten next.
-    forget_at_us: Option<i64>,
+    orphans: Orphans,
 }
 
 impl Aggregator {
@@ -79,12 +51,10 @@ impl Aggregator {
             limits,
             rules,
             calendar,
-            symbols: Symbols::default(),
-            states: Vec::new(),
+            roster: Roster::default(),
             channels: (0..channels).map(|_| Channel::default()).collect(),
             heard: Heard::new(channels),
-            orphans: Vec::new(),
-            forget_at_us: None,
+            orphans: Orphans::default(),
         }
     }
 
@@ -126,7 +96,7 @@ impl Aggregator {
             }
         }
         // What was opened again from the database is older than what came since.
-        for (symbol, minute_us) in std::mem::take(&mut self.orphans) {
+        for (symbol, minute_us) in self.orphans.take(|_| true) {
             self.close_bar(symbol, Fold::NO_CHANNEL, minute_us, sink);
         }
         let oldest = |channels: &[Channel]| {
@@ -148,18 +118,18 @@ impl Aggregator {
         }
         // What is open now was open while nobody listened; at the first time, only what came from the database was.
         let deaf = |fold: &&mut Fold| !first || fold.channel == Fold::NO_CHANNEL;
-        for fold in self.states.iter_mut().flat_map(|state| &mut state.open).filter(deaf) {
+        for fold in self.roster.open_bars_mut().filter(deaf) {
             fold.quality |= quality::GAP;
         }
     }
 
     /// Feeds one bar of history silently; a provisional one is opened again. False if it is not newer than the last.
     pub fn warm(&mut self, ticker: &[u8], fold: Fold, revision: u32, provisional: bool) -> bool {
-        let Some(id) = self.know(ticker) else {
+        let Some(id) = self.roster.know(ticker, self.limits.symbols, &mut self.rules) else {
             return false;
         };
         let session = self.window_session(id, fold.minute_us);
-        let state = &mut self.states[id.index()];
+        let state = &mut self.roster[id];
         state.heard_us = state.heard_us.max(fold.end_us());
         if provisional {
             if state.open.iter().any(|open| open.minute_us == fold.minute_us)
@@ -169,7 +139,7 @@ impl Aggregator {
                 return false;
             }
             state.open.push(fold);
-            self.orphans.push((id, fold.minute_us));
+            self.orphans.push(id, fold.minute_us);
             return true;
         }
         let taken = state.history.warm(fold, revision, session, &self.rules);
@@ -186,10 +156,10 @@ impl Aggregator {
         direction: Direction,
         evaluation: u32,
     ) -> bool {
-        let Some(id) = self.symbols.find(ticker) else {
+        let Some(id) = self.roster.names().find(ticker) else {
             return false;
         };
-        self.states[id.index()].history.recall(minute_us, pattern, direction, evaluation)
+        self.roster[id].history.recall(minute_us, pattern, direction, evaluation)
     }
 
     /// The flags that the minutes of a bar's channel give it.
@@ -200,24 +170,24 @@ impl Aggregator {
 
     /// Every open bar, by symbol.
     pub fn open_bars(&self) -> impl Iterator<Item = (SymbolId, &Fold)> + '_ {
-        self.symbols.ids().flat_map(|id| self.states[id.index()].open.iter().map(move |fold| (id, fold)))
+        self.roster.open_bars()
     }
 
     /// Ends a call: ids of forgotten symbols may be given out again.
     pub fn end_call(&mut self) {
-        self.symbols.release();
+        self.roster.release();
     }
 
     /// The known symbols.
     #[must_use]
     pub fn symbols(&self) -> &Symbols {
-        &self.symbols
+        self.roster.names()
     }
 
     /// The closed bars of a symbol.
     #[must_use]
     pub fn history(&self, id: SymbolId) -> &History {
-        &self.states[id.index()].history
+        &self.roster[id].history
     }
 
     /// The channels, in settings order.
@@ -237,33 +207,13 @@ impl Aggregator {
         &self.rules
     }
 
-    fn know(&mut self, ticker: &[u8]) -> Option<SymbolId> {
-        let known = self.symbols.len();
-        let id = self.symbols.intern(ticker, self.limits.symbols)?;
-        if self.symbols.len() != known {
-            self.begin(ticker, id);
-        }
-        Some(id)
-    }
-
-    /// A ticker that was not known has got its id.
-    fn begin(&mut self, ticker: &[u8], id: SymbolId) {
-        if id.index() == self.states.len() {
-            self.states.push(Symbol::new(&self.rules));
-        }
-        self.rules.benchmark.named(ticker, id);
-        if self.rules.indicators.as_ref().is_some_and(|on| on.watch.has(ticker)) {
-            self.states[id.index()].history.watch();
-        }
-    }
-
     fn accept(&mut self, channel: u16, tick: &Tick<'_>, raw: &[u8], now_us: i64, sink: &mut impl Sink) {
-        let Some(id) = self.know(tick.ticker) else {
+        let Some(id) = self.roster.know(tick.ticker, self.limits.symbols, &mut self.rules) else {
             return sink.fate(Fate::SymbolCap, channel, tick, raw);
         };
         let at = usize::from(channel);
         self.heard.note(id, channel, tick.kind, tick.ts_us);
-        let state = &mut self.states[id.index()];
+        let state = &mut self.roster[id];
         state.simulated = tick.simulated;
         state.heard_us = state.heard_us.max(tick.ts_us);
         let moved = self.channels[at].hear(tick, now_us, self.limits.lateness.of(tick.kind));
@@ -278,15 +228,14 @@ impl Aggregator {
     /// Finds the bar of an accepted tick and folds it.
     fn place(&mut self, id: SymbolId, channel: u16, tick: &Tick<'_>, sink: &mut impl Sink) -> Fate {
         let minute_us = minute_of(tick.kind, tick.ts_us, tick.start_us.unwrap_or(-1));
-        let regular = tick.rights.form_t
-            && self.calendar.regular.as_ref().is_some_and(|sessions| sessions.open_at(tick.ts_us).is_some());
+        let regular = tick.rights.form_t && self.calendar.is_regular(tick.ts_us);
         let rights = tick.rights.in_session(regular);
-        let open = self.states[id.index()].open.iter().position(|fold| fold.minute_us == minute_us);
+        let open = self.roster[id].open.iter().position(|fold| fold.minute_us == minute_us);
         if let Some(open) = open {
-            if self.states[id.index()].open[open].channel == Fold::NO_CHANNEL {
+            if self.roster[id].open[open].channel == Fold::NO_CHANNEL {
                 self.adopt(id, open);
             }
-            let fold = &mut self.states[id.index()].open[open];
+            let fold = &mut self.roster[id].open[open];
             if let Some(fate) = refusal(fold.channel, fold.kind, Some(fold), channel, tick) {
                 return fate;
             }
@@ -299,7 +248,7 @@ impl Aggregator {
         let event_us = self.channels[usize::from(channel)].event_us().unwrap_or(tick.ts_us);
         let end_us = minute_us + MINUTE_US;
         self.trim(id);
-        let history = &self.states[id.index()].history;
+        let history = &self.roster[id].history;
         // First of all: what is behind the window is forgotten, its owner and its seconds too.
         if event_us > end_us + self.rules.revise_us || history.is_behind(minute_us) {
             return Fate::TooLate;
@@ -319,7 +268,7 @@ impl Aggregator {
             let session = self.window_session(id, minute_us);
             let flags = self.channels[usize::from(channel)].flags(minute_us);
             self.clear_benchmark(id);
-            let history = &mut self.states[id.index()].history;
+            let history = &mut self.roster[id].history;
             let made = history.revise(minute_us, session, &self.rules, |fold| {
                 (fold.channel, fold.kind) = (channel, tick.kind);
                 fold.quality |= flags;
@@ -339,7 +288,7 @@ impl Aggregator {
             self.seal(id, fold, sink);
         } else {
             let session = self.window_session(id, minute_us);
-            let state = &mut self.states[id.index()];
+            let state = &mut self.roster[id];
             state.history.foresee(session, &self.rules);
             state.open.push(fold);
             self.channels[usize::from(channel)].opened(id, minute_us, tick.kind, self.limits.lateness);
@@ -349,11 +298,11 @@ impl Aggregator {
 
     /// Gives a bar from the database to the channel and kind that own its symbol now.
     fn adopt(&mut self, id: SymbolId, open: usize) {
-        let minute_us = self.states[id.index()].open[open].minute_us;
+        let minute_us = self.roster[id].open[open].minute_us;
         let (channel, kind) = self.heard.owner(id, minute_us);
-        let fold = &mut self.states[id.index()].open[open];
+        let fold = &mut self.roster[id].open[open];
         (fold.channel, fold.kind) = (channel, kind);
-        self.orphans.retain(|&orphan| orphan != (id, minute_us));
+        self.orphans.remove(id, minute_us);
         self.channels[usize::from(channel)].opened(id, minute_us, kind, self.limits.lateness);
     }
 
@@ -363,18 +312,11 @@ impl Aggregator {
             self.close_minute(channel, minute_us, &symbols, sink);
             self.channels[at].recycle(symbols);
         }
-        if !self.orphans.is_empty() {
-            let reached = self.channels[at].reached_us(quiet_at);
-            let lateness_us = self.limits.lateness.a_us.max(self.limits.lateness.t_us);
-            let is_final = |minute_us: i64| reached.is_some_and(|us| us >= minute_us + MINUTE_US + lateness_us);
-            let orphans = std::mem::take(&mut self.orphans);
-            for (symbol, minute_us) in orphans {
-                if is_final(minute_us) {
-                    self.close_bar(symbol, Fold::NO_CHANNEL, minute_us, sink);
-                } else {
-                    self.orphans.push((symbol, minute_us));
-                }
-            }
+        let (heard, limits) = (&self.channels[at], self.limits.lateness);
+        let after_us = MINUTE_US + limits.a_us.max(limits.t_us);
+        let is_final = |minute_us: i64| heard.reached_us(quiet_at).is_some_and(|us| us >= minute_us + after_us);
+        for (symbol, minute_us) in self.orphans.take(is_final) {
+            self.close_bar(symbol, Fold::NO_CHANNEL, minute_us, sink);
         }
     }
 
@@ -386,7 +328,7 @@ impl Aggregator {
         }
         for some in symbols.chunks(TOUCHED) {
             let touch = |id: &SymbolId| {
-                let state = &self.states[id.index()];
+                let state = &self.roster[*id];
                 state.history.touch() ^ state.open.first().map_or(0, Fold::touch)
             };
             std::hint::black_box(some.iter().map(touch).fold(0, std::ops::BitXor::bitxor));
@@ -397,7 +339,7 @@ impl Aggregator {
     }
 
     fn close_bar(&mut self, id: SymbolId, channel: u16, minute_us: i64, sink: &mut impl Sink) {
-        let open = &mut self.states[id.index()].open;
+        let open = &mut self.roster[id].open;
         let at = open.iter().position(|fold| fold.minute_us == minute_us && fold.channel == channel);
         let Some(at) = at else { return };
         let fold = open.swap_remove(at);
@@ -413,7 +355,7 @@ impl Aggregator {
             Some(channel) => channel.event_us().unwrap_or(i64::MIN),
             None => newest_us,
         };
-        self.states[id.index()].history.trim(newest_us, event_us, &self.rules);
+        self.roster[id].history.trim(newest_us, event_us, &self.rules);
     }
 
     fn seal(&mut self, id: SymbolId, mut fold: Fold, sink: &mut impl Sink) {
@@ -423,7 +365,7 @@ impl Aggregator {
         }
         let session = self.window_session(id, fold.minute_us);
         self.clear_benchmark(id);
-        let made = self.states[id.index()].history.close(fold, session, &self.rules);
+        let made = self.roster[id].history.close(fold, session, &self.rules);
         self.note_benchmark(id);
         sink.made(id, made);
     }
@@ -438,14 +380,12 @@ impl Aggregator {
     /// The benchmark's bars have changed.
     fn note_benchmark(&mut self, id: SymbolId) {
         if self.rules.benchmark.id() == Some(id) {
-            self.rules.benchmark.note(self.states[id.index()].history.window());
+            self.rules.benchmark.note(self.roster[id].history.window());
         }
     }
 
     fn window_session(&self, id: SymbolId, minute_us: i64) -> Option<i64> {
-        let simulated = self.states[id.index()].simulated;
-        let sessions = if simulated { &self.calendar.simulated } else { &self.calendar.window };
-        sessions.open_at(minute_us)
+        self.calendar.window_session(self.roster[id].simulated, minute_us)
     }
 
     /// At a regular session's open, forgets symbols not heard since the open before.
@@ -453,23 +393,7 @@ impl Aggregator {
         let Some(regular) = &self.calendar.regular else {
             return;
         };
-        let due = *self.forget_at_us.get_or_insert_with(|| regular.next_open(event_us));
-        if event_us < due {
-            return;
-        }
-        self.forget_at_us = Some(regular.next_open(event_us));
-        let Some((_, before_us)) = regular.last_two_opens(event_us) else {
-            return;
-        };
-        let idle: Vec<SymbolId> = self
-            .symbols
-            .ids()
-            .filter(|id| self.states[id.index()].open.is_empty() && self.states[id.index()].heard_us < before_us)
-            .collect();
-        for id in idle {
-            self.symbols.forget(id);
-            self.rules.benchmark.forgotten(id);
-            self.states[id.index()] = Symbol::new(&self.rules);
+        for id in self.roster.forget_idle(event_us, regular, &mut self.rules) {
             self.heard.forget(id);
         }
     }

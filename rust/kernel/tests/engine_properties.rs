@@ -1,9 +1,11 @@
 //! What must hold for the engine whatever is thrown at it.
 
 use proptest::prelude::*;
-use tickstockpl_kernel::aggregate::Calendar;
+use tickstockpl_kernel::calendar::Calendar;
 use tickstockpl_kernel::channel::Lateness;
-use tickstockpl_kernel::engine::{Engine, Output, Settings};
+use tickstockpl_kernel::engine::Engine;
+use tickstockpl_kernel::output::Output;
+use tickstockpl_kernel::settings::Settings;
 
 const T0_US: i64 = 1_757_599_200_000_000;
 

@@ -1,0 +1,27 @@
+//! Which sessions decide about a bar, and which about a trade.
+
+use crate::session::Sessions;
+
+/// Which sessions decide what.
+#[derive(Debug, Default)]
+pub struct Calendar {
+    /// The sessions whose bars enter the windows.
+    pub window: Sessions,
+    /// The sessions of simulated symbols: always.
+    pub simulated: Sessions,
+    /// Regular hours, for condition 12 and for forgetting; `None` treats every hour as extended.
+    pub regular: Option<Sessions>,
+}
+
+impl Calendar {
+    /// The open of the session whose window a symbol's minute belongs to, if it belongs to one.
+    pub(crate) fn window_session(&self, simulated: bool, minute_us: i64) -> Option<i64> {
+        let sessions = if simulated { &self.simulated } else { &self.window };
+        sessions.open_at(minute_us)
+    }
+
+    /// Whether `us` lies in regular hours.
+    pub(crate) fn is_regular(&self, us: i64) -> bool {
+        self.regular.as_ref().is_some_and(|sessions| sessions.open_at(us).is_some())
+    }
+}

@@ -1,0 +1,119 @@
+//! What one call of the engine makes, and how it is collected.
+
+use crate::counters::{Counters, Skew};
+use crate::detection::Detection;
+use crate::fate::{Fate, Sink};
+use crate::history::{Made, Row};
+use crate::indicator::gauges::Reading;
+use crate::symbol::SymbolId;
+use crate::tick::Tick;
+
+/// Bytes of a refused message that are shown.
+const SAMPLE_BYTES: usize = 200;
+
+/// Ticks too late that one call hands out; the rest is counted.
+const DEAD_PER_CALL: usize = 1_000;
+
+/// A message or tick that was refused, for the log.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// Why.
+    pub reason: &'static str,
+    /// On which channel.
+    pub channel: u16,
+    /// Its first bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// A tick too late to revise its bar.
+#[derive(Clone, Debug)]
+pub struct Dead {
+    /// Its ticker.
+    pub ticker: Box<str>,
+    /// On which channel it came.
+    pub channel: u16,
+    /// Its stamp, µs.
+    pub ts_us: i64,
+    /// Its own JSON.
+    pub bytes: Vec<u8>,
+}
+
+/// What one call made.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// Rows to write, in closing order.
+    pub bars: Vec<(SymbolId, Row)>,
+    /// Patterns that came and went.
+    pub detections: Vec<(SymbolId, Detection)>,
+    /// The indicators of watched symbols, at each bar that closed or was looked at again.
+    pub readings: Vec<(SymbolId, Reading)>,
+    /// Ticks read, refused ones and quotes included.
+    pub ticks: u64,
+    /// At most one sample a reason.
+    pub refused: Vec<Sample>,
+    /// Ticks for the dead-letter table.
+    pub dead: Vec<Dead>,
+}
+
+/// Collects what the aggregator says during one call.
+pub(crate) struct Collector<'a> {
+    pub(crate) output: &'a mut Output,
+    pub(crate) counters: &'a mut Counters,
+    pub(crate) skew: &'a mut Skew,
+    pub(crate) now_us: i64,
+}
+
+impl Collector<'_> {
+    /// Keeps the first refused one of each reason.
+    pub(crate) fn sample(&mut self, reason: &'static str, channel: u16, raw: &[u8]) {
+        if self.output.refused.iter().all(|sample| sample.reason != reason) {
+            let bytes = raw[..raw.len().min(SAMPLE_BYTES)].to_vec();
+            self.output.refused.push(Sample { reason, channel, bytes });
+        }
+    }
+}
+
+impl Sink for Collector<'_> {
+    fn fate(&mut self, fate: Fate, channel: u16, tick: &Tick<'_>, raw: &[u8]) {
+        self.counters.count(fate);
+        let ahead_us = || tick.ts_us.saturating_sub(self.now_us);
+        self.skew.tick((fate == Fate::Future).then(ahead_us));
+        match fate {
+            Fate::Future => self.sample("future", channel, raw),
+            Fate::AheadOfFeed => self.sample("ahead_of_feed", channel, raw),
+            Fate::SymbolCap => self.sample("symbol_cap", channel, raw),
+            Fate::TooLate if self.output.dead.len() < DEAD_PER_CALL => {
+                self.output.dead.push(Dead {
+                    ticker: String::from_utf8_lossy(tick.ticker).into(),
+                    channel,
+                    ts_us: tick.ts_us,
+                    bytes: raw.to_vec(),
+                });
+            }
+            _ => {}
+        }
+    }
+
+    fn expect(&mut self, bars: usize) {
+        self.output.bars.reserve(bars);
+        self.output.detections.reserve(bars);
+    }
+
+    fn made(&mut self, symbol: SymbolId, made: Made) {
+        if let Some(row) = made.row {
+            *(if row.revision == 0 { &mut self.counters.bars } else { &mut self.counters.bars_revised }) += 1;
+            self.output.bars.push((symbol, row));
+        }
+        for detection in made.detections {
+            let counter = if detection.held { &mut self.counters.detections } else { &mut self.counters.withdrawn };
+            *counter += 1;
+            self.output.detections.push((symbol, detection));
+        }
+        self.counters.readings += made.readings.len() as u64;
+        self.output.readings.extend(made.readings.into_iter().map(|reading| (symbol, reading)));
+    }
+
+    fn without_price(&mut self, volume: i64) {
+        self.counters.volume_without_bar += volume.max(0) as u64;
+    }
+}

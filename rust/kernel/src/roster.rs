@@ -1,0 +1,119 @@
+//! The known symbols, each with what is kept of it.
+
+use std::ops::{Index, IndexMut};
+
+use crate::bar::Fold;
+use crate::history::History;
+use crate::owner::NEVER_US;
+use crate::rules::Rules;
+use crate::session::Sessions;
+use crate::symbol::{SymbolId, Symbols};
+
+/// What is kept of a symbol.
+#[derive(Debug)]
+pub(crate) struct Symbol {
+    /// Open bars, rarely more than two.
+    pub(crate) open: Vec<Fold>,
+    /// Its closed bars.
+    pub(crate) history: History,
+    /// Whether its newest tick was a simulated one.
+    pub(crate) simulated: bool,
+    /// The newest stamp of its ticks, µs.
+    pub(crate) heard_us: i64,
+}
+
+impl Symbol {
+    fn new(rules: &Rules) -> Self {
+        Self { open: Vec::new(), history: History::new(rules), simulated: false, heard_us: NEVER_US }
+    }
+}
+
+/// The known symbols.
+#[derive(Debug, Default)]
+pub(crate) struct Roster {
+    names: Symbols,
+    /// By id; of a forgotten one, an empty state.
+    states: Vec<Symbol>,
+    /// The regular session open at which idle ones are forgotten next.
+    forget_at_us: Option<i64>,
+}
+
+impl Index<SymbolId> for Roster {
+    type Output = Symbol;
+
+    #[inline]
+    fn index(&self, id: SymbolId) -> &Symbol {
+        &self.states[id.index()]
+    }
+}
+
+impl IndexMut<SymbolId> for Roster {
+    #[inline]
+    fn index_mut(&mut self, id: SymbolId) -> &mut Symbol {
+        &mut self.states[id.index()]
+    }
+}
+
+impl Roster {
+    /// Their names.
+    pub(crate) fn names(&self) -> &Symbols {
+        &self.names
+    }
+
+    /// The id of a ticker; a new one begins, unless there are `most` already.
+    pub(crate) fn know(&mut self, ticker: &[u8], most: usize, rules: &mut Rules) -> Option<SymbolId> {
+        let known = self.names.len();
+        let id = self.names.intern(ticker, most)?;
+        if self.names.len() != known {
+            self.begin(ticker, id, rules);
+        }
+        Some(id)
+    }
+
+    /// A ticker that was not known has got its id.
+    fn begin(&mut self, ticker: &[u8], id: SymbolId, rules: &mut Rules) {
+        if id.index() == self.states.len() {
+            self.states.push(Symbol::new(rules));
+        }
+        rules.benchmark.named(ticker, id);
+        if rules.indicators.as_ref().is_some_and(|on| on.watch.has(ticker)) {
+            self.states[id.index()].history.watch();
+        }
+    }
+
+    /// Every open bar, by symbol.
+    pub(crate) fn open_bars(&self) -> impl Iterator<Item = (SymbolId, &Fold)> + '_ {
+        self.names.ids().flat_map(|id| self[id].open.iter().map(move |fold| (id, fold)))
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn open_bars_mut(&mut self) -> impl Iterator<Item = &mut Fold> + '_ {
+        self.states.iter_mut().flat_map(|state| &mut state.open)
+    }
+
+    /// At the first tick of a regular session, forgets the symbols that have no open bar and were not heard since the
+    /// session's open before that, and says which.
+    pub(crate) fn forget_idle(&mut self, event_us: i64, regular: &Sessions, rules: &mut Rules) -> Vec<SymbolId> {
+        let due = *self.forget_at_us.get_or_insert_with(|| regular.next_open(event_us));
+        if event_us < due {
+            return Vec::new();
+        }
+        self.forget_at_us = Some(regular.next_open(event_us));
+        let Some((_, before_us)) = regular.last_two_opens(event_us) else {
+            return Vec::new();
+        };
+        let is_idle = |id: &SymbolId| self[*id].open.is_empty() && self[*id].heard_us < before_us;
+        let idle: Vec<SymbolId> = self.names.ids().filter(is_idle).collect();
+        for &id in &idle {
+            self.names.forget(id);
+            rules.benchmark.forgotten(id);
+            self[id] = Symbol::new(rules);
+        }
+        idle
+    }
+
+    /// Ends a call: ids of forgotten symbols may be given out again.
+    pub(crate) fn release(&mut self) {
+        self.names.release();
+    }
+}

@@ -1,0 +1,119 @@
+//! What an engine is told, and what of it is refused.
+
+use crate::calendar::Calendar;
+use crate::channel::Lateness;
+use crate::detectors::DetectorList;
+use crate::error::KernelError;
+use crate::indicator::gauges::{Indicators, Watch};
+use crate::indicator::live::{Kernels, LEAST_WINDOW};
+use crate::pattern::PATTERNS;
+use crate::rules::CANDLE_WINDOW_BARS;
+use crate::time::SECOND_US;
+
+/// Settings of an [`crate::engine::Engine`].
+#[derive(Debug)]
+pub struct Settings {
+    /// Channels, in order of preference: 1 to 64.
+    pub channels: usize,
+    /// How long bars wait for late ticks: 0 to 60 s a kind.
+    pub lateness: Lateness,
+    /// How long after its end a bar may be revised: 0 to 900 s.
+    pub revise_us: i64,
+    /// Bars a window holds: 1 to 100,000.
+    pub window_bars: usize,
+    /// The most symbols known at once.
+    pub symbols: usize,
+    /// Decimals of the price column, if it has any.
+    pub price_scale: Option<u32>,
+    /// Ids of the patterns that are on; `None` is all, but of those that share a name the first.
+    pub patterns: Option<Vec<String>>,
+    /// Sessions.
+    pub calendar: Calendar,
+    /// Whose indicators are read; `None` keeps none, not even events' RSI.
+    pub watch: Option<Watch>,
+    /// RSI below the first is oversold, above the second overbought: 0 to 100, in order.
+    pub rsi_bounds: (f64, f64),
+    /// The symbol that others' relative strength is measured against.
+    pub benchmark: Option<String>,
+}
+
+impl Settings {
+    /// # Errors
+    /// [`KernelError::Setting`] names the first number out of its range.
+    pub(crate) fn check(&self) -> Result<(), KernelError> {
+        let seconds = |us: i64| us as f64 / 1e6;
+        let rules = [
+            ("channels", "1 to 64", (1..=64).contains(&self.channels), self.channels as f64),
+            (
+                "lateness_a_s",
+                "0 to 60",
+                (0..=60 * SECOND_US).contains(&self.lateness.a_us),
+                seconds(self.lateness.a_us),
+            ),
+            (
+                "lateness_t_s",
+                "0 to 60",
+                (0..=60 * SECOND_US).contains(&self.lateness.t_us),
+                seconds(self.lateness.t_us),
+            ),
+            ("revise_s", "0 to 900", (0..=900 * SECOND_US).contains(&self.revise_us), seconds(self.revise_us)),
+            ("window", "1 to 100,000", (1..=100_000).contains(&self.window_bars), self.window_bars as f64),
+            ("max_symbols", "at least 1", self.symbols >= 1, self.symbols as f64),
+            (
+                "price_scale",
+                "0 to 12",
+                self.price_scale.is_none_or(|s| s <= 12),
+                f64::from(self.price_scale.unwrap_or(0)),
+            ),
+        ];
+        let broken = rules.into_iter().find(|(_, _, holds, _)| !holds);
+        broken.map_or(Ok(()), |(name, rule, _, value)| Err(KernelError::Setting { name, rule, value }))
+    }
+
+    /// The indicators, if any are kept.
+    ///
+    /// # Errors
+    /// [`KernelError::Setting`] if the window is too short for them, or the bounds are none.
+    pub(crate) fn indicators(&self) -> Result<Option<Indicators>, KernelError> {
+        let Some(watch) = &self.watch else {
+            return Ok(None);
+        };
+        if !watch.is_none() && self.window_bars < LEAST_WINDOW {
+            let (rule, value) = ("at least 30 where indicators are watched", self.window_bars as f64);
+            return Err(KernelError::Setting { name: "window", rule, value });
+        }
+        let (low, high) = self.rsi_bounds;
+        if !(0.0 <= low && low <= high && high <= 100.0) {
+            let value = if (0.0..=100.0).contains(&low) { high } else { low };
+            return Err(KernelError::Setting { name: "rsi_bounds", rule: "0 to 100, in order", value });
+        }
+        Ok(Some(Indicators { kernels: Kernels::new()?, watch: watch.clone(), rsi_bounds: self.rsi_bounds }))
+    }
+
+    /// The patterns that are on.
+    ///
+    /// # Errors
+    /// [`KernelError::UnknownPattern`] names an id; [`KernelError::Setting`] if the window is too short for them.
+    pub(crate) fn detectors(&self) -> Result<DetectorList, KernelError> {
+        let all = || (0u16..).zip(PATTERNS.iter().copied());
+        let Some(ids) = &self.patterns else {
+            let is_first = |at: u16, name| PATTERNS[..usize::from(at)].iter().all(|pattern| pattern.name() != name);
+            return Ok(DetectorList::new(all().filter(|(at, pattern)| is_first(*at, pattern.name())).collect()));
+        };
+        let find = |id: &String| {
+            all().find(|(_, pattern)| pattern.id() == id).ok_or_else(|| KernelError::UnknownPattern(id.clone()))
+        };
+        let mut named = Vec::new();
+        for id in ids {
+            let found = find(id)?;
+            if named.iter().all(|&(at, _)| at != found.0) {
+                named.push(found);
+            }
+        }
+        if self.window_bars < CANDLE_WINDOW_BARS && named.iter().any(|(_, pattern)| pattern.talib_name().is_some()) {
+            let value = self.window_bars as f64;
+            return Err(KernelError::Setting { name: "window", rule: "at least 34 for TA-Lib's patterns", value });
+        }
+        Ok(DetectorList::new(named))
+    }
+}
