@@ -49,6 +49,7 @@ __all__ = [
 ]
 
 _F64: TypeAlias = NDArray[np.float64]
+_Bars: TypeAlias = tuple[_F64, _F64, _F64]
 _I64: TypeAlias = NDArray[np.int64]
 _I32: TypeAlias = NDArray[np.int32]
 _U8: TypeAlias = NDArray[np.uint8]
@@ -391,7 +392,7 @@ def event_id(symbol: str, ts_us: int, pattern_id: str, revision: int = 0) -> str
 
 # The indicators: C-contiguous float64 in; `out` is a C-contiguous float64 (columns, rows) that numpy made, so that its
 # memory is numpy's to use again; after a ValueError it is of no use. `tickstockpl.indicators` says what each is; `seed`
-# is "sma" or "first", `kind` "standard" or "fibonacci".
+# is "sma" or "first", `kind` "standard" or "fibonacci"; `bars` are high, low and close.
 
 def sma(values: _F64, period: int, out: _F64) -> None: ...
 def ema(values: _F64, period: int, seed: str, out: _F64) -> None: ...
@@ -402,20 +403,20 @@ def macd(values: _F64, fast: int, slow: int, signal: int, seed: str, out: _F64) 
 def bollinger(values: _F64, period: int, deviations: float, ddof: int, out: _F64) -> None:
     """Upper, middle, lower."""
 
-def atr(high: _F64, low: _F64, close: _F64, period: int, seed: str, out: _F64) -> None: ...
-def adx(high: _F64, low: _F64, close: _F64, period: int, seed: str, out: _F64) -> None: ...
-def directional(high: _F64, low: _F64, close: _F64, period: int, seed: str, out: _F64) -> None:
+def atr(bars: _Bars, period: int, seed: str, out: _F64) -> None: ...
+def adx(bars: _Bars, period: int, seed: str, out: _F64) -> None: ...
+def directional(bars: _Bars, period: int, seed: str, out: _F64) -> None:
     """ADX, +DI, -DI."""
 
 def obv(close: _F64, volume: _F64, out: _F64) -> None: ...
-def stochastic(high: _F64, low: _F64, close: _F64, k: int, slow_k: int, slow_d: int, out: _F64) -> None:
+def stochastic(bars: _Bars, k: int, slow_k: int, slow_d: int, out: _F64) -> None:
     """%K, %D."""
 
-def vwap(high: _F64, low: _F64, close: _F64, volume: _F64, session: _I64 | None, out: _F64) -> None:
+def vwap(bars: _Bars, volume: _F64, session: _I64 | None, out: _F64) -> None:
     """The mean and sigma."""
 
 def volume_ratio(volume: _F64, period: int, out: _F64) -> None: ...
-def pivots(high: _F64, low: _F64, close: _F64, kind: str, out: _F64) -> None:
+def pivots(bars: _Bars, kind: str, out: _F64) -> None:
     """The pivot, R1 to R3, S1 to S3."""
 
 @final

@@ -202,7 +202,7 @@ def atr(high: ArrayLike, low: ArrayLike, close: ArrayLike, period: int = 14, *, 
     [nan, nan, 1.5]
     """
     last = _f64(close)
-    _atr(_f64(high), _f64(low), last, period, seed, out := _out(1, last))
+    _atr((_f64(high), _f64(low), last), period, seed, out := _out(1, last))
     return out.reshape(-1)
 
 
@@ -213,7 +213,7 @@ def adx(high: ArrayLike, low: ArrayLike, close: ArrayLike, period: int = 14, *, 
     [nan, nan, nan, 100.0]
     """
     last = _f64(close)
-    _adx(_f64(high), _f64(low), last, period, seed, out := _out(1, last))
+    _adx((_f64(high), _f64(low), last), period, seed, out := _out(1, last))
     return out.reshape(-1)
 
 
@@ -226,7 +226,7 @@ def directional(
     `src/analysis/indicators/adx.py`, whose zeros during warm-up seed its averages and are NaN here.
     """
     last = _f64(close)
-    _directional(_f64(high), _f64(low), last, period, seed, out := _out(3, last))
+    _directional((_f64(high), _f64(low), last), period, seed, out := _out(3, last))
     return Directional(*out)
 
 
@@ -252,7 +252,7 @@ def stochastic(
     [nan, 100.0]
     """
     last = _f64(close)
-    _stochastic(_f64(high), _f64(low), last, k, slow_k, slow_d, out := _out(2, last))
+    _stochastic((_f64(high), _f64(low), last), k, slow_k, slow_d, out := _out(2, last))
     return Stochastic(*out)
 
 
@@ -269,7 +269,7 @@ def vwap(
     """
     days = None if session is None else np.ascontiguousarray(session, dtype=np.int64)
     last = _f64(close)
-    _vwap(_f64(high), _f64(low), last, _f64(volume), days, out := _out(2, last))
+    _vwap((_f64(high), _f64(low), last), _f64(volume), days, out := _out(2, last))
     return Vwap(*out)
 
 
@@ -295,5 +295,5 @@ def pivots(
     [11.0]
     """
     last = _f64(close)
-    _pivots(_f64(high), _f64(low), last, kind, out := _out(7, last))
+    _pivots((_f64(high), _f64(low), last), kind, out := _out(7, last))
     return Pivots(*out)

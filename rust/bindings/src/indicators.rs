@@ -25,6 +25,8 @@ use tickstockpl_kernel::indicator::vwap::Vwap;
 use crate::to_py;
 
 type Given<'py> = PyReadonlyArray1<'py, f64>;
+/// High, low and close.
+type Bars<'py> = (Given<'py>, Given<'py>, Given<'py>);
 /// Where the columns go: as many rows as columns, each as long as the series.
 type Out<'py> = PyReadwriteArray2<'py, f64>;
 
@@ -34,6 +36,11 @@ fn seed_of(name: &str) -> PyResult<Seed> {
         "first" => Ok(Seed::First),
         _ => Err(PyValueError::new_err(format!("seed must be sma or first, was {name}"))),
     }
+}
+
+/// Their values, where they lie.
+fn columns<'a>((high, low, close): &'a Bars<'_>) -> PyResult<[&'a [f64]; 3]> {
+    Ok([high.as_slice()?, low.as_slice()?, close.as_slice()?])
 }
 
 /// Hands the rows of `out` to a kernel as its columns, with the interpreter released.
@@ -101,46 +108,22 @@ pub(crate) fn bollinger(
 }
 
 #[pyfunction]
-pub(crate) fn atr(
-    py: Python<'_>,
-    high: Given<'_>,
-    low: Given<'_>,
-    close: Given<'_>,
-    period: usize,
-    seed: &str,
-    out: Out<'_>,
-) -> PyResult<()> {
-    let bars = [high.as_slice()?, low.as_slice()?, close.as_slice()?];
+pub(crate) fn atr(py: Python<'_>, bars: Bars<'_>, period: usize, seed: &str, out: Out<'_>) -> PyResult<()> {
+    let bars = columns(&bars)?;
     let kernel = Atr::new(period, seed_of(seed)?).map_err(to_py)?;
     fill(py, out, |[averages]| kernel.fill(bars, averages))
 }
 
 #[pyfunction]
-pub(crate) fn adx(
-    py: Python<'_>,
-    high: Given<'_>,
-    low: Given<'_>,
-    close: Given<'_>,
-    period: usize,
-    seed: &str,
-    out: Out<'_>,
-) -> PyResult<()> {
-    let bars = [high.as_slice()?, low.as_slice()?, close.as_slice()?];
+pub(crate) fn adx(py: Python<'_>, bars: Bars<'_>, period: usize, seed: &str, out: Out<'_>) -> PyResult<()> {
+    let bars = columns(&bars)?;
     let kernel = Adx::new(period, seed_of(seed)?).map_err(to_py)?;
     fill(py, out, |[adx]| kernel.fill_adx(bars, adx))
 }
 
 #[pyfunction]
-pub(crate) fn directional(
-    py: Python<'_>,
-    high: Given<'_>,
-    low: Given<'_>,
-    close: Given<'_>,
-    period: usize,
-    seed: &str,
-    out: Out<'_>,
-) -> PyResult<()> {
-    let bars = [high.as_slice()?, low.as_slice()?, close.as_slice()?];
+pub(crate) fn directional(py: Python<'_>, bars: Bars<'_>, period: usize, seed: &str, out: Out<'_>) -> PyResult<()> {
+    let bars = columns(&bars)?;
     let kernel = Adx::new(period, seed_of(seed)?).map_err(to_py)?;
     fill(py, out, |lines| kernel.fill(bars, lines))
 }
@@ -152,18 +135,15 @@ pub(crate) fn obv(py: Python<'_>, close: Given<'_>, volume: Given<'_>, out: Out<
 }
 
 #[pyfunction]
-#[allow(clippy::too_many_arguments, reason = "a column or a period each")]
 pub(crate) fn stochastic(
     py: Python<'_>,
-    high: Given<'_>,
-    low: Given<'_>,
-    close: Given<'_>,
+    bars: Bars<'_>,
     k: usize,
     slow_k: usize,
     slow_d: usize,
     out: Out<'_>,
 ) -> PyResult<()> {
-    let bars = [high.as_slice()?, low.as_slice()?, close.as_slice()?];
+    let bars = columns(&bars)?;
     let kernel = Stochastic::new(k, slow_k, slow_d).map_err(to_py)?;
     fill(py, out, |lines| kernel.fill(bars, lines))
 }
@@ -171,14 +151,12 @@ pub(crate) fn stochastic(
 #[pyfunction]
 pub(crate) fn vwap(
     py: Python<'_>,
-    high: Given<'_>,
-    low: Given<'_>,
-    close: Given<'_>,
+    bars: Bars<'_>,
     volume: Given<'_>,
     session: Option<PyReadonlyArray1<'_, i64>>,
     out: Out<'_>,
 ) -> PyResult<()> {
-    let (bars, volume) = ([high.as_slice()?, low.as_slice()?, close.as_slice()?], volume.as_slice()?);
+    let (bars, volume) = (columns(&bars)?, volume.as_slice()?);
     let session = session.as_ref().map(PyReadonlyArray1::as_slice).transpose()?;
     fill(py, out, |values| Vwap.fill(bars, volume, session, values))
 }
@@ -190,15 +168,8 @@ pub(crate) fn volume_ratio(py: Python<'_>, volume: Given<'_>, period: usize, out
 }
 
 #[pyfunction]
-pub(crate) fn pivots(
-    py: Python<'_>,
-    high: Given<'_>,
-    low: Given<'_>,
-    close: Given<'_>,
-    kind: &str,
-    out: Out<'_>,
-) -> PyResult<()> {
-    let bars = [high.as_slice()?, low.as_slice()?, close.as_slice()?];
+pub(crate) fn pivots(py: Python<'_>, bars: Bars<'_>, kind: &str, out: Out<'_>) -> PyResult<()> {
+    let bars = columns(&bars)?;
     let kind = match kind {
         "standard" => Kind::Standard,
         "fibonacci" => Kind::Fibonacci,
