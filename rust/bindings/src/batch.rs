@@ -14,15 +14,17 @@ use crate::to_py;
 pub(crate) fn decode(py: Python<'_>, payloads: &Bound<'_, PyAny>) -> PyResult<Ticks> {
     // The tuple keeps the bytes alive and unchanged while the interpreter runs other threads.
     let payloads = payloads.cast::<PySequence>()?.to_tuple()?;
-    let payloads = payloads.iter_borrowed().map(<&[u8]>::extract).collect::<Result<Vec<_>, _>>()?;
-    let decoded = py.detach(|| ticks::Ticks::read(&payloads));
+    let mut texts = Vec::with_capacity(payloads.len());
+    for payload in payloads.iter_borrowed() {
+        texts.push(<&[u8]>::extract(payload)?);
+    }
+    let decoded = py.detach(|| ticks::Ticks::read(&texts));
     let refused = PyDict::new(py);
     for (reason, count) in Reason::ALL.iter().zip(decoded.refused).filter(|(_, count)| *count > 0) {
         refused.set_item(reason.name(), count)?;
     }
-    let symbols = decoded.symbols.ids().map(|id| decoded.symbols.name(id));
     Ok(Ticks {
-        symbols: PyTuple::new(py, symbols.collect::<Vec<_>>())?.unbind(),
+        symbols: PyTuple::new(py, decoded.symbols.names())?.unbind(),
         symbol: frozen(py, decoded.symbol)?,
         ts_us: frozen(py, decoded.ts_us)?,
         kind: frozen(py, decoded.kind)?,

@@ -11,7 +11,7 @@ use arrow_schema::{Field, Schema};
 use numpy::{IntoPyArray, PyArray1, PyArrayMethods, PyFixedString};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::{IntoPyDict, PyCapsule, PyDict, PyTuple};
+use pyo3::types::{PyCapsule, PyDict, PyTuple};
 use tickstockpl_kernel::event::EventId;
 
 /// A column type that numpy and Arrow both have.
@@ -47,7 +47,7 @@ pub(crate) fn arrow_column<T: Cell>(py: Python<'_>, column: &Py<PyArray1<T>>) ->
 /// A read-only numpy array that takes the vector over.
 pub(crate) fn frozen<T: numpy::Element>(py: Python<'_>, cells: Vec<T>) -> PyResult<Py<PyArray1<T>>> {
     let array = cells.into_pyarray(py);
-    array.call_method("setflags", (), Some(&[("write", false)].into_py_dict(py)?))?;
+    array.try_readwrite()?.make_nonwriteable();
     Ok(array.unbind())
 }
 

@@ -8,32 +8,16 @@
 #![expect(clippy::needless_bitwise_bool, reason = "a jump for each of many checks costs more than the checks")]
 
 use crate::course::{Course, LOST};
+use crate::eights::{Digits, Portable};
 use crate::field::{Field, Row};
-use crate::lanes::{Lanes, Usual, ignored};
+use crate::lanes::{Lanes, Usual};
+use crate::pack::widest;
 use crate::places::Places;
+use crate::sixteen::load;
+use crate::stride::{Nothing, Stride, Take, Twin, with_take};
 
 /// Objects in a block.
 pub(crate) const LANES: usize = 16;
-
-/// Does `$each` with what takes a value of `$field`. The match stands outside of the loop over lanes, so that each loop
-/// does one thing.
-macro_rules! for_field {
-    ($field:expr, $depth:expr, $each:ident) => {
-        match $field {
-            field if field.is_number() => {
-                $each!(|lanes: &mut Lanes, lane, text, from| lanes.number(field, lane, text, from))
-            }
-            Field::Ignored => $each!(|_: &mut Lanes, _, text, from| ignored(text, from, $depth)),
-            Field::Ticker => $each!(Lanes::ticker),
-            Field::EventType => $each!(Lanes::kind),
-            Field::Source => $each!(Lanes::source),
-            Field::Timestamp => $each!(Lanes::timestamp),
-            field => $each!(|lanes: &mut Lanes, lane, text, from| {
-                lanes.rare(field, lane, text, from, $depth).unwrap_or(LOST)
-            }),
-        }
-    };
-}
 
 /// Reads the objects of one producer.
 #[derive(Clone, Debug, Default)]
@@ -49,36 +33,43 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Reads the objects that the first `count` texts start with; `depth` containers are open in them.
-    pub(crate) fn read(&mut self, texts: &[&[u8]; LANES], count: usize, depth: usize) {
-        pulp::Arch::new().dispatch(Reading { reader: self, texts, count, depth });
-    }
-
-    #[inline(always)]
-    fn read_inlined(&mut self, texts: &[&[u8]; LANES], count: usize, depth: usize) {
+    /// Reads the objects that the first [`LANES`] texts start with; `depth` containers are open in them.
+    pub(crate) fn read(&mut self, texts: &[&[u8]], depth: usize) {
+        let count = texts.len().min(LANES);
+        let texts = &texts[..count];
         self.lanes.clear(if self.course.is_short() { self.usual } else { Usual::default() });
         self.ends = [0; LANES];
         self.bad = [0; LANES];
         let is_likely = self.course.is_likely();
         if is_likely {
-            self.follow(texts, count, depth);
+            self.follow(texts, depth);
         } else {
             self.ends = [LOST; LANES];
         }
         if self.ends[..count].contains(&LOST) {
-            self.wander(texts, count, depth, is_likely);
+            let reader = &mut *self;
+            widest!(<'a> |reader: &'a mut Reader, texts: &'a [&'a [u8]], depth: usize, is_likely: bool| -> () {
+                reader.wander(texts, depth, is_likely);
+            });
         } else if self.course.take(count as u32) {
-            self.shorten(&texts[..count], depth);
+            self.shorten(texts, depth);
         }
-        self.lanes.convert(&mut self.bad);
-        self.lanes.judge(&mut self.bad);
+        let (lanes, bad) = (&mut self.lanes, &mut self.bad);
+        #[cfg(target_arch = "x86_64")]
+        if let Some(digits) = pulp::x86::V3::try_new() {
+            return digits.vectorize(Judging { lanes, bad, digits });
+        }
+        pulp::Arch::new().dispatch(Judging { lanes, bad, digits: Portable });
     }
 
-    /// Whether all objects of the block are good ticks without rare fields, and end where these texts end.
-    pub(crate) fn is_plain(&self, texts: &[&[u8]]) -> bool {
+    /// Whether all objects of the block are good ticks without rare fields, and end where these texts end, of which
+    /// none is longer than `most` bytes.
+    pub(crate) fn is_plain(&self, texts: &[&[u8]], most: usize) -> bool {
         let lanes = texts.iter().zip(&self.ends).zip(&self.bad);
-        let good = lanes.fold(true, |good, ((text, end), bad)| good & (*end as usize == text.len()) & (*bad == 0));
-        good && !self.lanes.has_start()
+        let odd = lanes.fold(0, |odd, ((text, end), bad)| {
+            odd | (u64::from(*end) ^ text.len() as u64) | *bad | u64::from(text.len() > most)
+        });
+        odd == 0 && texts.len() <= LANES && !self.lanes.has_start()
     }
 
     /// What the block's objects hold; right only for good ones.
@@ -108,47 +99,48 @@ impl Reader {
     }
 
     /// Takes all objects along the course, one step after the other.
-    #[inline(always)]
-    fn follow(&mut self, texts: &[&[u8]; LANES], count: usize, depth: usize) {
-        let Self { course, lanes, ends, .. } = self;
-        let count = count.min(LANES);
-        let mut differs = [0; LANES];
+    fn follow(&mut self, texts: &[&[u8]], depth: usize) {
+        let Self { course, lanes, .. } = self;
+        let mut differs = [false; LANES];
+        let (mut before, mut ends) = (&mut [0; LANES], &mut [0; LANES]);
         for step in course.steps() {
-            if differs.iter().take(count).all(|differs| *differs != 0) {
+            if differs[..texts.len()].iter().all(|differs| *differs) {
                 break;
             }
-            macro_rules! each {
-                ($take:expr) => {
-                    if step.is_near() { each!(differs_near, $take) } else { each!(differs, $take) }
-                };
-                ($differs:ident, $take:expr) => {
-                    for lane in 0..count {
-                        let (text, at) = (texts[lane], ends[lane]);
-                        // An object that is on another course is read on: to look each time costs more.
-                        differs[lane] |= step.$differs(text, at);
-                        ends[lane] = $take(lanes, lane, text, step.from(at));
-                    }
-                };
+            std::mem::swap(&mut before, &mut ends);
+            macro_rules! go {
+                ($take:expr) => {{
+                    let take = $take;
+                    Stride { step, take, texts, before, lanes, ends, differs: &mut differs }.go();
+                }};
             }
             match (step.field, step.twin) {
-                (None, _) => each!(|_: &mut Lanes, _, _, from| from),
+                (None, _) => go!(Nothing()),
                 (Some(field), Some(twin)) => {
                     lanes.pair(field, twin);
-                    each!(|lanes: &mut Lanes, lane, text, from| lanes.twin(field, twin, lane, text, from));
+                    go!(Twin(field, twin));
                 }
-                (Some(field), None) => for_field!(field, depth, each),
+                (Some(field), None) => {
+                    lanes.expect(field);
+                    with_take!(field, depth, |take| go!(take));
+                }
             }
         }
-        for ((text, at), differs) in texts.iter().zip(ends).zip(differs) {
-            let is_end = differs == 0 && *at > 0 && text.get(*at as usize) == Some(&b'}');
-            *at = if is_end { *at + 1 } else { LOST };
+        for (lane, text) in texts.iter().enumerate() {
+            let at = ends[lane];
+            let here = text.get(at as usize).copied().unwrap_or(0);
+            let is_end = (here == b'}') & !differs[lane] & (at > 0);
+            self.ends[lane] = if is_end { at.wrapping_add(1) } else { LOST };
         }
     }
 
     /// Reads the objects whose keys are not the expected ones. `is_marred`: their lanes may hold something already.
     #[inline(always)]
-    fn wander(&mut self, texts: &[&[u8]; LANES], count: usize, depth: usize, is_marred: bool) {
-        let count = count.min(LANES);
+    fn wander(&mut self, given: &[&[u8]], depth: usize, is_marred: bool) {
+        let count = given.len().min(LANES);
+        let mut texts: [&[u8]; LANES] = [&[]; LANES];
+        texts[..count].copy_from_slice(&given[..count]);
+        let texts = &texts;
         for lane in 0..count {
             if self.ends[lane] == LOST {
                 if self.course.miss() {
@@ -165,33 +157,30 @@ impl Reader {
         let Self { lanes, ends, .. } = self;
         let places = Places::find(texts, ends, depth);
         for (field, froms, behind) in places.by_field() {
-            macro_rules! each {
-                ($take:expr) => {
-                    for lane in 0..count {
-                        if froms[lane] != 0 && $take(lanes, lane, texts[lane], froms[lane]) != behind[lane] {
-                            ends[lane] = LOST;
-                        }
-                    }
-                };
-            }
-            for_field!(field, depth, each);
+            lanes.expect(field);
+            with_take!(field, depth, |take| for lane in 0..count {
+                let (text, from) = (texts[lane], froms[lane]);
+                if from != 0 && take.take(lanes, lane, text, from, load(text, from)) != behind[lane] {
+                    ends[lane] = LOST;
+                }
+            });
         }
     }
 }
 
-/// One call of [`Reader::read`], for code that is made once a kind of processor.
-struct Reading<'a, 'b> {
-    reader: &'a mut Reader,
-    texts: &'a [&'b [u8]; LANES],
-    count: usize,
-    depth: usize,
+/// The numbers of a block's objects, and then what objects lack.
+struct Judging<'a, D> {
+    lanes: &'a mut Lanes,
+    bad: &'a mut [u64; LANES],
+    digits: D,
 }
 
-impl pulp::NullaryFnOnce for Reading<'_, '_> {
+impl<D: Digits> pulp::NullaryFnOnce for Judging<'_, D> {
     type Output = ();
 
     #[inline(always)]
     fn call(self) {
-        self.reader.read_inlined(self.texts, self.count, self.depth);
+        self.lanes.convert(self.digits, self.bad);
+        self.lanes.judge(self.bad);
     }
 }

@@ -11,12 +11,15 @@ pub(crate) const LOST: u32 = u32::MAX;
 /// What stands from the end of one value to the start of the next, such as `, "price": `, and what that value is.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
-    first: Sixteen,
+    /// The first 16 bytes of the text, then zeros.
+    pub(crate) first: Sixteen,
     /// The bits of `first` that count.
-    bits: u32,
-    len: u32,
+    pub(crate) mask: Sixteen,
+    pub(crate) len: u32,
     /// Of a text of more than 16 bytes: the 16 that start at each place.
-    further: Vec<(u32, Sixteen)>,
+    pub(crate) further: Vec<(u32, Sixteen)>,
+    /// So many bytes are looked at: the text and the 16 behind it, with which a value starts.
+    pub(crate) reach: u32,
     /// `None`: no value follows.
     pub(crate) field: Option<Field>,
     /// An earlier number that has been the same each time.
@@ -33,35 +36,32 @@ impl Step {
         let places = (16..last).step_by(16).chain((last > 0).then_some(last));
         (1..=MAX_TEXT).contains(&text.len()).then(|| Self {
             first: padded(text),
-            bits: 0xffff >> 16_usize.saturating_sub(text.len()),
+            mask: Sixteen::from([0xff; 16]).through(text.len().min(16) as u32 - 1),
             len: text.len() as u32,
             further: places.map(|place| (place as u32, padded(&text[place..]))).collect(),
+            reach: if field.is_some() { text.len() + 16 } else { text.len().max(16) } as u32,
             field,
             twin,
         })
     }
 
-    /// Whether all of the text is within 16 bytes.
-    pub(crate) fn is_near(&self) -> bool {
-        self.further.is_empty()
+    /// Whether anything but the text stands at `at`.
+    pub(crate) fn differs(&self, bytes: &[u8], at: u32) -> bool {
+        let further = self.further.iter().fold(Sixteen::default(), |differs, (place, text)| {
+            differs.joined(load(bytes, at.wrapping_add(*place)).differing(*text))
+        });
+        load(bytes, at).differing(self.first).masked(self.mask).joined(further).any()
     }
 
-    /// 0 if the first 16 bytes stand at `at`.
-    #[inline(always)]
-    pub(crate) fn differs_near(&self, bytes: &[u8], at: u32) -> u32 {
-        !load(bytes, at).same(self.first) & self.bits
-    }
-
-    /// 0 if the text stands at `at`.
-    #[inline(always)]
-    pub(crate) fn differs(&self, bytes: &[u8], at: u32) -> u32 {
-        self.further.iter().fold(self.differs_near(bytes, at), |differs, (place, text)| {
-            differs | !load(bytes, at.wrapping_add(*place)).same(*text) & 0xffff
-        })
+    /// Sets `differs` for the objects in which anything but the text stands at their place.
+    #[inline(never)]
+    pub(crate) fn find_differing(&self, texts: &[&[u8]], places: &[u32], differs: &mut [bool]) {
+        for ((text, at), differs) in texts.iter().zip(places).zip(differs) {
+            *differs |= self.differs(text, *at);
+        }
     }
 
     /// Where the value starts, if the text stands at `at`.
-    #[inline(always)]
     pub(crate) fn from(&self, at: u32) -> u32 {
         at.wrapping_add(self.len)
     }
@@ -203,7 +203,7 @@ fn usual_key(bytes: &[u8], at: u32, opening: u8) -> Option<(Field, u32)> {
     let text = load(bytes, start);
     let quotes = text.marks(b'"');
     let len = quotes.trailing_zeros();
-    let field = Field::known(text.through(len)).filter(|_| quotes != 0)?;
+    let field = Field::known(text.through(len).wide()).filter(|_| quotes != 0)?;
     let end = start.wrapping_add(len);
     let behind = four(end)?;
     if behind & 0xff_ffff == u32::from_le_bytes(*b"\": \0") {

@@ -45,11 +45,8 @@ impl Decoder {
 
     /// Reads at most [`BATCH`] messages; true if each of them is one good tick, as [`Self::lanes`] then shows.
     pub(crate) fn read(&mut self, batch: &[&[u8]]) -> bool {
-        let mut texts: [&[u8]; LANES] = [&[]; LANES];
-        let count = batch.len().min(LANES);
-        texts[..count].copy_from_slice(&batch[..count]);
-        self.messages.read(&texts, count, 1);
-        self.messages.is_plain(batch) && batch.iter().all(|payload| payload.len() <= MAX_MESSAGE)
+        self.messages.read(batch, 1);
+        self.messages.is_plain(batch, MAX_MESSAGE)
     }
 
     /// What the messages hold that were read last, all of them good ticks.
@@ -180,7 +177,7 @@ impl Decoder {
             }
             at = space_end(bytes, at + 1);
         }
-        self.elements.read(&texts, count, depth);
+        self.elements.read(&texts[..count], depth);
     }
 
     /// The same with every check, whatever the object holds.

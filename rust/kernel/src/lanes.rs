@@ -1,19 +1,19 @@
 //! What the objects of a block hold, side by side.
 #![expect(clippy::inline_always, reason = "a call a value is a tenth of the cost of a message")]
-#![expect(clippy::needless_bitwise_bool, reason = "a jump for each of many checks costs more than the checks")]
+#![expect(clippy::needless_range_loop, reason = "a loop over lanes reads many columns")]
 
 use crate::block::LANES;
 use crate::condition::Rights;
 use crate::course::LOST;
-use crate::eights::{Eights, TWO_52};
+use crate::eights::{Digits, Eights, TWO_52, equal};
 use crate::field::{Field, Row, start_us};
 use crate::json::{Scanner, Text, Value};
 use crate::number::Decimal;
 use crate::sixteen::{Sixteen, load};
+use crate::text::{ignored, text_end};
 use crate::tick::{Kind, Tick};
 use crate::time::micros;
 
-const NO_TEXT: Text = Text { start: 0, end: 0, escaped: false };
 const NO_STAMP: i64 = i64::MIN;
 
 /// Values that are the same in all objects of a course.
@@ -27,12 +27,17 @@ pub(crate) struct Usual {
 #[derive(Clone, Debug)]
 pub(crate) struct Lanes {
     numbers: [Eights; Self::NUMBERS],
+    /// A bit for each field that any object may have: of the others there is no number.
+    expected: u32,
     /// The field whose numbers are this field's too, in every object.
     twins: [Option<Field>; Self::NUMBERS],
     ts_us: [i64; LANES],
     start_s: [f64; LANES],
     start_us: [i64; LANES],
-    tickers: [Text; LANES],
+    ticker_starts: [u32; LANES],
+    ticker_ends: [u32; LANES],
+    /// The first 16 bytes of each ticker with the quote before it, then zeros.
+    names: [Sixteen; LANES],
     kinds: [Option<Kind>; LANES],
     simulated: [bool; LANES],
     rights: [Rights; LANES],
@@ -44,11 +49,14 @@ impl Default for Lanes {
     fn default() -> Self {
         Self {
             numbers: [const { Eights::NONE }; Self::NUMBERS],
+            expected: 0,
             twins: [None; Self::NUMBERS],
             ts_us: [NO_STAMP; LANES],
             start_s: [f64::NAN; LANES],
             start_us: [NO_STAMP; LANES],
-            tickers: [NO_TEXT; LANES],
+            ticker_starts: [0; LANES],
+            ticker_ends: [0; LANES],
+            names: [Sixteen::default(); LANES],
             kinds: [None; LANES],
             simulated: [false; LANES],
             rights: [Rights::REGULAR_SALE; LANES],
@@ -88,28 +96,33 @@ impl Lanes {
 
     #[inline(always)]
     pub(crate) fn clear(&mut self, usual: Usual) {
-        for numbers in &mut self.numbers {
-            numbers.clear();
+        for (slot, numbers) in self.numbers.iter_mut().enumerate() {
+            if self.expected & 1 << slot != 0 {
+                numbers.clear();
+            }
         }
+        self.expected = 0;
         self.twins = [None; Self::NUMBERS];
         self.ts_us = [NO_STAMP; LANES];
         self.start_s = [f64::NAN; LANES];
         self.start_us = [NO_STAMP; LANES];
-        self.tickers = [NO_TEXT; LANES];
+        self.ticker_starts = [0; LANES];
+        self.ticker_ends = [0; LANES];
         self.kinds = [usual.kind; LANES];
         self.simulated = [usual.simulated; LANES];
         self.rights = [Rights::REGULAR_SALE; LANES];
     }
 
     pub(crate) fn clear_one(&mut self, lane: usize) {
-        for numbers in &mut self.numbers {
-            numbers.clear_one(lane);
+        for slot in 0..Self::NUMBERS {
+            self.part(slot);
+            self.numbers[slot].clear_one(lane);
         }
-        self.twins = [None; Self::NUMBERS];
         self.ts_us[lane] = NO_STAMP;
         self.start_s[lane] = f64::NAN;
         self.start_us[lane] = NO_STAMP;
-        self.tickers[lane] = NO_TEXT;
+        self.ticker_starts[lane] = 0;
+        self.ticker_ends[lane] = 0;
         self.kinds[lane] = None;
         self.simulated[lane] = false;
         self.rights[lane] = Rights::REGULAR_SALE;
@@ -117,15 +130,11 @@ impl Lanes {
 
     /// Turns the numbers' texts into numbers. `bad` gets a bit set for objects one of whose numbers is not good.
     #[inline(always)]
-    pub(crate) fn convert(&mut self, bad: &mut [u64; LANES]) {
-        for (slot, numbers) in self.numbers.iter_mut().enumerate() {
-            if self.twins[slot].is_none() {
-                numbers.convert(bad);
-                if slot < Field::PRICES {
-                    numbers.check_prices(bad);
-                } else {
-                    numbers.check_counts(bad);
-                }
+    pub(crate) fn convert(&mut self, digits: impl Digits, bad: &mut [u64; LANES]) {
+        for slot in 0..Self::NUMBERS {
+            if self.expected & 1 << slot != 0 && self.twins[slot].is_none() {
+                self.numbers[slot].convert(digits, bad);
+                self.numbers[slot].check(slot < Field::PRICES, bad);
             }
         }
         for slot in 0..Self::NUMBERS {
@@ -142,13 +151,13 @@ impl Lanes {
         let price = self.numbers(Field::Price);
         let (tick_volume, volume) = (self.numbers(Field::TickVolume), self.numbers(Field::Volume));
         for lane in 0..LANES {
-            let no_volume = tick_volume[lane].is_nan() & volume[lane].is_nan() & (self.kinds[lane] != Some(Kind::Q));
-            let lacks = price[lane].is_nan()
-                | no_volume
-                | self.kinds[lane].is_none()
-                | (self.ts_us[lane] == NO_STAMP)
-                | (self.tickers[lane].end == 0);
-            bad[lane] |= u64::from(lacks);
+            let is_quote = equal(self.kinds[lane].map_or(0, Kind::letter).into(), Kind::Q.letter().into());
+            bad[lane] |= missing(price[lane]) | missing(tick_volume[lane]) & missing(volume[lane]) & !is_quote;
+        }
+        for lane in 0..LANES {
+            let no_kind = equal(self.kinds[lane].map_or(0, Kind::letter).into(), 0);
+            let no_ticker = equal(self.ticker_ends[lane].into(), 0);
+            bad[lane] |= no_kind | no_ticker | equal(self.ts_us[lane] as u64, NO_STAMP as u64);
         }
         if self.has_start() {
             self.judge_starts(bad);
@@ -173,10 +182,26 @@ impl Lanes {
         Usual { kind: self.kinds[0], simulated: self.simulated[0] }
     }
 
+    /// Any of the objects may have the field.
+    #[inline(always)]
+    pub(crate) fn expect(&mut self, field: Field) {
+        self.expected |= 1 << field as u32;
+    }
+
     /// The numbers of `field` are those of `twin`, unless one of them turns out not to be.
     #[inline(always)]
     pub(crate) fn pair(&mut self, field: Field, twin: Field) {
+        self.expect(field);
         self.twins[field as usize] = Some(twin);
+    }
+
+    /// Gives a number of its own to each object that had its twin's.
+    #[inline(never)]
+    fn part(&mut self, slot: usize) {
+        if let Some(twin) = self.twins[slot].take() {
+            let Eights { words, lens, .. } = self.numbers[twin as usize];
+            self.numbers[slot].set_texts(words, lens);
+        }
     }
 
     /// Whether any object has `tick_start_timestamp`.
@@ -191,7 +216,11 @@ impl Lanes {
     }
 
     /// -1 where there is none.
+    #[inline]
     pub(crate) fn seqs(&self) -> [i64; LANES] {
+        if self.expected & 1 << Field::Seq as u32 == 0 {
+            return [-1; LANES];
+        }
         self.numbers[Field::Seq as usize].values().map(|seq| whole(seq).unwrap_or(-1))
     }
 
@@ -213,61 +242,86 @@ impl Lanes {
         self.kinds.map(|kind| kind.map_or(0, Kind::letter))
     }
 
-    pub(crate) fn tickers(&self) -> &[Text; LANES] {
-        &self.tickers
+    /// The place of the ticker in its object.
+    #[inline(always)]
+    pub(crate) fn ticker(&self, lane: usize) -> Text {
+        Text { start: self.ticker_starts[lane], end: self.ticker_ends[lane], escaped: false }
     }
 
-    // Each of these takes the value at `from` and says where it ends.
+    /// A ticker of at most 15 bytes: the first of them lowest, then zeros; and how many they are.
+    #[inline(always)]
+    pub(crate) fn short_ticker(&self, lane: usize) -> Option<(u128, u32)> {
+        let len = self.ticker_ends[lane].wrapping_sub(self.ticker_starts[lane]);
+        (len <= 15).then(|| (self.names[lane].wide() >> 8, len))
+    }
+
+    // Each of these takes the value at `from` and says where it ends; `value` is its first 16 bytes.
 
     #[inline(always)]
     pub(crate) fn take(&mut self, field: Field, lane: usize, bytes: &[u8], from: u32, depth: usize) -> u32 {
+        let value = load(bytes, from);
         match field {
-            _ if field.is_number() => self.number(field, lane, bytes, from),
+            _ if field.is_number() => {
+                self.expect(field);
+                self.number(field, lane, bytes, from, value)
+            }
             Field::Ignored => ignored(bytes, from, depth),
-            Field::Ticker => self.ticker(lane, bytes, from),
+            Field::Ticker => self.name(lane, bytes, from, value),
             Field::EventType => self.kind(lane, bytes, from),
-            Field::Source => self.source(lane, bytes, from),
-            Field::Timestamp => self.timestamp(lane, bytes, from),
+            Field::Source => self.source(lane, bytes, from, value),
+            Field::Timestamp => self.timestamp(lane, bytes, from, value),
             _ => self.rare(field, lane, bytes, from, depth).unwrap_or(LOST),
         }
     }
 
     /// A number that is likely to be that of an earlier field.
     #[inline(always)]
-    pub(crate) fn twin(&mut self, field: Field, twin: Field, lane: usize, bytes: &[u8], from: u32) -> u32 {
-        let (slot, twin) = (field as usize, twin as usize);
-        let (word, len) = (self.numbers[twin].words[lane], self.numbers[twin].lens[lane]);
-        let from = from as usize;
-        if let Some(here) = bytes.get(from..from + 8).and_then(|bytes| bytes.first_chunk()) {
-            let differs = (u64::from_le_bytes(*here) ^ word) << (64_u64.wrapping_sub(len << 3) & 63);
-            if differs == 0 && len != 0 {
-                let numbers = &mut self.numbers[slot];
-                numbers.words[lane] = word;
-                numbers.lens[lane] = len;
-                return (from as u32).wrapping_add(len as u32);
-            }
+    pub(crate) fn twin(
+        &mut self,
+        field: Field,
+        twin: Field,
+        lane: usize,
+        bytes: &[u8],
+        from: u32,
+        value: Sixteen,
+    ) -> u32 {
+        let (word, len) = (self.numbers[twin as usize].words[lane], self.numbers[twin as usize].lens[lane]);
+        let differs = (value.word() ^ word) << (64_u64.wrapping_sub(len << 3) & 63);
+        if differs == 0 && len != 0 {
+            return from.wrapping_add(len as u32);
         }
-        self.twins[slot] = None;
-        self.number(field, lane, bytes, from as u32)
+        self.part(field as usize);
+        self.numbers[field as usize].clear_one(lane);
+        self.number(field, lane, bytes, from, value)
     }
 
     #[inline(always)]
-    pub(crate) fn number(&mut self, field: Field, lane: usize, bytes: &[u8], from: u32) -> u32 {
-        let len = load(bytes, from).number_len();
-        let word = bytes.get(from as usize..from as usize + 8).and_then(|word| word.first_chunk());
+    pub(crate) fn number(&mut self, field: Field, lane: usize, bytes: &[u8], from: u32, value: Sixteen) -> u32 {
+        let len = value.number_len();
         let numbers = &mut self.numbers[field as usize];
-        let Some(word) = word.filter(|_| (1..=8).contains(&len)) else {
-            return long_number(&mut numbers.known[lane], bytes, from).unwrap_or(LOST);
-        };
-        numbers.words[lane] = u64::from_le_bytes(*word);
+        if !(1..=8).contains(&len) {
+            return self.long_number(field, lane, bytes, from).unwrap_or(LOST);
+        }
+        numbers.words[lane] = value.word();
         numbers.lens[lane] = u64::from(len);
         from.wrapping_add(len)
     }
 
+    /// A number of more than 8 bytes, or no number.
+    #[inline(never)]
+    fn long_number(&mut self, field: Field, lane: usize, bytes: &[u8], from: u32) -> Option<u32> {
+        let rest = bytes.get(from as usize..)?;
+        if rest.starts_with(b"null") {
+            return Some(from + 4);
+        }
+        let (number, len) = Decimal::read(load(bytes, from), rest)?;
+        self.numbers[field as usize].known[lane] = number.value()?;
+        Some(from + len)
+    }
+
     #[inline(always)]
-    pub(crate) fn timestamp(&mut self, lane: usize, bytes: &[u8], from: u32) -> u32 {
-        let text = load(bytes, from);
-        let known = match self.stamp.get(text) {
+    pub(crate) fn timestamp(&mut self, lane: usize, bytes: &[u8], from: u32, value: Sixteen) -> u32 {
+        let known = match self.stamp.get(value) {
             Some(known) => Some(known),
             None => self.new_stamp(bytes, from),
         };
@@ -288,13 +342,15 @@ impl Lanes {
     }
 
     #[inline(always)]
-    pub(crate) fn ticker(&mut self, lane: usize, bytes: &[u8], from: u32) -> u32 {
-        let Some(end) = text_end(load(bytes, from), bytes, from, b'!') else {
+    pub(crate) fn name(&mut self, lane: usize, bytes: &[u8], from: u32, value: Sixteen) -> u32 {
+        let Some(end) = text_end(value, bytes, from, b'!') else {
             return LOST;
         };
-        let ticker = Text { start: from.wrapping_add(1), end, escaped: false };
-        self.tickers[lane] = ticker;
-        if (1..=20).contains(&ticker.end.wrapping_sub(ticker.start)) { end.wrapping_add(1) } else { LOST }
+        let len = end.wrapping_sub(from);
+        self.ticker_starts[lane] = from.wrapping_add(1);
+        self.ticker_ends[lane] = end;
+        self.names[lane] = value.through(len.wrapping_sub(1).min(15));
+        if (2..=21).contains(&len) { end.wrapping_add(1) } else { LOST }
     }
 
     #[inline(always)]
@@ -309,9 +365,8 @@ impl Lanes {
     }
 
     #[inline(always)]
-    pub(crate) fn source(&mut self, lane: usize, bytes: &[u8], from: u32) -> u32 {
-        let text = load(bytes, from);
-        let known = match self.source.get(text) {
+    pub(crate) fn source(&mut self, lane: usize, bytes: &[u8], from: u32, value: Sixteen) -> u32 {
+        let known = match self.source.get(value) {
             Some(known) => Some(known),
             None => self.new_source(bytes, from),
         };
@@ -384,8 +439,14 @@ impl Lanes {
             simulated: self.simulated[lane],
             rights: self.rights[lane],
         };
-        Row { ticker: self.tickers[lane], tick }
+        Row { ticker: self.ticker(lane), tick }
     }
+}
+
+/// All ones if there is no number.
+#[inline(always)]
+fn missing(number: f64) -> u64 {
+    u64::from(number.is_nan()).wrapping_neg()
 }
 
 /// A whole number below 2⁵², as all counts of a good object are; `None` for NaN.
@@ -393,52 +454,4 @@ impl Lanes {
 fn whole(number: f64) -> Option<i64> {
     // The sum has no fraction bits: they are the number.
     (!number.is_nan()).then_some(((number + TWO_52).to_bits() - TWO_52.to_bits()) as i64)
-}
-
-/// A number of more than 8 bytes, or no number.
-#[inline(never)]
-fn long_number(value: &mut f64, bytes: &[u8], from: u32) -> Option<u32> {
-    let rest = bytes.get(from as usize..)?;
-    if rest.starts_with(b"null") {
-        return Some(from + 4);
-    }
-    let (number, len) = Decimal::read(load(bytes, from), rest)?;
-    *value = number.value()?;
-    Some(from + len)
-}
-
-/// Where a value ends that nobody reads.
-#[inline(always)]
-pub(crate) fn ignored(bytes: &[u8], from: u32, depth: usize) -> u32 {
-    if bytes.get(from as usize..).is_some_and(|rest| rest.starts_with(b"null")) {
-        return from.wrapping_add(4);
-    }
-    skip(bytes, from, depth).unwrap_or(LOST)
-}
-
-#[inline(never)]
-fn skip(bytes: &[u8], from: u32, depth: usize) -> Option<u32> {
-    let mut scanner = Scanner { bytes, at: from as usize };
-    scanner.skip(depth).ok()?;
-    bytes.get(from as usize..scanner.at)?.is_ascii().then_some(scanner.at as u32)
-}
-
-/// Where the text at `from` has its closing quote; `None` if a byte of it is a backslash, DEL, not ASCII or below `floor`.
-#[inline(always)]
-fn text_end(text: Sixteen, bytes: &[u8], from: u32, floor: u8) -> Option<u32> {
-    let quotes = text.marks(b'"');
-    let closing = quotes & quotes.wrapping_sub(1);
-    let inside = closing.wrapping_sub(1) & !closing;
-    if quotes & 1 == 0 || closing == 0 {
-        return long_text_end(bytes, from, floor);
-    }
-    (text.plain(floor) & inside == inside).then_some(from.wrapping_add(closing.trailing_zeros()))
-}
-
-#[inline(never)]
-fn long_text_end(bytes: &[u8], from: u32, floor: u8) -> Option<u32> {
-    let inner = bytes.get(from as usize..)?.strip_prefix(b"\"")?;
-    let is_plain = |&byte: &u8| byte >= floor && byte < 0x7f && byte != b'\\' && byte != b'"';
-    let len = inner.iter().position(|byte| !is_plain(byte))?;
-    (inner[len] == b'"').then_some(from + 1 + len as u32)
 }

@@ -25,6 +25,12 @@ pub(crate) fn load(bytes: &[u8], at: u32) -> Sixteen {
     }
 }
 
+/// The first 16 bytes of a text that has as many.
+#[inline(always)]
+pub(crate) fn head(bytes: &[u8]) -> Sixteen {
+    bytes.first_chunk().copied().map_or_else(Sixteen::default, Sixteen::from)
+}
+
 #[inline(always)]
 fn tail(bytes: &[u8], at: usize) -> Sixteen {
     let left = bytes.len().saturating_sub(at) as u32;
@@ -44,6 +50,30 @@ pub(crate) fn padded(text: &[u8]) -> Sixteen {
 }
 
 impl Sixteen {
+    /// Zero in each byte that is the same in both.
+    #[inline(always)]
+    pub(crate) fn differing(self, other: Self) -> Self {
+        Self(self.0 ^ other.0)
+    }
+
+    /// All bits that are in either.
+    #[inline(always)]
+    pub(crate) fn joined(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The bits that are in both.
+    #[inline(always)]
+    pub(crate) fn masked(self, mask: Self) -> Self {
+        Self(self.0 & mask.0)
+    }
+
+    /// Whether any bit is set.
+    #[inline(always)]
+    pub(crate) fn any(self) -> bool {
+        self.same(Self::default()) != 0xffff
+    }
+
     /// A bit for each byte that is the same in both.
     #[inline(always)]
     pub(crate) fn same(self, other: Self) -> u32 {
@@ -61,7 +91,8 @@ impl Sixteen {
     pub(crate) fn plain(self, floor: u8) -> u32 {
         let lanes = self.0;
         let clipped = lanes.max(u8x16::splat(floor)).min(u8x16::splat(0x7e));
-        bits(lanes.cmp_eq(clipped)) & !self.marks(b'\\')
+        let backslash = lanes.cmp_eq(u8x16::splat(b'\\'));
+        bits(lanes.cmp_eq(clipped) & (backslash ^ u8x16::splat(0xff)))
     }
 
     /// How many digits, points and slashes come first.
@@ -84,10 +115,10 @@ impl Sixteen {
         u128::from_le_bytes(self.0.to_array())
     }
 
-    /// Those up to the `last`, at most 15, the first lowest.
+    /// Those up to the `last`, at most 15, then zeros.
     #[inline(always)]
-    pub(crate) fn through(self, last: u32) -> u128 {
-        self.wide() & THROUGH[last as usize & 15]
+    pub(crate) fn through(self, last: u32) -> Self {
+        self.masked(THROUGH[last as usize & 15])
     }
 }
 
@@ -97,11 +128,11 @@ fn bits(lanes: u8x16) -> u32 {
 }
 
 /// The lowest bytes up to this one.
-static THROUGH: [u128; 16] = {
-    let mut masks = [0; 16];
+static THROUGH: [Sixteen; 16] = {
+    let mut masks = [Sixteen(u8x16::new([0; 16])); 16];
     let mut last = 0;
     while last < 16 {
-        masks[last] = u128::MAX >> (120 - 8 * last);
+        masks[last] = Sixteen(u8x16::new((u128::MAX >> (120 - 8 * last)).to_le_bytes()));
         last += 1;
     }
     masks

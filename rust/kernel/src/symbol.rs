@@ -21,12 +21,12 @@ impl SymbolId {
 const MOST_BYTES: usize = 20;
 
 /// A ticker as words, so that looking one up follows no pointer and compares no slice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 struct Key {
-    first: u64,
-    last: u64,
-    /// Bytes 8 to 11 of a ticker of more than 16.
-    middle: u32,
+    /// The first 16 bytes, then zeros.
+    head: [u64; 2],
+    /// What follows them, then zeros.
+    tail: u32,
     /// Keeps tickers with NUL bytes apart.
     len: u32,
 }
@@ -34,32 +34,50 @@ struct Key {
 impl Key {
     /// `None` for more than [`MOST_BYTES`].
     ///
-    /// The words overlap where the ticker is shorter than both: with the length they still tell all of it.
+    /// Words that overlap and are shifted: no copy of a length that only the ticker knows.
     #[inline]
     fn new(ticker: &[u8]) -> Option<Self> {
-        let len = ticker.len() as u32;
-        let key = |first, middle, last| Some(Self { first, last, middle, len });
-        if let (Some(first), Some(last)) = (ticker.first_chunk(), ticker.last_chunk()) {
-            let middle = match ticker.get(8..12).and_then(|middle| middle.first_chunk()) {
-                _ if ticker.len() > MOST_BYTES => return None,
-                Some(middle) if len > 16 => u32::from_le_bytes(*middle),
-                _ => 0,
-            };
-            return key(u64::from_le_bytes(*first), middle, u64::from_le_bytes(*last));
-        }
-        if let (Some(first), Some(last)) = (ticker.first_chunk(), ticker.last_chunk()) {
-            return key(u32::from_le_bytes(*first).into(), 0, u32::from_le_bytes(*last).into());
-        }
-        let byte = |at: usize| u64::from(ticker.get(at).copied().unwrap_or(0));
-        key(byte(0), 0, byte(1) << 8 | byte(2))
+        let len = ticker.len();
+        let (head, tail) = match (ticker.first_chunk(), ticker.last_chunk()) {
+            _ if len > MOST_BYTES => return None,
+            (Some(first), Some(last)) if len < 16 => {
+                ([u64::from_le_bytes(*first), u64::from_le_bytes(*last) >> (8 * (15 - len)) >> 8], 0)
+            }
+            (Some(first), _) => {
+                let second = ticker.get(8..16).and_then(|second| second.first_chunk()).copied().unwrap_or_default();
+                let last = ticker.last_chunk().copied().map_or(0, u32::from_le_bytes);
+                let tail = last.checked_shr(8 * (20 - len) as u32).unwrap_or(0);
+                ([u64::from_le_bytes(*first), u64::from_le_bytes(second)], tail)
+            }
+            _ => ([short(ticker), 0], 0),
+        };
+        Some(Self { head, tail, len: len as u32 })
     }
+
+    /// Whether it is the other: one question for all words, as there is nearly always one answer.
+    #[inline]
+    fn is(self, other: Self) -> bool {
+        let head = (self.head[0] ^ other.head[0]) | (self.head[1] ^ other.head[1]);
+        head | u64::from((self.tail ^ other.tail) | (self.len ^ other.len)) == 0
+    }
+}
+
+/// The bytes of a ticker of less than eight, the first lowest.
+#[inline]
+fn short(ticker: &[u8]) -> u64 {
+    if let (Some(first), Some(last)) = (ticker.first_chunk(), ticker.last_chunk()) {
+        let last = u64::from(u32::from_le_bytes(*last));
+        return u64::from(u32::from_le_bytes(*first)) | last << ((8 * (ticker.len() - 4)) & 63);
+    }
+    let byte = |at: usize| u64::from(ticker.get(at).copied().unwrap_or(0));
+    byte(0) | byte(1) << 8 | byte(2) << 16
 }
 
 impl Hash for Key {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.first ^ u64::from(self.len) << 56);
-        state.write_u64(self.last ^ u64::from(self.middle).rotate_left(17));
+        state.write_u64(self.head[0] ^ u64::from(self.len) << 56);
+        state.write_u64(self.head[1] ^ u64::from(self.tail).rotate_left(17));
     }
 }
 
@@ -67,7 +85,10 @@ impl Hash for Key {
 #[derive(Debug, Default)]
 pub struct Symbols {
     hasher: DefaultHashBuilder,
-    table: HashTable<(Key, SymbolId)>,
+    /// Bare ids, so that those of a thousand tickers with their keys stay in the first cache.
+    table: HashTable<SymbolId>,
+    /// By id.
+    keys: Vec<Key>,
     names: Vec<ArrayString<MOST_BYTES>>,
     free: Vec<SymbolId>,
     /// Forgotten in the running call: their ids may still stand in its output.
@@ -81,7 +102,8 @@ impl Symbols {
     pub fn with_capacity(tickers: usize) -> Self {
         let mut symbols = Self::default();
         symbols.names.reserve(tickers);
-        symbols.table.reserve(tickers, |(key, _)| symbols.hasher.hash_one(key));
+        symbols.keys.reserve(tickers);
+        symbols.table.reserve(tickers, |id| symbols.hasher.hash_one(symbols.keys[id.index()]));
         symbols
     }
 
@@ -102,6 +124,23 @@ impl Symbols {
         }
     }
 
+    /// The same for a ticker of `len` bytes, at most 15, which are those of `head`, the first lowest, and then zeros;
+    /// `ticker` is asked for only if it is new.
+    #[inline]
+    pub(crate) fn intern_short<'a>(
+        &mut self,
+        (head, len): (u128, u32),
+        ticker: impl FnOnce() -> &'a [u8],
+        cap: usize,
+    ) -> Option<SymbolId> {
+        let key = Key { head: [head as u64, (head >> 64) as u64], tail: 0, len };
+        match self.get(key) {
+            Some(id) => Some(id),
+            None => self.add(key, ticker(), cap),
+        }
+    }
+
+    #[cold]
     #[inline(never)]
     fn add(&mut self, key: Key, ticker: &[u8], cap: usize) -> Option<SymbolId> {
         if self.table.len() >= cap {
@@ -113,23 +152,25 @@ impl Symbols {
             id
         } else {
             self.names.push(name);
+            self.keys.push(key);
             SymbolId((self.names.len() - 1) as u32)
         };
         self.names[id.index()] = name;
-        let hasher = &self.hasher;
-        self.table.insert_unique(hasher.hash_one(key), (key, id), |(key, _)| hasher.hash_one(key));
+        self.keys[id.index()] = key;
+        let (hasher, keys) = (&self.hasher, &self.keys);
+        self.table.insert_unique(hasher.hash_one(key), id, |id| hasher.hash_one(keys[id.index()]));
         Some(id)
     }
 
     #[inline]
     fn get(&self, key: Key) -> Option<SymbolId> {
-        self.table.find(self.hasher.hash_one(key), |(known, _)| *known == key).map(|(_, id)| *id)
+        self.table.find(self.hasher.hash_one(key), |id| self.keys[id.index()].is(key)).copied()
     }
 
     /// Forgets a ticker. Its id is given out again after the next [`Symbols::release`].
     pub fn forget(&mut self, id: SymbolId) {
         let Some(key) = Key::new(self.name(id).as_bytes()) else { return };
-        if let Ok(entry) = self.table.find_entry(self.hasher.hash_one(key), |(_, other)| *other == id) {
+        if let Ok(entry) = self.table.find_entry(self.hasher.hash_one(key), |other| *other == id) {
             entry.remove();
             self.resting.push(id);
         }
@@ -162,6 +203,11 @@ impl Symbols {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.table.is_empty()
+    }
+
+    /// The tickers of all ids that were given out, in order: those known, if none has been forgotten.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.names.iter().map(ArrayString::as_str)
     }
 
     /// All ids in use, in order.

@@ -4,24 +4,21 @@ use crate::condition::Rights;
 
 /// What a tick stands for: `event_type` of the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
 pub enum Kind {
     /// An aggregate of a second or a minute, stamped with the END of its window.
-    A,
+    A = b'A',
     /// A trade.
-    T,
+    T = b'T',
     /// A quote: read and counted, never part of a bar.
-    Q,
+    Q = b'Q',
 }
 
 impl Kind {
     /// The letter of `event_type`.
     #[must_use]
     pub const fn letter(self) -> u8 {
-        match self {
-            Self::A => b'A',
-            Self::T => b'T',
-            Self::Q => b'Q',
-        }
+        self as u8
     }
 }
 

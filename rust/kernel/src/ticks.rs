@@ -2,6 +2,7 @@
 
 use crate::decode::{BATCH, Decoder};
 use crate::field::Field;
+use crate::lanes::Lanes;
 use crate::symbol::{SymbolId, Symbols};
 use crate::tick::{Reason, Tick};
 
@@ -52,7 +53,7 @@ impl Ticks {
         let mut decoder = Decoder::default();
         for batch in payloads.chunks(BATCH) {
             if decoder.read(batch) {
-                ticks.extend(batch, &decoder);
+                ticks.extend(batch, decoder.lanes());
             } else {
                 decoder.hand_out(batch, &mut |tick, _| match tick {
                     Ok(tick) => ticks.push(&tick),
@@ -76,29 +77,33 @@ impl Ticks {
     }
 
     /// The ticks of a batch, all of them good, column by column.
-    fn extend(&mut self, batch: &[&[u8]], decoder: &Decoder) {
-        let (lanes, rows) = (decoder.lanes(), batch.len());
-        let symbols = &mut self.symbols;
-        let ids = batch.iter().zip(lanes.tickers()).map(|(payload, ticker)| id(symbols, ticker.raw(payload)));
-        self.symbol.extend(ids);
-        self.ts_us.extend_from_slice(&lanes.ts_us()[..rows]);
-        self.kind.extend_from_slice(&lanes.kinds()[..rows]);
-        let prices = |field| &lanes.numbers(field)[..rows];
-        self.price.extend_from_slice(prices(Field::Price));
-        self.open.extend_from_slice(prices(Field::Open));
-        self.high.extend_from_slice(prices(Field::High));
-        self.low.extend_from_slice(prices(Field::Low));
-        self.close.extend_from_slice(prices(Field::Close));
-        self.vwap.extend_from_slice(prices(Field::Vwap));
-        self.volume.extend_from_slice(&lanes.volumes()[..rows]);
-        self.start_us.resize(self.start_us.len() + rows, -1);
-        self.seq.extend_from_slice(&lanes.seqs()[..rows]);
+    fn extend(&mut self, batch: &[&[u8]], lanes: &Lanes) {
+        let rows = batch.len().min(BATCH);
+        let mut ids = [0; BATCH];
+        for lane in 0..rows {
+            let (short, ticker) = (lanes.short_ticker(lane), || lanes.ticker(lane).raw(batch[lane]));
+            ids[lane] = id_of(match short {
+                Some(short) => self.symbols.intern_short(short, ticker, usize::MAX),
+                None => self.symbols.intern(ticker(), usize::MAX),
+            });
+        }
+        append(&mut self.symbol, &ids, rows);
+        append(&mut self.ts_us, lanes.ts_us(), rows);
+        append(&mut self.kind, &lanes.kinds(), rows);
+        append(&mut self.price, lanes.numbers(Field::Price), rows);
+        append(&mut self.open, lanes.numbers(Field::Open), rows);
+        append(&mut self.high, lanes.numbers(Field::High), rows);
+        append(&mut self.low, lanes.numbers(Field::Low), rows);
+        append(&mut self.close, lanes.numbers(Field::Close), rows);
+        append(&mut self.vwap, lanes.numbers(Field::Vwap), rows);
+        append(&mut self.volume, &lanes.volumes(), rows);
+        append(&mut self.start_us, &[-1; BATCH], rows);
+        append(&mut self.seq, &lanes.seqs(), rows);
     }
 
     fn push(&mut self, tick: &Tick<'_>) {
         let or_nan = |price: Option<f64>| price.unwrap_or(f64::NAN);
-        let id = id(&mut self.symbols, tick.ticker);
-        self.symbol.push(id);
+        self.symbol.push(id_of(self.symbols.intern(tick.ticker, usize::MAX)));
         self.ts_us.push(tick.ts_us);
         self.kind.push(tick.kind.letter());
         self.price.push(tick.price);
@@ -113,8 +118,18 @@ impl Ticks {
     }
 }
 
+/// The first so many `cells` behind those of the column. All of them are a copy of known size, which is no call.
+#[inline]
+fn append<T: Copy>(column: &mut Vec<T>, cells: &[T; BATCH], rows: usize) {
+    if rows == BATCH {
+        column.extend_from_slice(cells);
+    } else {
+        column.extend_from_slice(&cells[..rows]);
+    }
+}
+
 /// Without a cap only a ticker that is too long or no UTF-8 has no id, and such a message is refused before.
 #[inline]
-fn id(symbols: &mut Symbols, ticker: &[u8]) -> i32 {
-    symbols.intern(ticker, usize::MAX).map_or(-1, |SymbolId(id)| id as i32)
+fn id_of(id: Option<SymbolId>) -> i32 {
+    id.map_or(-1, |SymbolId(id)| id as i32)
 }
