@@ -359,11 +359,12 @@ class Engine:
         Raises ValueError if columns differ in length, or a bar is not newer than its symbol's last; the others have
         then been taken.
         """
-    def recall(self, events: Sequence[tuple[str, int, str, int, int]]) -> int:
+    def recall(self, events: Sequence[tuple[str, int, str | None, int, int]]) -> int:
         """Tell of bars that were fed at which evaluation a pattern first held, as the events made of them say.
 
         events: symbol, start of the bar in µs UTC, pattern's id, direction, revision: from the last follows the id
-        that a withdrawal names. Returns how many of them hold.
+        that a withdrawal names. A pattern of None: the event was withdrawn, and no later one may bear its revision.
+        Returns how many of them hold.
         """
     def subscribed(self, now_us: int, first: bool) -> None:
         """The channels are heard from now on: the minute of each channel's next tick is flagged (`PARTIAL_START` if

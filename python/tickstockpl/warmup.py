@@ -154,11 +154,16 @@ async def history(
 
 async def revised(
     settings: DatabaseSettings, sessions: I64, now_us: int, *, revise_s: float = 900.0
-) -> list[tuple[str, int, str, int, int]]:
-    """Events for `Engine.recall`: those that first held at another revision of their bar than the one that is stored.
+) -> list[tuple[str, int, str | None, int, int]]:
+    """Events for `Engine.recall`: those that first held at another revision of their bar than the one that is stored,
+    and those withdrawn that did at a later one.
+
+    The correction of an earlier bar has a bar looked at again without a new revision of its row, so that the table
+    alone does not tell which numbers are used: an event with the id of a withdrawn one would find no place in it.
 
     Of bars that end since `span(...).since_us`, from where on `history` feeds every one; arguments and errors are its.
-    Returns symbol, start of the bar in µs UTC, pattern's id, direction and revision, the lowest revision first.
+    Returns symbol, start of the bar in µs UTC, pattern's id (None: withdrawn), direction and revision, the lowest
+    revision first.
     """
     since_us = span(sessions, now_us, revise_s).since_us
     connection = await postgres.connect(
@@ -168,10 +173,11 @@ async def revised(
         start = "e.bar_start AT TIME ZONE 'UTC'" if await _is_naive(connection) else "e.bar_start"
         rows = await connection.fetch(
             f"""
-            SELECT e.symbol::text, (extract(epoch FROM e.bar_start) * 1000000)::bigint, e.pattern_id::text,
-                   e.direction::integer, e.revision
+            SELECT e.symbol::text, (extract(epoch FROM e.bar_start) * 1000000)::bigint,
+                   CASE WHEN e.expired_at IS NULL THEN e.pattern_id::text END, e.direction::integer, e.revision
             FROM pattern_event e JOIN ohlcv_1min b ON b.symbol = e.symbol AND b.timestamp = {start}
-            WHERE e.bar_end >= $1 AND e.expired_at IS NULL AND e.revision <> coalesce(b.revision, 0)
+            WHERE e.bar_end >= $1 AND e.revision <> coalesce(b.revision, 0)
+              AND (e.expired_at IS NULL OR e.revision > coalesce(b.revision, 0))
             ORDER BY e.revision""",
             datetime.fromtimestamp(since_us / 1e6, UTC),
         )

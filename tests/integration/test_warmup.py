@@ -1,17 +1,20 @@
 """History for the engine, out of a real hypertable and out of AppV2's numeric table."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import tickstockpl as tp
 from bar_samples import MINUTE_US, NINE_30_US, event, ran, stored, versions
+from bar_samples import rows as rows_of
 from event_samples import events
 from tickstockpl.migrate import migrate
 from tickstockpl.settings import DatabaseSettings
 from tickstockpl.warmup import SYMBOLS_PER_CHUNK, History, history, revised, span
-from tickstockpl.wire import Expiry, WriteBatch
+from tickstockpl.wire import EventColumns, Events, Expiry, WriteBatch
 
 pytestmark = pytest.mark.anyio
 
@@ -126,6 +129,56 @@ async def test_another_writers_rows_have_no_trades_and_no_times(database: str, k
     assert [chunk.volume[0], chunk.trades[0], chunk.revision[0], chunk.quality[0]] == [0, 0, 0, 0]
     assert [chunk.open_us[0], chunk.close_us[0]] == [-1, -1]
     assert np.isnan(chunk.vwap[0])
+
+
+async def test_events_withdrawn_at_a_later_revision_than_their_bars_come_without_a_pattern(ready: str) -> None:
+    gone = [event("AAPL", "Doji", minute, revision=revision) for minute, revision in ((0, 2), (1, 1), (2, 0))]
+    rows = versions([("AAPL", minute, 10, 1) for minute in range(3)])
+    await stored(ready, WriteBatch(bars=rows, events=events(*gone)))
+    expired = tuple(Expiry(one.event_id, one.symbol, one.pattern, one.bar_end_us) for one in gone)
+    await stored(ready, WriteBatch(expired=expired))
+    values: dict[str, Any] = {"uri": ready}
+    found = await revised(DatabaseSettings(**values), SESSIONS, NOW_US)
+    assert found == [("AAPL", NINE_30_US, None, gone[0].direction, 2)]
+
+
+async def test_an_event_after_a_restart_is_a_new_row_beside_the_withdrawn_one(ready: str) -> None:
+    engulfing = tp.EngineSettings(channels=("data.raw",), patterns=("engulfing",))
+    now_us = NINE_30_US + 22 * MINUTE_US
+    values: dict[str, Any] = {"uri": ready}
+
+    def tick(minute: int, bar: list[float], second: float = 1.0) -> bytes:
+        price = dict(zip(("tick_open", "tick_high", "tick_low", "price"), bar, strict=True))
+        at_s = (NINE_30_US + minute * MINUTE_US) / 1e6 + second
+        return json.dumps({"ticker": "ZZTEST1", "event_type": "T", "timestamp": at_s, "volume": 100} | price).encode()
+
+    async def kept(output: tp.Output) -> list[bool]:
+        """Store what a call made; whether each detection of it is an event or a withdrawal."""
+        rows, found = output.detections.held.nonzero()[0], output.detections
+        made = Events(EventColumns.of(found), tp.PATTERNS, rows) if len(rows) else None
+        gone = [
+            Expiry(found.event_id[row].decode(), "ZZTEST1", "Engulfing", int(found.ts_us[row]) + MINUTE_US)
+            for row in (~found.held).nonzero()[0].tolist()
+        ]
+        await stored(
+            ready, WriteBatch(bars=output.bars if len(output.bars) else None, events=made, expired=tuple(gone))
+        )
+        return list(found.held.tolist())
+
+    live = tp.Engine(engulfing)
+    for minute, bar in enumerate(
+        [[100.0, 101.0, 99.0, 100.5]] * 20 + [[100.5, 101, 100.3, 100.8], [100.1, 101, 100, 100.9]]
+    ):
+        await kept(live.ingest([tick(minute, bar)], now_us))
+    await kept(live.flush())
+    assert await kept(live.ingest([tick(20, [100.2] * 4, 10)], now_us)) == [True]
+    assert await kept(live.ingest([tick(20, [100.8] * 4, 11)], now_us)) == [False]
+    restarted = tp.Engine(engulfing)
+    assert sum([restarted.warm(chunk) for chunk in await read(ready, now_us)]) == 22
+    restarted.recall(await revised(DatabaseSettings(**values), SESSIONS, now_us))
+    assert await kept(restarted.ingest([tick(20, [100.2] * 4, 12)], now_us)) == [True]
+    query = "SELECT revision, expired_at IS NULL AS holds FROM pattern_event ORDER BY revision"
+    assert await rows_of(ready, query) == [{"revision": 1, "holds": False}, {"revision": 2, "holds": True}]
 
 
 @pytest.mark.parametrize("kind", ["timestamptz", "timestamp"])

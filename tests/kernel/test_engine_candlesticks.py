@@ -187,6 +187,48 @@ def test_after_a_restart_a_withdrawal_names_the_event_that_was_made() -> None:
     assert max(withdrawn) > 0
 
 
+def test_after_a_restart_no_event_bears_the_id_of_a_withdrawn_one() -> None:
+    quiet = [100.0, 101.0, 99.0, 100.5]
+    rows = [*[quiet] * 20, [100.5, 101.0, 100.3, 100.8], [100.1, 101.0, 100.0, 100.9]]
+    now_us = MONDAY_US + len(rows) * MINUTE_US + 3_000_000
+    stored: dict[int, dict[str, float]] = {}
+
+    def made() -> tp.Engine:
+        return tp.Engine(tp.EngineSettings(channels=("data.raw",), patterns=("engulfing",)))
+
+    def found(output: tp.Output) -> list[tuple[bool, int, bytes]]:
+        columns = {name: values.tolist() for name, values in output.bars.to_dict().items()}
+        stored.update(
+            {ts_us: {name: columns[name][at] for name in columns} for at, ts_us in enumerate(columns["ts_us"])}
+        )
+        rows = output.detections
+        return list(zip(rows.held.tolist(), rows.revision.tolist(), rows.event_id.tolist(), strict=True))
+
+    def corrected(engine: tp.Engine, close: float, second: float) -> list[tuple[bool, int, bytes]]:
+        """The last bar but one closes elsewhere: below its open the last one engulfs it."""
+        return found(
+            engine.ingest([message("ZZTEST1", MONDAY_US + 20 * MINUTE_US, [close] * 4, second=second)], now_us)
+        )
+
+    live = made()
+    for at, bar in enumerate(rows):
+        ts_us = MONDAY_US + at * MINUTE_US
+        assert not found(live.ingest([message("ZZTEST1", ts_us, bar)], ts_us + 1_000_000))
+    assert not found(live.flush())
+    ((held, used, event_id),) = corrected(live, 100.2, 10)
+    assert (held, used) == (True, 1)
+    assert corrected(live, 100.8, 11) == [(False, 1, event_id)]
+    columns = {name: np.array([stored[ts_us][name] for ts_us in sorted(stored)]) for name in stored[MONDAY_US]}
+    types = {name: values.dtype for name, values in live.window("ZZTEST1").to_dict().items()}
+    bars = SimpleNamespace(symbols=["ZZTEST1"], **{name: columns[name].astype(types[name]) for name in columns})
+    assert bars.revision.tolist()[-2:] == [2, 0]  # the later bar's row tells nothing of it
+    for known, revision in (([], 1), ([("ZZTEST1", MONDAY_US + 21 * MINUTE_US, None, 1, used)], 2)):
+        restarted = made()
+        assert restarted.warm(bars) == len(rows)
+        assert restarted.recall(known) == 0
+        assert [made[:2] for made in corrected(restarted, 100.2, 12)] == [(True, revision)]
+
+
 def test_confidence_is_half_for_a_bare_match_and_one_for_the_clearest() -> None:
     quiet = [[100.0, 101.25, 98.75, 100.5]] * 12
     for body, confidence in ((0.25, 0.5), (0.125, 0.75), (0.0, 1.0)):

@@ -117,7 +117,7 @@ impl Engine {
         self.run(py, |engine| Ok(engine.provisional()))
     }
 
-    fn recall(&self, events: Vec<(String, i64, String, i8, u32)>) -> PyResult<usize> {
+    fn recall(&self, events: Vec<(String, i64, Option<String>, i8, u32)>) -> PyResult<usize> {
         let mut engine = self.lock()?;
         let mut held = 0;
         for (symbol, ts_us, pattern, direction, evaluation) in events {
@@ -126,7 +126,8 @@ impl Engine {
                 0 => Direction::Neutral,
                 _ => Direction::Bullish,
             };
-            held += usize::from(engine.recall(symbol.as_bytes(), ts_us, &pattern, direction, evaluation));
+            let event = pattern.as_deref().map(|pattern| (pattern, direction));
+            held += usize::from(engine.recall(symbol.as_bytes(), ts_us, event, evaluation));
         }
         Ok(held)
     }

@@ -160,18 +160,11 @@ impl Aggregator {
     }
 
     /// See [`History::recall`].
-    pub fn recall(
-        &mut self,
-        ticker: &[u8],
-        minute_us: i64,
-        pattern: u16,
-        direction: Direction,
-        evaluation: u32,
-    ) -> bool {
+    pub fn recall(&mut self, ticker: &[u8], minute_us: i64, event: Option<(u16, Direction)>, evaluation: u32) -> bool {
         let Some(id) = self.roster.names().find(ticker) else {
             return false;
         };
-        self.roster[id].history.recall(minute_us, pattern, direction, evaluation)
+        self.roster[id].history.recall(minute_us, event, evaluation)
     }
 
     /// The flags that the minutes of a bar's channel give it.

@@ -143,11 +143,13 @@ impl Engine {
         (output, taken)
     }
 
-    /// Tells of a bar of history at which evaluation a pattern first held, as the event says that was made of it: the
-    /// event's id follows from it, and a withdrawal has to name that. Whether there is such a pattern and it holds.
-    pub fn recall(&mut self, ticker: &[u8], ts_us: i64, pattern: &str, direction: Direction, evaluation: u32) -> bool {
-        let found = (0u16..).zip(PATTERNS.iter()).find(|(_, each)| each.id() == pattern);
-        found.is_some_and(|(at, _)| self.aggregator.recall(ticker, ts_us, at, direction, evaluation))
+    /// Tells of a bar of history at which evaluation an event was made of it: the event's id follows from it, so that no
+    /// later one may use it again, and the withdrawal of `event`, a pattern's id and direction, has to name it. `None`
+    /// for one that was withdrawn. Whether there is such a pattern and it holds.
+    pub fn recall(&mut self, ticker: &[u8], ts_us: i64, event: Option<(&str, Direction)>, evaluation: u32) -> bool {
+        let named = |pattern: &str| (0u16..).zip(PATTERNS).find(|(_, each)| each.id() == pattern).map(|(at, _)| at);
+        let event = event.and_then(|(pattern, direction)| Some((named(pattern)?, direction)));
+        self.aggregator.recall(ticker, ts_us, event, evaluation)
     }
 
     /// Sets the decimals of the price column.

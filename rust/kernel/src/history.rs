@@ -212,13 +212,14 @@ impl History {
         true
     }
 
-    /// Tells of a fed bar at which evaluation a pattern first held, as its stored event says; whether it holds.
-    pub fn recall(&mut self, minute_us: i64, pattern: u16, direction: Direction, evaluation: u32) -> bool {
+    /// Tells of a fed bar at which evaluation an event of it was made, as the stored event says: no later one may bear
+    /// that number again. Of one that was not withdrawn, `event` is its pattern; whether that holds.
+    pub fn recall(&mut self, minute_us: i64, event: Option<(u16, Direction)>, evaluation: u32) -> bool {
         let Some(sealed) = self.sealed.iter_mut().rfind(|sealed| sealed.fold.minute_us == minute_us) else {
             return false;
         };
         sealed.evaluation = sealed.evaluation.max(evaluation);
-        sealed.found.recall(pattern, direction, evaluation)
+        event.is_some_and(|(pattern, direction)| sealed.found.recall(pattern, direction, evaluation))
     }
 
     /// Lets go of bars that can no longer be revised: those up to the newest one that is behind its revise window by
