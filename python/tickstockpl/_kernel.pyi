@@ -350,14 +350,15 @@ class Engine:
     def warm(self, bars: Any) -> int:
         """Feed history (an object with `Bars`' columns, oldest first per symbol) through the same path, silently.
 
-        Rows flagged `PROVISIONAL` are opened again. Returns the rows taken. Raises ValueError if columns differ in
-        length.
+        Rows flagged `PROVISIONAL` are opened again; those with a price that is not finite and positive, and those that
+        are not newer than their symbol's last, are left out. Returns the rows taken. Raises ValueError if columns
+        differ in length.
         """
     def replay(self, bars: Any) -> Output:
         """Close bars of history (an object with `Bars`' columns) in the order given, as if they had been live.
 
-        Raises ValueError if columns differ in length, or a bar is not newer than its symbol's last; the others have
-        then been taken.
+        Raises ValueError if columns differ in length, or a bar has a price that is not finite and positive, or is not
+        newer than its symbol's last; the others have then been taken.
         """
     def recall(self, events: Sequence[tuple[str, int, str | None, int, int]]) -> int:
         """Tell of bars that were fed at which evaluation a pattern first held, as the events made of them say.

@@ -181,6 +181,23 @@ async def test_an_event_after_a_restart_is_a_new_row_beside_the_withdrawn_one(re
     assert await rows_of(ready, query) == [{"revision": 1, "holds": False}, {"revision": 2, "holds": True}]
 
 
+@pytest.mark.parametrize("kind", ["numeric(10, 4)", "double precision"])
+async def test_rows_with_a_price_that_is_not_a_number_are_left_out(database: str, kind: str) -> None:
+    await ran(
+        database,
+        f"""CREATE TABLE ohlcv_1min (symbol varchar(20) NOT NULL, "timestamp" timestamptz NOT NULL, open {kind},
+        high {kind}, low {kind}, close {kind}, volume bigint, PRIMARY KEY (symbol, "timestamp"))""",
+    )
+    await migrate(database)
+    await ran(
+        database,
+        "INSERT INTO ohlcv_1min VALUES ('A', '2025-10-13 13:31Z', 1, 2, 'NaN', 1, 1), "
+        "('A', '2025-10-13 13:32Z', 'NaN', 'NaN', 'NaN', 'NaN', 1), ('A', '2025-10-13 13:33Z', 0, 1, 0, 1, 1), "
+        "('A', '2025-10-10 13:31Z', 1, 2, 'NaN', 1, 1), ('A', '2025-10-10 13:32Z', 1, 2, 1, 2, 1)",
+    )
+    assert await minutes(database) == {"A": [-3 * DAY + 2]}
+
+
 @pytest.mark.parametrize("kind", ["timestamptz", "timestamp"])
 async def test_events_come_whose_revision_is_not_their_bars(database: str, kind: str) -> None:
     await ran(database, APPV2.replace("timestamp timestamptz NOT NULL", f"timestamp {kind} NOT NULL"))

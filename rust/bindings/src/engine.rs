@@ -147,7 +147,8 @@ impl Engine {
             if taken < given.len() {
                 let left = given.len() - taken;
                 return Err(PyValueError::new_err(format!(
-                    "bars must be newer than their symbol's last, of at most max_symbols symbols: {left} are not"
+                    "bars must have finite, positive prices and be newer than their symbol's last, of at most \
+                     max_symbols symbols: {left} are not so"
                 )));
             }
             Ok(output)

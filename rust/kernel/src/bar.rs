@@ -45,6 +45,14 @@ pub struct Bar {
     pub close_us: i64,
 }
 
+impl Bar {
+    /// Whether its four prices are finite and positive, as those of every bar that is made of ticks.
+    #[must_use]
+    pub fn is_priced(&self) -> bool {
+        [self.open, self.high, self.low, self.close].iter().all(|&price| price > 0.0 && price.is_finite())
+    }
+}
+
 /// The running fold of one minute. `O(1)` a tick; the same ticks in the same order give the same bits.
 #[derive(Clone, Copy, Debug)]
 pub struct Fold {

@@ -122,8 +122,12 @@ impl Engine {
         self.aggregator.subscribed(now_us, first);
     }
 
-    /// Feeds one bar of history silently; false if it was not taken (not newer than the last, or past the cap).
+    /// Feeds one bar of history silently; false if it was not taken (not newer than the last, past the cap, or with a
+    /// price that is none: with such a bar the window would not be what the bars that may be revised say).
     pub fn warm(&mut self, ticker: &[u8], bar: &Bar, revision: u32) -> bool {
+        if !bar.is_priced() {
+            return false;
+        }
         let provisional = bar.quality & quality::PROVISIONAL != 0;
         let fold = Fold::from_bar(bar, Fold::NO_CHANNEL, Kind::T);
         self.aggregator.warm(ticker, fold, revision, provisional)
@@ -131,13 +135,13 @@ impl Engine {
 
     /// Closes bars of history, in the order given, as if they had been live; what that makes, and how many were taken.
     ///
-    /// One is taken if it is newer than its symbol's last. The benchmark's should come before the others of its minute.
+    /// One is taken if its prices are finite and positive, and it is newer than its symbol's last. The benchmark's should come before the others of its minute.
     pub fn replay<'a>(&mut self, bars: impl IntoIterator<Item = (&'a [u8], Bar)>) -> (Output, usize) {
         let mut taken = 0;
         let output = self.collect(self.now_us, |aggregator, sink| {
             for (ticker, bar) in bars {
                 let fold = Fold::from_bar(&bar, Fold::NO_CHANNEL, Kind::T);
-                taken += usize::from(aggregator.replay(ticker, fold, sink));
+                taken += usize::from(bar.is_priced() && aggregator.replay(ticker, fold, sink));
             }
         });
         (output, taken)

@@ -1,0 +1,73 @@
+"""Bars of history, as stored: what of them is taken, what is refused, and that a late tick finds the window sound."""
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tickstockpl as tp
+
+MINUTE_US = 60_000_000
+START_US = 1_757_595_000_000_000
+BARS = 10
+
+
+def bars(**changed: Any) -> SimpleNamespace:
+    """Ten quiet bars of ZZTEST1; a column of `changed` replaces theirs, or a pair (row, value) one cell."""
+    whole, numbers = np.zeros(BARS, dtype=np.int64), np.full(BARS, 100.0)
+    columns = {
+        "ts_us": START_US + np.arange(BARS) * MINUTE_US,
+        "open": numbers,
+        "high": numbers + 1,
+        "low": numbers - 1,
+        "close": numbers + np.arange(BARS) * 0.01,
+        "volume": whole + 100,
+        "vwap": numbers,
+        "trades": whole + 1,
+        "revision": whole.astype(np.int32),
+        "quality": whole.astype(np.uint8),
+        "open_us": whole - 1,
+        "close_us": whole - 1,
+    }
+    for name, (row, value) in changed.items():
+        columns[name] = columns[name].copy()
+        columns[name][row] = value
+    return SimpleNamespace(symbol=whole.astype(np.int32), symbols=["ZZTEST1"], **columns)
+
+
+def tick(minute: int, second: float, price: float) -> bytes:
+    at_s = (START_US + minute * MINUTE_US) / 1e6 + second
+    return json.dumps(
+        {"ticker": "ZZTEST1", "event_type": "T", "timestamp": at_s, "price": price, "volume": 100}
+    ).encode()
+
+
+def engine() -> tp.Engine:
+    return tp.Engine(tp.EngineSettings(channels=("data.raw",)))
+
+
+def minutes(live: tp.Engine) -> list[int]:
+    return [(ts_us - START_US) // MINUTE_US for ts_us in live.window("ZZTEST1").ts_us.tolist()]
+
+
+@pytest.mark.parametrize("price", [np.nan, np.inf, -np.inf, 0.0, -1.0])
+@pytest.mark.parametrize("column", ["open", "high", "low", "close"])
+@pytest.mark.parametrize("quality", [0, tp.PROVISIONAL])
+def test_a_bar_with_a_price_that_is_none_is_left_out_and_the_window_stays_sound(
+    column: str, price: float, quality: int
+) -> None:
+    live = engine()
+    assert live.warm(bars(**{column: (5, price), "quality": (5, quality)})) == BARS - 1
+    live.ingest([tick(BARS, 1, 100.0)], START_US + BARS * MINUTE_US + 1_000_000)
+    live.ingest([tick(BARS - 1, 50, 100.5)], START_US + BARS * MINUTE_US + 2_000_000)
+    assert minutes(live) == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+
+
+@pytest.mark.parametrize("price", [np.nan, np.inf, 0.0])
+def test_no_such_bar_can_be_replayed(price: float) -> None:
+    live = engine()
+    with pytest.raises(ValueError, match=r"must have finite, positive prices .* 1 are not so"):
+        live.replay(bars(high=(5, price)))
+    assert minutes(live) == [0, 1, 2, 3, 4, 6, 7, 8, 9]
