@@ -153,8 +153,9 @@ class Detections:
     held: NDArray[np.bool_]
     """True: the pattern holds (a new event). False: a revision took it away (expire its row)."""
     revision: _I32
-    """The evaluation of this bar at which the pattern first held: 0 at its close, + 1 each time the bar or an earlier
-    one was revised. (symbol, ts_us, pattern, revision) identifies an event for ever."""
+    """The evaluation of this bar at which the pattern first held: 0 at its close, 1 at the first one of a bar that a
+    late tick has made, + 1 each time the bar or an earlier one was revised; so 0 means in time. (symbol, ts_us,
+    pattern, revision) identifies an event for ever."""
     event_id: _S36
     """What `event_id` makes of symbol, ts_us, pattern and revision, as 36 ASCII bytes."""
     supersedes: _S36
@@ -208,7 +209,7 @@ class Readings:
     alerts: _U8
     """Bits of `ALERTS`: what the bar before did not show and this one does."""
     fresh: NDArray[np.bool_]
-    """True: the symbol's newest bar, looked at for the first time. False: a correction."""
+    """True: the symbol's newest bar, looked at for the first time. False: a correction, or a late tick's bar."""
     sma: _F64
     """Mean of 20 closes."""
     ema_12: _F64

@@ -1,8 +1,17 @@
 """Ticks and bars, sentence by sentence: late ticks, partial bars, forgotten symbols, counters."""
 
+import numpy as np
+import pytest
+
+import tickstockpl as tp
+from event_samples import event, events
 from feed import Make, at, minute
-from oracle import GAP, LATE_REVISED, PARTIAL_START, PROVISIONAL
+from oracle import GAP, LATE_REVISED, MINUTE, PARTIAL_START, PROVISIONAL, SECOND
 from rows import unaccounted
+from strategies import T0, encoded, message
+from tickstockpl.pacing import FeedTime
+from tickstockpl.publisher import LATE_REVISION_US
+from tickstockpl.wire import EventColumns, Events
 
 # Late
 
@@ -128,6 +137,49 @@ def test_a_bar_behind_the_revise_window_is_forgotten_so_its_repeats_are_too_late
     feed.a("11:00:01", symbol="MSFT")
     feed.a("10:00:30")
     assert (feed.count("repeats"), feed.count("too_late")) == (0, 1)
+
+
+def thin_after_20_minutes(late: int) -> tuple[tp.Output, int]:
+    """SPY trades for 20 minutes, THIN for 5; then THIN's first tick of minute `late` comes. What it makes, and now."""
+    engine = tp.Engine(tp.EngineSettings(channels=("data.raw",), patterns=("doji",), indicators=("*",)))
+
+    def tick(symbol: str, minute: int, price: float) -> bytes:
+        bar = {"tick_open": price, "tick_high": price + 1, "tick_low": price - 1}
+        return encoded(message(symbol, T0 + minute * MINUTE + 10 * SECOND, "T", price, 100, **bar))
+
+    now_us = T0 + 20 * MINUTE
+    for number in range(20):
+        now_us = T0 + number * MINUTE + 10 * SECOND
+        symbols = ("SPY", "THIN") if number < 5 else ("SPY",)
+        engine.ingest([tick(symbol, number, 100.0 + number) for symbol in symbols], now_us)
+    return engine.ingest([tick("THIN", late, 120.0)], now_us), now_us
+
+
+def test_a_bar_that_a_late_tick_makes_is_no_more_news_than_a_revision() -> None:
+    made, _ = thin_after_20_minutes(10)
+    assert made.bars.revision.tolist() == [0]
+    assert made.detections.revision.tolist() == [1]
+    assert made.readings.fresh.tolist() == [False]
+
+
+@pytest.mark.parametrize(("late", "is_history"), [(10, True), (15, True), (16, False), (18, False)])
+def test_such_a_bars_events_go_to_the_table_only_once_the_feed_is_2_minutes_on(late: int, is_history: bool) -> None:
+    made, now_us = thin_after_20_minutes(late)
+    feed = FeedTime(LATE_REVISION_US)
+    newest = event("SPY", bar_end_us=T0 + 19 * MINUTE)
+    assert not feed.history(events(newest), now_us, 0.0).any()
+    found = Events(EventColumns.of(made.detections), tp.PATTERNS, np.arange(1))
+    assert feed.history(found, now_us, 0.0).tolist() == [is_history]
+
+
+def test_what_a_late_tick_has_made_is_known_again_after_a_restart() -> None:
+    made, now_us = thin_after_20_minutes(18)
+    (ts_us,) = made.bars.ts_us.tolist()
+    engine = tp.Engine(tp.EngineSettings(channels=("data.raw",), patterns=("doji",)))
+    assert engine.warm(made.bars) == 1
+    assert engine.recall([("THIN", ts_us, "doji", 0, 1)]) == 1
+    gone = engine.ingest([encoded(message("THIN", ts_us + 30 * SECOND, "T", 125.0, 100))], now_us)
+    assert (gone.detections.held.tolist(), gone.detections.revision.tolist()) == ([False], [1])
 
 
 # Partial bars

@@ -155,7 +155,7 @@ impl Aggregator {
         if fold.minute_us <= self.roster[id].history.newest_us() {
             return false;
         }
-        self.seal(id, fold, sink);
+        self.seal(id, fold, false, sink);
         true
     }
 
@@ -290,7 +290,7 @@ impl Aggregator {
         let mut fold = Fold::new(minute_us, channel, tick.kind, 0);
         fold.add(tick, rights);
         if event_us >= end_us + self.limits.lateness.of(tick.kind) {
-            self.seal(id, fold, sink);
+            self.seal(id, fold, true, sink);
         } else {
             let session = self.window_session(id, minute_us);
             let state = &mut self.roster[id];
@@ -349,7 +349,7 @@ impl Aggregator {
         let Some(at) = at else { return };
         let fold = open.swap_remove(at);
         self.trim(id);
-        self.seal(id, fold, sink);
+        self.seal(id, fold, false, sink);
     }
 
     /// Lets go of the symbol's bars that can no longer be revised, each by the event time of its own channel.
@@ -363,14 +363,15 @@ impl Aggregator {
         self.roster[id].history.trim(newest_us, event_us, &self.rules);
     }
 
-    fn seal(&mut self, id: SymbolId, mut fold: Fold, sink: &mut impl Sink) {
+    /// Closes a bar, `is_late` if its first tick came after its minute was final.
+    fn seal(&mut self, id: SymbolId, mut fold: Fold, is_late: bool, sink: &mut impl Sink) {
         fold.quality |= self.flags(&fold);
         if !fold.has_price() {
             sink.without_price(fold.volume());
         }
         let session = self.window_session(id, fold.minute_us);
         self.clear_benchmark(id);
-        let made = self.roster[id].history.close(fold, session, &self.rules);
+        let made = self.roster[id].history.close(fold, session, is_late, &self.rules);
         self.note_benchmark(id);
         sink.made(id, made);
     }

@@ -135,10 +135,11 @@ impl History {
         self.window.touch() ^ kept ^ self.sealed.back().map_or(0, words) ^ self.sealed.front().map_or(0, words)
     }
 
-    /// Closes a bar. `session` is the open of the session its window belongs to, if it belongs to one.
+    /// Closes a bar. `session` is the open of the session its window belongs to, if it belongs to one; `is_late` says
+    /// that its first tick came when its minute was final: it is then no more news than a revision is.
     ///
     /// `O(1)` for the newest bar; an older one costs the bars after it again.
-    pub fn close(&mut self, fold: Fold, session: Option<i64>, rules: &Rules) -> Made {
+    pub fn close(&mut self, fold: Fold, session: Option<i64>, is_late: bool, rules: &Rules) -> Made {
         while self.sealed.len() >= MOST_REVISABLE {
             self.drop_oldest(rules);
         }
@@ -146,8 +147,9 @@ impl History {
         let bar = fold.bar(rules.price_scale);
         let session = session.filter(|_| bar.is_some());
         let mut made = Made { row: bar.map(|bar| Row { bar, revision: 0 }), ..Made::default() };
+        let evaluation = u32::from(is_late);
         let mut sealed =
-            Sealed { fold, revision: 0, written: bar.is_some(), evaluation: 0, session, found: Found::default() };
+            Sealed { fold, revision: 0, written: bar.is_some(), evaluation, session, found: Found::default() };
         if at == self.sealed.len() {
             // Looked at before it is put away: its place has left the cache, and to read it there would be to wait.
             if let Some(bar) = bar.filter(|_| session.is_some()) {
@@ -155,7 +157,7 @@ impl History {
             }
             self.sealed.push_back(sealed);
             made.readings = self.gauges.take();
-            made.readings.iter_mut().for_each(|reading| reading.fresh = true);
+            made.readings.iter_mut().for_each(|reading| reading.fresh = !is_late);
         } else {
             self.sealed.insert(at, sealed);
             self.rebuild(at, rules, &mut made.detections);

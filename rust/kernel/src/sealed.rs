@@ -14,7 +14,8 @@ pub(crate) struct Sealed {
     pub(crate) revision: u32,
     /// Whether a row was ever written: a minute without a price has none.
     pub(crate) written: bool,
-    /// How often patterns were looked for on this bar after the first time.
+    /// How often patterns were looked for on this bar after its minute was final: 0 for those of a bar that closed in time,
+    /// 1 for the first ones of a bar that a late tick has made.
     pub(crate) evaluation: u32,
     /// The open of the session whose window it belongs to.
     pub(crate) session: Option<i64>,

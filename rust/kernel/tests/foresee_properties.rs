@@ -102,7 +102,7 @@ proptest! {
                     minute += 1;
                     let close = |history: &mut History| {
                         history.trim(event_us, |_| event_us, &rules);
-                        Some(history.close(bar, Some(session), &rules))
+                        Some(history.close(bar, Some(session), false, &rules))
                     };
                     (close(&mut ahead), close(&mut late))
                 }

@@ -54,7 +54,7 @@ pub struct Reading {
     pub values: Values,
     /// Bits of [`ALERTS`]: what the bar before did not show and this one does.
     pub alerts: u8,
-    /// Whether it is news: the newest bar, looked at for the first time.
+    /// Whether it is news: the newest bar, looked at for the first time, and not made by a late tick.
     pub fresh: bool,
 }
 
