@@ -164,7 +164,8 @@ async def revised(
     The correction of an earlier bar has a bar looked at again without a new revision of its row, so that the table
     alone does not tell which numbers are used: an event with the id of a withdrawn one would find no place in it.
 
-    Of bars that end since `span(...).since_us`, from where on `history` feeds every one; arguments and errors are its.
+    Of bars that end since `span(...).since_us`, from where on `history` feeds every one, and in the revise window of
+    the newest event: feeds are delayed, so the clock does not tell where that is. Arguments and errors are `history`'s.
     Returns symbol, start of the bar in µs UTC, pattern's id (None: withdrawn), direction and revision, the lowest
     revision first.
     """
@@ -173,16 +174,24 @@ async def revised(
         settings.dsn(), connect_timeout_s=settings.connect_timeout_s, command_timeout_s=_COMMAND_TIMEOUT_S
     )
     try:
-        start = "e.bar_start AT TIME ZONE 'UTC'" if await _is_naive(connection) else "e.bar_start"
+        naive = await _is_naive(connection)
+        start = "e.bar_start AT TIME ZONE 'UTC'" if naive else "e.bar_start"
+        newest = await connection.fetchval("SELECT max(bar_end) FROM pattern_event WHERE bar_end <= $1", _at(now_us))
+        if newest is None:
+            return []
+        # Bars close after their end, and events are of closed bars: what may be revised ends no earlier than this.
+        revisable_us = (newest - _EPOCH) // timedelta(microseconds=1) - round(revise_s * 1e6) - 2 * MINUTE_US
+        since_us = max(since_us, revisable_us)
         rows = await connection.fetch(
             f"""
             SELECT e.symbol::text, (extract(epoch FROM e.bar_start) * 1000000)::bigint,
                    CASE WHEN e.expired_at IS NULL THEN e.pattern_id::text END, e.direction::integer, e.revision
             FROM pattern_event e JOIN ohlcv_1min b ON b.symbol = e.symbol AND b.timestamp = {start}
-            WHERE e.bar_end >= $1 AND e.revision <> coalesce(b.revision, 0)
+            WHERE e.bar_end >= $1 AND b.timestamp >= $2 AND e.revision <> coalesce(b.revision, 0)
               AND (e.expired_at IS NULL OR e.revision > coalesce(b.revision, 0))
             ORDER BY e.revision""",
-            datetime.fromtimestamp(since_us / 1e6, UTC),
+            _at(since_us),
+            _at(since_us - MINUTE_US, naive=naive),
         )
         return [tuple(row) for row in rows]
     finally:
@@ -296,8 +305,12 @@ class _Reader:
 
     def _at(self, us: int) -> datetime:
         """A value of the column's own type: a cast of the column would keep the planner from its index and chunks."""
-        moment = _EPOCH + timedelta(microseconds=int(us))
-        return moment.replace(tzinfo=None) if self.naive else moment
+        return _at(us, naive=self.naive)
+
+
+def _at(us: int, *, naive: bool = False) -> datetime:
+    moment = _EPOCH + timedelta(microseconds=int(us))
+    return moment.replace(tzinfo=None) if naive else moment
 
 
 async def _is_naive(connection: Connection) -> bool:

@@ -142,6 +142,18 @@ async def test_events_withdrawn_at_a_later_revision_than_their_bars_come_without
     assert found == [("AAPL", NINE_30_US, None, gone[0].direction, 2)]
 
 
+@pytest.mark.parametrize("delay", [0, 200])
+async def test_only_events_in_the_revise_window_of_the_newest_one_come(ready: str, delay: int) -> None:
+    every = range(300 - delay)
+    made = [event("AAPL", "Doji", minute, revision=1) for minute in every]
+    rows = versions([("AAPL", minute, 10, 0) for minute in every])
+    await stored(ready, WriteBatch(bars=rows, events=events(*made)))
+    values: dict[str, Any] = {"uri": ready}
+    now_us = NINE_30_US + 300 * MINUTE_US
+    found = await revised(DatabaseSettings(**values), SESSIONS, now_us, revise_s=600.0)
+    assert sorted((row[1] - NINE_30_US) // MINUTE_US for row in found) == list(every)[-13:]
+
+
 async def test_an_event_after_a_restart_is_a_new_row_beside_the_withdrawn_one(ready: str) -> None:
     engulfing = tp.EngineSettings(channels=("data.raw",), patterns=("engulfing",))
     now_us = NINE_30_US + 22 * MINUTE_US
