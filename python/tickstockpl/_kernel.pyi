@@ -353,7 +353,7 @@ class Engine:
 
         Rows flagged `PROVISIONAL` are opened again; those with a price that is not finite and positive, and those that
         are not newer than their symbol's last, are left out. Returns the rows taken. Raises ValueError if columns
-        differ in length.
+        differ in length, or naming the row whose stamp is 2^60 µs from 1970, or whose trades are more than 2^53.
         """
     def replay(self, bars: Any) -> Output:
         """Close bars of history (an object with `Bars`' columns) in the order given, as if they had been live.
@@ -366,7 +366,7 @@ class Engine:
 
         events: symbol, start of the bar in µs UTC, pattern's id, direction, revision: from the last follows the id
         that a withdrawal names. A pattern of None: the event was withdrawn, and no later one may bear its revision.
-        Returns how many of them hold.
+        Returns how many of them hold. Raises ValueError for a revision that is not from 0 to 1,000,000,000.
         """
     def subscribed(self, now_us: int, first: bool) -> None:
         """The channels are heard from now on: the minute of each channel's next tick is flagged (`PARTIAL_START` if
@@ -439,7 +439,7 @@ class IndicatorStream:
     [11.0, nan]
 
     One owner; calls are serialised by a lock, the interpreter is released meanwhile.
-    Raises ValueError for a period out of its range.
+    Raises ValueError for a period out of its range, and for more than 1,000,000 symbols.
     """
 
     def __new__(

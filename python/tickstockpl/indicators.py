@@ -36,6 +36,7 @@ from tickstockpl._kernel import sma as _sma
 from tickstockpl._kernel import stochastic as _stochastic
 from tickstockpl._kernel import volume_ratio as _volume_ratio
 from tickstockpl._kernel import vwap as _vwap
+from tickstockpl.columns import whole
 
 __all__ = [
     "Bollinger",
@@ -262,12 +263,13 @@ def vwap(
     """Volume-weighted mean of (high + low + close)/3 since the session's first bar, and its standard deviation.
 
     session: whole numbers, one a bar, say the day's; where it changes a session begins. None: one session. No lookback;
-    NaN until a share of the session was traded. Raises ValueError for a negative volume too. Source: West (1979), WV2.
+    NaN until a share of the session was traded. Raises ValueError for a negative volume and a fraction in `session`,
+    too. Source: West (1979), WV2.
 
     >>> vwap([1.0, 4.0, 9.0], [1.0, 4.0, 9.0], [1.0, 4.0, 9.0], [2, 1, 5], session=[1, 1, 2]).vwap.tolist()
     [1.0, 2.0, 9.0]
     """
-    days = None if session is None else np.ascontiguousarray(session, dtype=np.int64)
+    days = None if session is None else whole("session", session)
     last = _f64(close)
     _vwap((_f64(high), _f64(low), last), _f64(volume), days, out := _out(2, last))
     return Vwap(*out)

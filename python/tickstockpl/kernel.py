@@ -34,6 +34,7 @@ from tickstockpl._kernel import (
 )
 from tickstockpl._kernel import aggregate as _aggregate
 from tickstockpl._kernel import candlesticks as _candlesticks
+from tickstockpl.columns import whole
 
 __all__ = [
     "ALERTS",
@@ -106,8 +107,9 @@ def aggregate(
 
     ts_us: int64 µs UTC, in any order; equal stamps keep the order of the input. A trade belongs to the bar that starts
     at floor(ts / interval) · interval. price: float64; size: int64 shares; symbol: int32 ids, or None for one symbol.
-    Raises ValueError naming the first row whose price is not finite and positive, or whose size or symbol is negative;
-    and for an interval that is not positive, or that no int64 of µs holds.
+    Raises ValueError naming the first row whose price is not finite and positive, whose size or symbol is negative, or
+    whose stamp, size or symbol is no whole number of its type; and for an interval that is not positive, or that no
+    int64 of µs holds.
 
     >>> import tickstockpl as tp
     >>> bars = tp.aggregate([0, 1_000_000, 61_000_000], [10.0, 11.0, 12.0], [5, 5, 5])
@@ -116,11 +118,11 @@ def aggregate(
     """
     if not 0 < interval_s < 2**62 / 1e6:
         raise ValueError(f"interval_s must be positive and below 2^62 µs, was {interval_s}")
-    ids = None if symbol is None else np.ascontiguousarray(symbol, dtype=np.int32)
+    ids = None if symbol is None else whole("symbol", symbol, np.int32)
     return _aggregate(
-        np.ascontiguousarray(ts_us, dtype=np.int64),
+        whole("ts_us", ts_us),
         np.ascontiguousarray(price, dtype=np.float64),
-        np.ascontiguousarray(size, dtype=np.int64),
+        whole("size", size),
         ids,
         round(interval_s * 1e6),
     )
@@ -141,7 +143,8 @@ def candlesticks(
     that one costs nearly as much as 61.
     Returns int32 by name, a value a row: 0, ±100; ±80 where the bodies of engulfing or harami share an end; ±200 where
     a hikkake is confirmed; 0 before the function's lookback. The arrays are rows of one block of memory.
-    Raises ValueError naming the first row that is not finite, or whose high is below its low; or the unknown name.
+    Raises ValueError naming the first row that is not finite, or whose high is below its low; or the unknown name, or a
+    text in place of names.
     Source: TA-Lib 0.8.1 with its default candle settings and penetrations.
 
     >>> import numpy as np, tickstockpl as tp
@@ -150,6 +153,8 @@ def candlesticks(
     >>> tp.candlesticks(open, close + 1, open - 1, close, ["CDLDOJI"])["CDLDOJI"].tolist()
     [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 100]
     """
+    if isinstance(names, str):
+        raise ValueError(f"names must be several names, was the text {names!r}")  # noqa: TRY004  # it iterates, too
     wanted = list(CANDLESTICKS if names is None else dict.fromkeys(names))
     for name in wanted:
         if name not in _COLUMNS:
@@ -182,6 +187,8 @@ def scan(bars: Any, patterns: Sequence[str] | None = None, *, settings: EngineSe
     >>> [(found.symbols[found.symbol[0]], found.ts_us.tolist(), found.confidence.tolist())]
     [('A', [1200000000], [1.0])]
     """
+    if isinstance(patterns, str):
+        raise ValueError(f"patterns must be several ids, was the text {patterns!r}")  # noqa: TRY004  # it iterates, too
     given = bars if isinstance(bars, Bars) else columns_of_bars(bars)
     wrong = _faults(given)
     if wrong.any():
@@ -208,15 +215,15 @@ def scan(bars: Any, patterns: Sequence[str] | None = None, *, settings: EngineSe
 def columns_of_bars(columns: Any) -> SimpleNamespace:
     """Columns by name as those of `Bars`."""
     names, symbol = np.unique(np.asarray(columns["symbol"], dtype=np.str_), return_inverse=True)
-    whole = {name: np.asarray(columns[name]).astype(np.int64) for name in ("ts_us", "volume")}
+    numbers = {name: whole(name, columns[name]) for name in ("ts_us", "volume")}
     prices = {name: np.asarray(columns[name], dtype=np.float64) for name in _PRICES}
-    if any(column.shape != (len(symbol),) for column in (*whole.values(), *prices.values())):
+    if any(column.shape != (len(symbol),) for column in (*numbers.values(), *prices.values())):
         raise ValueError("bars must have columns of one length")
     unknown = np.full(len(symbol), -1, dtype=np.int64)
     return SimpleNamespace(
         symbols=names.tolist(),
         symbol=symbol.astype(np.int32),
-        **whole,
+        **numbers,
         **prices,
         vwap=np.full(len(symbol), np.nan),
         trades=np.zeros(len(symbol), dtype=np.int64),

@@ -60,8 +60,8 @@ _COLUMNS = f"""
   coalesce(b.revision, 0)::integer, (CASE WHEN b.quality IS NULL THEN 0 ELSE {_BITS} END)::integer,
   coalesce(b.open_at, {_NEVER}), coalesce(b.close_at, {_NEVER})
 """
-# AppV2's own tables allow NaN, which PostgreSQL puts above Infinity, in a numeric column too.
-_PRICED = " AND ".join(
+# AppV2's own tables allow NaN, which PostgreSQL puts above Infinity, in a numeric column too, and endless stamps.
+_PRICED = "isfinite(b.timestamp) AND " + " AND ".join(
     f"b.{price}::float8 > 0 AND b.{price}::float8 < 'Infinity'" for price in ("open", "high", "low", "close")
 )
 

@@ -205,7 +205,8 @@ async def test_rows_with_a_price_that_is_not_a_number_are_left_out(database: str
         database,
         "INSERT INTO ohlcv_1min VALUES ('A', '2025-10-13 13:31Z', 1, 2, 'NaN', 1, 1), "
         "('A', '2025-10-13 13:32Z', 'NaN', 'NaN', 'NaN', 'NaN', 1), ('A', '2025-10-13 13:33Z', 0, 1, 0, 1, 1), "
-        "('A', '2025-10-10 13:31Z', 1, 2, 'NaN', 1, 1), ('A', '2025-10-10 13:32Z', 1, 2, 1, 2, 1)",
+        "('A', 'infinity', 1, 2, 1, 2, 1), ('A', '2025-10-10 13:31Z', 1, 2, 'NaN', 1, 1), "
+        "('A', '2025-10-10 13:32Z', 1, 2, 1, 2, 1)",
     )
     assert await minutes(database) == {"A": [-3 * DAY + 2]}
 

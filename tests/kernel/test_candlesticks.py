@@ -220,8 +220,9 @@ def test_wrong_shapes_and_names_are_refused() -> None:
         tp.candlesticks(good, good, good, [1.0, 1.0])
     with pytest.raises(ValueError, match="no candlestick is called 'CDLDOGE'"):
         tp.candlesticks(good, good, good, good, ["CDLDOJI", "CDLDOGE"])
-    with pytest.raises(IndexError, match="symbol must be below 3, was 3"):
-        stream.update_one(3, 1.0, 1.0, 1.0, 1.0)
+    for symbol in (-1, 3):
+        with pytest.raises(IndexError, match=f"symbol must be at least 0 and below 3, was {symbol}"):
+            stream.update_one(symbol, 1.0, 1.0, 1.0, 1.0)
     assert not stream.update_one(0, *NO_BAR).any()
 
 

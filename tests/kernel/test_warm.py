@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tickstockpl as tp
+from oracle import PROVISIONAL
 
 MINUTE_US = 60_000_000
 START_US = 1_757_595_000_000_000
@@ -54,7 +55,7 @@ def minutes(live: tp.Engine) -> list[int]:
 
 @pytest.mark.parametrize("price", [np.nan, np.inf, -np.inf, 0.0, -1.0])
 @pytest.mark.parametrize("column", ["open", "high", "low", "close"])
-@pytest.mark.parametrize("quality", [0, tp.PROVISIONAL])
+@pytest.mark.parametrize("quality", [0, PROVISIONAL])
 def test_a_bar_with_a_price_that_is_none_is_left_out_and_the_window_stays_sound(
     column: str, price: float, quality: int
 ) -> None:
@@ -71,3 +72,22 @@ def test_no_such_bar_can_be_replayed(price: float) -> None:
     with pytest.raises(ValueError, match=r"must have finite, positive prices .* 1 are not so"):
         live.replay(bars(high=(5, price)))
     assert minutes(live) == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+
+
+@pytest.mark.parametrize("ts_us", [2**63 - 1, -(2**63), 2**60 + 1])
+def test_a_stamp_beyond_all_years_is_refused_by_its_row(ts_us: int) -> None:
+    with pytest.raises(ValueError, match=f"ts_us must be within 2\\^60 µs of 1970, row 5 is {ts_us}"):
+        engine().warm(bars(ts_us=(5, ts_us)))
+
+
+def test_more_trades_than_can_be_counted_on_are_refused_by_their_row() -> None:
+    with pytest.raises(ValueError, match=r"trades must be at most 2\^53, row 9 is 9223372036854775807"):
+        engine().warm(bars(trades=(9, 2**63 - 1)))
+
+
+def test_the_highest_revision_of_a_row_can_be_counted_on() -> None:
+    live = engine()
+    assert live.warm(bars(revision=(9, 2**31 - 1))) == BARS
+    live.ingest([tick(BARS, 1, 100.0)], START_US + BARS * MINUTE_US + 1_000_000)
+    (revision,) = live.ingest([tick(BARS - 1, 50, 100.5)], START_US + BARS * MINUTE_US + 2_000_000).bars.revision
+    assert revision == 1_000_000_001

@@ -12,6 +12,7 @@ use tickstockpl_kernel::candle::talib::{COUNT, Hits, Prices, batch};
 use tickstockpl_kernel::error::KernelError;
 
 use crate::to_py;
+use crate::whole::{Whole, symbols};
 
 /// One row of values a wanted column; `columns` are indices into `CANDLESTICKS`.
 #[pyfunction]
@@ -80,8 +81,8 @@ impl CandlestickStream {
 #[pymethods]
 impl CandlestickStream {
     #[new]
-    fn py_new(n_symbols: usize) -> Self {
-        Self::new(Stream::new(n_symbols))
+    fn py_new(n_symbols: Whole) -> PyResult<Self> {
+        Ok(Self::new(Stream::new(symbols(n_symbols)?)))
     }
 
     fn update<'py>(
@@ -109,17 +110,17 @@ impl CandlestickStream {
     fn update_one<'py>(
         &self,
         py: Python<'py>,
-        symbol: usize,
+        symbol: Whole,
         open: f64,
         high: f64,
         low: f64,
         close: f64,
     ) -> PyResult<Bound<'py, PyArray1<i32>>> {
         let mut stream = self.lock()?;
-        if symbol >= stream.symbols() {
-            let symbols = stream.symbols();
-            return Err(PyIndexError::new_err(format!("symbol must be below {symbols}, was {symbol}")));
-        }
+        let symbols = stream.symbols();
+        let known = usize::try_from(symbol).ok().filter(|&symbol| symbol < symbols);
+        let unknown = || PyIndexError::new_err(format!("symbol must be at least 0 and below {symbols}, was {symbol}"));
+        let symbol = known.ok_or_else(unknown)?;
         let mut answers = [0; COUNT];
         for (column, value) in stream.update_one(symbol, [open, high, low, close]).map_err(to_py)?.values() {
             answers[column] = value;

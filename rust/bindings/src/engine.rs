@@ -19,9 +19,10 @@ use tickstockpl_kernel::settings::Settings;
 
 use crate::columns::{Bars, frozen};
 use crate::framer::Frames;
-use crate::given::Given;
+use crate::given::{FARTHEST_US, Given};
 use crate::output::{Names, Output};
 use crate::to_py;
+use crate::whole::{Whole, revision, whole, within};
 
 #[pyclass(frozen, module = "tickstockpl")]
 pub(crate) struct Engine {
@@ -80,9 +81,9 @@ impl Engine {
             channels: channels.len(),
             lateness: Lateness { a_us: micros("lateness_a_s")?, t_us: micros("lateness_t_s")? },
             revise_us: micros("revise_s")?,
-            window_bars: settings.getattr("window")?.extract()?,
-            symbols: settings.getattr("max_symbols")?.extract()?,
-            price_scale: settings.getattr("price_scale")?.extract()?,
+            window_bars: whole("window", "1 to 100,000", settings.getattr("window")?.extract()?)?,
+            symbols: whole("max_symbols", "at least 1", settings.getattr("max_symbols")?.extract()?)?,
+            price_scale: decimals(settings.getattr("price_scale")?.extract()?)?,
             patterns: settings.getattr("patterns")?.extract()?,
             calendar,
             watch: settings.getattr("indicators")?.extract::<Option<Vec<String>>>()?.map(watch),
@@ -117,10 +118,12 @@ impl Engine {
         self.run(py, |engine| Ok(engine.provisional()))
     }
 
-    fn recall(&self, events: Vec<(String, i64, Option<String>, i8, u32)>) -> PyResult<usize> {
+    fn recall(&self, events: Vec<(String, Whole, Option<String>, Whole, Whole)>) -> PyResult<usize> {
         let mut engine = self.lock()?;
         let mut held = 0;
         for (symbol, ts_us, pattern, direction, evaluation) in events {
+            let ts_us = within("ts_us", "within 2^60 µs of 1970", ts_us, -FARTHEST_US..=FARTHEST_US)?;
+            let evaluation = revision(evaluation)?;
             let direction = match direction.signum() {
                 -1 => Direction::Bearish,
                 0 => Direction::Neutral,
@@ -160,8 +163,8 @@ impl Engine {
         Ok(())
     }
 
-    fn set_price_scale(&self, scale: Option<u32>) -> PyResult<()> {
-        self.lock()?.set_price_scale(scale).map_err(to_py)
+    fn set_price_scale(&self, scale: Option<Whole>) -> PyResult<()> {
+        self.lock()?.set_price_scale(decimals(scale)?).map_err(to_py)
     }
 
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
@@ -205,6 +208,11 @@ impl Engine {
             close_us: frozen(py, vec![-1; rows])?,
         })
     }
+}
+
+/// Decimals of prices.
+fn decimals(scale: Option<Whole>) -> PyResult<Option<u32>> {
+    scale.map(|scale| whole("price_scale", "0 to 12", scale)).transpose()
 }
 
 /// Who is watched: symbols by name, `*` for all.

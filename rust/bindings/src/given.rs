@@ -5,6 +5,14 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use tickstockpl_kernel::bar::Bar;
 
+use crate::whole::MOST_REVISIONS;
+
+/// The farthest stamp from 1970 that is taken: 36,000 years, which leaves room to add a minute to it.
+pub(crate) const FARTHEST_US: i128 = 1 << 60;
+
+/// More ticks than a minute can have; past it the sum with those that come could overflow.
+const MOST_TRADES: i64 = 1 << 53;
+
 /// Columns of one length, copied: the interpreter is released while they are read.
 pub(crate) struct Given {
     names: Vec<String>,
@@ -18,7 +26,8 @@ pub(crate) struct Given {
 }
 
 impl Given {
-    /// Reads the columns; a `ValueError` if they differ in length or a symbol is none of `symbols`.
+    /// Reads the columns; a `ValueError` if they differ in length, a symbol is none of `symbols`, or a stamp or a number
+    /// of trades is out of reach.
     pub(crate) fn new(bars: &Bound<'_, PyAny>) -> PyResult<Self> {
         let [symbol] = columns(bars, ["symbol"])?;
         let [revision] = columns(bars, ["revision"])?;
@@ -39,6 +48,15 @@ impl Given {
         if let Some(row) = given.symbol.iter().position(strange) {
             let id = given.symbol[row];
             return Err(PyValueError::new_err(format!("symbol must index symbols, row {row} is {id}")));
+        }
+        let [ts_us, _, trades, ..] = &given.whole;
+        if let Some(row) = ts_us.iter().position(|&us| i128::from(us).abs() > FARTHEST_US) {
+            let us = ts_us[row];
+            return Err(PyValueError::new_err(format!("ts_us must be within 2^60 µs of 1970, row {row} is {us}")));
+        }
+        if let Some(row) = trades.iter().position(|&trades| trades > MOST_TRADES) {
+            let count = trades[row];
+            return Err(PyValueError::new_err(format!("trades must be at most 2^53, row {row} is {count}")));
         }
         Ok(given)
     }
@@ -65,7 +83,11 @@ impl Given {
                 open_us: open_us[row],
                 close_us: close_us[row],
             };
-            (self.names[self.symbol[row] as usize].as_bytes(), bar, self.revision[row].max(0) as u32)
+            (
+                self.names[self.symbol[row] as usize].as_bytes(),
+                bar,
+                self.revision[row].clamp(0, MOST_REVISIONS as i32) as u32,
+            )
         })
     }
 }

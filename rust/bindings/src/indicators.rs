@@ -23,6 +23,7 @@ use tickstockpl_kernel::indicator::volume_ratio::VolumeRatio;
 use tickstockpl_kernel::indicator::vwap::Vwap;
 
 use crate::to_py;
+use crate::whole::{Whole, period as period_of, symbols, whole};
 
 type Given<'py> = PyReadonlyArray1<'py, f64>;
 /// High, low and close.
@@ -63,20 +64,20 @@ fn fill<const N: usize>(
 }
 
 #[pyfunction]
-pub(crate) fn sma(py: Python<'_>, values: Given<'_>, period: usize, out: Out<'_>) -> PyResult<()> {
-    let (x, kernel) = (values.as_slice()?, Sma::new(period).map_err(to_py)?);
+pub(crate) fn sma(py: Python<'_>, values: Given<'_>, period: Whole, out: Out<'_>) -> PyResult<()> {
+    let (x, kernel) = (values.as_slice()?, Sma::new(period_of("period", period)?).map_err(to_py)?);
     fill(py, out, |[means]| kernel.fill(x, means))
 }
 
 #[pyfunction]
-pub(crate) fn ema(py: Python<'_>, values: Given<'_>, period: usize, seed: &str, out: Out<'_>) -> PyResult<()> {
-    let (x, kernel) = (values.as_slice()?, Ema::new(period, seed_of(seed)?).map_err(to_py)?);
+pub(crate) fn ema(py: Python<'_>, values: Given<'_>, period: Whole, seed: &str, out: Out<'_>) -> PyResult<()> {
+    let (x, kernel) = (values.as_slice()?, Ema::new(period_of("period", period)?, seed_of(seed)?).map_err(to_py)?);
     fill(py, out, |[averages]| kernel.fill(x, averages))
 }
 
 #[pyfunction]
-pub(crate) fn rsi(py: Python<'_>, values: Given<'_>, period: usize, seed: &str, out: Out<'_>) -> PyResult<()> {
-    let (x, kernel) = (values.as_slice()?, Rsi::new(period, seed_of(seed)?).map_err(to_py)?);
+pub(crate) fn rsi(py: Python<'_>, values: Given<'_>, period: Whole, seed: &str, out: Out<'_>) -> PyResult<()> {
+    let (x, kernel) = (values.as_slice()?, Rsi::new(period_of("period", period)?, seed_of(seed)?).map_err(to_py)?);
     fill(py, out, |[index]| kernel.fill(x, index))
 }
 
@@ -84,13 +85,15 @@ pub(crate) fn rsi(py: Python<'_>, values: Given<'_>, period: usize, seed: &str, 
 pub(crate) fn macd(
     py: Python<'_>,
     values: Given<'_>,
-    fast: usize,
-    slow: usize,
-    signal: usize,
+    fast: Whole,
+    slow: Whole,
+    signal: Whole,
     seed: &str,
     out: Out<'_>,
 ) -> PyResult<()> {
-    let (x, kernel) = (values.as_slice()?, Macd::new(fast, slow, signal, seed_of(seed)?).map_err(to_py)?);
+    let [fast, slow] = [period_of("fast", fast)?, period_of("slow", slow)?];
+    let kernel = Macd::new(fast, slow, period_of("signal", signal)?, seed_of(seed)?).map_err(to_py)?;
+    let x = values.as_slice()?;
     fill(py, out, |lines| kernel.fill(x, lines))
 }
 
@@ -98,33 +101,34 @@ pub(crate) fn macd(
 pub(crate) fn bollinger(
     py: Python<'_>,
     values: Given<'_>,
-    period: usize,
+    period: Whole,
     deviations: f64,
-    ddof: usize,
+    ddof: Whole,
     out: Out<'_>,
 ) -> PyResult<()> {
+    let [period, ddof] = [period_of("period", period)?, whole("ddof", "0 or 1", ddof)?];
     let (x, kernel) = (values.as_slice()?, Bollinger::new(period, deviations, ddof).map_err(to_py)?);
     fill(py, out, |bands| kernel.fill(x, bands))
 }
 
 #[pyfunction]
-pub(crate) fn atr(py: Python<'_>, bars: Bars<'_>, period: usize, seed: &str, out: Out<'_>) -> PyResult<()> {
+pub(crate) fn atr(py: Python<'_>, bars: Bars<'_>, period: Whole, seed: &str, out: Out<'_>) -> PyResult<()> {
     let bars = columns(&bars)?;
-    let kernel = Atr::new(period, seed_of(seed)?).map_err(to_py)?;
+    let kernel = Atr::new(period_of("period", period)?, seed_of(seed)?).map_err(to_py)?;
     fill(py, out, |[averages]| kernel.fill(bars, averages))
 }
 
 #[pyfunction]
-pub(crate) fn adx(py: Python<'_>, bars: Bars<'_>, period: usize, seed: &str, out: Out<'_>) -> PyResult<()> {
+pub(crate) fn adx(py: Python<'_>, bars: Bars<'_>, period: Whole, seed: &str, out: Out<'_>) -> PyResult<()> {
     let bars = columns(&bars)?;
-    let kernel = Adx::new(period, seed_of(seed)?).map_err(to_py)?;
+    let kernel = Adx::new(period_of("period", period)?, seed_of(seed)?).map_err(to_py)?;
     fill(py, out, |[adx]| kernel.fill_adx(bars, adx))
 }
 
 #[pyfunction]
-pub(crate) fn directional(py: Python<'_>, bars: Bars<'_>, period: usize, seed: &str, out: Out<'_>) -> PyResult<()> {
+pub(crate) fn directional(py: Python<'_>, bars: Bars<'_>, period: Whole, seed: &str, out: Out<'_>) -> PyResult<()> {
     let bars = columns(&bars)?;
-    let kernel = Adx::new(period, seed_of(seed)?).map_err(to_py)?;
+    let kernel = Adx::new(period_of("period", period)?, seed_of(seed)?).map_err(to_py)?;
     fill(py, out, |lines| kernel.fill(bars, lines))
 }
 
@@ -138,12 +142,13 @@ pub(crate) fn obv(py: Python<'_>, close: Given<'_>, volume: Given<'_>, out: Out<
 pub(crate) fn stochastic(
     py: Python<'_>,
     bars: Bars<'_>,
-    k: usize,
-    slow_k: usize,
-    slow_d: usize,
+    k: Whole,
+    slow_k: Whole,
+    slow_d: Whole,
     out: Out<'_>,
 ) -> PyResult<()> {
     let bars = columns(&bars)?;
+    let [k, slow_k, slow_d] = [period_of("k", k)?, period_of("slow_k", slow_k)?, period_of("slow_d", slow_d)?];
     let kernel = Stochastic::new(k, slow_k, slow_d).map_err(to_py)?;
     fill(py, out, |lines| kernel.fill(bars, lines))
 }
@@ -162,8 +167,8 @@ pub(crate) fn vwap(
 }
 
 #[pyfunction]
-pub(crate) fn volume_ratio(py: Python<'_>, volume: Given<'_>, period: usize, out: Out<'_>) -> PyResult<()> {
-    let (x, kernel) = (volume.as_slice()?, VolumeRatio::new(period).map_err(to_py)?);
+pub(crate) fn volume_ratio(py: Python<'_>, volume: Given<'_>, period: Whole, out: Out<'_>) -> PyResult<()> {
+    let (x, kernel) = (volume.as_slice()?, VolumeRatio::new(period_of("period", period)?).map_err(to_py)?);
     fill(py, out, |[ratios]| kernel.fill(x, ratios))
 }
 
@@ -198,21 +203,34 @@ impl IndicatorStream {
     ))]
     #[allow(clippy::too_many_arguments, reason = "one keyword a setting")]
     fn new(
-        n_symbols: usize,
-        sma: usize,
-        ema: (usize, usize),
-        rsi: usize,
-        macd: (usize, usize, usize),
-        bollinger: (usize, f64),
-        atr: usize,
-        adx: usize,
-        stochastic: (usize, usize, usize),
+        n_symbols: Whole,
+        sma: Whole,
+        ema: (Whole, Whole),
+        rsi: Whole,
+        macd: (Whole, Whole, Whole),
+        bollinger: (Whole, f64),
+        atr: Whole,
+        adx: Whole,
+        stochastic: (Whole, Whole, Whole),
         seed: &str,
-        ddof: usize,
+        ddof: Whole,
     ) -> PyResult<Self> {
         let seed = seed_of(seed)?;
-        let settings = Settings { sma, ema, rsi, macd, bollinger, atr, adx, stochastic, seed, ddof };
-        Ok(Self { inner: Mutex::new(stream::IndicatorStream::new(n_symbols, settings).map_err(to_py)?) })
+        let three = |name, (a, b, c)| Ok::<_, PyErr>((period_of(name, a)?, period_of(name, b)?, period_of(name, c)?));
+        let settings = Settings {
+            sma: period_of("sma", sma)?,
+            ema: (period_of("ema", ema.0)?, period_of("ema", ema.1)?),
+            rsi: period_of("rsi", rsi)?,
+            macd: three("macd", macd)?,
+            bollinger: (period_of("bollinger", bollinger.0)?, bollinger.1),
+            atr: period_of("atr", atr)?,
+            adx: period_of("adx", adx)?,
+            stochastic: three("stochastic", stochastic)?,
+            seed,
+            ddof: whole("ddof", "0 or 1", ddof)?,
+        };
+        let stream = stream::IndicatorStream::new(symbols(n_symbols)?, settings).map_err(to_py)?;
+        Ok(Self { inner: Mutex::new(stream) })
     }
 
     fn update<'py>(

@@ -10,6 +10,7 @@ mod framer;
 mod given;
 mod indicators;
 mod output;
+mod whole;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;

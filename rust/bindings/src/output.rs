@@ -17,6 +17,7 @@ use tickstockpl_kernel::symbol::SymbolId;
 use tickstockpl_kernel::window::WindowBar;
 
 use crate::columns::{Bars, Detections, IdText, Readings, frozen};
+use crate::whole::{Whole, whole};
 
 #[pyclass(frozen, module = "tickstockpl")]
 pub(crate) struct Output {
@@ -182,8 +183,9 @@ fn bars(py: Python<'_>, rows: &[(SymbolId, Row)], (symbols, symbol): Named) -> P
 
 #[pyfunction]
 #[pyo3(signature = (symbol, ts_us, pattern_id, revision=0))]
-pub(crate) fn event_id(symbol: &str, ts_us: i64, pattern_id: &str, revision: u32) -> String {
-    IdText::from(EventIds::default().of(symbol, ts_us, pattern_id, revision).text()).to_string()
+pub(crate) fn event_id(symbol: &str, ts_us: i64, pattern_id: &str, revision: Whole) -> PyResult<String> {
+    let revision = whole("revision", "at least 0 and below 2^32", revision)?;
+    Ok(IdText::from(EventIds::default().of(symbol, ts_us, pattern_id, revision).text()).to_string())
 }
 
 /// The ids of rows' events, and of those that they replace.
