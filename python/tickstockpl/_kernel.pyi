@@ -234,7 +234,7 @@ class Readings:
     obv: _F64
     """In shares, since the bar that the session's state began with."""
     stochastic_k: _F64
-    """14 bars, unsmoothed; %D is its mean of 3."""
+    """14 bars, unsmoothed, 50 where they are flat; %D is its mean of 3."""
     stochastic_d: _F64
     vwap: _F64
     """Of typical prices, since the session's open."""

@@ -183,3 +183,16 @@ def test_a_reading_is_equal_in_a_long_run_and_after_a_restart() -> None:
 def test_settings_out_of_range_are_refused_by_name(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         engine(**settings)
+
+
+def test_percent_k_of_a_flat_window_is_50_and_not_oversold() -> None:
+    live, read = engine(indicators=("*",)), []
+    for minute in range(17):
+        price = 50.0 if minute < 16 else 50.5
+        end_us = OPEN + (minute + 1) * MINUTE
+        read.append(live.ingest([encoded(message("AAPL", end_us, "A", price, 100))], end_us).readings)
+    read.append(live.flush().readings)
+    lines = [(part.stochastic_k[0], part.stochastic_d[0]) for part in read if len(part)]
+    assert lines[15:] == [(50.0, 50.0), (100.0, (50.0 + 50.0 + 100.0) / 3)]
+    flat = np.full(16, 50.0)
+    assert tp.indicators.stochastic(flat, flat, flat, 14, 1, 3).slow_k[15] == 0.0

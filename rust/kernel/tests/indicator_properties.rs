@@ -180,7 +180,7 @@ proptest! {
         let (mut k_total, mut d_total) = Default::default();
         let (mut raw, mut slow) = (Vec::new(), Vec::new());
         for row in n - 1..bars.rows() {
-            raw.push(kernel.raw(close[row], |k| high[row + 1 - n + k], |k| low[row + 1 - n + k]));
+            raw.push(kernel.raw(close[row], |k| high[row + 1 - n + k], |k| low[row + 1 - n + k], 0.0));
             let k = total(&mut k_total, &raw, 2);
             if raw.len() >= 2 {
                 slow.push(k);

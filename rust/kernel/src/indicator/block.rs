@@ -207,7 +207,7 @@ impl Block {
         let (nan, zero) = (Pack::all(f64::NAN), Pack::all(0.0));
         let [k, slow_k, slow_d] = kernels.stochastic.periods();
         let [top, bottom] = turn.extremes;
-        let raw = kernels.stochastic.within(turn.bars.close, top, bottom);
+        let raw = kernels.stochastic.within(turn.bars.close, top, bottom, Pack::all(0.0));
         let raw = Pack::pick(turn.after(k - 1), raw, zero);
         self.raw_k.push(turn.has, raw);
         let k_line = self.k_total.step(turn.has, raw, self.raw_k.back(slow_k - 1), slow_k);

@@ -29,6 +29,9 @@ pub const LEAST_WINDOW: usize = 30;
 /// slowest average, that of span 26 or Wilder's of 14.
 const BASE_BARS: usize = 200;
 
+/// %K where all prices of its window are equal: in the middle, as `AppV2` has it; the batches' 0 would read as oversold.
+const FLAT: f64 = 50.0;
+
 const FAST: usize = 12;
 const SLOW: usize = 26;
 
@@ -87,7 +90,7 @@ values! {
         minus_di,
         /// On-balance volume since the first bar that the state was begun with, in shares.
         obv,
-        /// %K of the stochastic 14/1/3, 0 to 100.
+        /// %K of the stochastic 14/1/3, 0 to 100; 50 where the window is flat.
         stochastic_k,
         /// %D.
         stochastic_d,
@@ -231,7 +234,7 @@ impl Live {
         let [k, _, slow_d] = kernel.periods();
         let Some(at) = (self.seen as usize + 1).checked_sub(k) else { return };
         let price = |back: usize, of: fn(&WindowBar) -> f64| view.bar(back).map_or(f64::NAN, |bar| of(&bar));
-        let raw = kernel.raw(close, |back| price(back, |bar| bar.high), |back| price(back, |bar| bar.low));
+        let raw = kernel.raw(close, |back| price(back, |bar| bar.high), |back| price(back, |bar| bar.low), FLAT);
         let oldest = if at + 1 >= slow_d { self.raw[1] } else { 0.0 };
         self.stochastic_d = self.total.step(true, raw, oldest, slow_d);
         self.raw = [raw, self.raw[0]];

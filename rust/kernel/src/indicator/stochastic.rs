@@ -45,7 +45,8 @@ pub struct Lines<N> {
 
 /// Raw K = 100 · (c − L)/(H − L), H and L the extremes of the last k bars; %K and %D are simple means of it, in turn.
 ///
-/// Lookback k + `slow_k` + `slow_d` − 3 for both. Raw K is 0 where H − L is 0, or lost in rounding beside H and L.
+/// Lookback k + `slow_k` + `slow_d` − 3 for both. Raw K is 0 where H − L is 0, or lost in rounding beside H and L, in batch
+/// and stream; live it is 50 there, as `AppV2` shows it.
 /// The means are O(1) a bar, the extremes O(k), eight windows at a time: for k = 14 that is faster than a queue.
 ///
 /// Source: Lane (1984), Technical Analysis of Stocks & Commodities 2(3); TA-Lib 0.8 `TA_STOCH` with simple means.
@@ -80,11 +81,11 @@ impl Stochastic {
         self.k + self.slow_k + self.slow_d - 3
     }
 
-    /// Raw K, `high(0)` to `high(k − 1)` and `low` likewise being those of the last k bars.
+    /// Raw K, `high(0)` to `high(k − 1)` and `low` likewise being those of the last k bars; `flat` where they are equal.
     #[inline(always)]
-    pub fn raw<N: Real>(&self, close: N, high: impl Fn(usize) -> N, low: impl Fn(usize) -> N) -> N {
+    pub fn raw<N: Real>(&self, close: N, high: impl Fn(usize) -> N, low: impl Fn(usize) -> N, flat: N) -> N {
         let [top, bottom] = self.extremes(high, low);
-        self.within(close, top, bottom)
+        self.within(close, top, bottom, flat)
     }
 
     /// H and L of the last k bars.
@@ -93,12 +94,12 @@ impl Stochastic {
         [highest(self.k, high), lowest(self.k, low)]
     }
 
-    /// Raw K of a close between H and L.
+    /// Raw K of a close between H and L; `flat` where those are equal.
     #[inline(always)]
-    pub fn within<N: Real>(&self, close: N, top: N, bottom: N) -> N {
+    pub fn within<N: Real>(&self, close: N, top: N, bottom: N, flat: N) -> N {
         let range = top - bottom;
         let seen = range.abs().above(N::all(NONE) * (top.abs() + bottom.abs()));
-        N::pick(seen, N::all(100.0) * ((close - bottom) / range), N::all(0.0))
+        N::pick(seen, N::all(100.0) * ((close - bottom) / range), flat)
     }
 
     /// %K and %D of a series of bars, NaN during warm-up.
@@ -161,7 +162,7 @@ impl Stochastic {
             [tops[row], bottoms[row]] = self.extremes(|k| high[row + k], |k| low[row + k]);
         }
         for (((out, &close), &top), &bottom) in out.iter_mut().zip(close).zip(&tops).zip(&bottoms) {
-            *out = self.within(close, top, bottom);
+            *out = self.within(close, top, bottom, 0.0);
         }
     }
 }
