@@ -90,7 +90,7 @@ class Directional(NamedTuple):
 
 
 class Stochastic(NamedTuple):
-    """0 to 100 each."""
+    """0 to 100 each, to rounding."""
 
     slow_k: _F64
     slow_d: _F64
@@ -247,8 +247,9 @@ def stochastic(
 ) -> Stochastic:
     """Slow %K and %D with simple means, 0 to 100; 0 where the window is flat. Lookback k + slow_k + slow_d - 3.
 
-    Periods from 1 to 100,000. Source: TA-Lib 0.8 `STOCH`. AppV2's raw %K is `slow_k=1`; it shows 50 on a flat window,
-    and so do live readings.
+    The means are running totals, as TA-Lib keeps them: smoothed lines may pass 100 or 0 by their rounding, 2e-12 after
+    300,000 bars. Periods from 1 to 100,000. Source: TA-Lib 0.8 `STOCH`. AppV2's raw %K is `slow_k=1`; it shows 50 on a
+    flat window, and so do live readings.
 
     >>> stochastic([2.0, 3.0], [1.0, 2.0], [1.0, 3.0], 2, 1, 1).slow_k.tolist()
     [nan, 100.0]

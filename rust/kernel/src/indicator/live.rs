@@ -25,8 +25,8 @@ pub const VOLUME_BARS: usize = 20;
 /// The shortest window in which every indicator finds the bars that leave its own.
 pub const LEAST_WINDOW: usize = 30;
 
-/// Bars that a session's indicators begin with, as a warm start reads them: what was before weighs less than 1e-6 in the
-/// slowest average, that of span 26 or Wilder's of 14.
+/// Bars that a session's indicators begin with, as a warm start reads them: what was before weighs less than 1e-6 in an
+/// average of span 26 or Wilder's of 14, and some 5e-6 in ADX, the slowest, which is smoothed twice.
 const BASE_BARS: usize = 200;
 
 /// %K where all prices of its window are equal: in the middle, as `AppV2` has it; the batches' 0 would read as oversold.
