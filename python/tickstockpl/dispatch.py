@@ -1,7 +1,9 @@
 """What goes out on the pattern and indicator channels: paced, in order, and again where Redis refused it.
 
 An event counts as sent when Redis has answered its PUBLISH on the main pattern channel; a connection that dies between
-the two makes it go out twice, with the same id.
+the two makes it go out twice, with the same id. What that channel refuses is sent there again, and on the streaming
+channel only if it was refused there too. What only the streaming channel refuses is counted and not sent again: a right
+that is missing there for a day must not hold up events that AppV2 acts on.
 """
 
 import math
@@ -55,6 +57,8 @@ class Dispatch:
         self.unreported: list[Sent] = []
         """Ids of sent events that the writer has not been told."""
         self._resume_s = -math.inf
+        self._refusals: dict[str, str] = {}
+        """What Redis said, by channel, where it refused the last message."""
         self._expired = 0
 
     async def send(self, redis: Redis) -> None:
@@ -75,10 +79,9 @@ class Dispatch:
         return max(min(waits, default=math.inf), self._resume_s - now_s)
 
     def refusal(self) -> str | None:
-        """Why nothing is sent at present."""
-        if self._resume_s > self._clock.monotonic_s():
-            return f"Redis refuses to publish: {self._link.last_error}"
-        return None
+        """Of the channels on which Redis refused the last message, and why; None if there are none."""
+        said = (f"Redis refused the last message on {channel}: {why}" for channel, why in self._refusals.items())
+        return "; ".join(said) or None
 
     def expire(self) -> None:
         """Drop and count what has waited too long."""
@@ -113,21 +116,27 @@ class Dispatch:
             self.events.put_back(refused, self._clock.monotonic_s())
 
     async def _send(self, redis: Redis, chunk: list[Waiting]) -> list[Waiting]:
-        """One round trip; returns what Redis did not take."""
-        named, streamed = self._named, payload.PATTERNS_STREAMING
-        commands: list[tuple[str, str, bytes]] = []
+        """One round trip; returns what the main channel did not take."""
+        universal: list[bytes] = []
+        streaming: list[bytes] = []
         ids: list[str] = []
         for events in gathered(chunk):
             made = Messages(events)
-            both = zip(made.universal(self._ttl_s), made.streaming(self._session_id), strict=True)
-            for universal, streaming in both:
-                commands += ("PUBLISH", named, universal), ("PUBLISH", streamed, streaming)
+            universal += made.universal(self._ttl_s)
+            streaming += made.streaming(self._session_id)
             ids += events.event_ids()
-        answers = await round_trip(redis, commands)
+        commands: list[tuple[str, str, bytes]] = []
+        for item, first, second in zip(chunk, universal, streaming, strict=True):
+            commands.append(("PUBLISH", self._named, first))
+            if not item.streamed:
+                commands.append(("PUBLISH", payload.PATTERNS_STREAMING, second))
+        answers = iter(await round_trip(redis, commands))
+        both = [(next(answers), None if item.streamed else next(answers)) for item in chunk]
         self._pacer.sent(len(chunk), self._clock.monotonic_s())
         now_us = self._clock.now_us()
         refused: list[Waiting] = []
-        for item, event_id, heard in zip(chunk, ids, answers[::2], strict=True):
+        for item, event_id, (heard, second_heard) in zip(chunk, ids, both, strict=True):
+            item.streamed = not isinstance(second_heard, ResponseError)
             if isinstance(heard, ResponseError):
                 refused.append(item)
                 self._resume_s = self._clock.monotonic_s() + PAUSE_S
@@ -136,8 +145,8 @@ class Dispatch:
             self.unreported.append(Sent(event_id, now_us))
             self._metrics.publish_seconds.observe((now_us - item.key[0]) / 1e6)
             self._answered(heard)
-        self._count(named, answers[::2])
-        self._count(streamed, answers[1::2])
+        self._count(self._named, [heard for heard, _ in both])
+        self._count(payload.PATTERNS_STREAMING, [heard for _, heard in both if heard is not None])
         return refused
 
     async def _send_bulletin(self, redis: Redis, bulletin: Bulletin) -> None:
@@ -165,6 +174,9 @@ class Dispatch:
         for error in answers:
             if isinstance(error, ResponseError):
                 self._link.failed("redis refused to publish", error)
+                self._refusals[channel] = str(error)
+        if answers and not isinstance(answers[-1], ResponseError):
+            self._refusals.pop(channel, None)
         self._metrics.events_published.labels(channel).inc(len(heard))
         if unheard := heard.count(0):
             self._metrics.events_unheard.labels(channel).inc(unheard)

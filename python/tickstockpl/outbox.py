@@ -27,7 +27,7 @@ Key = tuple[int, str]
 class Waiting:
     """An event of the outbox, waiting or taken."""
 
-    __slots__ = ("arrived_s", "at", "events", "gone", "key", "rank", "taken", "watched")
+    __slots__ = ("arrived_s", "at", "events", "gone", "key", "rank", "streamed", "taken", "watched")
 
     def __init__(self, events: Events, at: int, arrived_s: float, rank: Rank, symbol: str) -> None:
         self.events, self.at = events, at
@@ -35,6 +35,8 @@ class Waiting:
         self.arrived_s = arrived_s
         self.rank = rank
         self.key: Key = (rank[0], symbol)
+        self.streamed = False
+        """Whether the second channel has it already; it waits for the first, which decides."""
         self.taken = False
         self.gone = False
         self.watched = False

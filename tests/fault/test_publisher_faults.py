@@ -15,6 +15,7 @@ import appv2_readers as appv2
 from event_samples import event, found
 from own_servers import OwnServers
 from publishing import CHANNELS, hearing, minute_us, publishing
+from tickstockpl import dispatch
 from tickstockpl.connection import Connection
 from tickstockpl.metrics import Metrics
 from tickstockpl.settings import RedisSettings
@@ -169,6 +170,56 @@ async def test_refused_publish_waits_for_the_right_and_harms_nothing_else(
         await admin.acl_setuser("default", enabled=True, channels=["*"])
         status = await published.until(lambda status: status["sent"] == 1)
         assert status["state"] == "ok"
+
+
+async def test_an_event_that_only_the_main_channel_refuses_is_streamed_once_and_the_stage_says_so_throughout(
+    own_servers: Callable[..., OwnServers], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "PAUSE_S", 0.0)
+    servers = own_servers(redis=True)
+    async with (
+        Redis.from_url(servers.redis_url, protocol=2) as admin,
+        publishing(servers.redis_url, redis=QUICK) as published,
+        hearing(servers.redis_url, "tickstock:patterns:streaming") as heard,
+    ):
+        await published.until(lambda status: status["state"] == "ok")
+        await admin.acl_setuser("default", enabled=True, reset_channels=True, channels=["tickstock*"])
+        await published.inbox.put(found(event(bar_end_us=minute_us())))
+        status = await published.until(lambda status: status["state"] == "degraded")
+        async with asyncio.timeout(10):
+            while status["faults"] < 10:
+                await asyncio.sleep(0.002)
+                status = published.stage.status()
+                assert (status["state"], status["sent"]) == ("degraded", 0)
+        assert f"on {published.channel}: " in status["reason"]
+        await admin.acl_setuser("default", enabled=True, channels=["*"])
+        status = await published.until(lambda status: status["sent"] == 1)
+        assert status["state"] == "ok"
+        await published.inbox.put(found(event("ZZLAST", bar_end_us=minute_us())))
+        await heard.count("tickstock:patterns:streaming", 2)
+    streamed = [one["detection"]["symbol"] for one in heard.heard["tickstock:patterns:streaming"]]
+    assert streamed == ["ZZTEST1", "ZZLAST"]
+    assert len(published.sent) == 2
+
+
+async def test_an_event_that_only_the_streaming_channel_refuses_is_sent_and_the_stage_says_what_is_missing(
+    own_servers: Callable[..., OwnServers],
+) -> None:
+    servers = own_servers(redis=True)
+    async with (
+        Redis.from_url(servers.redis_url, protocol=2) as admin,
+        publishing(servers.redis_url, redis=QUICK) as published,
+    ):
+        await published.until(lambda status: status["state"] == "ok")
+        await admin.acl_setuser("default", enabled=True, reset_channels=True, channels=["test.*", "*health*"])
+        await published.inbox.put(found(event(bar_end_us=minute_us())))
+        status = await published.until(lambda status: status["sent"] == 1)
+        assert (status["state"], status["queued"]) == ("degraded", 0)
+        assert "on tickstock:patterns:streaming: " in status["reason"]
+        await admin.acl_setuser("default", enabled=True, channels=["*"])
+        await published.inbox.put(found(event(bar_end_us=minute_us())))
+        await published.until(lambda status: status["sent"] == 2 and status["state"] == "ok")
+    assert len(published.sent) == 2
 
 
 async def test_keys_of_the_wrong_type_stop_neither_events_nor_heartbeats(redis: str) -> None:
