@@ -102,18 +102,22 @@ class PatternCache:
     def withdraw(self, expiry: Expiry) -> None:
         """Forget what a revision took away, whichever run of ours had found it; no I/O.
 
-        An entry that another event has taken over meanwhile stays.
+        An entry that another event has taken over meanwhile stays. One that memory does not hold may be in Redis, from
+        an earlier run: it is removed there, and not adopted by a `load` that comes first.
         """
         self._absorb()
         key = _key(expiry.symbol, expiry.pattern, expiry.bar_end_us // 1_000_000)
-        if key in self._entries and self._entries[key].event_id in {b"", expiry.event_id.encode()}:
+        entry = self._entries.get(key)
+        if entry is None and self._capacity:
+            self._unwanted.add(key)
+        elif entry is not None and entry.event_id in {b"", expiry.event_id.encode()}:
             self._drop(key)
 
     async def load(self, redis: Redis) -> None:
         """Meet a Redis that may have lost entries, or hold those of an earlier run. Call after each connect.
 
         What memory holds is written again at the next `upkeep`; sound entries found in Redis are adopted, names in the
-        index sets without one are removed.
+        index sets without one are removed. What was withdrawn or dropped while Redis was away is removed, not adopted.
         """
         async with redis.pipeline(transaction=False) as pipe:
             for index in INDEXES:
@@ -122,7 +126,8 @@ class PatternCache:
         self._absorb()
         self._unwritten.update(self._entries)
         candidates = {key for index, found in zip(INDEXES, sets, strict=True) for key in _keys_in(index, found)}
-        for chunk in _chunks(sorted(candidates - self._entries.keys())):
+        self._stored |= candidates
+        for chunk in _chunks(sorted(candidates - self._entries.keys() - self._unwanted)):
             async with redis.pipeline(transaction=False) as pipe:
                 for key in chunk:
                     pipe.hget(ENTRY + key, "data")
@@ -131,9 +136,8 @@ class PatternCache:
                 entry = _entry(key, data)
                 if entry is None:
                     self._unwanted.add(key)
-                elif key not in self._entries:
+                elif key not in self._entries and key not in self._unwanted:
                     self._put(entry)
-        self._stored |= candidates
         log.info("pattern cache loaded", entries=len(self._entries), removed=len(self._unwanted))
 
     async def upkeep(self, redis: Redis) -> int:
@@ -216,13 +220,18 @@ class PatternCache:
                 self._drop(entry.key)
             self.evicted += surplus
         self._keys = {event_id: key for event_id, key in self._keys.items() if key in self._entries}
+        # what Redis need not hold, and what a load would drop as expired, is not remembered for ever
+        self._unwanted = {key for key in self._unwanted if key in self._stored or not self._expired(key, now_us)}
+
+    def _expired(self, key: str, now_us: int) -> bool:
+        return (int(key.rpartition(":")[2]) + self._ttl_s) * 1e6 <= now_us
 
     async def _remove(self, redis: Redis, keys: list[str]) -> None:
-        self._stored -= set(keys)
         members = zip(INDEXES, zip(*map(_members, keys), strict=True), strict=True)
         await _carried_out(
             redis, [("ZREM", index, *each) for index, each in members] + [("DEL", *(ENTRY + key for key in keys))]
         )
+        self._stored -= set(keys)
 
     async def _write(self, redis: Redis, entries: list[Entry]) -> None:
         cached_at = str(self._clock.now_us() / 1e6)

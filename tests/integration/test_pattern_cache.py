@@ -19,7 +19,7 @@ import appv2_readers as appv2
 from event_samples import event, events
 from tickstockpl.clock import ManualClock
 from tickstockpl.pattern_cache import INDEXES, PatternCache
-from tickstockpl.wire import Expiry
+from tickstockpl.wire import Event, Expiry
 
 pytestmark = pytest.mark.anyio
 
@@ -192,6 +192,67 @@ async def test_entries_of_an_earlier_run_are_adopted_and_broken_names_removed(re
         clock.advance(TTL_S)
         await later.upkeep(client)
     assert consistent(appv2_redis) == set()
+
+
+def expiry(one: Event) -> Expiry:
+    return Expiry(one.event_id, one.symbol, one.pattern, one.bar_end_us)
+
+
+async def test_what_was_withdrawn_or_superseded_while_redis_was_away_is_not_adopted_again(
+    redis: str, appv2_redis: Any
+) -> None:
+    cache = PatternCache(5000, TTL_S, ManualClock(T0_US))
+    gone, replaced, other = event("ZZTEST1"), event("ZZTEST2"), event("ZZTEST3")
+    cache.add(events(gone, replaced, other))
+    async with Redis.from_url(redis) as client:
+        await cache.upkeep(client)
+        cache.withdraw(expiry(gone))
+        cache.add(events(replace(event("ZZTEST2"), pattern="Doji", revision=1, supersedes=replaced.event_id)))
+        await cache.load(client)
+        assert len(cache) == 2
+        await cache.upkeep(client)
+    assert consistent(appv2_redis) == {"ZZTEST2:Doji:1757600460", "ZZTEST3:Hammer:1757600460"}
+
+
+@pytest.mark.parametrize("first", ["withdraw", "load"])
+async def test_what_an_earlier_run_wrote_and_this_one_withdraws_goes_whether_it_was_adopted_or_not(
+    redis: str, appv2_redis: Any, first: str
+) -> None:
+    clock = ManualClock(T0_US)
+    earlier, later = PatternCache(5000, TTL_S, clock), PatternCache(5000, TTL_S, clock)
+    gone = event("ZZTEST1")
+    earlier.add(events(gone, event("ZZTEST2")))
+    async with Redis.from_url(redis) as client:
+        await earlier.upkeep(client)
+        if first == "load":
+            await later.load(client)
+        later.withdraw(expiry(gone))
+        if first == "withdraw":
+            await later.load(client)
+        await later.upkeep(client)
+    assert consistent(appv2_redis) == {"ZZTEST2:Hammer:1757600460"}
+
+
+async def test_a_withdrawn_entry_that_this_run_never_held_leaves_redis(redis: str, appv2_redis: Any) -> None:
+    clock = ManualClock(T0_US)
+    earlier, later = PatternCache(5000, TTL_S, clock), PatternCache(5000, TTL_S, clock)
+    gone = event("ZZTEST1")
+    earlier.add(events(gone))
+    async with Redis.from_url(redis) as client:
+        await later.load(client)
+        await earlier.upkeep(client)
+        later.withdraw(expiry(gone))
+        await later.upkeep(client)
+    assert consistent(appv2_redis) == set()
+
+
+async def test_withdrawals_are_not_remembered_beyond_the_life_of_an_entry(redis: str) -> None:
+    clock = ManualClock(T0_US)
+    cache = PatternCache(5000, TTL_S, clock)
+    cache.withdraw(expiry(event("ZZTEST1")))
+    clock.advance(TTL_S)
+    async with Redis.from_url(redis) as client:
+        assert await cache.upkeep(client) == 0
 
 
 async def test_event_already_expired_is_not_written(redis: str, appv2_redis: Any) -> None:
