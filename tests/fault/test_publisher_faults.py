@@ -19,7 +19,7 @@ from tickstockpl import dispatch
 from tickstockpl.connection import Connection
 from tickstockpl.metrics import Metrics
 from tickstockpl.settings import RedisSettings
-from tickstockpl.wire import Event
+from tickstockpl.wire import Event, Expiry, Findings
 
 pytestmark = pytest.mark.anyio
 
@@ -116,6 +116,28 @@ async def test_redis_that_does_not_answer_is_given_up_and_found_again(own_server
         assert "Timeout" in status["last_error"]
         servers.redis.thaw()
         await published.until(lambda status: status["sent"] == 1)
+
+
+async def test_an_event_withdrawn_while_its_answer_is_awaited_is_not_sent_again(
+    redis: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = event(bar_end_us=minute_us())
+    async with publishing(redis, redis=QUICK) as published:
+
+        async def lose_the_answer(*_: Any) -> Any:
+            monkeypatch.undo()
+            gone = Expiry(one.event_id, one.symbol, one.pattern, one.bar_end_us)
+            await published.inbox.put(Findings(expired=(gone,)))
+            while len(published.inbox):
+                await asyncio.sleep(0)
+            raise RedisConnectionError("gone before it answered")
+
+        monkeypatch.setattr(dispatch, "round_trip", lose_the_answer)
+        await published.inbox.put(found(one))
+        await published.until(lambda status: status["withdrawn"] == 1)
+        await published.inbox.put(found(event("ZZAFTER", bar_end_us=minute_us())))
+        status = await published.until(lambda status: status["sent"] == 1)
+    assert (status["faults"], status["queued"], len(published.sent)) == (1, 0, 1)
 
 
 async def test_a_stop_that_comes_while_redis_py_is_sending_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
