@@ -5,10 +5,11 @@ of Redis costs only what waits longer than `publish.expire_s`.
 """
 
 import asyncio
+import math
 import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -33,6 +34,8 @@ from tickstockpl.wire import Events, Findings, WriteBatch
 
 WATCH_S = 1.0
 CACHE_S = 1.0
+WALK_PAUSE_S = 0.005
+"""Between two steps of a walk over all keys of Redis: it may take some seconds, but not a core."""
 SESSION_S = 60.0
 HEARTBEAT_TTL_S = 60
 LATE_REVISION_US = 120_000_000
@@ -221,7 +224,8 @@ class Publisher:
             ("watch", WATCH_S, self._watch),
             ("session", SESSION_S, self._announce),
             ("pulse", self._publish.heartbeat_s, self._beat),
-            ("cache", CACHE_S, self._cache.upkeep),
+            ("cache", CACHE_S, self._begin_round),
+            ("cache step", math.inf, self._step_cache),
         )
         while True:
             heed_cancellation()
@@ -237,8 +241,10 @@ class Publisher:
                     if self._cadence.is_due(job, period_s, self._clock.monotonic_s()):
                         await self._link.attempt(work(redis))
             if self._drained():
-                await self._link.attempt(self._cache.upkeep(redis))
+                await self._link.attempt(self._cache.upkeep(redis, walk=False))
                 await self._link.attempt(self._farewell(redis))
+                with suppress(*LOST):  # said good-bye; answers that stay expire in 30 s
+                    await self._link.attempt(self._cache.upkeep(redis))
                 return
             await self._rest()
 
@@ -305,6 +311,17 @@ class Publisher:
             pipe.publish(payload.STREAMING_HEALTH, payload.streaming_health(pulse, session_id, now_us))
             pipe.publish(payload.SYSTEM_HEALTH, payload.system_health(pulse, session_id, now_us))
             await pipe.execute()
+
+    async def _begin_round(self, _: Redis) -> None:
+        self._cache.begin()
+        self._cadence.put_off("cache step", self._clock.monotonic_s())
+
+    async def _step_cache(self, redis: Redis) -> None:
+        """One step, so that what is due otherwise gets its turn before the next."""
+        await self._cache.step(redis)
+        if self._cache.busy:
+            pause_s = 0.0 if self._cache.in_round else WALK_PAUSE_S
+            self._cadence.put_off("cache step", self._clock.monotonic_s() + pause_s)
 
     async def _farewell(self, redis: Redis) -> None:
         totals = self._dispatch.sent, self._pulse().indicators_calculated

@@ -255,6 +255,118 @@ async def test_withdrawals_are_not_remembered_beyond_the_life_of_an_entry(redis:
         assert await cache.upkeep(client) == 0
 
 
+def calls(appv2_redis: Any, command: str) -> int:
+    found = appv2_redis.info("commandstats").get(f"cmdstat_{command}", {"calls": 0})
+    return int(found["calls"])
+
+
+def crowd(appv2_redis: Any, count: int) -> None:
+    """Keys that are nobody's business of ours."""
+    fill = "for n = 1, tonumber(ARGV[1]) do redis.call('SET', 'other:' .. n, n) end"
+    appv2_redis.eval(fill, 0, count)
+
+
+async def test_entries_are_written_and_removed_a_chunk_a_step_and_only_once(redis: str, appv2_redis: Any) -> None:
+    cache = PatternCache(5000, TTL_S, ManualClock(T0_US))
+    many = [event(f"ZZ{n}") for n in range(600)]
+    async with Redis.from_url(redis) as client:
+
+        async def round_of_steps() -> list[int]:
+            cache.begin()
+            done = []
+            while cache.in_round:
+                done.append(await cache.step(client))
+            return [count for count in done if count]
+
+        cache.add(events(*many))
+        assert await round_of_steps() == [250, 250, 100]
+        for one in many:
+            cache.withdraw(expiry(one))
+        assert await round_of_steps() == [250, 250, 100]
+        assert await round_of_steps() == []
+    assert consistent(appv2_redis) == set()
+
+
+async def test_what_changes_between_two_steps_of_a_round_is_right_in_the_end(redis: str, appv2_redis: Any) -> None:
+    cache = PatternCache(5000, TTL_S, ManualClock(T0_US))
+    many = [event(f"ZZ{n}") for n in range(600)]
+    cache.add(events(*many))
+    async with Redis.from_url(redis) as client:
+        cache.begin()
+        while await cache.step(client) == 0:
+            assert cache.in_round
+        cache.withdraw(expiry(many[0]))
+        cache.withdraw(expiry(many[599]))
+        cache.add(events(replace(event("ZZ1"), confidence=0.9), event("ZZNEW")))
+        await cache.upkeep(client)
+    assert consistent(appv2_redis) == {f"ZZ{n}:Hammer:1757600460" for n in [*range(1, 599), "NEW"]}
+    assert appv2_redis.zscore("tickstock:indexes:confidence", "ZZ1:Hammer:1757600460") == 0.9
+
+
+async def test_a_walk_over_many_foreign_keys_takes_a_few_scans_a_step(redis: str, appv2_redis: Any) -> None:
+    cache = PatternCache(5000, TTL_S, ManualClock(T0_US))
+    crowd(appv2_redis, 20_000)
+    appv2_redis.mset({f"tickstock:api_cache:scan:{n}": "old" for n in range(300)})
+    cache.add(events(event()))
+    scans = []
+    async with Redis.from_url(redis) as client:
+        await cache.upkeep(client, walk=False)
+        while cache.busy:
+            before = calls(appv2_redis, "scan")
+            await cache.step(client)
+            scans.append(calls(appv2_redis, "scan") - before)
+    assert max(scans) <= 4
+    assert sum(scans) >= 20
+    assert appv2_redis.dbsize() == 20_000 + len(INDEXES) + 1
+
+
+async def test_a_change_during_a_walk_begins_another_after_it_and_nothing_else_does(
+    redis: str, appv2_redis: Any
+) -> None:
+    cache = PatternCache(5000, TTL_S, ManualClock(T0_US))
+    crowd(appv2_redis, 20_000)
+    walks = 0
+    async with Redis.from_url(redis) as client:
+
+        async def walk(steps: int) -> int:
+            """Until the end, or `steps`; returns how many were done."""
+            done = 0
+            while cache.busy and done < steps:
+                await cache.step(client)
+                done += 1
+            return done
+
+        cache.add(events(event("ZZTEST1")))
+        await cache.upkeep(client, walk=False)
+        assert await walk(2) == 2
+        appv2_redis.set("tickstock:api_cache:scan:1", "of the first entry only")
+        cache.add(events(event("ZZTEST2")))
+        await cache.upkeep(client, walk=False)
+        rest = await walk(1000)
+        assert appv2_redis.get("tickstock:api_cache:scan:1") is None
+        walks = rest
+        cache.begin()
+        assert await walk(1000) < 3 < walks
+        assert consistent(appv2_redis) == {"ZZTEST1:Hammer:1757600460", "ZZTEST2:Hammer:1757600460"}
+
+
+async def test_a_walk_that_redis_refuses_is_done_again_without_writing_again(redis: str, appv2_redis: Any) -> None:
+    cache = PatternCache(5000, TTL_S, ManualClock(T0_US))
+    appv2_redis.set("tickstock:api_cache:scan:1", "old")
+    cache.add(events(event()))
+    rights = {"enabled": True, "nopass": True, "keys": ["*"]}
+    appv2_redis.acl_setuser("walker", **rights, commands=["+@all", "-scan"])
+    try:
+        async with Redis.from_url(redis, username="walker", password="any") as client:
+            with pytest.raises(ResponseError):
+                await cache.upkeep(client)
+            appv2_redis.acl_setuser("walker", enabled=True, commands=["+scan"])
+            assert await cache.upkeep(client) == 0
+    finally:
+        appv2_redis.acl_deluser("walker")
+    assert appv2_redis.get("tickstock:api_cache:scan:1") is None
+
+
 async def test_event_already_expired_is_not_written(redis: str, appv2_redis: Any) -> None:
     cache = PatternCache(5000, TTL_S, ManualClock(T0_US + 3_600_000_000))
     cache.add(events(event()))
