@@ -130,28 +130,33 @@ class PatternCache:
 
         What memory holds is written again in the next round; sound entries found in Redis are adopted, names in the
         index sets without one are removed. What was withdrawn or dropped while Redis was away is removed, not adopted.
+
+        What Redis refuses to show is left alone, and the first refusal is raised when all else is done.
         """
-        async with redis.pipeline(transaction=False) as pipe:
-            for index in INDEXES:
-                pipe.zrange(index, 0, -1)
-            sets: list[set[str]] = [{_text(member) for member in found} for found in await pipe.execute()]
+        refused: list[ResponseError] = []
+        found = await round_trip(redis, [("ZRANGE", index, 0, -1) for index in INDEXES])
+        candidates: set[str] = set()
+        for index, members in zip(INDEXES, found, strict=True):
+            if isinstance(members, ResponseError):
+                refused.append(members)
+            else:
+                candidates.update(_keys_in(index, {_text(member) for member in members}))
+        self._stored |= candidates
         self._break_off()
         self._absorb()
         self._unwritten.update(self._entries)
-        candidates = {key for index, found in zip(INDEXES, sets, strict=True) for key in _keys_in(index, found)}
-        self._stored |= candidates
         for chunk in _chunks(sorted(candidates - self._entries.keys() - self._unwanted)):
-            async with redis.pipeline(transaction=False) as pipe:
-                for key in chunk:
-                    pipe.hget(ENTRY + key, "data")
-                answers = await pipe.execute()
+            answers = await round_trip(redis, [("HGET", ENTRY + key, "data") for key in chunk])
             for key, data in zip(chunk, answers, strict=True):
-                entry = _entry(key, data)
-                if entry is None:
+                if isinstance(data, ResponseError) and not str(data).startswith("WRONGTYPE"):
+                    refused.append(data)  # it may be sound: left alone
+                elif (entry := _entry(key, data)) is None:
                     self._unwanted.add(key)
                 elif key not in self._entries and key not in self._unwanted:
                     self._put(entry)
         log.info("pattern cache loaded", entries=len(self._entries), removed=len(self._unwanted))
+        if refused:
+            raise refused[0]
 
     def begin(self) -> None:
         """Let a round begin: `step` by step, Redis is made to hold what memory holds. Call once a second."""
@@ -364,7 +369,7 @@ def _entry(key: str, data: Any) -> Entry | None:
             return None
         expires_us, confidence = round(fields["expires_at"] * 1e6), float(fields["confidence"])
         return Entry(key, int(at), confidence, expires_us, _bytes(data))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, ArithmeticError):
         return None
 
 

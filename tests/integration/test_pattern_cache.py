@@ -1,6 +1,7 @@
 """The keys behind AppV2's pattern page, on a real Redis, read as AppV2 reads them."""
 
 import contextlib
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -365,6 +366,62 @@ async def test_a_walk_that_redis_refuses_is_done_again_without_writing_again(red
     finally:
         appv2_redis.acl_deluser("walker")
     assert appv2_redis.get("tickstock:api_cache:scan:1") is None
+
+
+@pytest.mark.parametrize("change", [{"expires_at": 1e308}, {"expires_at": None}, {"confidence": 10**400}])
+async def test_an_entry_whose_numbers_are_none_is_removed(redis: str, appv2_redis: Any, change: dict[str, Any]) -> None:
+    clock = ManualClock(T0_US)
+    earlier, later = PatternCache(5000, TTL_S, clock), PatternCache(5000, TTL_S, clock)
+    earlier.add(events(event("ZZTEST1"), event("ZZTEST2")))
+    name = "tickstock:patterns:ZZTEST1:Hammer:1757600460"
+    async with Redis.from_url(redis) as client:
+        await earlier.upkeep(client)
+        appv2_redis.hset(name, "data", json.dumps(json.loads(appv2_redis.hget(name, "data")) | change))
+        await later.load(client)
+        await later.upkeep(client)
+    assert consistent(appv2_redis) == {"ZZTEST2:Hammer:1757600460"}
+
+
+async def test_a_key_of_the_wrong_type_is_removed_and_the_others_are_adopted(redis: str, appv2_redis: Any) -> None:
+    clock = ManualClock(T0_US)
+    earlier, later = PatternCache(5000, TTL_S, clock), PatternCache(5000, TTL_S, clock)
+    earlier.add(events(*(event(f"ZZ{n}") for n in range(600))))
+    async with Redis.from_url(redis) as client:
+        await earlier.upkeep(client)
+        appv2_redis.set("tickstock:patterns:ZZ1:Hammer:1757600460", "a string")
+        await later.load(client)
+        assert len(later) == 599
+        await later.upkeep(client)
+    assert len(consistent(appv2_redis)) == 599
+
+
+async def test_an_index_of_the_wrong_type_is_said_after_all_others_are_read(redis: str, appv2_redis: Any) -> None:
+    clock = ManualClock(T0_US)
+    earlier, later = PatternCache(5000, TTL_S, clock), PatternCache(5000, TTL_S, clock)
+    earlier.add(events(event("ZZTEST1")))
+    async with Redis.from_url(redis) as client:
+        await earlier.upkeep(client)
+        appv2_redis.set("tickstock:indexes:time", "somebody's string")
+        with pytest.raises(ResponseError, match="WRONGTYPE"):
+            await later.load(client)
+        assert len(later) == 1
+
+
+async def test_entries_that_redis_does_not_let_us_read_are_not_deleted(redis: str, appv2_redis: Any) -> None:
+    clock = ManualClock(T0_US)
+    earlier, later = PatternCache(5000, TTL_S, clock), PatternCache(5000, TTL_S, clock)
+    earlier.add(events(event("ZZTEST1")))
+    async with Redis.from_url(redis) as client:
+        await earlier.upkeep(client)
+    appv2_redis.acl_setuser("reader", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-hget"])
+    try:
+        async with Redis.from_url(redis, username="reader", password="any") as client:
+            with pytest.raises(ResponseError, match="permissions"):
+                await later.load(client)
+            await later.upkeep(client)
+    finally:
+        appv2_redis.acl_deluser("reader")
+    assert consistent(appv2_redis) == {"ZZTEST1:Hammer:1757600460"}
 
 
 async def test_event_already_expired_is_not_written(redis: str, appv2_redis: Any) -> None:
