@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Coroutine
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import orjson
 import typer
@@ -55,12 +55,23 @@ def options(
 
 
 def main() -> None:
-    """Entry point: errors that we raise on purpose become one line and their exit code."""
+    """Entry point: errors raised on purpose, ours and typer's, become one line and their exit code."""
     try:
-        app()
+        code = app(standalone_mode=False)
     except TickstockError as error:
-        sys.stderr.write(f"tickstockpl: {error}\n")
-        sys.exit(error.exit_code)
+        _end(str(error), error.exit_code)
+    except typer.TyperException as error:
+        _end(" ".join(error.format_message().split()), error.exit_code)
+    except typer.Abort:
+        _end("aborted", 1)
+    else:
+        sys.exit(code)
+
+
+def _end(said: str, code: int) -> NoReturn:
+    if said:  # nothing where no command was named: typer has printed the help
+        sys.stderr.write(f"tickstockpl: {said}\n")
+    sys.exit(code)
 
 
 @app.command(epilog="Example: DATABASE_URI=postgresql:///tickstock REDIS_URL=redis://localhost:6379/0 tickstockpl run")
@@ -98,13 +109,13 @@ def check(config: Config = None) -> None:
     sys.stdout.write(orjson.dumps(masked(settings), option=orjson.OPT_INDENT_2).decode() + "\n")
     failed = 0
 
-    async def look(_: asyncio.Event) -> None:
+    async def look() -> None:
         nonlocal failed
         async for finding in checks.findings(settings):
             sys.stdout.write(f"{'ok  ' if finding.ok else 'FAIL'} {finding.what}: {finding.said}\n")
             failed += not finding.ok
 
-    _loop(look)
+    _once(look())
     sys.exit(2 if failed else 0)
 
 
@@ -118,7 +129,7 @@ def migrate_database(
     """Create our tables, adopt AppV2's (only nullable columns are added); a second run changes nothing."""
     settings = _settings(config)
 
-    async def upgrade(_: asyncio.Event) -> None:
+    async def upgrade() -> None:
         done = await migrate.migrate(settings.database.dsn(), convert=convert)
         plain = "a plain table; `tickstockpl migrate --convert` makes it a hypertable"
         if not done.timescale:
@@ -126,7 +137,7 @@ def migrate_database(
         table = "a hypertable" if done.hypertable else plain
         sys.stdout.write(f"{'migrated' if done.changed else 'nothing to do'}; ohlcv_1min is {table}\n")
 
-    _loop(upgrade)
+    _once(upgrade())
 
 
 @app.command(epilog="Example: tickstockpl simulate --symbols 20 --minutes 10 --late 0.01 --truth true_bars.csv")
@@ -152,7 +163,7 @@ def simulate(
     """Publish a seeded market in AppV2's message form, with symbols that no exchange has."""
     address = _address(url, config)
     if forget:
-        _loop(lambda _: _forget(address, _settings(config)))
+        _once(_forget(address, _settings(config)))
         return
     if start is not None and not math.isfinite(start):
         raise SettingsError(f"--start must be epoch seconds, was {start}")
@@ -239,14 +250,8 @@ def _ask(yes: bool) -> Callable[[str], bool] | None:
 
 
 def _loop(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
-    """Run `main(stop)` on the fastest loop there is; the first signal sets `stop`, the second ends the process."""
-    try:
-        import uvloop
-    except ImportError:
-        factory = None
-    else:
-        factory = uvloop.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
+    """Run `main(stop)`; the first signal sets `stop`, the second ends the process."""
+    with _runner() as runner:
         stop = asyncio.Event()
         _listen(runner.get_loop(), stop)
         try:
@@ -256,6 +261,21 @@ def _loop(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
             if known is None or others is not None:
                 raise
             raise _first(known) from None
+
+
+def _once(work: Coroutine[Any, Any, None]) -> None:
+    """Run work that ends by itself and has nothing to drain: the first Ctrl-C cancels it, with exit code 130."""
+    with _runner() as runner:
+        runner.run(work)
+
+
+def _runner() -> asyncio.Runner:
+    """On the fastest loop there is."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.Runner()
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
 
 
 def _first(group: BaseExceptionGroup[Any]) -> BaseException:

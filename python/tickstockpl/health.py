@@ -91,9 +91,11 @@ class Health:
         issues += [f"{name}: {stage['reason']}" for name, stage in stages.items() if stage["state"] != "ok"]
         in_session = self._in_session()
         if self._stall is not None and in_session is not False:
-            silence = self._clock.monotonic_s() - self._stall.since_s
-            issues.append(f"feed: no tick for {silence:.0f} s in session")
-            state = max(state, "degraded", key=SERIOUS.__getitem__)
+            # one that outlasted the session is not measured through the night: its silence begins anew at the open
+            silence_s = self._clock.monotonic_s() - max(self._stall.since_s, self._expected_s)
+            if silence_s >= self._feed.stall_s:
+                issues.append(f"feed: no tick for {silence_s:.0f} s in session")
+                state = max(state, "degraded", key=SERIOUS.__getitem__)
         return {
             "status": WORDS[state],
             "state": state,

@@ -27,7 +27,7 @@ Key = tuple[int, str]
 class Waiting:
     """An event of the outbox, waiting or taken."""
 
-    __slots__ = ("arrived_s", "at", "events", "gone", "key", "rank", "taken", "watched")
+    __slots__ = ("arrived_s", "at", "events", "gone", "key", "rank", "streamed", "taken", "watched")
 
     def __init__(self, events: Events, at: int, arrived_s: float, rank: Rank, symbol: str) -> None:
         self.events, self.at = events, at
@@ -35,6 +35,8 @@ class Waiting:
         self.arrived_s = arrived_s
         self.rank = rank
         self.key: Key = (rank[0], symbol)
+        self.streamed = False
+        """Whether the second channel has it already; it waits for the first, which decides."""
         self.taken = False
         self.gone = False
         self.watched = False
@@ -167,6 +169,8 @@ class Outbox:
         self._heads: list[tuple[Rank, Waiting]] = []
         self._groups: dict[Key, deque[Waiting]] = {}
         self._arrivals: list[tuple[float, int, Waiting]] = []
+        self._taken: list[Waiting] = []
+        """In flight: until it is known whether they were sent, a withdrawal must find them."""
         self._count = 0
         self._order = 0
         self.expired = 0
@@ -194,7 +198,7 @@ class Outbox:
             self._shrink()
 
     def take(self, count: int, now_s: float) -> list[Waiting]:
-        """The next events, at most `count`. What then could not be sent is handed back with `put_back`."""
+        """The next events, at most `count`. What became of them is told with `put_back`, before the next `take`."""
         self.expire(now_s)
         taken: list[Waiting] = []
         while len(taken) < count and (items := self._next(count - len(taken))):
@@ -202,11 +206,19 @@ class Outbox:
         for item in taken:
             item.taken = True
         self._count -= len(taken)
+        self._taken = list(taken)
         return taken
 
     def put_back(self, items: list[Waiting], now_s: float) -> None:
-        """Restore taken events to the front, as if they had not been taken."""
+        """Restore events of the last `take` to the front, as if they had not been taken; the others of it were sent.
+
+        Those that were withdrawn or expired meanwhile are dropped and counted.
+        """
+        self._taken = []
         for item in reversed(items):
+            if item.gone:
+                self.withdrawn += 1
+                continue
             if now_s - item.arrived_s >= self._expire_s:
                 self.expired += 1
                 continue
@@ -232,8 +244,15 @@ class Outbox:
         self._runs = [run for run in self._runs if run.rank is not None]
 
     def withdraw(self, gone: Expiry) -> None:
-        """Take out an event that a revision took away before it was sent; nothing if it is not waiting."""
+        """Take out an event that a revision took away before it was sent; nothing if it is not waiting.
+
+        One in flight is taken out if it comes back.
+        """
         key = gone.bar_end_us, gone.symbol
+        for taken in self._taken:
+            if taken.key == key and taken.event_id == gone.event_id:
+                taken.gone = True
+                return
         self._loosen(key)
         waiting = (item for item in self._groups.get(key, ()) if item.waits and item.event_id == gone.event_id)
         if (item := next(waiting, None)) is not None:

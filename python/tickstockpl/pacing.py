@@ -83,6 +83,10 @@ class Cadence:
         for job in jobs or tuple(self._next_s):
             self._next_s[job] = -math.inf
 
+    def put_off(self, job: str, due_s: float) -> None:
+        """Make a job due at a time of its own; infinite: when it is told again."""
+        self._next_s[job] = due_s
+
     def next_s(self) -> float:
         """When the first job is due."""
         return min(self._next_s.values(), default=-math.inf)

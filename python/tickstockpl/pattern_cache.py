@@ -2,10 +2,10 @@
 
 No release of AppV2 fills them from events, so they are written here, in its own layout: a hash per pattern and four
 sorted sets that index them. AppV2's cleanup deletes expired hashes but leaves their names in the sets for ever;
-here an entry leaves every set by name. Memory holds what Redis should hold; `upkeep` makes it so.
+here an entry leaves every set by name. Memory holds what Redis should hold; rounds make it so, a small step at a time,
+for events and heartbeats go over the same connection. After a change a walk over all keys drops AppV2's own answers.
 """
 
-import asyncio
 import heapq
 import math
 from collections import deque
@@ -42,6 +42,10 @@ FIELDS = {
     "source_tier",
 }
 CHUNK = 250
+SCANNED = 1000
+"""Keys that Redis looks at for one SCAN, a fraction of a millisecond."""
+SCANS = 4
+"""So many of them are one step of a walk."""
 ADDED = 32
 """Sets of events that wait to be made entries of."""
 
@@ -87,6 +91,14 @@ class PatternCache:
         self._unwanted: set[str] = set()
         self._stored: set[str] = set()
         """What Redis may hold: only that has to be removed from it."""
+        self._begun = False
+        self._removing: list[str] = []
+        self._writing: list[Entry] = []
+        """What is left of the round."""
+        self._changed = False
+        """Whether Redis was changed since the last walk began."""
+        self._cursor: int | None = None
+        """Where the walk is; None: there is none."""
         self.evicted = 0
 
     def __len__(self) -> int:
@@ -94,7 +106,7 @@ class PatternCache:
         return len(self._entries)
 
     def add(self, events: Events) -> None:
-        """Remember the events (and forget those they supersede) until the next `upkeep`; no I/O."""
+        """Remember the events (and forget those they supersede) until the next round; no I/O."""
         self._added.append((events, self._clock.now_us()))
         if len(self._added) > ADDED:
             self._absorb()
@@ -102,66 +114,111 @@ class PatternCache:
     def withdraw(self, expiry: Expiry) -> None:
         """Forget what a revision took away, whichever run of ours had found it; no I/O.
 
-        An entry that another event has taken over meanwhile stays.
+        An entry that another event has taken over meanwhile stays. One that memory does not hold may be in Redis, from
+        an earlier run: it is removed there, and not adopted by a `load` that comes first.
         """
         self._absorb()
         key = _key(expiry.symbol, expiry.pattern, expiry.bar_end_us // 1_000_000)
-        if key in self._entries and self._entries[key].event_id in {b"", expiry.event_id.encode()}:
+        entry = self._entries.get(key)
+        if entry is None and self._capacity:
+            self._unwanted.add(key)
+        elif entry is not None and entry.event_id in {b"", expiry.event_id.encode()}:
             self._drop(key)
 
     async def load(self, redis: Redis) -> None:
         """Meet a Redis that may have lost entries, or hold those of an earlier run. Call after each connect.
 
-        What memory holds is written again at the next `upkeep`; sound entries found in Redis are adopted, names in the
-        index sets without one are removed.
+        What memory holds is written again in the next round; sound entries found in Redis are adopted, names in the
+        index sets without one are removed. What was withdrawn or dropped while Redis was away is removed, not adopted.
+
+        What Redis refuses to show is left alone, and the first refusal is raised when all else is done.
         """
-        async with redis.pipeline(transaction=False) as pipe:
-            for index in INDEXES:
-                pipe.zrange(index, 0, -1)
-            sets: list[set[str]] = [{_text(member) for member in found} for found in await pipe.execute()]
+        refused: list[ResponseError] = []
+        found = await round_trip(redis, [("ZRANGE", index, 0, -1) for index in INDEXES])
+        candidates: set[str] = set()
+        for index, members in zip(INDEXES, found, strict=True):
+            if isinstance(members, ResponseError):
+                refused.append(members)
+            else:
+                candidates.update(_keys_in(index, {_text(member) for member in members}))
+        self._stored |= candidates
+        self._break_off()
         self._absorb()
         self._unwritten.update(self._entries)
-        candidates = {key for index, found in zip(INDEXES, sets, strict=True) for key in _keys_in(index, found)}
-        for chunk in _chunks(sorted(candidates - self._entries.keys())):
-            async with redis.pipeline(transaction=False) as pipe:
-                for key in chunk:
-                    pipe.hget(ENTRY + key, "data")
-                answers = await pipe.execute()
+        for chunk in _chunks(sorted(candidates - self._entries.keys() - self._unwanted)):
+            answers = await round_trip(redis, [("HGET", ENTRY + key, "data") for key in chunk])
             for key, data in zip(chunk, answers, strict=True):
-                entry = _entry(key, data)
-                if entry is None:
+                if isinstance(data, ResponseError) and not str(data).startswith("WRONGTYPE"):
+                    refused.append(data)  # it may be sound: left alone
+                elif (entry := _entry(key, data)) is None:
                     self._unwanted.add(key)
-                elif key not in self._entries:
+                elif key not in self._entries and key not in self._unwanted:
                     self._put(entry)
-        self._stored |= candidates
         log.info("pattern cache loaded", entries=len(self._entries), removed=len(self._unwanted))
+        if refused:
+            raise refused[0]
 
-    async def upkeep(self, redis: Redis) -> int:
-        """Write and remove what changed, and drop AppV2's cached answers if anything did. Call once a second.
+    def begin(self) -> None:
+        """Let a round begin: `step` by step, Redis is made to hold what memory holds. Call once a second."""
+        self._begun = True
 
-        Returns the number of entries written or removed. After an error everything is still due.
+    @property
+    def in_round(self) -> bool:
+        """Whether `step` has something to write or to remove."""
+        return self._begun or bool(self._removing or self._writing)
+
+    @property
+    def busy(self) -> bool:
+        """Whether `step` has anything to do."""
+        return self.in_round or self._cursor is not None
+
+    async def step(self, redis: Redis) -> int:
+        """Do a few milliseconds' work of the round, or of the walk that follows it if the round changed anything.
+
+        Returns the number of entries written or removed. After an error everything is still due, in the next round.
         """
-        while self._added:
-            self._absorb_some()
-            await asyncio.sleep(0)
-        self._trim()
-        written, removed = self._unwritten, self._unwanted
-        if not written and not removed:
-            return 0
-        self._unwritten, self._unwanted = {}, set()
-        self._stored |= written.keys()
         try:
-            for names in _chunks(sorted(removed)):
-                await self._remove(redis, names)
-            for entries in _chunks(written.values()):
-                await self._write(redis, entries)
-            await self._forget_answers(redis)
+            done = await self._step(redis)
         except BaseException:
-            # whatever was added or dropped meanwhile is newer and wins
-            self._unwritten = {k: e for k, e in written.items() if self._entries.get(k) is e} | self._unwritten
-            self._unwanted |= removed - self._entries.keys()
+            self._removing, self._writing = [], []
+            self._break_off()
             raise
-        return len(written) + len(removed)
+        if self._changed and not self.busy:
+            self._changed, self._cursor = False, 0
+        return done
+
+    async def upkeep(self, redis: Redis, *, walk: bool = True) -> int:
+        """Do a whole round, and the walk after it unless `walk` is False.
+
+        Returns the number of entries written or removed.
+        """
+        self.begin()
+        done = 0
+        while self.in_round or (walk and self.busy):
+            done += await self.step(redis)
+        return done
+
+    async def _step(self, redis: Redis) -> int:
+        if self._begun and self._added:
+            self._absorb_some()
+        elif self._begun:
+            self._begun = False
+            self._trim()
+            self._removing, self._writing = sorted(self._unwanted), list(self._unwritten.values())
+        elif self._removing:
+            chunk, self._removing = self._removing[:CHUNK], self._removing[CHUNK:]
+            return await self._remove(redis, [key for key in chunk if key in self._unwanted])
+        elif self._writing:
+            entries, self._writing = self._writing[:CHUNK], self._writing[CHUNK:]
+            return await self._write(redis, [each for each in entries if self._unwritten.get(each.key) is each])
+        elif self._cursor is not None:
+            await self._walk(redis, self._cursor)
+        return 0
+
+    def _break_off(self) -> None:
+        """End the walk where it is; another is due."""
+        if self._cursor is not None:
+            self._changed, self._cursor = True, None
 
     def _absorb(self) -> None:
         """Make entries of all that was added."""
@@ -216,15 +273,28 @@ class PatternCache:
                 self._drop(entry.key)
             self.evicted += surplus
         self._keys = {event_id: key for event_id, key in self._keys.items() if key in self._entries}
+        # what Redis need not hold, and what a load would drop as expired, is not remembered for ever
+        self._unwanted = {key for key in self._unwanted if key in self._stored or not self._expired(key, now_us)}
 
-    async def _remove(self, redis: Redis, keys: list[str]) -> None:
-        self._stored -= set(keys)
+    def _expired(self, key: str, now_us: int) -> bool:
+        return (int(key.rpartition(":")[2]) + self._ttl_s) * 1e6 <= now_us
+
+    async def _remove(self, redis: Redis, keys: list[str]) -> int:
+        if not keys:
+            return 0
         members = zip(INDEXES, zip(*map(_members, keys), strict=True), strict=True)
         await _carried_out(
             redis, [("ZREM", index, *each) for index, each in members] + [("DEL", *(ENTRY + key for key in keys))]
         )
+        self._changed = True
+        self._stored.difference_update(keys)
+        self._unwanted.difference_update(keys)
+        return len(keys)
 
-    async def _write(self, redis: Redis, entries: list[Entry]) -> None:
+    async def _write(self, redis: Redis, entries: list[Entry]) -> int:
+        if not entries:
+            return 0
+        self._stored.update(entry.key for entry in entries)
         cached_at = str(self._clock.now_us() / 1e6)
         ttl_s = math.ceil(self._ttl_s)  # a safety net, should nobody be left to expire an entry by name
         commands: list[tuple[Any, ...]] = []
@@ -238,19 +308,32 @@ class PatternCache:
                 ("EXPIRE", index, ttl_s),
             )
         await _carried_out(redis, commands)
+        self._changed = True
+        for entry in entries:
+            if self._unwritten.get(entry.key) is entry:  # what was added or dropped meanwhile is newer
+                del self._unwritten[entry.key]
+        return len(entries)
 
-    async def _forget_answers(self, redis: Redis) -> None:
-        """AppV2 keeps its answers for 30 s; SCAN, because KEYS would stop Redis for everybody."""
-        stale = [key async for key in redis.scan_iter(match=API_CACHE, count=1000)]
-        for keys in _chunks(stale):
-            await redis.delete(*keys)
+    async def _walk(self, redis: Redis, cursor: int) -> None:
+        """Drop AppV2's answers, which it keeps for 30 s; SCAN, because KEYS would stop Redis for everybody."""
+        for _ in range(SCANS):
+            ((at, stale),) = await _carried_out(redis, [("SCAN", cursor, "MATCH", API_CACHE, "COUNT", SCANNED)])
+            for keys in _chunks(stale):
+                await _carried_out(redis, [("DEL", *keys)])
+            cursor = int(at)
+            if not cursor:
+                self._cursor = None
+                return
+        self._cursor = cursor
 
 
-async def _carried_out(redis: Redis, commands: Iterable[tuple[Any, ...]]) -> None:
-    """Raises what Redis refused first."""
-    for answer in await round_trip(redis, commands):
+async def _carried_out(redis: Redis, commands: Iterable[tuple[Any, ...]]) -> list[Any]:
+    """The answers; raises what Redis refused first."""
+    answers = await round_trip(redis, commands)
+    for answer in answers:
         if isinstance(answer, ResponseError):
             raise answer
+    return answers
 
 
 def _key(symbol: str, pattern: str, at_s: int) -> str:
@@ -286,7 +369,7 @@ def _entry(key: str, data: Any) -> Entry | None:
             return None
         expires_us, confidence = round(fields["expires_at"] * 1e6), float(fields["confidence"])
         return Entry(key, int(at), confidence, expires_us, _bytes(data))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, ArithmeticError):
         return None
 
 

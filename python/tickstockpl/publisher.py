@@ -1,51 +1,47 @@
 """The stage that tells AppV2: events, session, health and heartbeats, and the keys behind its pattern page.
 
 `collect` never blocks: what cannot be sent yet waits in order in a bounded outbox. `run` alone talks to Redis; a loss
-of Redis costs only what waits longer than `publish.expire_s`. An event counts as sent when Redis has answered its
-PUBLISH; a connection that dies between the two makes it go out twice, with the same id.
+of Redis costs only what waits longer than `publish.expire_s`.
 """
 
 import asyncio
 import math
 import uuid
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
 from tickstockpl import event_payload, payload
 from tickstockpl.audience import Audience
-from tickstockpl.bulletin import Bulletin
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock
-from tickstockpl.connection import LOST, Connection, heed_cancellation, round_trip
+from tickstockpl.connection import LOST, Connection, heed_cancellation
+from tickstockpl.dispatch import Dispatch
 from tickstockpl.errors import ClosedChannel
-from tickstockpl.event_payload import Messages
 from tickstockpl.metrics import Metrics
-from tickstockpl.outbox import Outbox, Waiting, gathered
-from tickstockpl.pacing import Cadence, FeedTime, Pacer
+from tickstockpl.pacing import Cadence, FeedTime
 from tickstockpl.pattern_cache import PatternCache
 from tickstockpl.payload import Pulse, Session
 from tickstockpl.readings import Readings
 from tickstockpl.settings import Settings
-from tickstockpl.wire import Events, Findings, Sent, WriteBatch
+from tickstockpl.wire import Events, Findings, WriteBatch
 
 WATCH_S = 1.0
 CACHE_S = 1.0
+WALK_PAUSE_S = 0.005
+"""Between two steps of a walk over all keys of Redis: it may take some seconds, but not a core."""
 SESSION_S = 60.0
 HEARTBEAT_TTL_S = 60
 LATE_REVISION_US = 120_000_000
 """A pattern that a revision finds this long after its bar is history: it goes to the table only."""
 PATIENCE_S = 0.5
 """How long heartbeats and the pattern cache may be put off while a minute's events are sent."""
-PAUSE_S = 1.0
-"""After Redis refused a PUBLISH."""
 
 log = structlog.get_logger(__name__)
 
@@ -85,21 +81,17 @@ class Publisher:
         )
         self._feed = FeedTime(LATE_REVISION_US)
         self._cadence = Cadence()
-        self._pacer = Pacer(publish.rate_per_s)
-        # four times what can be sent before it expires: the order may still change, and Redis may be away
-        self._outbox = Outbox(4 * math.ceil(publish.rate_per_s * publish.expire_s), publish.expire_s)
-        self._values = Bulletin(payload.INDICATORS_STREAMING, publish.rate_per_s, publish.expire_s)
-        self._alerts = Bulletin(payload.INDICATOR_ALERTS, publish.rate_per_s, publish.expire_s)
+        self._dispatch = Dispatch(
+            settings, self._link, clock, metrics, self._session.session_id, self._audience.answered
+        )
         self._cache = PatternCache(publish.cache_entries, publish.event_ttl_s, clock)
         self._notices: deque[tuple[str, bytes]] = deque(maxlen=32)
-        self._unreported: list[Sent] = []
         self._wake = asyncio.Event()
         self._deadline: asyncio.Timeout | None = None
         self._drain_until_s: float | None = None
-        self._resume_s = -math.inf
         self._stalled = False
         self._loaded = 0
-        self._sent = self._below = self._late = self._unfit = self._expired = 0
+        self._below = self._late = self._unfit = 0
 
     async def collect(self) -> None:
         """Take events in as fast as they come; ends when the inbox is closed and empty."""
@@ -113,11 +105,11 @@ class Publisher:
         """Sort out what will never be sent, keep the rest; what was withdrawn leaves AppV2's pattern page."""
         for gone in findings.expired:
             self._cache.withdraw(gone)
-            self._outbox.withdraw(gone)
+            self._dispatch.events.withdraw(gone)
         if findings.events is not None:
             now_s = self._clock.monotonic_s()
             if fit := self._fit(findings.events, now_s):
-                self._outbox.add(fit, now_s)
+                self._dispatch.events.add(fit, now_s)
                 self._cache.add(fit)
                 self._wake.set()
         if findings.readings is not None:
@@ -126,9 +118,9 @@ class Publisher:
     def _admit_readings(self, readings: Readings) -> None:
         now_s, session_id = self._clock.monotonic_s(), self._session.session_id
         values = (payload.streaming_indicator(each, session_id) for each in readings.calculations())
-        self._values.add(readings.count(), values, now_s)
+        self._dispatch.values.add(readings.count(), values, now_s)
         alerts = [payload.indicator_alert(each, session_id) for each in readings.warnings()]
-        self._alerts.add(len(alerts), iter(alerts), now_s)
+        self._dispatch.alerts.add(len(alerts), iter(alerts), now_s)
         self._wake.set()
 
     def feed_stalled(self, since_s: float) -> None:
@@ -156,31 +148,25 @@ class Publisher:
                 if not deadline.expired():
                     raise
             self._report_sent()
-        if self._outbox or self._unreported:
-            log.warning("publisher stopped early", unsent=len(self._outbox), unreported=len(self._unreported))
+        unsent, unreported = len(self._dispatch.events), len(self._dispatch.unreported)
+        if unsent or unreported:
+            log.warning("publisher stopped early", unsent=unsent, unreported=unreported)
 
     def status(self) -> dict[str, Any]:
         """Counters and state, as plain values."""
-        for waiting in (self._outbox, self._values, self._alerts):
-            waiting.expire(self._clock.monotonic_s())
+        self._dispatch.expire()
         state: dict[str, Any] = {"state": "ok"}
         if not self._link.alive:
             state = {"state": "down", "reason": self._link.last_error or "not connected to Redis yet"}
-        elif self._resume_s > self._clock.monotonic_s():
-            state = {"state": "degraded", "reason": f"Redis refuses to publish: {self._link.last_error}"}
+        elif (why := self._dispatch.refusal()) is not None:
+            state = {"state": "degraded", "reason": why}
         return {
             **state,
             "session_id": self._session.session_id,
-            "sent": self._sent,
-            "queued": len(self._outbox),
-            "expired": self._outbox.expired,
-            "dropped": self._outbox.dropped,
-            "withdrawn": self._outbox.withdrawn,
+            **self._dispatch.numbers(),
             "below_threshold": self._below,
             "late_revisions": self._late,
             "unfit": self._unfit,
-            **_numbers("indicators", self._values),
-            **_numbers("alerts", self._alerts),
             "unheard": self._audience.unheard,
             "heard": self._audience.heard,
             "subscribers": dict(self._audience.subscribers),
@@ -238,7 +224,8 @@ class Publisher:
             ("watch", WATCH_S, self._watch),
             ("session", SESSION_S, self._announce),
             ("pulse", self._publish.heartbeat_s, self._beat),
-            ("cache", CACHE_S, self._cache.upkeep),
+            ("cache", CACHE_S, self._begin_round),
+            ("cache step", math.inf, self._step_cache),
         )
         while True:
             heed_cancellation()
@@ -248,40 +235,33 @@ class Publisher:
                 self._cadence.hasten()
                 await self._link.attempt(self._cache.load(redis))
             await self._send_notices(redis)
-            await self._send_events(redis)
-            for bulletin in (self._alerts, self._values):
-                await self._send_bulletin(redis, bulletin)
+            await self._dispatch.send(redis)
             if not self._events_first():
                 for job, period_s, work in jobs:
                     if self._cadence.is_due(job, period_s, self._clock.monotonic_s()):
                         await self._link.attempt(work(redis))
             if self._drained():
-                await self._link.attempt(self._cache.upkeep(redis))
+                await self._link.attempt(self._cache.upkeep(redis, walk=False))
                 await self._link.attempt(self._farewell(redis))
+                with suppress(*LOST):  # said good-bye; answers that stay expire in 30 s
+                    await self._link.attempt(self._cache.upkeep(redis))
                 return
             await self._rest()
 
     def _events_first(self) -> bool:
         """Whether jobs wait: an event may go now, and no job has been due for long."""
-        now_s = self._clock.monotonic_s()
-        ready = bool(self._outbox) and now_s >= self._resume_s and self._pacer.allowed(now_s) > 0
-        return ready and now_s - self._cadence.next_s() < PATIENCE_S
+        return self._dispatch.ready() and self._clock.monotonic_s() - self._cadence.next_s() < PATIENCE_S
 
     def _drained(self) -> bool:
         if self._drain_until_s is None:
             return False
         # Values of the last minute are not worth waiting for; an alert is.
-        return not (self._outbox or self._alerts) or self._clock.monotonic_s() >= self._drain_until_s
+        return not (self._dispatch.events or self._dispatch.alerts) or self._clock.monotonic_s() >= self._drain_until_s
 
     async def _rest(self) -> None:
         """Wait for the next thing to do."""
         now_s = self._clock.monotonic_s()
-        wait_s = self._cadence.next_s() - now_s
-        if self._outbox:
-            wait_s = min(wait_s, max(self._pacer.wait_s(now_s), self._resume_s - now_s))
-        for bulletin in (self._values, self._alerts):
-            if bulletin:
-                wait_s = min(wait_s, max(bulletin.wait_s(now_s), self._resume_s - now_s))
+        wait_s = min(self._cadence.next_s() - now_s, self._dispatch.wait_s(now_s))
         if wait_s <= 0:
             await asyncio.sleep(0)
             return
@@ -296,88 +276,17 @@ class Publisher:
             await self._link.attempt(redis.publish(*self._notices[0]))
             self._notices.popleft()
 
-    async def _send_events(self, redis: Redis) -> None:
-        now_s = self._clock.monotonic_s()
-        if now_s < self._resume_s:
-            return
-        chunk = self._outbox.take(self._pacer.allowed(now_s), now_s)
-        self._metrics.events_expired.inc(self._outbox.expired - self._expired)
-        self._expired = self._outbox.expired
-        if not chunk:
-            return
-        refused = chunk
-        try:
-            refused = await self._send(redis, chunk)
-        finally:
-            self._outbox.put_back(refused, self._clock.monotonic_s())
-
-    async def _send(self, redis: Redis, chunk: list[Waiting]) -> list[Waiting]:
-        """One round trip; returns what Redis did not take."""
-        named, streamed = self._redis.pattern_channel, payload.PATTERNS_STREAMING
-        commands: list[tuple[str, str, bytes]] = []
-        ids: list[str] = []
-        for events in gathered(chunk):
-            made = Messages(events)
-            both = zip(made.universal(self._publish.event_ttl_s), made.streaming(self._session.session_id), strict=True)
-            for universal, streaming in both:
-                commands += ("PUBLISH", named, universal), ("PUBLISH", streamed, streaming)
-            ids += events.event_ids()
-        answers = await round_trip(redis, commands)
-        self._pacer.sent(len(chunk), self._clock.monotonic_s())
-        now_us = self._clock.now_us()
-        refused: list[Waiting] = []
-        for item, event_id, heard in zip(chunk, ids, answers[::2], strict=True):
-            if isinstance(heard, ResponseError):
-                refused.append(item)
-                self._resume_s = self._clock.monotonic_s() + PAUSE_S
-                continue
-            self._sent += 1
-            self._unreported.append(Sent(event_id, now_us))
-            self._metrics.publish_seconds.observe((now_us - item.key[0]) / 1e6)
-            self._audience.answered(heard)
-        self._count(named, answers[::2])
-        self._count(streamed, answers[1::2])
-        return refused
-
-    async def _send_bulletin(self, redis: Redis, bulletin: Bulletin) -> None:
-        """One round trip for what may go now."""
-        now_s, before = self._clock.monotonic_s(), bulletin.expired
-        if now_s < self._resume_s:
-            return
-        arrived_s, taken = bulletin.take(now_s)
-        self._metrics.events_expired.inc(bulletin.expired - before)
-        if not taken:
-            return
-        refused = taken
-        try:
-            answers = await round_trip(redis, (("PUBLISH", bulletin.channel, message) for message in taken))
-            refused = [each for each, heard in zip(taken, answers, strict=True) if isinstance(heard, ResponseError)]
-            self._count(bulletin.channel, answers)
-            if refused:
-                self._resume_s = self._clock.monotonic_s() + PAUSE_S
-        finally:
-            bulletin.settle(arrived_s, len(taken), refused, self._clock.monotonic_s())
-
-    def _count(self, channel: str, answers: Sequence[int | ResponseError]) -> None:
-        """Count what Redis said to messages of one channel."""
-        heard = [each for each in answers if not isinstance(each, ResponseError)]
-        for error in answers:
-            if isinstance(error, ResponseError):
-                self._link.failed("redis refused to publish", error)
-        self._metrics.events_published.labels(channel).inc(len(heard))
-        if unheard := heard.count(0):
-            self._metrics.events_unheard.labels(channel).inc(unheard)
-
     def _report_sent(self) -> None:
         """Tell the writer, without waiting for it: `published_at` may be late, events and heartbeats may not."""
-        if not self._unreported:
+        sent = self._dispatch.unreported
+        if not sent:
             return
         try:
-            if self._outlet.put_nowait(WriteBatch(sent=tuple(self._unreported))):
-                self._unreported = []
+            if self._outlet.put_nowait(WriteBatch(sent=tuple(sent))):
+                sent.clear()
         except ClosedChannel:
-            self._link.note("the writer takes no more ids of sent events", lost=len(self._unreported))
-            self._unreported = []
+            self._link.note("the writer takes no more ids of sent events", lost=len(sent))
+            sent.clear()
 
     async def _watch(self, redis: Redis) -> None:
         self._report_sent()
@@ -403,11 +312,18 @@ class Publisher:
             pipe.publish(payload.SYSTEM_HEALTH, payload.system_health(pulse, session_id, now_us))
             await pipe.execute()
 
+    async def _begin_round(self, _: Redis) -> None:
+        self._cache.begin()
+        self._cadence.put_off("cache step", self._clock.monotonic_s())
+
+    async def _step_cache(self, redis: Redis) -> None:
+        """One step, so that what is due otherwise gets its turn before the next."""
+        await self._cache.step(redis)
+        if self._cache.busy:
+            pause_s = 0.0 if self._cache.in_round else WALK_PAUSE_S
+            self._cadence.put_off("cache step", self._clock.monotonic_s() + pause_s)
+
     async def _farewell(self, redis: Redis) -> None:
-        totals = self._sent, self._pulse().indicators_calculated
+        totals = self._dispatch.sent, self._pulse().indicators_calculated
         message = payload.session_stopped(self._session, *totals, self._clock.now_us())
         await redis.publish(payload.SESSION_STOPPED, message)
-
-
-def _numbers(name: str, bulletin: Bulletin) -> dict[str, int]:
-    return {f"{name}_sent": bulletin.sent, f"{name}_queued": len(bulletin), f"{name}_expired": bulletin.expired}

@@ -1,6 +1,7 @@
 """The keys behind AppV2's pattern page, on a real Redis, read as AppV2 reads them."""
 
 import contextlib
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -19,7 +20,7 @@ import appv2_readers as appv2
 from event_samples import event, events
 from tickstockpl.clock import ManualClock
 from tickstockpl.pattern_cache import INDEXES, PatternCache
-from tickstockpl.wire import Expiry
+from tickstockpl.wire import Event, Expiry
 
 pytestmark = pytest.mark.anyio
 
@@ -192,6 +193,235 @@ async def test_entries_of_an_earlier_run_are_adopted_and_broken_names_removed(re
         clock.advance(TTL_S)
         await later.upkeep(client)
     assert consistent(appv2_redis) == set()
+
+
+def expiry(one: Event) -> Expiry:
+    return Expiry(one.event_id, one.symbol, one.pattern, one.bar_end_us)
+
+
+async def test_what_was_withdrawn_or_superseded_while_redis_was_away_is_not_adopted_again(
+    redis: str, appv2_redis: Any
+) -> None:
+    cache = PatternCache(5000, TTL_S, ManualClock(T0_US))
+    gone, replaced, other = event("ZZTEST1"), event("ZZTEST2"), event("ZZTEST3")
+    cache.add(events(gone, replaced, other))
+    async with Redis.from_url(redis) as client:
+        await cache.upkeep(client)
+        cache.withdraw(expiry(gone))
+        cache.add(events(replace(event("ZZTEST2"), pattern="Doji", revision=1, supersedes=replaced.event_id)))
+        await cache.load(client)
+        assert len(cache) == 2
+        await cache.upkeep(client)
+    assert consistent(appv2_redis) == {"ZZTEST2:Doji:1757600460", "ZZTEST3:Hammer:1757600460"}
+
+
+@pytest.mark.parametrize("first", ["withdraw", "load"])
+async def test_what_an_earlier_run_wrote_and_this_one_withdraws_goes_whether_it_was_adopted_or_not(
+    redis: str, appv2_redis: Any, first: str
+) -> None:
+    clock = ManualClock(T0_US)
+    earlier, later = PatternCache(5000, TTL_S, clock), PatternCache(5000, TTL_S, clock)
+    gone = event("ZZTEST1")
+    earlier.add(events(gone, event("ZZTEST2")))
+    async with Redis.from_url(redis) as client:
+        await earlier.upkeep(client)
+        if first == "load":
+            await later.load(client)
+        later.withdraw(expiry(gone))
+        if first == "withdraw":
+            await later.load(client)
+        await later.upkeep(client)
+    assert consistent(appv2_redis) == {"ZZTEST2:Hammer:1757600460"}
+
+
+async def test_a_withdrawn_entry_that_this_run_never_held_leaves_redis(redis: str, appv2_redis: Any) -> None:
+    clock = ManualClock(T0_US)
+    earlier, later = PatternCache(5000, TTL_S, clock), PatternCache(5000, TTL_S, clock)
+    gone = event("ZZTEST1")
+    earlier.add(events(gone))
+    async with Redis.from_url(redis) as client:
+        await later.load(client)
+        await earlier.upkeep(client)
+        later.withdraw(expiry(gone))
+        await later.upkeep(client)
+    assert consistent(appv2_redis) == set()
+
+
+async def test_withdrawals_are_not_remembered_beyond_the_life_of_an_entry(redis: str) -> None:
+    clock = ManualClock(T0_US)
+    cache = PatternCache(5000, TTL_S, clock)
+    cache.withdraw(expiry(event("ZZTEST1")))
+    clock.advance(TTL_S)
+    async with Redis.from_url(redis) as client:
+        assert await cache.upkeep(client) == 0
+
+
+def calls(appv2_redis: Any, command: str) -> int:
+    found = appv2_redis.info("commandstats").get(f"cmdstat_{command}", {"calls": 0})
+    return int(found["calls"])
+
+
+def crowd(appv2_redis: Any, count: int) -> None:
+    """Keys that are nobody's business of ours."""
+    fill = "for n = 1, tonumber(ARGV[1]) do redis.call('SET', 'other:' .. n, n) end"
+    appv2_redis.eval(fill, 0, count)
+
+
+async def test_entries_are_written_and_removed_a_chunk_a_step_and_only_once(redis: str, appv2_redis: Any) -> None:
+    cache = PatternCache(5000, TTL_S, ManualClock(T0_US))
+    many = [event(f"ZZ{n}") for n in range(600)]
+    async with Redis.from_url(redis) as client:
+
+        async def round_of_steps() -> list[int]:
+            cache.begin()
+            done = []
+            while cache.in_round:
+                done.append(await cache.step(client))
+            return [count for count in done if count]
+
+        cache.add(events(*many))
+        assert await round_of_steps() == [250, 250, 100]
+        for one in many:
+            cache.withdraw(expiry(one))
+        assert await round_of_steps() == [250, 250, 100]
+        assert await round_of_steps() == []
+    assert consistent(appv2_redis) == set()
+
+
+async def test_what_changes_between_two_steps_of_a_round_is_right_in_the_end(redis: str, appv2_redis: Any) -> None:
+    cache = PatternCache(5000, TTL_S, ManualClock(T0_US))
+    many = [event(f"ZZ{n}") for n in range(600)]
+    cache.add(events(*many))
+    async with Redis.from_url(redis) as client:
+        cache.begin()
+        while await cache.step(client) == 0:
+            assert cache.in_round
+        cache.withdraw(expiry(many[0]))
+        cache.withdraw(expiry(many[599]))
+        cache.add(events(replace(event("ZZ1"), confidence=0.9), event("ZZNEW")))
+        await cache.upkeep(client)
+    assert consistent(appv2_redis) == {f"ZZ{n}:Hammer:1757600460" for n in [*range(1, 599), "NEW"]}
+    assert appv2_redis.zscore("tickstock:indexes:confidence", "ZZ1:Hammer:1757600460") == 0.9
+
+
+async def test_a_walk_over_many_foreign_keys_takes_a_few_scans_a_step(redis: str, appv2_redis: Any) -> None:
+    cache = PatternCache(5000, TTL_S, ManualClock(T0_US))
+    crowd(appv2_redis, 20_000)
+    appv2_redis.mset({f"tickstock:api_cache:scan:{n}": "old" for n in range(300)})
+    cache.add(events(event()))
+    scans = []
+    async with Redis.from_url(redis) as client:
+        await cache.upkeep(client, walk=False)
+        while cache.busy:
+            before = calls(appv2_redis, "scan")
+            await cache.step(client)
+            scans.append(calls(appv2_redis, "scan") - before)
+    assert max(scans) <= 4
+    assert sum(scans) >= 20
+    assert appv2_redis.dbsize() == 20_000 + len(INDEXES) + 1
+
+
+async def test_a_change_during_a_walk_begins_another_after_it_and_nothing_else_does(
+    redis: str, appv2_redis: Any
+) -> None:
+    cache = PatternCache(5000, TTL_S, ManualClock(T0_US))
+    crowd(appv2_redis, 20_000)
+    walks = 0
+    async with Redis.from_url(redis) as client:
+
+        async def walk(steps: int) -> int:
+            """Until the end, or `steps`; returns how many were done."""
+            done = 0
+            while cache.busy and done < steps:
+                await cache.step(client)
+                done += 1
+            return done
+
+        cache.add(events(event("ZZTEST1")))
+        await cache.upkeep(client, walk=False)
+        assert await walk(2) == 2
+        appv2_redis.set("tickstock:api_cache:scan:1", "of the first entry only")
+        cache.add(events(event("ZZTEST2")))
+        await cache.upkeep(client, walk=False)
+        rest = await walk(1000)
+        assert appv2_redis.get("tickstock:api_cache:scan:1") is None
+        walks = rest
+        cache.begin()
+        assert await walk(1000) < 3 < walks
+        assert consistent(appv2_redis) == {"ZZTEST1:Hammer:1757600460", "ZZTEST2:Hammer:1757600460"}
+
+
+async def test_a_walk_that_redis_refuses_is_done_again_without_writing_again(redis: str, appv2_redis: Any) -> None:
+    cache = PatternCache(5000, TTL_S, ManualClock(T0_US))
+    appv2_redis.set("tickstock:api_cache:scan:1", "old")
+    cache.add(events(event()))
+    rights = {"enabled": True, "nopass": True, "keys": ["*"]}
+    appv2_redis.acl_setuser("walker", **rights, commands=["+@all", "-scan"])
+    try:
+        async with Redis.from_url(redis, username="walker", password="any") as client:
+            with pytest.raises(ResponseError):
+                await cache.upkeep(client)
+            appv2_redis.acl_setuser("walker", enabled=True, commands=["+scan"])
+            assert await cache.upkeep(client) == 0
+    finally:
+        appv2_redis.acl_deluser("walker")
+    assert appv2_redis.get("tickstock:api_cache:scan:1") is None
+
+
+@pytest.mark.parametrize("change", [{"expires_at": 1e308}, {"expires_at": None}, {"confidence": 10**400}])
+async def test_an_entry_whose_numbers_are_none_is_removed(redis: str, appv2_redis: Any, change: dict[str, Any]) -> None:
+    clock = ManualClock(T0_US)
+    earlier, later = PatternCache(5000, TTL_S, clock), PatternCache(5000, TTL_S, clock)
+    earlier.add(events(event("ZZTEST1"), event("ZZTEST2")))
+    name = "tickstock:patterns:ZZTEST1:Hammer:1757600460"
+    async with Redis.from_url(redis) as client:
+        await earlier.upkeep(client)
+        appv2_redis.hset(name, "data", json.dumps(json.loads(appv2_redis.hget(name, "data")) | change))
+        await later.load(client)
+        await later.upkeep(client)
+    assert consistent(appv2_redis) == {"ZZTEST2:Hammer:1757600460"}
+
+
+async def test_a_key_of_the_wrong_type_is_removed_and_the_others_are_adopted(redis: str, appv2_redis: Any) -> None:
+    clock = ManualClock(T0_US)
+    earlier, later = PatternCache(5000, TTL_S, clock), PatternCache(5000, TTL_S, clock)
+    earlier.add(events(*(event(f"ZZ{n}") for n in range(600))))
+    async with Redis.from_url(redis) as client:
+        await earlier.upkeep(client)
+        appv2_redis.set("tickstock:patterns:ZZ1:Hammer:1757600460", "a string")
+        await later.load(client)
+        assert len(later) == 599
+        await later.upkeep(client)
+    assert len(consistent(appv2_redis)) == 599
+
+
+async def test_an_index_of_the_wrong_type_is_said_after_all_others_are_read(redis: str, appv2_redis: Any) -> None:
+    clock = ManualClock(T0_US)
+    earlier, later = PatternCache(5000, TTL_S, clock), PatternCache(5000, TTL_S, clock)
+    earlier.add(events(event("ZZTEST1")))
+    async with Redis.from_url(redis) as client:
+        await earlier.upkeep(client)
+        appv2_redis.set("tickstock:indexes:time", "somebody's string")
+        with pytest.raises(ResponseError, match="WRONGTYPE"):
+            await later.load(client)
+        assert len(later) == 1
+
+
+async def test_entries_that_redis_does_not_let_us_read_are_not_deleted(redis: str, appv2_redis: Any) -> None:
+    clock = ManualClock(T0_US)
+    earlier, later = PatternCache(5000, TTL_S, clock), PatternCache(5000, TTL_S, clock)
+    earlier.add(events(event("ZZTEST1")))
+    async with Redis.from_url(redis) as client:
+        await earlier.upkeep(client)
+    appv2_redis.acl_setuser("reader", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-hget"])
+    try:
+        async with Redis.from_url(redis, username="reader", password="any") as client:
+            with pytest.raises(ResponseError, match="permissions"):
+                await later.load(client)
+            await later.upkeep(client)
+    finally:
+        appv2_redis.acl_deluser("reader")
+    assert consistent(appv2_redis) == {"ZZTEST1:Hammer:1757600460"}
 
 
 async def test_event_already_expired_is_not_written(redis: str, appv2_redis: Any) -> None:

@@ -1,6 +1,7 @@
 """The publisher on a real Redis, heard by readers that do what AppV2's do."""
 
 import asyncio
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -8,9 +9,10 @@ import structlog
 from redis.asyncio import Redis
 
 import appv2_readers as appv2
-from event_samples import MINUTE_US, event, found
+from event_samples import MINUTE_US, event, events, found
 from publishing import CHANNELS, hearing, minute_us, publishing
-from tickstockpl.wire import Event
+from tickstockpl import publisher
+from tickstockpl.wire import Event, Findings
 
 pytestmark = pytest.mark.anyio
 
@@ -132,6 +134,36 @@ async def test_heartbeats_stop_when_the_pipeline_does_and_health_turns_red(redis
         beat = await client.get("tickstock:producer:heartbeat")
         await heard.count("tickstock.health.status", len(heard.heard["tickstock.health.status"]) + 3)
         assert await client.get("tickstock:producer:heartbeat") == beat
+
+
+async def test_heartbeats_and_session_messages_keep_their_period_while_thousands_of_events_are_sent_unpaced(
+    redis: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job may be late by `PATIENCE_S`, by one round trip, and by what a busy machine takes."""
+    monkeypatch.setattr(publisher, "SESSION_S", 0.5)
+    period_s, beats, starts = 0.5, "tickstock:streaming:health", "tickstock:streaming:session_started"
+    async with (
+        publishing(redis, rate_per_s=1e6, heartbeat_s=period_s) as published,
+        hearing(redis, beats, starts) as heard,
+        Redis.from_url(redis) as client,
+    ):
+        await published.until(lambda status: status["state"] == "ok")
+        batches = [events(*(event(f"ZZ{n}-{k}", bar_end_us=minute_us()) for n in range(1000))) for k in range(4)]
+        loop, began_s, put = asyncio.get_running_loop(), asyncio.get_running_loop().time(), 0
+        await client.delete("tickstock:producer:heartbeat")
+        while loop.time() - began_s < 4:
+            # never empty, so that an event may always go: jobs get a turn only because they are late
+            if len(published.stage._dispatch.events) < 1000:
+                await published.inbox.put(Findings(events=batches[put % 4]))
+                put += 1
+            await asyncio.sleep(0)
+        ended_s = loop.time()
+        assert published.stage.status()["sent"] > 4000
+        assert await client.exists("tickstock:producer:heartbeat")
+    for channel in (beats, starts):
+        at_s = [began_s, *(at for at in heard.at_s[channel] if began_s < at < ended_s), ended_s]
+        pauses = [after - before for before, after in pairwise(at_s)]
+        assert max(pauses) < period_s + publisher.PATIENCE_S + 0.5, (channel, pauses)
 
 
 async def test_feed_stall_is_one_alert_and_one_error_and_again_on_recovery(redis: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -102,6 +103,54 @@ def test_the_module_is_the_command_and_a_mistake_is_one_line_there_too() -> None
     assert "DATABASE_URI is not set" in said_once(as_process("run"))
     script = Path(sys.executable).with_name("tickstockpl")
     assert not script.exists() or "tickstockpl.cli" in script.read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("nope",), "No such command 'nope'."),
+        (("run", "--nope"), "No such option: --nope"),
+        (("run", "--config"), "Option '--config' requires an argument."),
+        (("simulate", "--symbols", "0"), "Invalid value for '--symbols': Input should be greater than or equal to 1"),
+        (("replay",), "Missing argument 'files'."),
+    ],
+)
+def test_words_that_are_no_command_of_ours_get_one_line(command: Run, words: tuple[str, ...], said: str) -> None:
+    assert said_once(command(*words)) == said
+
+
+def test_no_words_at_all_get_the_help(command: Run) -> None:
+    done = command()
+    assert (done.returncode, done.stderr) == (2, "")
+    assert "tickstockpl demo" in done.stdout
+
+
+@pytest.mark.parametrize("words", [("check",), ("migrate",), ("simulate", "--forget")])
+def test_the_first_ctrl_c_ends_what_has_nothing_to_drain(words: tuple[str, ...], state_dir: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(40)
+        port = silent.getsockname()[1]
+        given = {
+            "DATABASE_URI": f"postgresql://nobody@127.0.0.1:{port}/none",
+            "REDIS_URL": f"redis://127.0.0.1:{port}/0",
+            "TICKSTOCKPL_REDIS__CONNECT_TIMEOUT_S": "60",
+            "TICKSTOCKPL_STATE_DIR": str(state_dir),
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tickstockpl", *words],
+            env={**os.environ, **given},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with process:
+            try:
+                with silent.accept()[0]:  # it waits for an answer now
+                    process.send_signal(signal.SIGINT)
+                    _, said = process.communicate(timeout=10)
+            finally:
+                process.kill()
+    assert (process.returncode, said) == (130, "")
 
 
 def test_run_without_a_database_points_to_the_demo(command: Run) -> None:

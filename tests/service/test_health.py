@@ -135,6 +135,22 @@ def test_a_stall_is_no_issue_after_the_close_and_ends_with_the_next_days_first_t
     assert [what for what, _ in stages.told] == ["stalled", "recovered"]
 
 
+def test_a_stall_that_outlasts_the_session_is_an_issue_again_after_so_long_from_the_next_open() -> None:
+    stages = Stages()
+    stages.wait(31)
+    stages.in_session = False
+    stages.wait(3600)
+    stages.in_session = True
+    stages.wait(29)
+    assert (stages.health.snapshot()["state"], stages.health.snapshot()["issues"]) == ("ok", [])
+    stages.wait(5)
+    assert stages.health.snapshot()["issues"] == ["feed: no tick for 34 s in session"]
+    assert [what for what, _ in stages.told] == ["stalled"]
+    stages.hear()
+    stages.wait(1)
+    assert [what for what, _ in stages.told] == ["stalled", "recovered"]
+
+
 def test_rates_are_of_the_last_five_seconds_and_the_last_minute() -> None:
     stages = Stages()
     for _ in range(10):

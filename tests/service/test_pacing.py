@@ -107,6 +107,10 @@ def events_of(items: Sequence[Item]) -> list[Event]:
     return [one for together in gathered(items) for one in together]
 
 
+def expiry(one: Event) -> Expiry:
+    return Expiry(one.event_id, one.symbol, one.pattern, one.bar_end_us)
+
+
 def drained(outbox: Outbox, chunk: int = 3, now_s: float = 0.0) -> list[Event]:
     taken = []
     while items := outbox.take(chunk, now_s):
@@ -182,8 +186,21 @@ def test_an_event_withdrawn_before_it_was_sent_is_never_sent(bulk: int) -> None:
     first, second, other = event(), event(), event("ZZTEST2")
     outbox.add(columns(first, second, other), now_s=0)
     for found in (first, second, first):
-        outbox.withdraw(Expiry(found.event_id, found.symbol, found.pattern, found.bar_end_us))
+        outbox.withdraw(expiry(found))
     assert (len(outbox), outbox.withdrawn) == (1, 2)
+    assert events_of(outbox.take(10, now_s=1)) == [other]
+
+
+@pytest.mark.parametrize("bulk", [1, 64])
+def test_an_event_withdrawn_in_flight_is_not_put_back_and_counts_only_if_it_was_not_sent(bulk: int) -> None:
+    outbox = Outbox(capacity=10, expire_s=60, bulk=bulk)
+    refused, sent, other = event(confidence=0.9), event("ZZTEST2"), event("ZZTEST3", confidence=0.7)
+    outbox.add(columns(refused, sent, other), now_s=0)
+    items = outbox.take(2, now_s=0)
+    for one in (refused, sent):
+        outbox.withdraw(expiry(one))
+    outbox.put_back(items[:1], now_s=1)
+    assert (len(outbox), outbox.withdrawn) == (1, 1)
     assert events_of(outbox.take(10, now_s=1)) == [other]
 
 
@@ -207,6 +224,7 @@ class OneByOne:
     def __init__(self, capacity: int, expire_s: float) -> None:
         self._capacity, self._expire_s = capacity, expire_s
         self._waiting: list[Waiting] = []
+        self._withdrawn_in_flight: set[str] = set()
         self._order = 0
         self.expired = self.dropped = self.withdrawn = 0
 
@@ -224,6 +242,7 @@ class OneByOne:
 
     def take(self, count: int, now_s: float) -> list[Waiting]:
         self.expire(now_s)
+        self._withdrawn_in_flight = set()
         taken: list[Waiting] = []
         while self._waiting and len(taken) < count:
             heads: dict[tuple[int, str], Waiting] = {}
@@ -234,8 +253,10 @@ class OneByOne:
         return taken
 
     def put_back(self, items: list[Waiting], now_s: float) -> None:
-        fresh = [item for item in items if now_s - item[1] < self._expire_s]
-        self.expired += len(items) - len(fresh)
+        wanted = [item for item in items if item[2].event_id not in self._withdrawn_in_flight]
+        self.withdrawn += len(items) - len(wanted)
+        fresh = [item for item in wanted if now_s - item[1] < self._expire_s]
+        self.expired += len(wanted) - len(fresh)
         self._waiting = fresh + self._waiting
 
     def expire(self, now_s: float) -> None:
@@ -247,12 +268,18 @@ class OneByOne:
         kept = [item for item in self._waiting if item[2].event_id != event_id]
         self.withdrawn += len(self._waiting) - len(kept)
         self._waiting = kept
+        self._withdrawn_in_flight.add(event_id)
 
 
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("add"), arrivals),
-        st.tuples(st.just("take"), st.tuples(st.integers(0, 9), st.integers(0, 3))),
+        st.tuples(
+            st.just("take"),
+            st.tuples(
+                st.integers(0, 9), st.integers(0, 3), st.lists(st.integers(0, 1000), max_size=3), st.floats(0, 9)
+            ),
+        ),
         st.tuples(st.just("wait"), st.floats(0, 25)),
         st.tuples(st.just("withdraw"), st.integers(0, 1000)),
     ),
@@ -274,16 +301,20 @@ def test_whatever_happens_it_says_what_a_list_of_everything_would_say(
             outbox.add(columns(*events), now_s)
             plain.add(events, now_s)
         elif act == "take":
-            count, refused = value
+            count, refused, withdrawn, flight_s = value
             mine, expected = outbox.take(count, now_s), plain.take(count, now_s)
             assert events_of(mine) == [item[2] for item in expected]
+            for gone in (known[n % len(known)] for n in withdrawn if known):
+                outbox.withdraw(expiry(gone))
+                plain.withdraw(gone.event_id)
+            now_s += flight_s
             outbox.put_back(mine[len(mine) - refused :], now_s)
             plain.put_back(expected[len(expected) - refused :], now_s)
         elif act == "wait":
             now_s += value
         elif known:
             gone = known[value % len(known)]
-            outbox.withdraw(Expiry(gone.event_id, gone.symbol, gone.pattern, gone.bar_end_us))
+            outbox.withdraw(expiry(gone))
             plain.withdraw(gone.event_id)
         counts = (len(outbox), outbox.expired, outbox.dropped, outbox.withdrawn)
         assert counts == (len(plain), plain.expired, plain.dropped, plain.withdrawn)

@@ -1,0 +1,186 @@
+"""What goes out on the pattern and indicator channels: paced, in order, and again where Redis refused it.
+
+An event counts as sent when Redis has answered its PUBLISH on the main pattern channel; a connection that dies between
+the two makes it go out twice, with the same id. What that channel refuses is sent there again, and on the streaming
+channel only if it was refused there too. What only the streaming channel refuses is counted and not sent again: a right
+that is missing there for a day must not hold up events that AppV2 acts on.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from tickstockpl import payload
+from tickstockpl.bulletin import Bulletin
+from tickstockpl.clock import Clock
+from tickstockpl.connection import Connection, round_trip
+from tickstockpl.event_payload import Messages
+from tickstockpl.metrics import Metrics
+from tickstockpl.outbox import Outbox, Waiting, gathered
+from tickstockpl.pacing import Pacer
+from tickstockpl.settings import Settings
+from tickstockpl.wire import Sent
+
+PAUSE_S = 1.0
+"""After Redis refused a PUBLISH."""
+
+
+class Dispatch:
+    """Events, indicators and alerts that wait to be published; `send` is to be called whenever `wait_s` has passed.
+
+    answered: told of each event how many received it on the main channel.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        link: Connection,
+        clock: Clock,
+        metrics: Metrics,
+        session_id: str,
+        answered: Callable[[int], None],
+    ) -> None:
+        publish = settings.publish
+        self._named, self._ttl_s, self._session_id = settings.redis.pattern_channel, publish.event_ttl_s, session_id
+        self._link, self._clock, self._metrics = link, clock, metrics
+        self._answered = answered
+        self._pacer = Pacer(publish.rate_per_s)
+        # four times what can be sent before it expires: the order may still change, and Redis may be away
+        self.events = Outbox(4 * math.ceil(publish.rate_per_s * publish.expire_s), publish.expire_s)
+        self.values = Bulletin(payload.INDICATORS_STREAMING, publish.rate_per_s, publish.expire_s)
+        self.alerts = Bulletin(payload.INDICATOR_ALERTS, publish.rate_per_s, publish.expire_s)
+        self.sent = 0
+        """Events."""
+        self.unreported: list[Sent] = []
+        """Ids of sent events that the writer has not been told."""
+        self._resume_s = -math.inf
+        self._refusals: dict[str, str] = {}
+        """What Redis said, by channel, where it refused the last message."""
+        self._expired = 0
+
+    async def send(self, redis: Redis) -> None:
+        """Send what may go now; raises one of LOST, and then keeps what nobody knows to be sent."""
+        await self._send_events(redis)
+        for bulletin in (self.alerts, self.values):
+            await self._send_bulletin(redis, bulletin)
+
+    def ready(self) -> bool:
+        """Whether an event may go now."""
+        now_s = self._clock.monotonic_s()
+        return bool(self.events) and now_s >= self._resume_s and self._pacer.allowed(now_s) > 0
+
+    def wait_s(self, now_s: float) -> float:
+        """Seconds until something may go; infinite if nothing waits."""
+        waits = [self._pacer.wait_s(now_s)] if self.events else []
+        waits += [bulletin.wait_s(now_s) for bulletin in (self.values, self.alerts) if bulletin]
+        return max(min(waits, default=math.inf), self._resume_s - now_s)
+
+    def refusal(self) -> str | None:
+        """Of the channels on which Redis refused the last message, and why; None if there are none."""
+        said = (f"Redis refused the last message on {channel}: {why}" for channel, why in self._refusals.items())
+        return "; ".join(said) or None
+
+    def expire(self) -> None:
+        """Drop and count what has waited too long."""
+        for waiting in (self.events, self.values, self.alerts):
+            waiting.expire(self._clock.monotonic_s())
+
+    def numbers(self) -> dict[str, Any]:
+        """Counters, as plain values."""
+        return {
+            "sent": self.sent,
+            "queued": len(self.events),
+            "expired": self.events.expired,
+            "dropped": self.events.dropped,
+            "withdrawn": self.events.withdrawn,
+            **_numbers("indicators", self.values),
+            **_numbers("alerts", self.alerts),
+        }
+
+    async def _send_events(self, redis: Redis) -> None:
+        now_s = self._clock.monotonic_s()
+        if now_s < self._resume_s:
+            return
+        chunk = self.events.take(self._pacer.allowed(now_s), now_s)
+        self._metrics.events_expired.inc(self.events.expired - self._expired)
+        self._expired = self.events.expired
+        if not chunk:
+            return
+        refused = chunk
+        try:
+            refused = await self._send(redis, chunk)
+        finally:
+            self.events.put_back(refused, self._clock.monotonic_s())
+
+    async def _send(self, redis: Redis, chunk: list[Waiting]) -> list[Waiting]:
+        """One round trip; returns what the main channel did not take."""
+        universal: list[bytes] = []
+        streaming: list[bytes] = []
+        ids: list[str] = []
+        for events in gathered(chunk):
+            made = Messages(events)
+            universal += made.universal(self._ttl_s)
+            streaming += made.streaming(self._session_id)
+            ids += events.event_ids()
+        commands: list[tuple[str, str, bytes]] = []
+        for item, first, second in zip(chunk, universal, streaming, strict=True):
+            commands.append(("PUBLISH", self._named, first))
+            if not item.streamed:
+                commands.append(("PUBLISH", payload.PATTERNS_STREAMING, second))
+        answers = iter(await round_trip(redis, commands))
+        both = [(next(answers), None if item.streamed else next(answers)) for item in chunk]
+        self._pacer.sent(len(chunk), self._clock.monotonic_s())
+        now_us = self._clock.now_us()
+        refused: list[Waiting] = []
+        for item, event_id, (heard, second_heard) in zip(chunk, ids, both, strict=True):
+            item.streamed = not isinstance(second_heard, ResponseError)
+            if isinstance(heard, ResponseError):
+                refused.append(item)
+                self._resume_s = self._clock.monotonic_s() + PAUSE_S
+                continue
+            self.sent += 1
+            self.unreported.append(Sent(event_id, now_us))
+            self._metrics.publish_seconds.observe((now_us - item.key[0]) / 1e6)
+            self._answered(heard)
+        self._count(self._named, [heard for heard, _ in both])
+        self._count(payload.PATTERNS_STREAMING, [heard for _, heard in both if heard is not None])
+        return refused
+
+    async def _send_bulletin(self, redis: Redis, bulletin: Bulletin) -> None:
+        """One round trip for what may go now."""
+        now_s, before = self._clock.monotonic_s(), bulletin.expired
+        if now_s < self._resume_s:
+            return
+        arrived_s, taken = bulletin.take(now_s)
+        self._metrics.events_expired.inc(bulletin.expired - before)
+        if not taken:
+            return
+        refused = taken
+        try:
+            answers = await round_trip(redis, (("PUBLISH", bulletin.channel, message) for message in taken))
+            refused = [each for each, heard in zip(taken, answers, strict=True) if isinstance(heard, ResponseError)]
+            self._count(bulletin.channel, answers)
+            if refused:
+                self._resume_s = self._clock.monotonic_s() + PAUSE_S
+        finally:
+            bulletin.settle(arrived_s, len(taken), refused, self._clock.monotonic_s())
+
+    def _count(self, channel: str, answers: Sequence[int | ResponseError]) -> None:
+        """Count what Redis said to messages of one channel."""
+        heard = [each for each in answers if not isinstance(each, ResponseError)]
+        for error in answers:
+            if isinstance(error, ResponseError):
+                self._link.failed("redis refused to publish", error)
+                self._refusals[channel] = str(error)
+        if answers and not isinstance(answers[-1], ResponseError):
+            self._refusals.pop(channel, None)
+        self._metrics.events_published.labels(channel).inc(len(heard))
+        if unheard := heard.count(0):
+            self._metrics.events_unheard.labels(channel).inc(unheard)
+
+
+def _numbers(name: str, bulletin: Bulletin) -> dict[str, int]:
+    return {f"{name}_sent": bulletin.sent, f"{name}_queued": len(bulletin), f"{name}_expired": bulletin.expired}
