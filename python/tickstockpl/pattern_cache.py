@@ -99,6 +99,8 @@ class PatternCache:
         """Whether Redis was changed since the last walk began."""
         self._cursor: int | None = None
         """Where the walk is; None: there is none."""
+        self._floor = -math.inf
+        """Below this confidence nothing new is kept: the cache is full of better."""
         self.evicted = 0
 
     def __len__(self) -> int:
@@ -161,6 +163,8 @@ class PatternCache:
     def begin(self) -> None:
         """Let a round begin: `step` by step, Redis is made to hold what memory holds. Call once a second."""
         self._begun = True
+        if self._added:
+            self._trim()  # what has expired makes room
 
     @property
     def in_round(self) -> bool:
@@ -231,6 +235,7 @@ class PatternCache:
         if len(events) > CHUNK:
             self._added.appendleft((events[CHUNK:], came_us))
             events = events[:CHUNK]
+        events = self._worth(events)
         names = [pattern["name"] for pattern in events.patterns]
         texts = event_payload.cached(events, self._ttl_s)
         ends, ttl_us = events.bar_end_us().tolist(), event_payload.lifetime_us(self._ttl_s)
@@ -250,6 +255,14 @@ class PatternCache:
             if len(self._entries) > 2 * self._capacity:
                 self._trim()
 
+    def _worth(self, events: Events) -> Events:
+        """Those that may be kept, and those that supersede another: of a busy minute's events most are neither."""
+        if self._floor == -math.inf:
+            return events
+        worth = (events.column("confidence") >= self._floor) | (events.column("supersedes") != b"")
+        self.evicted += len(events) - int(worth.sum())
+        return events.where(worth)
+
     def _put(self, entry: Entry) -> None:
         self._entries[entry.key] = entry
         self._unwritten[entry.key] = entry
@@ -257,6 +270,7 @@ class PatternCache:
 
     def _drop(self, key: str) -> None:
         if self._entries.pop(key, None) is not None:
+            self._floor = -math.inf
             self._unwritten.pop(key, None)
             if key in self._stored:
                 self._unwanted.add(key)
@@ -272,6 +286,8 @@ class PatternCache:
             for entry in worst:
                 self._drop(entry.key)
             self.evicted += surplus
+        if len(self._entries) == self._capacity:
+            self._floor = min((entry.confidence for entry in self._entries.values()), default=-math.inf)
         self._keys = {event_id: key for event_id, key in self._keys.items() if key in self._entries}
         # what Redis need not hold, and what a load would drop as expired, is not remembered for ever
         self._unwanted = {key for key in self._unwanted if key in self._stored or not self._expired(key, now_us)}

@@ -164,6 +164,37 @@ async def test_after_upkeep_redis_holds_exactly_the_best_unexpired_entries(
                 assert len(appv2.scan(appv2_redis, clock.now_us() / 1e6)) == len(entries)
 
 
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rounds=st.lists(
+        st.tuples(st.lists(st.integers(60, 66), max_size=25), st.sampled_from([1.0, 60.0, 1800.0])), max_size=8
+    )
+)
+async def test_what_is_kept_is_the_best_of_all_that_came_and_the_rest_is_counted(
+    redis: str, appv2_redis: Any, rounds: list[tuple[list[int], float]]
+) -> None:
+    appv2_redis.flushdb()
+    clock, capacity = ManualClock(T0_US), 10
+    cache = PatternCache(capacity, TTL_S, clock)
+    kept: list[tuple[float, int, str]] = []
+    came = expired = evicted = 0
+    async with Redis.from_url(redis) as client:
+        for percents, pause_s in rounds:
+            at_s = clock.now_us() // 60_000_000 * 60
+            for percent in percents:
+                came += 1
+                cache.add(events(event(f"ZZ{came}", bar_end_us=at_s * 1_000_000, confidence=percent / 100)))
+                kept.append((percent / 100, at_s, f"ZZ{came}:Hammer:{at_s}"))
+            fresh = [entry for entry in kept if (entry[1] + TTL_S) * 1e6 > clock.now_us()]
+            expired += len(kept) - len(fresh)
+            kept = sorted(fresh)[-capacity:]
+            evicted += len(fresh) - len(kept)
+            await cache.upkeep(client)
+            assert consistent(appv2_redis) == {key for _, _, key in kept}
+            assert (cache.evicted, len(cache)) == (evicted, came - expired - evicted)
+            clock.advance(pause_s)
+
+
 async def test_best_entries_are_kept_and_the_rest_never_reaches_redis(redis: str, appv2_redis: Any) -> None:
     cache = PatternCache(50, TTL_S, ManualClock(T0_US))
     for n in range(400):
