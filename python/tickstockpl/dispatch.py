@@ -25,7 +25,7 @@ from tickstockpl.settings import Settings
 from tickstockpl.wire import Sent
 
 PAUSE_S = 1.0
-"""After Redis refused a PUBLISH."""
+"""Of a channel, after Redis refused a PUBLISH on it."""
 
 
 class Dispatch:
@@ -52,11 +52,13 @@ class Dispatch:
         self.events = Outbox(4 * math.ceil(publish.rate_per_s * publish.expire_s), publish.expire_s)
         self.values = Bulletin(payload.INDICATORS_STREAMING, publish.rate_per_s, publish.expire_s)
         self.alerts = Bulletin(payload.INDICATOR_ALERTS, publish.rate_per_s, publish.expire_s)
+        self._bulletins = (self.alerts, self.values)
         self.sent = 0
         """Events."""
         self.unreported: list[Sent] = []
         """Ids of sent events that the writer has not been told."""
-        self._resume_s = -math.inf
+        self._resume_s: dict[str, float] = {}
+        """When a channel on which Redis refused a message may be tried again."""
         self._refusals: dict[str, str] = {}
         """What Redis said, by channel, where it refused the last message."""
         self._expired = 0
@@ -64,19 +66,19 @@ class Dispatch:
     async def send(self, redis: Redis) -> None:
         """Send what may go now; raises one of LOST, and then keeps what nobody knows to be sent."""
         await self._send_events(redis)
-        for bulletin in (self.alerts, self.values):
+        for bulletin in self._bulletins:
             await self._send_bulletin(redis, bulletin)
 
     def ready(self) -> bool:
         """Whether an event may go now."""
         now_s = self._clock.monotonic_s()
-        return bool(self.events) and now_s >= self._resume_s and self._pacer.allowed(now_s) > 0
+        return bool(self.events) and not self._pause_s(self._named, now_s) and self._pacer.allowed(now_s) > 0
 
     def wait_s(self, now_s: float) -> float:
         """Seconds until something may go; infinite if nothing waits."""
-        waits = [self._pacer.wait_s(now_s)] if self.events else []
-        waits += [bulletin.wait_s(now_s) for bulletin in (self.values, self.alerts) if bulletin]
-        return max(min(waits, default=math.inf), self._resume_s - now_s)
+        waits = [(self._pacer.wait_s(now_s), self._named)] if self.events else []
+        waits += [(each.wait_s(now_s), each.channel) for each in self._bulletins if each]
+        return min((max(wait_s, self._pause_s(channel, now_s)) for wait_s, channel in waits), default=math.inf)
 
     def refusal(self) -> str | None:
         """Of the channels on which Redis refused the last message, and why; None if there are none."""
@@ -85,7 +87,7 @@ class Dispatch:
 
     def expire(self) -> None:
         """Drop and count what has waited too long."""
-        for waiting in (self.events, self.values, self.alerts):
+        for waiting in (self.events, *self._bulletins):
             waiting.expire(self._clock.monotonic_s())
 
     def numbers(self) -> dict[str, Any]:
@@ -102,7 +104,7 @@ class Dispatch:
 
     async def _send_events(self, redis: Redis) -> None:
         now_s = self._clock.monotonic_s()
-        if now_s < self._resume_s:
+        if self._pause_s(self._named, now_s):
             return
         chunk = self.events.take(self._pacer.allowed(now_s), now_s)
         self._metrics.events_expired.inc(self.events.expired - self._expired)
@@ -139,7 +141,7 @@ class Dispatch:
             item.streamed = not isinstance(second_heard, ResponseError)
             if isinstance(heard, ResponseError):
                 refused.append(item)
-                self._resume_s = self._clock.monotonic_s() + PAUSE_S
+                self._resume_s[self._named] = self._clock.monotonic_s() + PAUSE_S
                 continue
             self.sent += 1
             self.unreported.append(Sent(event_id, now_us))
@@ -152,7 +154,7 @@ class Dispatch:
     async def _send_bulletin(self, redis: Redis, bulletin: Bulletin) -> None:
         """One round trip for what may go now."""
         now_s, before = self._clock.monotonic_s(), bulletin.expired
-        if now_s < self._resume_s:
+        if self._pause_s(bulletin.channel, now_s):
             return
         arrived_s, taken = bulletin.take(now_s)
         self._metrics.events_expired.inc(bulletin.expired - before)
@@ -164,9 +166,13 @@ class Dispatch:
             refused = [each for each, heard in zip(taken, answers, strict=True) if isinstance(heard, ResponseError)]
             self._count(bulletin.channel, answers)
             if refused:
-                self._resume_s = self._clock.monotonic_s() + PAUSE_S
+                self._resume_s[bulletin.channel] = self._clock.monotonic_s() + PAUSE_S
         finally:
             bulletin.settle(arrived_s, len(taken), refused, self._clock.monotonic_s())
+
+    def _pause_s(self, channel: str, now_s: float) -> float:
+        """Seconds until the channel may be tried; 0 unless Redis has just refused it. The others go on."""
+        return max(0.0, self._resume_s.get(channel, -math.inf) - now_s)
 
     def _count(self, channel: str, answers: Sequence[int | ResponseError]) -> None:
         """Count what Redis said to messages of one channel."""

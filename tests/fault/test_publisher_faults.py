@@ -12,9 +12,10 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 import appv2_readers as appv2
-from event_samples import event, found
+from event_samples import event, events, found
 from own_servers import OwnServers
 from publishing import CHANNELS, hearing, minute_us, publishing
+from reading_samples import readings
 from tickstockpl import dispatch
 from tickstockpl.connection import Connection
 from tickstockpl.metrics import Metrics
@@ -271,6 +272,25 @@ async def test_an_event_that_only_the_streaming_channel_refuses_is_sent_and_the_
         await published.inbox.put(found(event(bar_end_us=minute_us())))
         await published.until(lambda status: status["sent"] == 2 and status["state"] == "ok")
     assert len(published.sent) == 2
+
+
+async def test_a_refused_indicator_channel_does_not_slow_the_events(own_servers: Callable[..., OwnServers]) -> None:
+    servers = own_servers(redis=True)
+    names = [f"ZZ{n}" for n in range(100)]
+    async with (
+        Redis.from_url(servers.redis_url, protocol=2) as admin,
+        publishing(servers.redis_url, redis=QUICK) as published,
+    ):
+        await published.until(lambda status: status["state"] == "ok")
+        channels = ["test.*", "*health*", "tickstock:patterns:streaming"]
+        await admin.acl_setuser("default", enabled=True, reset_channels=True, channels=channels)
+        values = readings(*names, bar_end_us=minute_us())
+        await published.inbox.put(
+            Findings(events=events(*(event(n, bar_end_us=minute_us()) for n in names)), readings=values)
+        )
+        status = await published.until(lambda status: status["sent"] == len(names), within_s=4)
+        assert (status["state"], status["indicators_sent"]) == ("degraded", 0)
+        assert "on tickstock:indicators:streaming: " in status["reason"]
 
 
 async def test_keys_of_the_wrong_type_stop_neither_events_nor_heartbeats(redis: str) -> None:
