@@ -70,12 +70,15 @@ async def _redis(settings: Settings) -> Finding:
         named.connection_url(),
         protocol=2,
         socket_connect_timeout=named.connect_timeout_s,
-        socket_timeout=named.connect_timeout_s,
+        socket_timeout=None,  # with one redis-py may swallow Ctrl-C: see `connection.heed_cancellation`
         retry=Retry(NoBackoff(), 0),
     )
     try:
-        await client.ping()
-        said = await _told(client, *named.channels, named.pattern_channel)
+        async with asyncio.timeout(named.connect_timeout_s):
+            await client.ping()
+            said = await _told(client, *named.channels, named.pattern_channel)
+    except TimeoutError:
+        return Finding("redis", False, f"{address}: no answer within {named.connect_timeout_s:g} s")
     except (RedisError, OSError) as error:
         return Finding("redis", False, f"{address}: {str(error) or type(error).__name__}")
     finally:

@@ -121,5 +121,5 @@ async def test_a_redis_that_hangs_is_given_up_on(own_servers: Callable[..., OwnS
     began = time.monotonic()
     finding = (await found(settings))["redis"]
     assert not finding.ok
-    assert "imeout" in finding.said
+    assert finding.said.endswith("no answer within 0.3 s")
     assert time.monotonic() - began < 3
