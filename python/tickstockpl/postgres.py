@@ -4,8 +4,9 @@ asyncpg waits for ever on a black-holed socket, even inside `asyncio.timeout`, b
 server. So each command has a limit on both sides, and a connection that has passed one is dropped, never reused.
 """
 
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -32,6 +33,31 @@ def _session(command_timeout_s: float) -> dict[str, str]:
         "idle_in_transaction_session_timeout": ms(2),
         "jit": "off",
     }
+
+
+@contextmanager
+def claimed_waiters() -> Iterator[None]:
+    """Claim the future that asyncpg leaves behind when a connection dies as a COPY begins.
+
+    The operation itself has raised its error; the future's own would be a traceback of asyncio's in the log. Whatever
+    else nobody claims goes where it went before.
+    """
+    loop = asyncio.get_running_loop()
+    before = loop.get_exception_handler()
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if isinstance(context.get("exception"), asyncpg.ConnectionDoesNotExistError):
+            return
+        if before is None:
+            loop.default_exception_handler(context)
+        else:
+            before(loop, context)
+
+    loop.set_exception_handler(handle)
+    try:
+        yield
+    finally:
+        loop.set_exception_handler(before)
 
 
 async def connect(

@@ -6,7 +6,7 @@ one transaction a flush, and keeps a flush until the database has taken it.
 
 import asyncio
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -67,6 +67,7 @@ class Writer:
         self._stop_at: float | None = None
         self._deadline: asyncio.Timeout | None = None
         self._cutoff: asyncio.TimerHandle | None = None
+        self._claims = ExitStack()
         self._pool: Pool | None = None
         self._store: Store | None = None
         self._foreign = False
@@ -77,12 +78,12 @@ class Writer:
         self._told: dict[str, int] = {}
 
     async def __aenter__(self) -> Self:
+        self._claims.enter_context(postgres.claimed_waiters())
         try:
             await self._connected()
-        except ServerError:
-            raise
-        except Exception as error:
-            if fault_of(error) is None:
+        except BaseException as error:
+            self._claims.close()
+            if not isinstance(error, Exception) or isinstance(error, ServerError) or fault_of(error) is None:
                 raise
             raise ServerError(f"the database at {self._settings.address} cannot be used: {_said(error)}") from error
         return self
@@ -91,6 +92,7 @@ class Writer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._drop_pool()
+        self._claims.close()
 
     def price_scale(self) -> int | None:
         """Digits after the point that the table keeps of a price; None: all of a double's.

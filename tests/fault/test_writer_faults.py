@@ -235,3 +235,19 @@ async def test_two_writers_over_the_same_rows_both_finish(ready: str) -> None:
             await second.put(WriteBatch(bars=bars(names[::-1], minute, trades=20)))
         await until(lambda: all(w.status()["backlog_rows"] == 0 and w.status()["batches"] for w in (one, two)))
     assert await rows(ready, "SELECT trades, count(*) FROM ohlcv_1min GROUP BY 1") == [{"trades": 20, "count": 2000}]
+
+
+async def test_only_what_asyncpg_leaves_behind_of_a_dead_connection_is_claimed(ready: str) -> None:
+    loop, heard = asyncio.get_running_loop(), []
+    before = loop.get_exception_handler()
+    loop.set_exception_handler(lambda _, context: heard.append(context["exception"]))
+    try:
+        async with writing(ready):
+            for fault in (asyncpg.ConnectionDoesNotExistError("in the middle of operation"), ValueError("a bug")):
+                future = loop.create_future()
+                future.set_exception(fault)
+                del future
+        loop.call_exception_handler({"message": "", "exception": KeyError("afterwards")})
+    finally:
+        loop.set_exception_handler(before)
+    assert [type(each) for each in heard] == [ValueError, KeyError]
