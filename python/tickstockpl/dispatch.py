@@ -94,7 +94,7 @@ class Dispatch:
         """Counters, as plain values."""
         return {
             "sent": self.sent,
-            "queued": len(self.events),
+            "queued": self.events.unsettled,
             "expired": self.events.expired,
             "dropped": self.events.dropped,
             "withdrawn": self.events.withdrawn,

@@ -178,7 +178,13 @@ class Outbox:
         self.withdrawn = 0
 
     def __len__(self) -> int:
+        """Events that wait, without those in flight."""
         return self._count
+
+    @property
+    def unsettled(self) -> int:
+        """Events that wait or are in flight."""
+        return self._count + len(self._taken)
 
     def add(self, events: Events, now_s: float) -> None:
         """Put events in, in the order in which they were detected."""

@@ -167,10 +167,11 @@ async def test_events_go_on_between_the_steps_of_a_walk_over_many_foreign_keys(
 ) -> None:
     """Counted in Redis's own order of commands, so that a slow machine says the same."""
     url = own_servers(redis=True).redis_url
-    async with Redis.from_url(url) as client, Redis.from_url(url) as onlooker, onlooker.monitor() as monitor:
-        fill = "for n = 1, 100000 do redis.call('SET', KEYS[1] .. n, n) end"
+    fill = "for n = 1, 100000 do redis.call('SET', KEYS[1] .. n, n) end"
+    async with Redis.from_url(url) as client:
         for n in range(3):
             await client.eval(fill, 1, f"other:{n}:")
+    async with Redis.from_url(url) as onlooker, onlooker.monitor() as monitor:
         seen: list[str] = []
 
         async def look() -> None:

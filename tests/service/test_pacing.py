@@ -180,6 +180,15 @@ def test_an_event_that_expired_in_flight_is_not_put_back(bulk: int) -> None:
     assert (len(outbox), outbox.expired, outbox.take(1, 60.0)) == (0, 1, [])
 
 
+def test_what_is_in_flight_is_not_settled() -> None:
+    outbox = Outbox(10, 60.0)
+    outbox.add(columns(event("ZZ1"), event("ZZ2"), event("ZZ3")), 0.0)
+    items = outbox.take(2, 1.0)
+    assert (len(outbox), outbox.unsettled) == (1, 3)
+    outbox.put_back(items[1:], 2.0)
+    assert (len(outbox), outbox.unsettled) == (2, 2)
+
+
 @pytest.mark.parametrize("bulk", [1, 64])
 def test_an_event_withdrawn_before_it_was_sent_is_never_sent(bulk: int) -> None:
     outbox = Outbox(capacity=10, expire_s=60, bulk=bulk)
