@@ -27,7 +27,7 @@ NOW_US = ticks.START_US + 60 * ticks.MINUTE_US
 """What our service's clock says at first: after every simulated tick, in the session of them."""
 PACED_PER_S = PublishSettings().rate_per_s
 UNPACED_PER_S = 1e6
-"""For `publish.rate_per_s`: so fast that only the burst of 4 events a round trip is left of the pacing."""
+"""For `publish.rate_per_s`: so fast that only the burst of 250 events a round trip is left of the pacing."""
 FEW = "volume_spike"
 REAL_TIME_S = 108, 124
 """Seconds of the feed from which and until which it goes in real time: 12 s before a minute's end, and 4 after it."""

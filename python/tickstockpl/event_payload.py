@@ -12,13 +12,16 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from tickstockpl.payload import DIRECTIONS, SOURCE, iso
+from tickstockpl.payload import DIGITS, SOURCE, iso, plain
 from tickstockpl.wire import INDICATORS, TIMEFRAME, Events, quality_names
 
 BAR = ("open", "high", "low", "close", "volume")
 LEVELS = ("entry", "stop", "target")
-_DIGITS = 12
-_TENS = np.array([float(f"1e{power}") for power in range(-4, _DIGITS + 4)])
+
+DIRECTIONS = {1: "bullish", -1: "bearish", 0: "neutral"}
+"""A direction in AppV2's words."""
+
+_TENS = np.array([float(f"1e{power}") for power in range(-4, DIGITS + 4)])
 """Of the sizes whose 12 digits a power of ten up to 1e15 brings before the point, the least of each power of ten."""
 _NEAR_TIE = 1e-3
 
@@ -68,7 +71,7 @@ class Messages:
         rows = zip(
             self._named(), self._ends, _named(self._events, "tier"), _numbers(ends_us / 1e6),
             _numbers((ends_us + lifetime_us(ttl_s)) / 1e6), _numbers(self._events.column("close")),
-            _numbers(_plain(self._events.column("price_change"))), self._directions, self._indicators(), self._bars,
+            _numbers(_plainly(self._events.column("price_change"))), self._directions, self._indicators(), self._bars,
             _numbers(self._events.column("ts_us") / 1e6), self._levels, self._remarks, strict=True,
         )  # fmt: skip
         return [
@@ -132,11 +135,11 @@ class Messages:
         return _objects({name: _numbers(self._events.column(name)) for name in BAR})
 
     def _indicators(self) -> list[str]:
-        return _maps({name: _plain(self._events.column(name)) for name in INDICATORS})
+        return _maps({name: _plainly(self._events.column(name)) for name in INDICATORS})
 
     @cached_property
     def _levels(self) -> list[str]:
-        maps = _maps({name: _plain(self._events.column(name)) for name in LEVELS})
+        maps = _maps({name: _plainly(self._events.column(name)) for name in LEVELS})
         return ["" if levels == "{}" else f',"levels":{levels}' for levels in maps]
 
     @cached_property
@@ -162,10 +165,10 @@ def cached(events: Events, ttl_s: float) -> list[str]:
             "pattern_type": _named(events, "name"),
             "confidence": _numbers(events.column("confidence")),
             "current_price": _numbers(events.column("close")),
-            "price_change": _numbers(_plain(events.column("price_change"))),
+            "price_change": _numbers(_plainly(events.column("price_change"))),
             "detected_at": _numbers(ends_us / 1e6),
             "expires_at": _numbers((ends_us + lifetime_us(ttl_s)) / 1e6),
-            "indicators": _maps({name: _plain(_as_cached(events, name)) for name in INDICATORS}),
+            "indicators": _maps({name: _plainly(_as_cached(events, name)) for name in INDICATORS}),
             "source_tier": _named(events, "tier"),
         }
     )
@@ -217,23 +220,23 @@ def _as_cached(events: Events, name: str) -> NDArray[np.float64]:
     return 1.0 + column / 100.0 if name == "relative_strength" else column
 
 
-def _plain(column: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Calculated values in 12 digits: people should read 358.01, not 358.01000000000005.
+def _plainly(column: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`payload.plain` of each value.
 
-    The same as `float(f"{value:.12g}")` of each. Times a power of ten, a value has its 12 digits before the point; the
-    product is off by less than 1e-4, which matters only beside a tie; and a whole number divided by a power of ten up
-    to 1e22 is the double nearest to its digits.
+    Times a power of ten, a value has its 12 digits before the point; the product is off by less than 1e-4, which
+    matters only beside a tie; and a whole number divided by a power of ten up to 1e22 is the double nearest to its
+    digits.
     """
     size = np.abs(column)
-    usual = (size >= _TENS[0]) & (size < _TENS[_DIGITS + 4])
+    usual = (size >= _TENS[0]) & (size < _TENS[DIGITS + 4])
     values = np.where(usual, column, 1.0)
-    scale = _TENS[::-1][np.searchsorted(_TENS[: _DIGITS + 4], np.abs(values), side="right") - 1]
+    scale = _TENS[::-1][np.searchsorted(_TENS[: DIGITS + 4], np.abs(values), side="right") - 1]
     digits = values * scale
     tie = np.abs(digits - np.floor(digits) - 0.5) < _NEAR_TIE
-    plain = np.where(usual, np.rint(digits) / scale, column)
+    rounded = np.where(usual, np.rint(digits) / scale, column)
     for at in ((tie & usual) | (np.isfinite(column) & ~usual)).nonzero()[0].tolist():
-        plain[at] = float(f"{column[at]:.{_DIGITS}g}")
-    return plain
+        rounded[at] = plain(column[at])
+    return rounded
 
 
 def _numbers(column: NDArray[Any]) -> list[str]:

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 import appv2_readers as appv2
 from event_samples import event, events, found
 from own_servers import OwnServers
-from publishing import CHANNELS, hearing, minute_us, publishing
+from publishing import CHANNELS, Published, hearing, minute_us, publishing
 from reading_samples import readings
 from tickstockpl import dispatch
 from tickstockpl.connection import Connection
@@ -150,7 +151,7 @@ async def test_a_stop_that_comes_while_redis_py_is_sending_is_heeded(monkeypatch
         async def ping() -> None:
             sending.set()
             with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.sleep(60)
+                await asyncio.get_running_loop().create_future()
             raise RedisConnectionError("nothing there")
 
         monkeypatch.setattr(client, "ping", ping)
@@ -206,16 +207,20 @@ async def test_stopping_ends_in_time_without_redis(own_servers: Callable[..., Ow
     assert stopped["unsent"] == 1
 
 
+@asynccontextmanager
+async def limited(url: str, *channels: str) -> AsyncIterator[tuple[Published, Redis]]:
+    """A publisher whose user may, once it runs, use these channels alone, and a client that may change that."""
+    async with Redis.from_url(url, protocol=2) as admin, publishing(url, redis=QUICK) as published:
+        await published.until(lambda status: status["state"] == "ok")
+        await admin.acl_setuser("default", enabled=True, reset_channels=True, channels=channels)
+        yield published, admin
+
+
 async def test_refused_publish_waits_for_the_right_and_harms_nothing_else(
     own_servers: Callable[..., OwnServers],
 ) -> None:
     servers = own_servers(redis=True)
-    async with (
-        Redis.from_url(servers.redis_url, protocol=2) as admin,
-        publishing(servers.redis_url, redis=QUICK) as published,
-    ):
-        await published.until(lambda status: status["state"] == "ok")
-        await admin.acl_setuser("default", enabled=True, reset_channels=True, channels=["tickstock:*"])
+    async with limited(servers.redis_url, "tickstock:*") as (published, admin):
         await published.inbox.put(found(event(bar_end_us=minute_us())))
         status = await published.until(lambda status: status["state"] == "degraded")
         assert "permission" in status["reason"].lower()
@@ -231,12 +236,9 @@ async def test_an_event_that_only_the_main_channel_refuses_is_streamed_once_and_
     monkeypatch.setattr(dispatch, "PAUSE_S", 0.0)
     servers = own_servers(redis=True)
     async with (
-        Redis.from_url(servers.redis_url, protocol=2) as admin,
-        publishing(servers.redis_url, redis=QUICK) as published,
+        limited(servers.redis_url, "tickstock*") as (published, admin),
         hearing(servers.redis_url, "tickstock:patterns:streaming") as heard,
     ):
-        await published.until(lambda status: status["state"] == "ok")
-        await admin.acl_setuser("default", enabled=True, reset_channels=True, channels=["tickstock*"])
         await published.inbox.put(found(event(bar_end_us=minute_us())))
         status = await published.until(lambda status: status["state"] == "degraded")
         async with asyncio.timeout(10):
@@ -259,12 +261,7 @@ async def test_an_event_that_only_the_streaming_channel_refuses_is_sent_and_the_
     own_servers: Callable[..., OwnServers],
 ) -> None:
     servers = own_servers(redis=True)
-    async with (
-        Redis.from_url(servers.redis_url, protocol=2) as admin,
-        publishing(servers.redis_url, redis=QUICK) as published,
-    ):
-        await published.until(lambda status: status["state"] == "ok")
-        await admin.acl_setuser("default", enabled=True, reset_channels=True, channels=["test.*", "*health*"])
+    async with limited(servers.redis_url, "test.*", "*health*") as (published, admin):
         await published.inbox.put(found(event(bar_end_us=minute_us())))
         status = await published.until(lambda status: status["sent"] == 1)
         assert (status["state"], status["queued"]) == ("degraded", 0)

@@ -59,6 +59,12 @@ def consistent(appv2_redis: Any) -> set[str]:
     return hashes
 
 
+def two_runs() -> tuple[PatternCache, PatternCache]:
+    """What an earlier run and the one after it remember, at one time."""
+    clock = ManualClock(T0_US)
+    return PatternCache(5000, TTL_S, clock), PatternCache(5000, TTL_S, clock)
+
+
 async def test_scan_shows_the_event_and_an_answer_cached_before_is_dropped(redis: str, appv2_redis: Any) -> None:
     clock = ManualClock(T0_US + 2_000_000)
     cache = PatternCache(5000, TTL_S, clock)
@@ -250,8 +256,7 @@ async def test_what_was_withdrawn_or_superseded_while_redis_was_away_is_not_adop
 async def test_what_an_earlier_run_wrote_and_this_one_withdraws_goes_whether_it_was_adopted_or_not(
     redis: str, appv2_redis: Any, first: str
 ) -> None:
-    clock = ManualClock(T0_US)
-    earlier, later = PatternCache(5000, TTL_S, clock), PatternCache(5000, TTL_S, clock)
+    earlier, later = two_runs()
     gone = event("ZZTEST1")
     earlier.add(events(gone, event("ZZTEST2")))
     async with Redis.from_url(redis) as client:
@@ -266,8 +271,7 @@ async def test_what_an_earlier_run_wrote_and_this_one_withdraws_goes_whether_it_
 
 
 async def test_a_withdrawn_entry_that_this_run_never_held_leaves_redis(redis: str, appv2_redis: Any) -> None:
-    clock = ManualClock(T0_US)
-    earlier, later = PatternCache(5000, TTL_S, clock), PatternCache(5000, TTL_S, clock)
+    earlier, later = two_runs()
     gone = event("ZZTEST1")
     earlier.add(events(gone))
     async with Redis.from_url(redis) as client:
@@ -401,8 +405,7 @@ async def test_a_walk_that_redis_refuses_is_done_again_without_writing_again(red
 
 @pytest.mark.parametrize("change", [{"expires_at": 1e308}, {"expires_at": None}, {"confidence": 10**400}])
 async def test_an_entry_whose_numbers_are_none_is_removed(redis: str, appv2_redis: Any, change: dict[str, Any]) -> None:
-    clock = ManualClock(T0_US)
-    earlier, later = PatternCache(5000, TTL_S, clock), PatternCache(5000, TTL_S, clock)
+    earlier, later = two_runs()
     earlier.add(events(event("ZZTEST1"), event("ZZTEST2")))
     name = "tickstock:patterns:ZZTEST1:Hammer:1757600460"
     async with Redis.from_url(redis) as client:
@@ -414,8 +417,7 @@ async def test_an_entry_whose_numbers_are_none_is_removed(redis: str, appv2_redi
 
 
 async def test_a_key_of_the_wrong_type_is_removed_and_the_others_are_adopted(redis: str, appv2_redis: Any) -> None:
-    clock = ManualClock(T0_US)
-    earlier, later = PatternCache(5000, TTL_S, clock), PatternCache(5000, TTL_S, clock)
+    earlier, later = two_runs()
     earlier.add(events(*(event(f"ZZ{n}") for n in range(600))))
     async with Redis.from_url(redis) as client:
         await earlier.upkeep(client)
@@ -427,8 +429,7 @@ async def test_a_key_of_the_wrong_type_is_removed_and_the_others_are_adopted(red
 
 
 async def test_an_index_of_the_wrong_type_is_said_after_all_others_are_read(redis: str, appv2_redis: Any) -> None:
-    clock = ManualClock(T0_US)
-    earlier, later = PatternCache(5000, TTL_S, clock), PatternCache(5000, TTL_S, clock)
+    earlier, later = two_runs()
     earlier.add(events(event("ZZTEST1")))
     async with Redis.from_url(redis) as client:
         await earlier.upkeep(client)
@@ -439,8 +440,7 @@ async def test_an_index_of_the_wrong_type_is_said_after_all_others_are_read(redi
 
 
 async def test_entries_that_redis_does_not_let_us_read_are_not_deleted(redis: str, appv2_redis: Any) -> None:
-    clock = ManualClock(T0_US)
-    earlier, later = PatternCache(5000, TTL_S, clock), PatternCache(5000, TTL_S, clock)
+    earlier, later = two_runs()
     earlier.add(events(event("ZZTEST1")))
     async with Redis.from_url(redis) as client:
         await earlier.upkeep(client)

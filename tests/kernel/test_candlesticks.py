@@ -99,7 +99,7 @@ def test_degenerate_input_is_answered_as_by_talib(what: str, bars: Bars) -> None
         assert_same(stream.update(*([price] for price in bar)), expected[row : row + 1], what)
 
 
-@pytest.mark.skipif(not GOLDEN.exists(), reason="../shared/data/candles is not there")
+@pytest.mark.skipif(not GOLDEN.exists(), reason="the vendor's golden vectors are not beside the checkout")
 @pytest.mark.parametrize("name", sorted(path.stem for path in GOLDEN.glob("*.npz")) or ["none"])
 def test_golden_vectors_are_met_by_batch_and_stream(name: str) -> None:
     with np.load(GOLDEN / f"{name}.npz") as golden:

@@ -212,7 +212,7 @@ def test_what_holds_after_late_ticks_is_what_the_oracle_finds_in_the_revised_bar
 
 
 @pytest.mark.market_data
-@pytest.mark.skipif(not MARKET.is_dir(), reason="the vendor's sample is not here")
+@pytest.mark.skipif(not MARKET.is_dir(), reason="the vendor's market data is not beside the checkout")
 @pytest.mark.timeout(300)
 def test_detections_on_a_week_of_real_bars_are_the_oracles() -> None:
     polars = pytest.importorskip("polars", reason="reading parquet needs the extra [replay]")

@@ -19,7 +19,7 @@ from tickstockpl.errors import SettingsError
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data/market"
 OPEN_NS = 1_381_152_600_000_000_000  # 2013-10-07 13:30 UTC
-no_market_data = pytest.mark.skipif(not DATA.is_dir(), reason="the market data folder is not here")
+no_market_data = pytest.mark.skipif(not DATA.is_dir(), reason="the vendor's market data is not beside the checkout")
 
 
 def parquet(tmp_path: Path, columns: dict[str, Any], name: str = "file.parquet") -> Path:

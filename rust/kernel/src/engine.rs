@@ -135,7 +135,8 @@ impl Engine {
 
     /// Closes bars of history, in the order given, as if they had been live; what that makes, and how many were taken.
     ///
-    /// One is taken if its prices are finite and positive, and it is newer than its symbol's last. The benchmark's should come before the others of its minute.
+    /// One is taken if its prices are finite and positive, and it is newer than its symbol's last. The benchmark's should
+    /// come before the others of its minute.
     pub fn replay<'a>(&mut self, bars: impl IntoIterator<Item = (&'a [u8], Bar)>) -> (Output, usize) {
         let mut taken = 0;
         let output = self.collect(self.now_us, |aggregator, sink| {
