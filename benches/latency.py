@@ -27,7 +27,7 @@ NOW_US = ticks.START_US + 60 * ticks.MINUTE_US
 """What our service's clock says at first: after every simulated tick, in the session of them."""
 PACED_PER_S = PublishSettings().rate_per_s
 UNPACED_PER_S = 1e6
-"""For `publish.rate_per_s`: so fast that only the burst of 250 events a round trip is left of the pacing."""
+"""For `publish.rate_per_s`: so fast that only the burst of 4,000 events a round trip is left of the pacing."""
 FEW = "volume_spike"
 REAL_TIME_S = 108, 124
 """Seconds of the feed from which and until which it goes in real time: 12 s before a minute's end, and 4 after it."""
@@ -52,7 +52,7 @@ NOTES = [
     f"{SYMBOLS:,} symbols, windows of {WINDOW} bars full at both; ticks are due in a piece each millisecond",
     f"Our closing tick is the first stamped {LATENESS_US / 1e6:g} s after the minute: that wait is not counted",
     "The seed closes a bar at its symbol's next tick, whatever may come late",
-    f"Pacing off is `publish.rate_per_s` = {UNPACED_PER_S:,.0f}, which leaves 250 events a round trip",
+    f"Pacing off is `publish.rate_per_s` = {UNPACED_PER_S:,.0f}, which leaves 4,000 events a round trip",
     f"The default is {PACED_PER_S:g}/s, as AppV2 shows no more, and would be all that is seen here",
 ]
 REAL_TIME_NOTES = [

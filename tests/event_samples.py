@@ -2,10 +2,14 @@
 
 import math
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
+import hiredis
 import numpy as np
 
+from tickstockpl._kernel import EventEncoder
+from tickstockpl.event_payload import Channels
 from tickstockpl.wire import INDICATORS, QUALITY, Event, EventColumns, Events, Findings
 
 MINUTE_US = 60_000_000
@@ -63,12 +67,22 @@ def events(*made: Event) -> Events:
         cells[name] = [getattr(one, name) for one in made]
     for name in ("open", "high", "low", "close", "volume"):
         cells[name] = [getattr(one, name) for one in made]
-    return Events(EventColumns.filled(symbols, cells), PATTERNS, np.arange(len(made)))
+    return Events(EventColumns.filled(symbols, cells), PATTERNS, EventEncoder(PATTERNS), np.arange(len(made)))
 
 
 def found(*made: Event) -> Findings:
     """Events as the publisher takes them."""
     return Findings(events=events(*made))
+
+
+def published(shown: Events, channels: Channels, streamed: Sequence[bool] | None = None) -> list[tuple[str, bytes]]:
+    """Channel and message of every command for Redis."""
+    flags = np.array([False] * len(shown) if streamed is None else streamed, dtype=np.bool_)
+    reader = hiredis.Reader()
+    reader.feed(channels.publish(shown, flags))
+    commands = list(iter(reader.gets, False))
+    assert all(name == b"PUBLISH" for name, _, _ in commands)
+    return [(channel.decode(), message) for _, channel, message in commands]
 
 
 def _pattern(one: Event) -> int:

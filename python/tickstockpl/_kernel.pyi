@@ -4,7 +4,7 @@ Times are int64 microseconds since 1970, UTC. Prices are float64 in the currency
 Arrays are C-contiguous and of equal length within one object. Nothing here reads a clock: `now_us` is an argument.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias, final
 
 import numpy as np
@@ -23,6 +23,7 @@ __all__ = [
     "CandlestickStream",
     "Detections",
     "Engine",
+    "EventEncoder",
     "Framer",
     "Frames",
     "IndicatorStream",
@@ -135,6 +136,41 @@ class Bars:
         """Every column by name; `symbol` as indices into `symbols`."""
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """The Arrow PyCapsule interface: Polars, pandas and DuckDB read the columns; `symbol` as a dictionary."""
+
+@final
+class EventEncoder:
+    """Writes events as JSON, thousands in a call: what AppV2 reads and what the database keeps.
+
+    columns: any object with the columns of `Detections` as attributes. rows: which of them, in the order wanted.
+    lifetime_us: from a bar's END until its event expires.
+    Raises IndexError for a row or pattern that there is not.
+    """
+
+    def __new__(cls, patterns: Sequence[Mapping[str, Any]]) -> EventEncoder:
+        """patterns: `id`, `name`, `tier` and `talib_name` of each that the column `pattern` counts."""
+    def publish(
+        self,
+        columns: Any,
+        rows: NDArray[np.intp],
+        channel: str,
+        lifetime_us: int,
+        streaming: str,
+        session_id: str,
+        streamed: NDArray[np.bool_],
+    ) -> bytes:
+        """PUBLISH commands, one after the other as RESP: a row's message on `channel`, and, where `streamed` is False,
+        its message on `streaming` after it.
+
+        Raises ValueError unless `streamed` is as long as `rows`.
+        """
+    def cached(self, columns: Any, rows: NDArray[np.intp], lifetime_us: int) -> list[bytes]:
+        """Values of AppV2's pattern cache, one a row."""
+    def staged(self, columns: Any, rows: NDArray[np.intp]) -> bytes:
+        """A binary COPY of `event_id uuid, symbol text, pattern text, direction smallint, confidence float8, payload
+        jsonb, tier text`; `payload` is that of `pattern_event`, AppV2's own `pattern_data`.
+
+        Raises ValueError if an id is not the text of a UUID.
+        """
 
 @final
 class Detections:

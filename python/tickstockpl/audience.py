@@ -1,5 +1,6 @@
 """Who listens to what we publish: nobody at all must not go unnoticed for hours."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -42,10 +43,11 @@ class Audience:
             self._set(False)
         return frozenset(name for name in channels if self.subscribers[name] > before.get(name, 0))
 
-    def answered(self, receivers: int) -> None:
-        """Take note of what PUBLISH returned for one event on the main channel."""
-        self.unheard += receivers == 0
-        self._set(receivers > 0)
+    def answered(self, receivers: Sequence[int]) -> None:
+        """Take note of what PUBLISH returned for each of some events on the main channel, oldest first."""
+        self.unheard += receivers.count(0)
+        if receivers:
+            self._set(receivers[-1] > 0)
 
     def _set(self, heard: bool) -> None:
         if heard is self.heard:

@@ -90,7 +90,7 @@ class Flush:
 
     bars: NDArray[np.void]
     names: list[str]
-    events: Events
+    events: Events | None
     readings: Readings | None
     expired: list[Expiry]
     sent: list[Mark]
@@ -260,7 +260,8 @@ class Backlog:
     def _join(self) -> None:
         """Make all events one set of columns, in the place of the first: each stays before what speaks of it."""
         parts = [(at_s, item) for at_s, item in self._log if isinstance(item, Events)]
-        events = Events.joined([item for _, item in parts])
+        if (events := Events.joined([item for _, item in parts])) is None:
+            return
         self._logged -= sum(len(item) for _, item in parts) - len(events)
         self._parts = 1
         rest = [each for each in self._log if not isinstance(each[1], Events)]

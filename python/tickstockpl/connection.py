@@ -2,12 +2,13 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import hiredis
 import stamina
 import structlog
+from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection, parse_url
 from redis.asyncio.retry import Retry
@@ -44,13 +45,19 @@ async def round_trip(redis: Redis, commands: Iterable[tuple[Any, ...]]) -> list[
     commands: name and arguments, text, bytes or numbers each.
     Raises one of `LOST`: then nobody knows which of the commands were carried out.
     """
+    packed = [hiredis.pack_command(command) for command in commands]
+    return await send_packed(redis, (b"".join(packed),), len(packed))
+
+
+async def send_packed(redis: Redis, parts: Iterable[bytes], count: int) -> list[Any]:
+    """`round_trip` with `count` commands that are RESP already; Redis has a part while the next one is made."""
     pool = redis.connection_pool
     connection = await pool.get_connection()  # type: ignore[no-untyped-call]  # deprecated arguments hide its type
     try:
-        packed = [hiredis.pack_command(command) for command in commands]
-        await connection.send_packed_command(b"".join(packed))
+        for part in parts:
+            await connection.send_packed_command(part)
         async with asyncio.timeout(connection.socket_timeout):
-            return [await _answer(connection) for _ in packed]
+            return await _answers(connection, count)
     except BaseException as error:
         await connection.disconnect(nowait=True)  # whose answers still come must not be used again
         if isinstance(error, TimeoutError):
@@ -60,11 +67,21 @@ async def round_trip(redis: Redis, commands: Iterable[tuple[Any, ...]]) -> list[
         await pool.release(connection)
 
 
-async def _answer(connection: AbstractConnection) -> Any:
-    try:
-        return await connection.read_response(timeout=math.inf)
-    except ResponseError as error:
-        return error
+async def _answers(connection: AbstractConnection, count: int) -> list[Any]:
+    """The next `count` answers. redis-py waits for the first one of a socket read; those after it are only parsed."""
+    # SLF001: a call of redis-py an answer costs several times the parsing; the tests of this module hold the names
+    parsed: Callable[[], Any] = connection._parser._reader.gets  # type: ignore[attr-defined]  # noqa: SLF001
+    answers: list[Any] = []
+    while len(answers) < count:
+        try:
+            answers.append(await connection.read_response(timeout=math.inf))
+        except ResponseError as error:
+            answers.append(error)
+        while len(answers) < count and (answer := parsed()) is not NOT_ENOUGH_DATA:
+            if isinstance(answer, RedisConnectionError):
+                raise answer
+            answers.append(answer)
+    return answers
 
 
 class Connection:

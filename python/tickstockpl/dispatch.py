@@ -7,23 +7,27 @@ that is missing there for a day must not hold up events that AppV2 acts on.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from tickstockpl import payload
 from tickstockpl.bulletin import Bulletin
 from tickstockpl.clock import Clock
-from tickstockpl.connection import Connection, round_trip
-from tickstockpl.event_payload import Messages
+from tickstockpl.connection import Connection, round_trip, send_packed
+from tickstockpl.event_payload import Channels
 from tickstockpl.metrics import Metrics
 from tickstockpl.outbox import Outbox, Waiting, gathered
 from tickstockpl.pacing import Pacer
 from tickstockpl.settings import Settings
 from tickstockpl.wire import Sent
 
+PART = 250
+"""Events that are encoded together; Redis works on them while the next ones are encoded."""
 PAUSE_S = 1.0
 """Of a channel, after Redis refused a PUBLISH on it."""
 
@@ -31,7 +35,7 @@ PAUSE_S = 1.0
 class Dispatch:
     """Events, indicators and alerts that wait to be published; `send` is to be called whenever `wait_s` has passed.
 
-    answered: told of each event how many received it on the main channel.
+    answered: told how many received each event on the main channel.
     """
 
     def __init__(
@@ -41,10 +45,10 @@ class Dispatch:
         clock: Clock,
         metrics: Metrics,
         session_id: str,
-        answered: Callable[[int], None],
+        answered: Callable[[Sequence[int]], None],
     ) -> None:
         publish = settings.publish
-        self._named, self._ttl_s, self._session_id = settings.redis.pattern_channel, publish.event_ttl_s, session_id
+        self._channels = Channels(settings.redis.pattern_channel, publish.event_ttl_s, session_id)
         self._link, self._clock, self._metrics = link, clock, metrics
         self._answered = answered
         self._pacer = Pacer(publish.rate_per_s)
@@ -72,11 +76,11 @@ class Dispatch:
     def ready(self) -> bool:
         """Whether an event may go now."""
         now_s = self._clock.monotonic_s()
-        return bool(self.events) and not self._pause_s(self._named, now_s) and self._pacer.allowed(now_s) > 0
+        return bool(self.events) and not self._pause_s(self._channels.named, now_s) and self._pacer.allowed(now_s) > 0
 
     def wait_s(self, now_s: float) -> float:
         """Seconds until something may go; infinite if nothing waits."""
-        waits = [(self._pacer.wait_s(now_s), self._named)] if self.events else []
+        waits = [(self._pacer.wait_s(now_s), self._channels.named)] if self.events else []
         waits += [(each.wait_s(now_s), each.channel) for each in self._bulletins if each]
         return min((max(wait_s, self._pause_s(channel, now_s)) for wait_s, channel in waits), default=math.inf)
 
@@ -104,7 +108,7 @@ class Dispatch:
 
     async def _send_events(self, redis: Redis) -> None:
         now_s = self._clock.monotonic_s()
-        if self._pause_s(self._named, now_s):
+        if self._pause_s(self._channels.named, now_s):
             return
         chunk = self.events.take(self._pacer.allowed(now_s), now_s)
         self._metrics.events_expired.inc(self.events.expired - self._expired)
@@ -119,35 +123,38 @@ class Dispatch:
 
     async def _send(self, redis: Redis, chunk: list[Waiting]) -> list[Waiting]:
         """One round trip; returns what the main channel did not take."""
-        universal: list[bytes] = []
-        streaming: list[bytes] = []
         ids: list[str] = []
-        for events in gathered(chunk):
-            made = Messages(events)
-            universal += made.universal(self._ttl_s)
-            streaming += made.streaming(self._session_id)
-            ids += events.event_ids()
-        commands: list[tuple[str, str, bytes]] = []
-        for item, first, second in zip(chunk, universal, streaming, strict=True):
-            commands.append(("PUBLISH", self._named, first))
-            if not item.streamed:
-                commands.append(("PUBLISH", payload.PATTERNS_STREAMING, second))
-        answers = iter(await round_trip(redis, commands))
+
+        def parts() -> Iterator[bytes]:
+            for events, items in gathered(chunk):
+                streamed = np.array([item.streamed for item in items])
+                for at in range(0, len(items), PART):
+                    some = events[at : at + PART]
+                    ids.extend(some.event_ids())
+                    yield self._channels.publish(some, streamed[at : at + PART])
+
+        count = 2 * len(chunk) - sum(item.streamed for item in chunk)
+        answers = iter(await send_packed(redis, parts(), count))
         both = [(next(answers), None if item.streamed else next(answers)) for item in chunk]
         self._pacer.sent(len(chunk), self._clock.monotonic_s())
         now_us = self._clock.now_us()
         refused: list[Waiting] = []
+        sent_of: Counter[int] = Counter()
         for item, event_id, (heard, second_heard) in zip(chunk, ids, both, strict=True):
             item.streamed = not isinstance(second_heard, ResponseError)
             if isinstance(heard, ResponseError):
                 refused.append(item)
-                self._resume_s[self._named] = self._clock.monotonic_s() + PAUSE_S
                 continue
-            self.sent += 1
             self.unreported.append(Sent(event_id, now_us))
-            self._metrics.publish_seconds.observe((now_us - item.key[0]) / 1e6)
-            self._answered(heard)
-        self._count(self._named, [heard for heard, _ in both])
+            sent_of[item.key[0]] += 1
+        self.sent += len(chunk) - len(refused)
+        if refused:
+            self._resume_s[self._channels.named] = self._clock.monotonic_s() + PAUSE_S
+        for end_us, sent in sent_of.items():
+            self._metrics.publish_seconds.observe((now_us - end_us) / 1e6, sent)
+        heard_by = [heard for heard, _ in both]
+        self._answered([heard for heard in heard_by if not isinstance(heard, ResponseError)])
+        self._count(self._channels.named, heard_by)
         self._count(payload.PATTERNS_STREAMING, [heard for _, heard in both if heard is not None])
         return refused
 

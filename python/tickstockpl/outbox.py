@@ -7,7 +7,7 @@ once, and are taken as columns again.
 import heapq
 from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import chain, groupby
+from itertools import chain, groupby, takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from tickstockpl.wire import Events, Expiry
 
 BULK = 64
 """So many events that come together wait as columns; fewer are not worth the sorting."""
+
+LOOK = 64
+"""Places of a queue that are looked at together for the next event that waits."""
 
 Rank = tuple[int, float, int]
 """END of the bar, minus the confidence, order of arrival: the lowest is sent first."""
@@ -51,11 +54,11 @@ class Waiting:
         return not (self.taken or self.gone)
 
 
-def gathered(items: Sequence[Waiting]) -> Iterator[Events]:
-    """The events of items, in their order; neighbours that came together are columns together."""
+def gathered(items: Sequence[Waiting]) -> Iterator[tuple[Events, list[Waiting]]]:
+    """The events of items, in their order, with the items; neighbours that came together are columns together."""
     for _, neighbours in groupby(items, key=lambda item: id(item.events)):
         part = list(neighbours)
-        yield part[0].events.where(np.array([item.at for item in part]))
+        yield part[0].events.where(np.array([item.at for item in part])), part
 
 
 class Run:
@@ -74,18 +77,16 @@ class Run:
         self.minutes = frozenset(np.unique(self.end_us[chosen]).tolist())
         self._order = order
         self._symbol = events.column("symbol")
-        # a list gives a value back several times as fast as an array does
-        self._ends, self._descending, self._symbols = (
-            column.tolist() for column in (self.end_us, self.descending, self._symbol)
-        )
         self._places: dict[str, int] = {}
-        self._queue: list[int] = []
+        self._queue = np.empty(0, dtype=np.intp)
+        self._next = 0
+        """Before it, nothing of the queue waits."""
         self.rank: Rank | None = None
         """That of the next event; None if none is left."""
         self.arrange()
 
     def rank_of(self, at: int) -> Rank:
-        return self._ends[at], self._descending[at], self._order + at
+        return int(self.end_us[at]), float(self.descending[at]), self._order + at
 
     def ranks(self) -> NDArray[np.int64]:
         """The third part of every event's rank."""
@@ -112,21 +113,17 @@ class Run:
         group = np.concatenate(([0], np.cumsum(begins))) * len(rows)
         worst = np.empty(len(rows), dtype=np.int64)
         worst[grouped] = np.maximum.accumulate(place[grouped] + group) - group
-        self._queue = rows[np.lexsort((worst,))][::-1].tolist()
+        self._queue, self._next = rows[np.lexsort((worst,))], 0
         self._settle()
 
     def take(self, count: int, before: Rank | None) -> list[Waiting]:
         """The next events, at most `count`, of lower rank than `before`; `rank` must be one of them."""
-        taken: list[int] = []
-        while self._queue and len(taken) < count:
-            at = self._queue[-1]
-            if self.waiting[at]:
-                if before is not None and self.rank_of(at) >= before:
-                    break
-                taken.append(at)
-            self._queue.pop()
-        items = [self._item(at) for at in taken]
-        self._drop(taken)
+        rows = self._queue[self._next : self._next + count]
+        rows = rows[self.waiting[rows]]
+        items = self._items(rows)
+        if before is not None:
+            items = list(takewhile(lambda item: item.rank < before, items))
+        self._drop(rows[: len(items)])
         return items
 
     def release(self, key: Key) -> list[Waiting]:
@@ -134,23 +131,31 @@ class Run:
         if not self._places:
             self._places = {name: n for n, name in enumerate(self.events.columns.symbols)}
         place = self._places.get(key[1], -1)
-        rows = (self.waiting & (self.end_us == key[0]) & (self._symbol == place)).nonzero()[0].tolist()
+        rows = (self.waiting & (self.end_us == key[0]) & (self._symbol == place)).nonzero()[0]
         self._drop(rows)
-        return [self._item(at) for at in rows]
+        return self._items(rows)
 
-    def _item(self, at: int) -> Waiting:
-        symbol = self.events.columns.symbols[self._symbols[at]]
-        return Waiting(self.events, at, self.arrived_s, self.rank_of(at), symbol)
+    def _items(self, rows: NDArray[np.intp]) -> list[Waiting]:
+        names, events, arrived_s, order = self.events.columns.symbols, self.events, self.arrived_s, self._order
+        columns = (column[rows].tolist() for column in (self.end_us, self.descending, self._symbol))
+        return [
+            Waiting(events, at, arrived_s, (end_us, descending, order + at), names[name])
+            for at, end_us, descending, name in zip(rows.tolist(), *columns, strict=True)
+        ]
 
-    def _drop(self, rows: list[int]) -> None:
+    def _drop(self, rows: NDArray[np.intp]) -> None:
         self.waiting[rows] = False
         self.count -= len(rows)
         self._settle()
 
     def _settle(self) -> None:
-        while self._queue and not self.waiting[self._queue[-1]]:
-            self._queue.pop()
-        self.rank = self.rank_of(self._queue[-1]) if self._queue else None
+        """Go to the next one that waits."""
+        self.rank = None
+        while self.rank is None and self._next < len(self._queue):
+            waits = self.waiting[self._queue[self._next : self._next + LOOK]]
+            self._next += int(waits.argmax()) if waits.any() else len(waits)
+            if waits.any():
+                self.rank = self.rank_of(int(self._queue[self._next]))
 
 
 class Outbox:

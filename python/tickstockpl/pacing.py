@@ -14,7 +14,7 @@ from tickstockpl.wire import Events
 
 FLUSH_S = 0.25
 """How often AppV2 empties its buffer."""
-BURST_S, LEAST_BURST, MOST_BURST = 0.05, 4, 250
+BURST_S, LEAST_BURST, MOST_BURST = 0.05, 4, 4000
 """Sent at once after a pause, or to catch up: what the rate allows in 50 ms (4 at 80 a second), so that two bursts
 never share a flush, and where somebody has raised the rate, a round trip to Redis serves many events."""
 _NEVER_US = -(1 << 62)

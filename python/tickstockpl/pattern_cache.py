@@ -250,7 +250,7 @@ class PatternCache:
                 continue
             at_s = end_us // 1_000_000
             key = _key(symbol, names[pattern], at_s)
-            self._put(Entry(key, at_s, confidence, end_us + ttl_us, data.encode(), event_id))
+            self._put(Entry(key, at_s, confidence, end_us + ttl_us, data, event_id))
             self._keys[event_id] = key
             if len(self._entries) > 2 * self._capacity:
                 self._trim()

@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from tickstockpl._kernel import ALERTS, PATTERNS, Detections, Engine, Output
+from tickstockpl._kernel import ALERTS, PATTERNS, Detections, Engine, EventEncoder, Output
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock
 from tickstockpl.readings import MINUTE_US, Indicator, Readings
@@ -32,6 +32,8 @@ from tickstockpl.wire import (
 )
 
 log = structlog.get_logger(__name__)
+
+ENCODER = EventEncoder(PATTERNS)
 
 PROGRESS_S = 10.0
 """Without a word from Redis for so long, the pipeline makes no progress and the heartbeat stops."""
@@ -162,7 +164,7 @@ class Pipeline:
         readings = self._readings(output)
         findings = Findings(
             expired=tuple(_expired(found)),
-            events=Events(EventColumns.of(found), PATTERNS, rows) if len(rows) else None,
+            events=Events(EventColumns.of(found), PATTERNS, ENCODER, rows) if len(rows) else None,
             readings=_news(readings),
         )
         batch = WriteBatch(

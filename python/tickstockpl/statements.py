@@ -3,12 +3,12 @@
 # ruff: noqa: S608 - what is put into these texts are our own words and column names; values are parameters
 
 from tickstockpl.errors import ServerError
-from tickstockpl.tables import PRICES, Column, Tables
+from tickstockpl.tables import PRICES, QUALITY_TEXT, Column, Tables
 
 STAGE = """
 CREATE TEMPORARY TABLE IF NOT EXISTS tickstockpl_bars (
   symbol text, ts_us bigint, open float8, high float8, low float8, close float8, volume bigint, vwap float8,
-  trades bigint, revision integer, quality text, open_us bigint, close_us bigint
+  trades bigint, revision integer, quality smallint, open_us bigint, close_us bigint
 ) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE IF NOT EXISTS tickstockpl_events (
   event_id uuid, symbol text, pattern text, direction smallint, confidence float8, payload jsonb, tier text
@@ -26,6 +26,10 @@ STAGED = (
 STAGED_INDICATORS = ("symbol", "indicator", "value", "payload", "metadata", "bar_end_us")
 
 STAGED_EVENTS = ("event_id", "symbol", "pattern", "direction", "confidence", "payload", "tier")
+
+
+_QUALITIES = "{" + ",".join("NULL" if text is None else f'"{text}"' for text in QUALITY_TEXT) + "}"
+"""The text of each value of the bits, as an array of PostgreSQL's."""
 
 
 def _instant(micros: str) -> str:
@@ -55,7 +59,7 @@ def upsert(tables: Tables) -> str:
         "trades": "trades",
         "vwap": "nullif(vwap, 'NaN')",
         "revision": "revision",
-        "quality": "quality",
+        "quality": f"('{_QUALITIES}'::text[])[quality + 1]",
         "open_at": f"CASE WHEN open_us >= 0 THEN {_instant('open_us')} END",
         "close_at": f"CASE WHEN close_us >= 0 THEN {_instant('close_us')} END",
     }

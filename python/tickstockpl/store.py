@@ -1,11 +1,10 @@
 """One flush into one transaction.
 
-Bars and events go through temporary tables: COPY, then one INSERT … SELECT in key order, so that two writers lock rows
-in the same order. On a hypertable that is several times the rate of a statement per row; and asyncpg looks three times
-as long at an array's element as at a COPY's.
+Bars and events go through temporary tables: a binary COPY, then one INSERT … SELECT in key order, so that two writers
+lock rows in the same order. On a hypertable that is several times the rate of a statement per row.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 from uuid import NAMESPACE_OID, UUID, uuid5
@@ -16,6 +15,7 @@ import orjson
 
 from tickstockpl import event_payload, payload, postgres
 from tickstockpl.backlog import PAYLOAD_BYTES, Flush, Kept, Mark
+from tickstockpl.binary_copy import copied
 from tickstockpl.errors import ServerError
 from tickstockpl.faults import sift
 from tickstockpl.postgres import Connection
@@ -100,9 +100,10 @@ class Store:
             if strangers:
                 why = "unknown_symbol" if self._policy == "allowlist" else "quarantined"
                 aside += [(_letter(flush, i, why, now_us), "") for i, n in enumerate(flush.names) if n in strangers]
-                strange = np.array([name in strangers for name in events.symbol_names()], dtype=np.bool_)
-                aside += [(_event_letter(event, why, now_us), "") for event in events.where(strange)]
-                events = events.where(~strange)
+                if events is not None:
+                    strange = np.array([name in strangers for name in events.symbol_names()], dtype=np.bool_)
+                    aside += [(_event_letter(event, why, now_us), "") for event in events.where(strange)]
+                    events = events.where(~strange)
             if bars:
                 aside += await self._store_bars(connection, flush, bars, done, sifting, now_us)
             if events:
@@ -135,7 +136,8 @@ class Store:
         if self._policy == "accept":
             return set()
         read = () if flush.readings is None else flush.readings.symbol_names()
-        asked = {*flush.names, *flush.events.symbol_names(), *read} - self._known
+        found = () if flush.events is None else flush.events.symbol_names()
+        asked = {*flush.names, *found, *read} - self._known
         if not asked:
             return set()
         rows = await connection.fetch("SELECT symbol FROM symbols WHERE symbol = ANY ($1::text[])", sorted(asked))
@@ -148,9 +150,8 @@ class Store:
             names = [flush.names[i] for i in part]
             if self._accept is not None and (fresh := sorted(set(names) - self._known)):
                 await connection.execute(self._accept, fresh)
-            await connection.copy_records_to_table(
-                "tickstockpl_bars", records=_records(flush, names, part), columns=list(STAGED)
-            )
+            rows = flush.bars if len(part) == len(flush.bars) else flush.bars[np.asarray(part)]
+            await _copy(connection, "tickstockpl_bars", STAGED, copied(names, rows, STAGED[1:]))
             written = _count(await connection.execute(self._upsert))
             done.bars += written
             done.kept_fuller += len(part) - written
@@ -161,11 +162,9 @@ class Store:
     async def _store_events(
         self, connection: Connection, events: Events, done: Outcome, sifting: bool, now_us: int
     ) -> list[tuple[DeadLetter, str]]:
-        made = _event_records(events)
-
         async def store(part: Sequence[int]) -> None:
-            records = [made[at] for at in part]
-            await connection.copy_records_to_table("tickstockpl_events", records=records, columns=list(STAGED_EVENTS))
+            rows = event_payload.staged(events if len(part) == len(events) else events.where(np.asarray(part)))
+            await _copy(connection, "tickstockpl_events", STAGED_EVENTS, rows)
             done.events += _count(await connection.execute(EVENTS, payload.SOURCE, self._ttl_s, TIMEFRAME))
 
         bad = await _sifted(connection, "tickstockpl_events", range(len(events)), store, sifting)
@@ -212,6 +211,15 @@ async def _sifted(
     return await sift(rows, store_part)
 
 
+async def _copy(connection: Connection, stage: str, columns: Sequence[str], rows: bytes) -> None:
+    """Fill the temporary table `stage` from a binary COPY."""
+
+    async def source() -> AsyncIterator[bytes]:
+        yield rows
+
+    await connection.copy_to_table(stage, source=source(), columns=list(columns), format="binary")
+
+
 def _count(tag: str) -> int:
     return int(tag.rpartition(" ")[2])
 
@@ -222,30 +230,6 @@ def _reason(error: Exception) -> str:
         name = type(error).__name__.removesuffix("Error")
         return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
     return "not_encodable"
-
-
-def _records(flush: Flush, names: list[str], part: Sequence[int]) -> "zip[tuple[Any, ...]]":
-    rows = flush.bars if len(part) == len(flush.bars) else flush.bars[np.asarray(part)]
-    columns: list[list[Any]] = [names, rows["ts_us"].tolist()]
-    for name in STAGED[2:]:
-        values = rows[name].tolist()
-        columns.append([QUALITY_TEXT[bits] for bits in values] if name == "quality" else values)
-    return zip(*columns, strict=True)
-
-
-def _event_records(events: Events) -> list[tuple[Any, ...]]:
-    """Rows of STAGED_EVENTS."""
-    patterns = [events.patterns[at] for at in events.column("pattern").tolist()]
-    columns = (
-        [event_id.decode() for event_id in events.column("event_id").tolist()],
-        events.symbol_names(),
-        [pattern["name"] for pattern in patterns],
-        events.column("direction").tolist(),
-        events.column("confidence").tolist(),
-        event_payload.stored(events),
-        [pattern["tier"] for pattern in patterns],
-    )
-    return list(zip(*columns, strict=True))
 
 
 def _latest(readings: Readings, strangers: set[str]) -> list[Calculation]:

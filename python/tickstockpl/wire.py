@@ -227,6 +227,26 @@ Patterns: TypeAlias = Sequence[Mapping[str, Any]]
 """The patterns behind a `pattern` column: `id`, `name`, `tier` and `talib_name` of each."""
 
 
+class Encoder(Protocol):
+    """Writes events as JSON, thousands in a call; `_kernel.EventEncoder` is one.
+
+    columns, rows: those of `Events`, whose patterns are the encoder's. lifetime_us: from a bar's END until it expires.
+    """
+
+    def publish(
+        self,
+        columns: EventColumns,
+        rows: NDArray[np.intp],
+        channel: str,
+        lifetime_us: int,
+        streaming: str,
+        session_id: str,
+        streamed: NDArray[np.bool_],
+    ) -> bytes: ...
+    def cached(self, columns: EventColumns, rows: NDArray[np.intp], lifetime_us: int) -> list[bytes]: ...
+    def staged(self, columns: EventColumns, rows: NDArray[np.intp]) -> bytes: ...
+
+
 class Events(Sequence[Event]):
     """Events that are still rows of columns: thousands begin at one bar's end, and most are only ever stored.
 
@@ -234,18 +254,19 @@ class Events(Sequence[Event]):
     rows: the events, as rows of `columns`, in the order in which they were found.
     """
 
-    __slots__ = ("columns", "patterns", "rows")
+    __slots__ = ("columns", "encoder", "patterns", "rows")
 
-    def __init__(self, columns: EventColumns, patterns: Patterns, rows: NDArray[np.intp]) -> None:
+    def __init__(self, columns: EventColumns, patterns: Patterns, encoder: Encoder, rows: NDArray[np.intp]) -> None:
         self.columns = columns
         self.patterns = patterns
+        self.encoder = encoder
         self.rows = rows
 
     @classmethod
-    def joined(cls, parts: Sequence["Events"]) -> Self:
+    def joined(cls, parts: Sequence["Events"]) -> "Self | None":
         """All events of parts that share their patterns, one part after the other. Of one id only the first is kept."""
         if not parts:
-            return cls(EventColumns.filled((), dict.fromkeys(EVENT_DTYPES, ())), (), np.empty(0, dtype=np.intp))
+            return None
         symbols: list[str] = []
         codes: list[NDArray[np.int32]] = []
         for part in parts:
@@ -257,7 +278,8 @@ class Events(Sequence[Event]):
         rows: dict[bytes, int] = {}
         for row, event_id in enumerate(cells["event_id"].tolist()):
             rows.setdefault(event_id, row)
-        return cls(EventColumns(symbols, **cells), parts[0].patterns, np.array(list(rows.values()), dtype=np.intp))
+        kept = np.array(list(rows.values()), dtype=np.intp)
+        return cls(EventColumns(symbols, **cells), parts[0].patterns, parts[0].encoder, kept)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -271,12 +293,12 @@ class Events(Sequence[Event]):
     def __getitem__(self, at: slice) -> "Events": ...
     def __getitem__(self, at: int | slice) -> "Event | Events":
         if isinstance(at, slice):
-            return Events(self.columns, self.patterns, self.rows[at])
+            return Events(self.columns, self.patterns, self.encoder, self.rows[at])
         return self._event(self.rows[at])
 
     def where(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> "Events":
         """Some of them: by a mask, or by their places in the order wanted."""
-        return Events(self.columns, self.patterns, self.rows[chosen])
+        return Events(self.columns, self.patterns, self.encoder, self.rows[chosen])
 
     def column(self, name: str) -> NDArray[Any]:
         """One of the columns, a value for each event."""

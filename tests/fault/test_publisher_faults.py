@@ -134,7 +134,7 @@ async def test_an_event_withdrawn_while_its_answer_is_awaited_is_not_sent_again(
                 await asyncio.sleep(0)
             raise RedisConnectionError("gone before it answered")
 
-        monkeypatch.setattr(dispatch, "round_trip", lose_the_answer)
+        monkeypatch.setattr(dispatch, "send_packed", lose_the_answer)
         await published.inbox.put(found(one))
         await published.until(lambda status: status["withdrawn"] == 1)
         await published.inbox.put(found(event("ZZAFTER", bar_end_us=minute_us())))

@@ -12,6 +12,7 @@ from bar_samples import MINUTE_US, NINE_30_US, event, ran, stored, versions
 from bar_samples import rows as rows_of
 from event_samples import events
 from tickstockpl.migrate import migrate
+from tickstockpl.pipeline import ENCODER
 from tickstockpl.settings import DatabaseSettings
 from tickstockpl.warmup import SYMBOLS_PER_CHUNK, History, history, revised, span
 from tickstockpl.wire import EventColumns, Events, Expiry, WriteBatch
@@ -167,7 +168,7 @@ async def test_an_event_after_a_restart_is_a_new_row_beside_the_withdrawn_one(re
     async def kept(output: tp.Output) -> list[bool]:
         """Store what a call made; whether each detection of it is an event or a withdrawal."""
         rows, found = output.detections.held.nonzero()[0], output.detections
-        made = Events(EventColumns.of(found), tp.PATTERNS, rows) if len(rows) else None
+        made = Events(EventColumns.of(found), tp.PATTERNS, ENCODER, rows) if len(rows) else None
         gone = [
             Expiry(found.event_id[row].decode(), "ZZTEST1", "Engulfing", int(found.ts_us[row]) + MINUTE_US)
             for row in (~found.held).nonzero()[0].tolist()

@@ -10,6 +10,7 @@ from oracle import GAP, LATE_REVISED, MINUTE, PARTIAL_START, PROVISIONAL, SECOND
 from rows import unaccounted
 from strategies import T0, encoded, message
 from tickstockpl.pacing import FeedTime
+from tickstockpl.pipeline import ENCODER
 from tickstockpl.publisher import LATE_REVISION_US
 from tickstockpl.wire import EventColumns, Events
 
@@ -168,7 +169,7 @@ def test_such_a_bars_events_go_to_the_table_only_once_the_feed_is_2_minutes_on(l
     feed = FeedTime(LATE_REVISION_US)
     newest = event("SPY", bar_end_us=T0 + 19 * MINUTE)
     assert not feed.history(events(newest), now_us, 0.0).any()
-    found = Events(EventColumns.of(made.detections), tp.PATTERNS, np.arange(1))
+    found = Events(EventColumns.of(made.detections), tp.PATTERNS, ENCODER, np.arange(1))
     assert feed.history(found, now_us, 0.0).tolist() == [is_history]
 
 

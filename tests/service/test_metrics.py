@@ -1,8 +1,12 @@
 from typing import Any
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tickstockpl.metrics import Metrics
+from tickstockpl.metrics import _LATENCIES_S, Metrics
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, tuple[str, ...]], float]:
@@ -45,3 +49,18 @@ def test_queues_and_stages_show_their_numbers_and_states_by_name() -> None:
     assert found["tickstockpl_ingest_messages", ("data.raw",)] == 7
     assert found["tickstockpl_writer_rows", ()] == 9
     assert not any("address" in name or "oldest" in name for name, _ in found)
+
+
+@given(seen=st.lists(st.tuples(st.sampled_from(_LATENCIES_S) | st.floats(0, 20), st.integers(1, 5))))
+def test_durations_noted_together_are_exported_as_if_one_by_one(seen: list[tuple[float, int]]) -> None:
+    metrics, registry = Metrics(), CollectorRegistry()
+    plain = Histogram("tickstockpl_publish_seconds", "The same.", buckets=_LATENCIES_S, registry=registry)
+    for seconds, count in seen:
+        metrics.publish_seconds.observe(seconds, count)
+        for _ in range(count):
+            plain.observe(seconds)
+    found = samples(metrics)
+    for family in text_string_to_metric_families(generate_latest(registry).decode()):
+        for sample in family.samples:
+            if not sample.name.endswith("_created"):
+                assert found[sample.name, tuple(sample.labels.values())] == pytest.approx(sample.value)

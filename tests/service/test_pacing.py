@@ -61,7 +61,7 @@ def test_whole_rate_is_reached_by_one_who_waits_as_told(rate: float) -> None:
     assert rate * 100 - 1 <= count <= rate * 100 + 5
 
 
-@pytest.mark.parametrize(("rate", "burst"), [(0.5, 1), (12.0, 3), (80.0, 4), (1000.0, 50), (1e6, 250)])
+@pytest.mark.parametrize(("rate", "burst"), [(0.5, 1), (12.0, 3), (80.0, 4), (1000.0, 50), (1e6, 4000)])
 def test_a_burst_is_what_the_rate_allows_in_50_ms(rate: float, burst: int) -> None:
     assert Pacer(rate).allowed(0.0) == burst
 
@@ -104,7 +104,7 @@ def made(rows: list[tuple[str, int, float]]) -> list[Event]:
 
 
 def events_of(items: Sequence[Item]) -> list[Event]:
-    return [one for together in gathered(items) for one in together]
+    return [one for together, _ in gathered(items) for one in together]
 
 
 def expiry(one: Event) -> Expiry:

@@ -2,21 +2,26 @@
 
 import json
 import math
+import struct
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import appv2_readers as appv2
+from copy_reader import rows_of
 from event_samples import events as columns
+from event_samples import published
 from tickstockpl import event_payload, payload
-from tickstockpl.event_payload import Messages
+from tickstockpl._kernel import EventEncoder
+from tickstockpl.event_payload import Channels
 from tickstockpl.payload import Pulse, Session
 from tickstockpl.wire import Event
 
@@ -34,6 +39,8 @@ PULSE = Pulse(
     state="ok", active_symbols=70, ticks_per_second=69.8, bars_per_minute=70.0, processing_lag_ms=12.0,
     patterns_detected=5, connections=1, reconnections=2, stale_symbols=("ZZTEST9",),
 )  # fmt: skip
+
+CHANNELS = Channels("tickstock.events.patterns", TTL_S, SESSION.session_id)
 
 events = st.builds(
     replace,
@@ -55,13 +62,11 @@ events = st.builds(
 
 
 def universal_bytes(event: Event) -> bytes:
-    (message,) = Messages(columns(event)).universal(TTL_S)
-    return message
+    return published(columns(event), CHANNELS)[0][1]
 
 
 def streaming_bytes(event: Event) -> bytes:
-    (message,) = Messages(columns(event)).streaming(SESSION.session_id)
-    return message
+    return published(columns(event), CHANNELS)[1][1]
 
 
 def universal(event: Event = EVENT) -> dict[str, Any]:
@@ -204,7 +209,7 @@ class OneByOne:
         }
         return orjson.dumps(fields)
 
-    def stored(self) -> bytes:
+    def staged(self) -> tuple[bytes, ...]:
         event = self.event
         fields = {
             "pattern_id": event.pattern_id,
@@ -226,7 +231,15 @@ class OneByOne:
             "talib_name": event.talib_name,
             "talib_value": event.talib_value,
         }
-        return orjson.dumps(fields)
+        return (
+            uuid.UUID(event.event_id).bytes,
+            event.symbol.encode(),
+            event.pattern.encode(),
+            struct.pack(">h", event.direction),
+            struct.pack(">d", event.confidence),
+            b"\1" + orjson.dumps(fields),
+            event.tier.encode(),
+        )
 
 
 prices = st.floats(allow_nan=False, allow_infinity=False)
@@ -251,11 +264,11 @@ anything = st.builds(
 def test_events_written_together_are_byte_for_byte_those_written_one_by_one(made: list[Event]) -> None:
     together = columns(*made)
     assert list(together) == [replace(one, bar_start_us=one.bar_end_us - 60_000_000) for one in made]
-    messages, alone = Messages(together), [OneByOne(one) for one in together]
-    assert messages.universal(TTL_S) == [one.universal() for one in alone]
-    assert messages.streaming(SESSION.session_id) == [one.streaming() for one in alone]
-    assert [text.encode() for text in event_payload.cached(together, TTL_S)] == [one.cached() for one in alone]
-    assert [text.encode() for text in event_payload.stored(together)] == [one.stored() for one in alone]
+    alone = [OneByOne(one) for one in together]
+    both = [((CHANNELS.named, one.universal()), (payload.PATTERNS_STREAMING, one.streaming())) for one in alone]
+    assert published(together, CHANNELS) == [message for messages in both for message in messages]
+    assert event_payload.cached(together, TTL_S) == [one.cached() for one in alone]
+    assert rows_of(event_payload.staged(together)) == [one.staged() for one in alone]
 
 
 sizes = st.integers(-12, 18).map(lambda power: float(f"1e{power}"))
@@ -272,6 +285,22 @@ def test_a_calculated_value_is_written_in_12_digits(value: float) -> None:
     made = replace(EVENT, price_change=value, entry=value)
     data = universal(made)["data"]
     assert (data["price_change"], data["levels"]["entry"]) == (plain(value), plain(value))
+
+
+def test_what_was_streamed_before_is_not_streamed_again() -> None:
+    shown = columns(EVENT, replace(EVENT, symbol="ZZTEST2"))
+    channels = [channel for channel, _ in published(shown, CHANNELS, [True, False])]
+    assert channels == [CHANNELS.named, CHANNELS.named, payload.PATTERNS_STREAMING]
+    with pytest.raises(ValueError, match="as long as rows"):
+        published(shown, CHANNELS, [True])
+
+
+def test_a_row_or_pattern_that_is_not_there_is_named() -> None:
+    shown = columns(EVENT)
+    with pytest.raises(IndexError, match="no row 1"):
+        shown.encoder.staged(shown.columns, np.array([1]))
+    with pytest.raises(IndexError, match="no pattern"):
+        EventEncoder([]).staged(shown.columns, shown.rows)
 
 
 @given(event=events)

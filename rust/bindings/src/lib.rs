@@ -5,6 +5,7 @@
 mod batch;
 mod candles;
 mod columns;
+mod encoder;
 mod engine;
 mod framer;
 mod given;
@@ -37,6 +38,8 @@ mod _kernel {
     use super::candles::{CandlestickStream, candlesticks};
     #[pymodule_export]
     use super::columns::{Bars, Detections, Readings, Ticks};
+    #[pymodule_export]
+    use super::encoder::EventEncoder;
     #[pymodule_export]
     use super::engine::Engine;
     #[pymodule_export]

@@ -18,6 +18,23 @@ impl EventId {
     /// Characters of its text.
     pub const TEXT_BYTES: usize = 36;
 
+    /// The id of a text as [`EventId::text`] writes it; `None` for any other text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut digits = text.bytes().filter(|byte| *byte != b'-').map(|byte| char::from(byte).to_digit(16));
+        let mut id = [0; 16];
+        for byte in &mut id {
+            *byte = (digits.next()?? << 4 | digits.next()??) as u8;
+        }
+        Some(Self(id)).filter(|id| id.text() == text.as_bytes())
+    }
+
+    /// Its 16 bytes.
+    #[must_use]
+    pub fn bytes(self) -> [u8; 16] {
+        self.0
+    }
+
     /// Lower-case hexadecimal digits in groups of 8, 4, 4, 4 and 12.
     #[must_use]
     pub fn text(self) -> [u8; Self::TEXT_BYTES] {
@@ -97,5 +114,15 @@ mod tests {
             "de8da313-12e5-5eb6-ba83-f095871b543d"
         );
         assert_eq!(text(&mut ids, "AAPL", 1_757_600_400_000_000, "hammer", 0), "6473b0bc-e94f-555e-b6d7-a615fb9bf4fc");
+    }
+
+    #[test]
+    fn only_the_text_of_an_id_is_one() {
+        let id = "6473b0bc-e94f-555e-b6d7-a615fb9bf4fc";
+        assert_eq!(EventId::parse(id).map(|id| String::from_utf8(id.text().to_vec()).unwrap()), Some(id.to_owned()));
+        for wrong in ["", &id[1..], &id.replace('-', ""), &id.to_uppercase(), &format!("{id}0"), &id.replace('6', "g")]
+        {
+            assert_eq!(EventId::parse(wrong), None);
+        }
     }
 }

@@ -1,0 +1,166 @@
+//! Events as JSON texts: columns in, a text for each wanted row out.
+
+use numpy::PyReadonlyArray1;
+use pyo3::exceptions::{PyIndexError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+use tickstockpl_kernel::copy::Copy;
+use tickstockpl_kernel::encode::{Encoder, Event, Naming, push_publish, quoted};
+
+use crate::columns::IdText;
+
+/// Declares the columns of events, and the cells of one row of them.
+macro_rules! event_columns {
+    ($($column:ident: $cell:ty),* $(,)?) => {
+        /// Any object that has them as attributes, such as `Detections`.
+        #[derive(FromPyObject)]
+        pub(crate) struct Columns<'py> {
+            #[pyo3(attribute)]
+            symbols: Bound<'py, PyAny>,
+            $(#[pyo3(attribute)] $column: PyReadonlyArray1<'py, $cell>,)*
+        }
+
+        struct Cells {
+            $($column: $cell,)*
+        }
+
+        impl Columns<'_> {
+            /// `None` if a column has no such row.
+            fn cells(&self, row: usize) -> Option<Cells> {
+                Some(Cells { $($column: *self.$column.get(row)?,)* })
+            }
+        }
+    };
+}
+event_columns! {
+    symbol: i32, ts_us: i64, pattern: i32, direction: i32, confidence: f64, revision: i32, event_id: IdText,
+    supersedes: IdText, first_us: i64, bars: i32, entry: f64, stop: f64, target: f64, open: f64, high: f64, low: f64,
+    close: f64, volume: i64, price_change: f64, relative_volume: f64, rsi: f64, relative_strength: f64, quality: u8,
+    talib_value: i32,
+}
+
+#[derive(FromPyObject)]
+struct Pattern {
+    #[pyo3(item)]
+    id: String,
+    #[pyo3(item)]
+    name: String,
+    #[pyo3(item)]
+    tier: String,
+    #[pyo3(item)]
+    talib_name: Option<String>,
+}
+
+/// Writes the events of a list of patterns.
+#[pyclass(frozen, module = "tickstockpl")]
+pub(crate) struct EventEncoder {
+    patterns: Vec<Naming>,
+}
+
+type Rows<'py> = PyReadonlyArray1<'py, i64>;
+
+impl EventEncoder {
+    /// What `write` makes of each of the rows, in their order.
+    fn each<T>(
+        &self,
+        columns: &Columns<'_>,
+        rows: &Rows<'_>,
+        mut write: impl FnMut(&mut Encoder, &Event<'_>) -> PyResult<T>,
+    ) -> PyResult<Vec<T>> {
+        let mut encoder = Encoder::default();
+        let text = |row: &i64| {
+            let cells = usize::try_from(*row).ok().and_then(|row| columns.cells(row));
+            let cells = cells.ok_or_else(|| PyIndexError::new_err(format!("there is no row {row}")))?;
+            let pattern = usize::try_from(cells.pattern).ok().and_then(|at| self.patterns.get(at));
+            let symbol = columns.symbols.get_item(cells.symbol)?.cast_into::<PyString>()?;
+            let event = Event {
+                symbol: symbol.to_str()?,
+                pattern: pattern
+                    .ok_or_else(|| PyIndexError::new_err(format!("there is no pattern {}", cells.pattern)))?,
+                event_id: text_of(&cells.event_id)?,
+                supersedes: text_of(&cells.supersedes)?,
+                ts_us: cells.ts_us,
+                first_us: cells.first_us,
+                bars: cells.bars,
+                revision: cells.revision,
+                direction: cells.direction,
+                confidence: cells.confidence,
+                levels: [cells.entry, cells.stop, cells.target],
+                prices: [cells.open, cells.high, cells.low, cells.close],
+                volume: cells.volume,
+                price_change: cells.price_change,
+                indicators: [cells.relative_volume, cells.rsi, cells.relative_strength],
+                quality: cells.quality,
+                talib_value: cells.talib_value,
+            };
+            write(&mut encoder, &event)
+        };
+        rows.as_slice()?.iter().map(text).collect()
+    }
+}
+
+#[pymethods]
+impl EventEncoder {
+    #[new]
+    fn py_new(patterns: Vec<Pattern>) -> Self {
+        let name = |each: &Pattern| Naming::new(&each.id, &each.name, &each.tier, each.talib_name.as_deref());
+        Self { patterns: patterns.iter().map(name).collect() }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "what two channels' messages are made of")]
+    fn publish<'py>(
+        &self,
+        py: Python<'py>,
+        columns: Columns<'py>,
+        rows: Rows<'py>,
+        channel: &str,
+        lifetime_us: i64,
+        streaming: &str,
+        session_id: &str,
+        streamed: PyReadonlyArray1<'py, bool>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let session_id = quoted(session_id);
+        let streamed = streamed.as_slice()?;
+        if streamed.len() != rows.len()? {
+            return Err(PyValueError::new_err("streamed must be as long as rows"));
+        }
+        let (mut commands, mut streamed) = (Vec::new(), streamed.iter());
+        self.each(&columns, &rows, |encoder, event| {
+            push_publish(&mut commands, channel, encoder.universal(event, lifetime_us));
+            if streamed.next() == Some(&false) {
+                push_publish(&mut commands, streaming, encoder.streaming(event, &session_id));
+            }
+            Ok(())
+        })?;
+        Ok(PyBytes::new(py, &commands))
+    }
+
+    fn cached<'py>(
+        &self,
+        py: Python<'py>,
+        columns: Columns<'py>,
+        rows: Rows<'py>,
+        lifetime_us: i64,
+    ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+        self.each(&columns, &rows, |encoder, event| Ok(PyBytes::new(py, encoder.cached(event, lifetime_us))))
+    }
+
+    fn staged<'py>(&self, py: Python<'py>, columns: Columns<'py>, rows: Rows<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let mut staged = Copy::default();
+        self.each(&columns, &rows, |encoder, event| {
+            let is_written = encoder.stage(event, &mut staged);
+            is_written.then_some(()).ok_or_else(|| PyValueError::new_err(format!("{} is no event id", event.event_id)))
+        })?;
+        Ok(PyBytes::new(py, &staged.end()))
+    }
+}
+
+/// A text of fixed length up to its first NUL.
+fn text_of(cell: &IdText) -> PyResult<&str> {
+    let end = cell.0.iter().position(|byte| *byte == 0).unwrap_or(cell.0.len());
+    utf8(&cell.0[..end])
+}
+
+fn utf8(text: &[u8]) -> PyResult<&str> {
+    std::str::from_utf8(text).map_err(|error| PyValueError::new_err(error.to_string()))
+}
