@@ -18,6 +18,11 @@ pub(crate) trait Carried: Clone + Copy + Default {
     /// Take in a bar, the newest of `view`; O(1).
     fn push(&mut self, bar: &WindowBar, view: View<'_>, shared: &Self::Shared);
 
+    /// As `push`, for a bar of which nothing will be asked: what is shown of it may be left out.
+    fn pass(&mut self, bar: &WindowBar, view: View<'_>, shared: &Self::Shared) {
+        self.push(bar, view, shared);
+    }
+
     /// Reads a word of each of its cache lines.
     fn touch(&self) -> u64;
 
@@ -39,7 +44,7 @@ impl<S: Carried> At<S> {
         for back in (0..view.len().min(S::BEFORE)).rev() {
             let view = view.before(back);
             if let Some(bar) = view.bar(0) {
-                state.push(&bar, view, shared);
+                state.pass(&bar, view, shared);
             }
         }
         state.open();
@@ -70,10 +75,9 @@ impl<S: Carried> Trail<S> {
     #[inline]
     #[must_use]
     pub(crate) fn touch(&self) -> u64 {
-        [&self.now, &self.base]
-            .map(|at| at.state.touch() ^ at.session.map_or(0, |us| us as u64))
-            .into_iter()
-            .fold(0, BitXor::bitxor)
+        let session = |at: &At<S>| at.session.map_or(0, |us| us as u64);
+        let states = [&self.now, &self.base].map(|at| at.state.touch() ^ session(at));
+        states.into_iter().fold(session(&self.opened), BitXor::bitxor)
     }
 
     /// The next bar belongs to `session`; where that is another one, the state begins anew.
@@ -110,7 +114,7 @@ impl<S: Carried> Trail<S> {
             self.base =
                 if self.opened.session == session { self.opened } else { At::opened(session, view.before(1), shared) };
         }
-        self.base.state.push(bar, view, shared);
+        self.base.state.pass(bar, view, shared);
     }
 
     /// Goes back to before the oldest revisable bar.

@@ -51,11 +51,16 @@ impl Carried for Candles {
 
     #[inline]
     fn touch(&self) -> u64 {
-        self.block.touch()
+        self.block.touch() ^ self.hits.hit
     }
 
     #[inline]
     fn push(&mut self, bar: &WindowBar, _: View<'_>, (): &()) {
         self.push(bar);
+    }
+
+    #[inline]
+    fn pass(&mut self, bar: &WindowBar, _: View<'_>, (): &()) {
+        self.block.pass(bar.open, bar.high, bar.low, bar.close);
     }
 }
