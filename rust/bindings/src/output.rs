@@ -1,16 +1,17 @@
 //! What a call of the engine made, as columns.
 
 use std::hint::black_box;
+use std::ops::BitXor;
 use std::sync::Arc;
 
+use numpy::{PyArray1, PyArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 use tickstockpl_kernel::detection::{Detail, Detection};
 use tickstockpl_kernel::engine;
-use tickstockpl_kernel::event::{EventId, EventIds};
+use tickstockpl_kernel::event::EventIds;
 use tickstockpl_kernel::history::Row;
 use tickstockpl_kernel::indicator::gauges::Reading;
-use tickstockpl_kernel::indicator::live::Values;
 use tickstockpl_kernel::output;
 use tickstockpl_kernel::pattern::PATTERNS;
 use tickstockpl_kernel::symbol::SymbolId;
@@ -47,8 +48,7 @@ impl Output {
         }
         if !made.detections.is_empty() {
             let named = names.of(py, &made.detections, engine)?;
-            let ids = event_ids(&made.detections, engine);
-            found = Some(Py::new(py, detections(py, &made.detections, named, ids)?)?);
+            found = Some(Py::new(py, detections(py, &made.detections, named, |id| engine.symbol_name(id))?)?);
         }
         if !made.readings.is_empty() {
             let named = names.of(py, &made.readings, engine)?;
@@ -83,10 +83,9 @@ impl Output {
 
     #[getter]
     fn detections(&self, py: Python<'_>) -> PyResult<Py<Detections>> {
-        self.detections.as_ref().map_or_else(
-            || Py::new(py, detections(py, &[], no_names(py), <_>::default())?),
-            |rows| Ok(rows.clone_ref(py)),
-        )
+        self.detections
+            .as_ref()
+            .map_or_else(|| Py::new(py, detections(py, &[], no_names(py), |_| "")?), |rows| Ok(rows.clone_ref(py)))
     }
 
     #[getter]
@@ -162,23 +161,37 @@ fn no_names(py: Python<'_>) -> Named {
     (PyTuple::empty(py).unbind(), Vec::new())
 }
 
+/// Rows that are turned into columns at once: so many detections stay in the first cache while each column takes its own.
+const BLOCK_ROWS: usize = 64;
+
+/// Makes a column set of rows: a vector for each column, filled block by block of the rows.
+///
+/// Column by column, each would read all rows again: a minute's events are 6 MB, more than the second cache holds.
+macro_rules! columns {
+    ($py:ident, $rows:ident, $set:ident { $($column:ident: $read:expr,)* } $($given:ident: $array:expr),* $(,)?) => {{
+        $(let mut $column = Vec::with_capacity($rows.len());)*
+        for block in $rows.chunks(BLOCK_ROWS) {
+            $($column.extend(block.iter().map($read));)*
+        }
+        Ok($set { $($column: frozen($py, $column)?,)* $($given: $array,)* })
+    }};
+}
+
 fn bars(py: Python<'_>, rows: &[(SymbolId, Row)], (symbols, symbol): Named) -> PyResult<Bars> {
-    Ok(Bars {
-        symbols,
-        symbol: frozen(py, symbol)?,
-        ts_us: frozen(py, rows.iter().map(|(_, row)| row.bar.ts_us).collect())?,
-        open: frozen(py, rows.iter().map(|(_, row)| row.bar.open).collect())?,
-        high: frozen(py, rows.iter().map(|(_, row)| row.bar.high).collect())?,
-        low: frozen(py, rows.iter().map(|(_, row)| row.bar.low).collect())?,
-        close: frozen(py, rows.iter().map(|(_, row)| row.bar.close).collect())?,
-        volume: frozen(py, rows.iter().map(|(_, row)| row.bar.volume).collect())?,
-        vwap: frozen(py, rows.iter().map(|(_, row)| row.bar.vwap).collect())?,
-        trades: frozen(py, rows.iter().map(|(_, row)| row.bar.trades).collect())?,
-        revision: frozen(py, rows.iter().map(|(_, row)| row.revision as i32).collect())?,
-        quality: frozen(py, rows.iter().map(|(_, row)| row.bar.quality).collect())?,
-        open_us: frozen(py, rows.iter().map(|(_, row)| row.bar.open_us).collect())?,
-        close_us: frozen(py, rows.iter().map(|(_, row)| row.bar.close_us).collect())?,
-    })
+    columns! { py, rows, Bars {
+        ts_us: |(_, row)| row.bar.ts_us,
+        open: |(_, row)| row.bar.open,
+        high: |(_, row)| row.bar.high,
+        low: |(_, row)| row.bar.low,
+        close: |(_, row)| row.bar.close,
+        volume: |(_, row)| row.bar.volume,
+        vwap: |(_, row)| row.bar.vwap,
+        trades: |(_, row)| row.bar.trades,
+        revision: |(_, row)| row.revision as i32,
+        quality: |(_, row)| row.bar.quality,
+        open_us: |(_, row)| row.bar.open_us,
+        close_us: |(_, row)| row.bar.close_us,
+    } symbols: symbols, symbol: frozen(py, symbol)? }
 }
 
 #[pyfunction]
@@ -188,94 +201,114 @@ pub(crate) fn event_id(symbol: &str, ts_us: i64, pattern_id: &str, revision: Who
     Ok(IdText::from(EventIds::default().of(symbol, ts_us, pattern_id, revision).text()).to_string())
 }
 
-/// The ids of rows' events, and of those that they replace.
-fn event_ids(rows: &[(SymbolId, Detection)], engine: &engine::Engine) -> (Vec<IdText>, Vec<IdText>) {
-    let names: Vec<&str> = rows.iter().map(|(symbol, _)| engine.symbol_name(*symbol)).collect();
-    // The names lie about in cold memory: read in a row their misses overlap, read one after another below they do not.
-    black_box(names.iter().fold(0, |sum, name| sum ^ name.as_bytes().first().copied().unwrap_or(0)));
-    let mut ids = EventIds::default();
-    let mut id = |name, bar: &WindowBar, pattern: u16, revision| {
-        IdText::from(ids.of(name, bar.ts_us, PATTERNS[usize::from(pattern)].id(), revision).text())
-    };
-    let none = IdText::from([0; EventId::TEXT_BYTES]);
-    let pairs = rows.iter().zip(names).map(|((_, row), name)| {
-        let replaced = row.supersedes.map_or(none, |(pattern, revision)| id(name, &row.bar, pattern, revision));
-        (id(name, &row.bar, row.pattern, row.revision), replaced)
-    });
-    pairs.unzip()
+/// Makes the ids of events in bulk.
+struct Ids<N> {
+    /// The name of a symbol.
+    name: N,
+    ids: EventIds,
 }
 
-fn detections(
+impl<'a, N: Fn(SymbolId) -> &'a str> Ids<N> {
+    /// The id of the event that `pattern` made of a bar at this evaluation.
+    fn of(&mut self, symbol: SymbolId, bar: &WindowBar, pattern: u16, revision: u32) -> IdText {
+        let pattern = PATTERNS[usize::from(pattern)].id();
+        IdText::from(self.ids.of((self.name)(symbol), bar.ts_us, pattern, revision).text())
+    }
+}
+
+/// The ids of the events that rows replace.
+fn superseded_ids<'a>(
+    py: Python<'_>,
+    rows: &[(SymbolId, Detection)],
+    ids: &mut Ids<impl Fn(SymbolId) -> &'a str>,
+) -> PyResult<Py<PyArray1<IdText>>> {
+    // All but a few are NUL, and memory that comes zeroed need not be written.
+    let column = PyArray1::zeros(py, rows.len(), false);
+    let mut cells = column.try_readwrite()?;
+    for (cell, (symbol, row)) in cells.as_slice_mut()?.iter_mut().zip(rows) {
+        if let Some((pattern, revision)) = row.supersedes {
+            *cell = ids.of(*symbol, &row.bar, pattern, revision);
+        }
+    }
+    cells.make_nonwriteable();
+    Ok(column.unbind())
+}
+
+/// What a row says of a pattern that holds, `none` of one that was withdrawn.
+fn said<T>(row: &Detection, none: T, read: impl FnOnce(&Detail) -> T) -> T {
+    row.detail.as_ref().map_or(none, read)
+}
+
+/// A number of which there may be none, as a cell.
+fn cell(row: &Detection, read: impl FnOnce(&Detail) -> Option<f64>) -> f64 {
+    said(row, None, read).unwrap_or(f64::NAN)
+}
+
+fn detections<'a>(
     py: Python<'_>,
     rows: &[(SymbolId, Detection)],
     (symbols, symbol): Named,
-    (event_id, supersedes): (Vec<IdText>, Vec<IdText>),
+    name: impl Fn(SymbolId) -> &'a str,
 ) -> PyResult<Detections> {
-    let detail = |read: fn(&Detail) -> f64| {
-        frozen(py, rows.iter().map(|(_, row)| row.detail.as_ref().map_or(f64::NAN, read)).collect())
-    };
-    let superseded =
-        |read: fn((u16, u32)) -> i32| frozen(py, rows.iter().map(|(_, row)| row.supersedes.map_or(-1, read)).collect());
-    Ok(Detections {
-        symbols,
-        symbol: frozen(py, symbol)?,
-        ts_us: frozen(py, rows.iter().map(|(_, row)| row.bar.ts_us).collect())?,
-        pattern: frozen(py, rows.iter().map(|(_, row)| i32::from(row.pattern)).collect())?,
-        direction: frozen(py, rows.iter().map(|(_, row)| row.direction as i32).collect())?,
-        confidence: detail(|detail| detail.matched.confidence)?,
-        held: frozen(py, rows.iter().map(|(_, row)| row.held).collect())?,
-        revision: frozen(py, rows.iter().map(|(_, row)| row.revision as i32).collect())?,
-        superseded_pattern: superseded(|(pattern, _)| i32::from(pattern))?,
-        superseded_revision: superseded(|(_, revision)| revision as i32)?,
-        first_us: frozen(py, rows.iter().map(|(_, row)| row.detail.map_or(row.bar.ts_us, |d| d.first_us)).collect())?,
-        bars: frozen(py, rows.iter().map(|(_, row)| row.detail.map_or(0, |d| i32::from(d.matched.bars))).collect())?,
-        entry: detail(|detail| detail.matched.levels.entry)?,
-        stop: detail(|detail| detail.matched.levels.stop.unwrap_or(f64::NAN))?,
-        target: detail(|detail| detail.matched.levels.target.unwrap_or(f64::NAN))?,
-        open: frozen(py, rows.iter().map(|(_, row)| row.bar.open).collect())?,
-        high: frozen(py, rows.iter().map(|(_, row)| row.bar.high).collect())?,
-        low: frozen(py, rows.iter().map(|(_, row)| row.bar.low).collect())?,
-        close: frozen(py, rows.iter().map(|(_, row)| row.bar.close).collect())?,
-        volume: frozen(py, rows.iter().map(|(_, row)| row.bar.volume).collect())?,
-        price_change: detail(|detail| detail.price_change)?,
-        relative_volume: detail(|detail| detail.relative_volume.unwrap_or(f64::NAN))?,
-        rsi: detail(|detail| detail.rsi.unwrap_or(f64::NAN))?,
-        relative_strength: detail(|detail| detail.relative_strength.unwrap_or(f64::NAN))?,
-        quality: frozen(py, rows.iter().map(|(_, row)| row.detail.map_or(0, |d| d.quality)).collect())?,
-        talib_value: frozen(py, rows.iter().map(|(_, row)| row.detail.map_or(0, |d| d.matched.talib_value)).collect())?,
-        event_id: frozen(py, event_id)?,
-        supersedes: frozen(py, supersedes)?,
-    })
+    // The names lie about in cold memory: read in a row their misses overlap, read one after another below they do not.
+    let first = |(symbol, _): &(SymbolId, _)| name(*symbol).as_bytes().first().copied().unwrap_or(0);
+    black_box(rows.iter().map(first).fold(0, BitXor::bitxor));
+    let mut ids = Ids { name, ids: EventIds::default() };
+    let supersedes = superseded_ids(py, rows, &mut ids)?;
+    columns! { py, rows, Detections {
+        ts_us: |(_, row)| row.bar.ts_us,
+        pattern: |(_, row)| i32::from(row.pattern),
+        direction: |(_, row)| row.direction as i32,
+        confidence: |(_, row)| cell(row, |detail| Some(detail.matched.confidence)),
+        held: |(_, row)| row.held,
+        revision: |(_, row)| row.revision as i32,
+        superseded_pattern: |(_, row)| row.supersedes.map_or(-1, |(pattern, _)| i32::from(pattern)),
+        superseded_revision: |(_, row)| row.supersedes.map_or(-1, |(_, revision)| revision as i32),
+        first_us: |(_, row)| said(row, row.bar.ts_us, |detail| detail.first_us),
+        bars: |(_, row)| said(row, 0, |detail| i32::from(detail.matched.bars)),
+        entry: |(_, row)| cell(row, |detail| Some(detail.matched.levels.entry)),
+        stop: |(_, row)| cell(row, |detail| detail.matched.levels.stop),
+        target: |(_, row)| cell(row, |detail| detail.matched.levels.target),
+        open: |(_, row)| row.bar.open,
+        high: |(_, row)| row.bar.high,
+        low: |(_, row)| row.bar.low,
+        close: |(_, row)| row.bar.close,
+        volume: |(_, row)| row.bar.volume,
+        price_change: |(_, row)| cell(row, |detail| Some(detail.price_change)),
+        relative_volume: |(_, row)| cell(row, |detail| detail.relative_volume),
+        rsi: |(_, row)| cell(row, |detail| detail.rsi),
+        relative_strength: |(_, row)| cell(row, |detail| detail.relative_strength),
+        quality: |(_, row)| said(row, 0, |detail| detail.quality),
+        talib_value: |(_, row)| said(row, 0, |detail| detail.matched.talib_value),
+        event_id: |(symbol, row)| ids.of(*symbol, &row.bar, row.pattern, row.revision),
+    } symbols: symbols, symbol: frozen(py, symbol)?, supersedes: supersedes }
 }
 
 fn readings(py: Python<'_>, rows: &[(SymbolId, Reading)], (symbols, symbol): Named) -> PyResult<Readings> {
-    let value = |read: fn(&Values) -> f64| frozen(py, rows.iter().map(|(_, row)| read(&row.values)).collect());
-    Ok(Readings {
-        symbols,
-        symbol: frozen(py, symbol)?,
-        ts_us: frozen(py, rows.iter().map(|(_, row)| row.bar.ts_us).collect())?,
-        close: frozen(py, rows.iter().map(|(_, row)| row.bar.close).collect())?,
-        alerts: frozen(py, rows.iter().map(|(_, row)| row.alerts).collect())?,
-        fresh: frozen(py, rows.iter().map(|(_, row)| row.fresh).collect())?,
-        sma: value(|values| values.sma)?,
-        ema_12: value(|values| values.ema_12)?,
-        ema_26: value(|values| values.ema_26)?,
-        rsi: value(|values| values.rsi)?,
-        macd: value(|values| values.macd)?,
-        macd_signal: value(|values| values.macd_signal)?,
-        macd_histogram: value(|values| values.macd_histogram)?,
-        bollinger_upper: value(|values| values.bollinger_upper)?,
-        bollinger_middle: value(|values| values.bollinger_middle)?,
-        bollinger_lower: value(|values| values.bollinger_lower)?,
-        atr: value(|values| values.atr)?,
-        adx: value(|values| values.adx)?,
-        plus_di: value(|values| values.plus_di)?,
-        minus_di: value(|values| values.minus_di)?,
-        obv: value(|values| values.obv)?,
-        stochastic_k: value(|values| values.stochastic_k)?,
-        stochastic_d: value(|values| values.stochastic_d)?,
-        vwap: value(|values| values.vwap)?,
-        vwap_sigma: value(|values| values.vwap_sigma)?,
-        relative_volume: value(|values| values.relative_volume)?,
-    })
+    columns! { py, rows, Readings {
+        ts_us: |(_, row)| row.bar.ts_us,
+        close: |(_, row)| row.bar.close,
+        alerts: |(_, row)| row.alerts,
+        fresh: |(_, row)| row.fresh,
+        sma: |(_, row)| row.values.sma,
+        ema_12: |(_, row)| row.values.ema_12,
+        ema_26: |(_, row)| row.values.ema_26,
+        rsi: |(_, row)| row.values.rsi,
+        macd: |(_, row)| row.values.macd,
+        macd_signal: |(_, row)| row.values.macd_signal,
+        macd_histogram: |(_, row)| row.values.macd_histogram,
+        bollinger_upper: |(_, row)| row.values.bollinger_upper,
+        bollinger_middle: |(_, row)| row.values.bollinger_middle,
+        bollinger_lower: |(_, row)| row.values.bollinger_lower,
+        atr: |(_, row)| row.values.atr,
+        adx: |(_, row)| row.values.adx,
+        plus_di: |(_, row)| row.values.plus_di,
+        minus_di: |(_, row)| row.values.minus_di,
+        obv: |(_, row)| row.values.obv,
+        stochastic_k: |(_, row)| row.values.stochastic_k,
+        stochastic_d: |(_, row)| row.values.stochastic_d,
+        vwap: |(_, row)| row.values.vwap,
+        vwap_sigma: |(_, row)| row.values.vwap_sigma,
+        relative_volume: |(_, row)| row.values.relative_volume,
+    } symbols: symbols, symbol: frozen(py, symbol)? }
 }
