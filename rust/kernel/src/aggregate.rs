@@ -6,7 +6,7 @@ use crate::bar::{Fold, quality};
 use crate::calendar::Calendar;
 use crate::channel::{Channel, Held, Lateness};
 use crate::fate::{Fate, Sink};
-use crate::history::History;
+use crate::history::{History, Made};
 use crate::orphans::Orphans;
 use crate::owner::Heard;
 use crate::pattern::Direction;
@@ -41,6 +41,8 @@ pub struct Aggregator {
     channels: Vec<Channel>,
     heard: Heard,
     orphans: Orphans,
+    /// What the last change of a history made.
+    made: Made,
 }
 
 impl Aggregator {
@@ -55,6 +57,7 @@ impl Aggregator {
             channels: (0..channels).map(|_| Channel::default()).collect(),
             heard: Heard::new(channels),
             orphans: Orphans::default(),
+            made: Made::default(),
         }
     }
 
@@ -274,17 +277,17 @@ impl Aggregator {
             let flags = self.channels[usize::from(channel)].flags(minute_us);
             self.clear_benchmark(id);
             let history = &mut self.roster[id].history;
-            let made = history.revise(minute_us, session, &self.rules, |fold| {
+            let add = |fold: &mut Fold| {
                 (fold.channel, fold.kind) = (channel, tick.kind);
                 fold.quality |= flags;
                 fold.add(tick, rights);
-            });
+            };
+            history.revise(minute_us, session, &self.rules, add, &mut self.made);
             self.note_benchmark(id);
-            let made = made.unwrap_or_default();
-            if made.row.is_none() && rights.volume {
+            if self.made.row.is_none() && rights.volume {
                 sink.without_price(tick.volume);
             }
-            sink.made(id, made);
+            sink.made(id, &self.made);
             return Fate::Revised;
         }
         let mut fold = Fold::new(minute_us, channel, tick.kind, 0);
@@ -371,9 +374,9 @@ impl Aggregator {
         }
         let session = self.window_session(id, fold.minute_us);
         self.clear_benchmark(id);
-        let made = self.roster[id].history.close(fold, session, is_late, &self.rules);
+        self.roster[id].history.close(fold, session, is_late, &self.rules, &mut self.made);
         self.note_benchmark(id);
-        sink.made(id, made);
+        sink.made(id, &self.made);
     }
 
     /// The benchmark's bars are about to change.

@@ -43,19 +43,41 @@ pub struct Detail {
     pub quality: u8,
 }
 
-impl Detail {
-    /// Of a match that ends on the window's newest bar; without RSI and relative strength.
-    pub(crate) fn of(window: &Window, matched: Match) -> Self {
-        let made_by = usize::from(matched.bars).max(1);
+/// What there is to say about a bar, whichever pattern ends on it: found out once for all of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct About {
+    price_change: f64,
+    relative_volume: Option<f64>,
+    rsi: Option<f64>,
+    relative_strength: Option<f64>,
+}
+
+impl About {
+    /// Of the window's newest bar, with what the window does not know of it.
+    pub(crate) fn newest(window: &Window, rsi: Option<f64>, relative_strength: Option<f64>) -> Self {
         let newest = window.bar(0);
         let from = window.bar(1).map_or(newest.map_or(f64::NAN, |bar| bar.open), |before| before.close);
         Self {
-            matched,
-            first_us: window.bar(made_by - 1).map_or(i64::MIN, |bar| bar.ts_us),
             price_change: newest.map_or(f64::NAN, |bar| (bar.close / from - 1.0) * 100.0),
             relative_volume: relative_volume(window.view()),
-            rsi: None,
-            relative_strength: None,
+            rsi,
+            relative_strength,
+        }
+    }
+}
+
+impl Detail {
+    /// Of a match that ends on the window's newest bar.
+    pub(crate) fn of(window: &Window, matched: Match, about: &About) -> Self {
+        let made_by = usize::from(matched.bars).max(1);
+        let About { price_change, relative_volume, rsi, relative_strength } = *about;
+        Self {
+            matched,
+            first_us: window.bar(made_by - 1).map_or(i64::MIN, |bar| bar.ts_us),
+            price_change,
+            relative_volume,
+            rsi,
+            relative_strength,
             quality: (1..made_by).filter_map(|back| window.bar(back)).fold(0, |q, bar| q | bar.quality)
                 & quality::PARTIAL,
         }

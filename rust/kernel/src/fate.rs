@@ -38,7 +38,7 @@ pub trait Sink {
     /// So many bars are about to close.
     fn expect(&mut self, bars: usize);
     /// A bar closed or was revised.
-    fn made(&mut self, symbol: SymbolId, made: Made);
+    fn made(&mut self, symbol: SymbolId, made: &Made);
     /// A bar closed without a price: its volume stands nowhere else.
     fn without_price(&mut self, volume: i64);
 }

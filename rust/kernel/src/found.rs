@@ -17,6 +17,17 @@ struct Held {
 pub(crate) struct Found(Vec<Held>);
 
 impl Found {
+    /// None yet, in the memory of those of a bar that is no more.
+    pub(crate) fn in_place_of(mut self) -> Self {
+        self.0.clear();
+        self
+    }
+
+    /// Reads a word of the first of them; see `History::touch`.
+    pub(crate) fn touch(&self) -> u64 {
+        self.0.first().map_or(0, |held| u64::from(held.evaluation))
+    }
+
     /// Tells at which evaluation a pattern first held; whether it holds.
     pub(crate) fn recall(&mut self, pattern: u16, direction: Direction, evaluation: u32) -> bool {
         let is_it = |held: &&mut Held| held.pattern == pattern && held.direction == direction;
@@ -26,13 +37,14 @@ impl Found {
     /// Makes them what `evaluation` of the bar has matched, and says which came and went.
     pub(crate) fn renew(
         &mut self,
-        matches: Vec<(u16, Match)>,
+        matches: &[(u16, Match)],
         evaluation: u32,
         bar: WindowBar,
         detail: impl Fn(Match) -> Detail,
         detections: &mut Vec<Detection>,
     ) {
-        let before = std::mem::take(&mut self.0);
+        // As a rule there were none, and the memory stays where it is.
+        let before = if self.0.is_empty() { Vec::new() } else { std::mem::take(&mut self.0) };
         let stays = |held: &Held| matches.iter().any(|(id, m)| *id == held.pattern && m.direction == held.direction);
         let gone: Vec<Held> = before.iter().filter(|held| !stays(held)).copied().collect();
         for held in &gone {
@@ -46,7 +58,8 @@ impl Found {
                 detail: None,
             });
         }
-        for (pattern, matched) in matches {
+        self.0.reserve_exact(matches.len());
+        for &(pattern, matched) in matches {
             let direction = matched.direction;
             let known = before.iter().find(|held| held.pattern == pattern && held.direction == direction);
             self.0.push(known.copied().unwrap_or(Held { pattern, direction, evaluation }));

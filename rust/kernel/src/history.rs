@@ -3,14 +3,17 @@
 //! State stands at two places: after the newest bar, and (`base`) before the oldest revisable one. A revision goes
 //! back to `base` and folds the revised bars again, so that it ends in the same bits as if the tick had been in time.
 
+use std::cell::OnceCell;
 use std::collections::VecDeque;
+
+use arrayvec::ArrayVec;
 
 use crate::bar::{Bar, Fold, quality};
 use crate::candle::talib::Candles;
-use crate::detection::{Detail, Detection};
+use crate::detection::{About, Detail, Detection};
 use crate::found::Found;
 use crate::indicator::gauges::{Gauges, Reading};
-use crate::pattern::{Closing, Direction, Match, SessionRange};
+use crate::pattern::{self, Closing, Direction, Match, SessionRange};
 use crate::rules::{MOST_REVISABLE, Rules};
 use crate::sealed::Sealed;
 use crate::trail::Trail;
@@ -25,7 +28,7 @@ pub struct Row {
     pub revision: u32,
 }
 
-/// What a change of a symbol's history made.
+/// What a change of a symbol's history made. Thousands of symbols change in a row, and each fills it anew.
 #[derive(Debug, Default)]
 pub struct Made {
     /// Rows to write.
@@ -34,6 +37,15 @@ pub struct Made {
     pub detections: Vec<Detection>,
     /// The indicators of each bar that was looked at, if the symbol is watched.
     pub readings: Vec<Reading>,
+}
+
+impl Made {
+    /// Empties it, and keeps its memory.
+    fn clear(&mut self) {
+        self.row = None;
+        self.detections.clear();
+        self.readings.clear();
+    }
 }
 
 /// Where the window stands: which session, and what it has seen.
@@ -63,6 +75,8 @@ pub struct History {
     /// Start of the newest bar behind the revisable ones.
     base_minute_us: i64,
     sealed: VecDeque<Sealed>,
+    /// What held on the bar that was last let go of: its memory is the next one's.
+    spare: Found,
     gauges: Gauges,
 }
 
@@ -77,6 +91,7 @@ impl History {
             candles: rules.has_candles().then(Box::default),
             base_minute_us: i64::MIN,
             sealed: VecDeque::new(),
+            spare: Found::default(),
             gauges: Gauges::default(),
         }
     }
@@ -129,52 +144,60 @@ impl History {
     /// processor cannot look past; those of several symbols read in a row overlap.
     #[must_use]
     pub fn touch(&self) -> u64 {
-        let words = |sealed: &Sealed| sealed.fold.touch() ^ u64::from(sealed.evaluation);
         let candles = self.candles.as_ref().map_or(0, |candles| candles.touch());
         let kept = candles ^ self.gauges.touch();
-        self.window.touch() ^ kept ^ self.sealed.back().map_or(0, words) ^ self.sealed.front().map_or(0, words)
+        let ends = [self.sealed.front(), self.sealed.back()].map(|sealed| sealed.map_or(0, Sealed::touch));
+        // The oldest one leaves, and `trim` asks the next whether it is the last to do so.
+        let second = self.sealed.get(1).map_or(0, |sealed| sealed.fold.minute_us as u64);
+        self.window.touch() ^ kept ^ ends[0] ^ ends[1] ^ second
     }
 
     /// Closes a bar. `session` is the open of the session its window belongs to, if it belongs to one; `is_late` says
     /// that its first tick came when its minute was final: it is then no more news than a revision is.
     ///
     /// `O(1)` for the newest bar; an older one costs the bars after it again.
-    pub fn close(&mut self, fold: Fold, session: Option<i64>, is_late: bool, rules: &Rules) -> Made {
+    pub fn close(&mut self, fold: Fold, session: Option<i64>, is_late: bool, rules: &Rules, made: &mut Made) {
+        made.clear();
         while self.sealed.len() >= MOST_REVISABLE {
             self.drop_oldest(rules);
         }
         let at = self.sealed.iter().rposition(|sealed| sealed.fold.minute_us < fold.minute_us).map_or(0, |at| at + 1);
         let bar = fold.bar(rules.price_scale);
         let session = session.filter(|_| bar.is_some());
-        let mut made = Made { row: bar.map(|bar| Row { bar, revision: 0 }), ..Made::default() };
+        made.row = bar.map(|bar| Row { bar, revision: 0 });
         let evaluation = u32::from(is_late);
-        let mut sealed =
-            Sealed { fold, revision: 0, written: bar.is_some(), evaluation, session, found: Found::default() };
+        let found = std::mem::take(&mut self.spare);
+        let mut sealed = Sealed { fold, revision: 0, written: bar.is_some(), evaluation, session, found };
         if at == self.sealed.len() {
             // Looked at before it is put away: its place has left the cache, and to read it there would be to wait.
             if let Some(bar) = bar.filter(|_| session.is_some()) {
                 self.evaluate(WindowBar::from(bar), &mut sealed, rules, &mut made.detections);
             }
+            self.reserve();
             self.sealed.push_back(sealed);
             made.readings = self.gauges.take();
             made.readings.iter_mut().for_each(|reading| reading.fresh = !is_late);
         } else {
+            self.reserve();
             self.sealed.insert(at, sealed);
             self.rebuild(at, rules, &mut made.detections);
             made.readings = self.gauges.take();
         }
-        made
     }
 
-    /// Folds a late tick into the closed bar of its minute through `add`. `None` if there is no such bar.
+    /// Folds a late tick into the closed bar of its minute through `add`. False, and nothing made, if there is none.
     pub fn revise(
         &mut self,
         minute_us: i64,
         session: Option<i64>,
         rules: &Rules,
         add: impl FnOnce(&mut Fold),
-    ) -> Option<Made> {
-        let at = self.sealed.iter().rposition(|sealed| sealed.fold.minute_us == minute_us)?;
+        made: &mut Made,
+    ) -> bool {
+        made.clear();
+        let Some(at) = self.sealed.iter().rposition(|sealed| sealed.fold.minute_us == minute_us) else {
+            return false;
+        };
         let held = self.in_window_from(0);
         let sealed = &mut self.sealed[at];
         add(&mut sealed.fold);
@@ -183,7 +206,6 @@ impl History {
             sealed.fold.quality |= quality::LATE_REVISED;
         }
         sealed.evaluation += 1;
-        let mut made = Made::default();
         if sealed.fold.has_price() {
             if !sealed.written {
                 sealed.session = session;
@@ -193,7 +215,7 @@ impl History {
             self.refold(held, at, rules, &mut made.detections);
             made.readings = self.gauges.take();
         }
-        Some(made)
+        true
     }
 
     /// Feeds a bar of history through the same path and says nothing.
@@ -210,6 +232,7 @@ impl History {
             self.evaluate(bar, &mut sealed, rules, &mut Vec::new());
             self.gauges.take();
         }
+        self.reserve();
         self.sealed.push_back(sealed);
         true
     }
@@ -236,12 +259,22 @@ impl History {
         }
     }
 
+    /// Makes room for as many bars as there will ever be: doubled step by step, it would end at twice that, and a minute
+    /// that closes thousands of symbols would wade through all of it.
+    fn reserve(&mut self) {
+        if self.sealed.capacity() < MOST_REVISABLE {
+            self.sealed.reserve_exact(MOST_REVISABLE - self.sealed.len());
+        }
+    }
+
     fn drop_oldest(&mut self, rules: &Rules) {
         let Some(oldest) = self.sealed.pop_front() else {
             return;
         };
         self.base_minute_us = self.base_minute_us.max(oldest.fold.minute_us);
-        if let Some(bar) = oldest.window_bar(rules) {
+        let bar = oldest.window_bar(rules);
+        self.spare = oldest.found.in_place_of();
+        if let Some(bar) = bar {
             self.base.enter(oldest.session);
             let newer = self.in_window_after(&bar);
             if let Some(candles) = &mut self.candles {
@@ -322,7 +355,7 @@ impl History {
         if let Some(on) = &rules.indicators {
             self.gauges.read(&bar, &self.window, on);
         }
-        let mut matches: Vec<(u16, Match)> = Vec::new();
+        let mut matches: ArrayVec<(u16, Match), { pattern::COUNT }> = ArrayVec::new();
         if bar.quality & quality::PARTIAL == 0 {
             let candles = self.candles.as_deref().map(Trail::now);
             let at = Closing { window: &self.window, session: &self.now.range, candles };
@@ -330,12 +363,10 @@ impl History {
                 matches.extend(pattern.detect(&at).map(|matched| (id, matched)));
             }
         }
-        let detail = |matched| Detail {
-            rsi: self.gauges.rsi(),
-            relative_strength: rules.benchmark.strength(&self.window),
-            ..Detail::of(&self.window, matched)
-        };
-        sealed.found.renew(matches, sealed.evaluation, bar, detail, detections);
+        let about = OnceCell::new();
+        let newest = || About::newest(&self.window, self.gauges.rsi(), rules.benchmark.strength(&self.window));
+        let detail = |matched| Detail::of(&self.window, matched, about.get_or_init(newest));
+        sealed.found.renew(&matches, sealed.evaluation, bar, detail, detections);
         self.now.range.push(&bar);
     }
 }

@@ -24,6 +24,12 @@ pub(crate) struct Sealed {
 }
 
 impl Sealed {
+    /// Reads a word of each of its cache lines; see `History::touch`.
+    pub(crate) fn touch(&self) -> u64 {
+        let last = u64::from(self.evaluation) ^ self.session.map_or(0, |us| us as u64);
+        self.fold.touch() ^ last ^ self.found.touch()
+    }
+
     /// The bar as the window takes it; `None` if it belongs to no session of the window.
     pub(crate) fn window_bar(&self, rules: &Rules) -> Option<WindowBar> {
         self.session?;

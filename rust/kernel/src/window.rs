@@ -213,7 +213,9 @@ impl Window {
         let (older, newer) =
             if from < to { (&self.volume[from..to], &[][..]) } else { (&self.volume[from..], &self.volume[..to]) };
         let sum: i128 = older.iter().chain(newer).map(|&volume| i128::from(volume)).sum();
-        Some(sum as f64 / n as f64)
+        // The processor converts 64 bits in one instruction, 128 in a call.
+        let sum = i64::try_from(sum).map_or_else(|_| sum as f64, |sum| sum as f64);
+        Some(sum / n as f64)
     }
 
     /// The window's bars, oldest first.
@@ -227,7 +229,7 @@ impl Window {
         // Older slots than a young window holds are read too: they are there, and nothing is made of them.
         let prices = [0, 1, 3].map(|back| self.prices[self.slot(back)][0].to_bits());
         let volumes = [0, 8, 16, SPARE].map(|back| self.volume[self.slot(back)] as u64);
-        let words = prices.into_iter().chain(volumes).chain([self.ts_us[self.next] as u64]);
+        let words = prices.into_iter().chain(volumes).chain([0, 15].map(|back| self.ts_us[self.slot(back)] as u64));
         words.fold(u64::from(self.quality[self.next]), std::ops::BitXor::bitxor)
     }
 

@@ -102,7 +102,9 @@ proptest! {
                     minute += 1;
                     let close = |history: &mut History| {
                         history.trim(event_us, |_| event_us, &rules);
-                        Some(history.close(bar, Some(session), false, &rules))
+                        let mut made = Made::default();
+                        history.close(bar, Some(session), false, &rules, &mut made);
+                        Some(made)
                     };
                     (close(&mut ahead), close(&mut late))
                 }
@@ -111,7 +113,9 @@ proptest! {
                     let Some(&of) = usize::try_from(at).ok().and_then(|at| sessions.get(at)) else { continue };
                     let bar = fold(at, moves);
                     let revise = |history: &mut History| {
-                        history.revise(at * MINUTE_US, Some(of), &rules, |sealed| *sealed = bar)
+                        let mut made = Made::default();
+                        let add = |sealed: &mut Fold| *sealed = bar;
+                        history.revise(at * MINUTE_US, Some(of), &rules, add, &mut made).then_some(made)
                     };
                     (revise(&mut ahead), revise(&mut late))
                 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use tickstockpl_kernel::bar::{Bar, Fold, quality};
 use tickstockpl_kernel::benchmark::Benchmark;
 use tickstockpl_kernel::detectors::DetectorList;
-use tickstockpl_kernel::history::History;
+use tickstockpl_kernel::history::{History, Made};
 use tickstockpl_kernel::indicator::Seed;
 use tickstockpl_kernel::indicator::adx::Adx;
 use tickstockpl_kernel::indicator::atr::Atr;
@@ -58,6 +58,12 @@ fn bar(ts_us: i64, last: f64, [open, close, above, below]: [i8; 4], volume: u8) 
 
 fn fold(bar: &Bar) -> Fold {
     Fold::from_bar(bar, 0, Kind::T)
+}
+
+fn closed(history: &mut History, fold: Fold, session: Option<i64>, is_late: bool, rules: &Rules) -> Made {
+    let mut made = Made::default();
+    history.close(fold, session, is_late, rules, &mut made);
+    made
 }
 
 /// What the batches give at the last of `bars`.
@@ -202,7 +208,7 @@ proptest! {
                     let late = Given { bar: bar(ts_us, last, moves, volume), session: bars[at].session };
                     bars.insert(at, late);
                     opened += usize::from(at < opened);
-                    let made = history.close(fold(&late.bar), late.session, true, &rules);
+                    let made = closed(&mut history, fold(&late.bar), late.session, true, &rules);
                     prop_assert!(!made.readings.iter().any(|reading| reading.fresh));
                     agree(&made.readings, &bars, window_bars)?;
                     continue;
@@ -215,7 +221,9 @@ proptest! {
                     }
                     bars[at].bar = bar(ts_us, last, moves, volume);
                     let revised = fold(&bars[at].bar);
-                    let made = history.revise(ts_us, bars[at].session, &rules, |sealed| *sealed = revised).unwrap();
+                    let mut made = Made::default();
+                    let add = |sealed: &mut Fold| *sealed = revised;
+                    prop_assert!(history.revise(ts_us, bars[at].session, &rules, add, &mut made));
                     let later = bars[at..].iter().filter(|given| given.session.is_some()).count();
                     prop_assert_eq!(made.readings.len(), later);
                     prop_assert!(!made.readings.iter().any(|reading| reading.fresh));
@@ -235,7 +243,7 @@ proptest! {
             bars.push(given);
             let event_us = given.bar.ts_us + MINUTE_US;
             history.trim(event_us, |_| event_us, &rules);
-            let made = history.close(fold(&given.bar), given.session, false, &rules);
+            let made = closed(&mut history, fold(&given.bar), given.session, false, &rules);
             prop_assert_eq!(made.readings.len(), usize::from(given.session.is_some()));
             prop_assert!(made.readings.iter().all(|reading| reading.fresh));
             agree(&made.readings, &bars, window_bars)?;
@@ -253,7 +261,7 @@ fn a_bar_that_may_lack_ticks_is_carried_but_not_read() {
         let flags = if minute == 25 { quality::GAP } else { 0 };
         let bar = Bar { quality: flags, ..bar(minute * MINUTE_US, 20.0 + minute as f64, [4, 8, 2, 2], 9) };
         bars.push(Given { bar, session: Some(0) });
-        let made = history.close(fold(&bar), Some(0), false, &rules);
+        let made = closed(&mut history, fold(&bar), Some(0), false, &rules);
         assert_eq!(made.readings.len(), usize::from(minute != 25));
         agree(&made.readings, &bars, 30).unwrap();
     }
@@ -267,7 +275,7 @@ fn alerts(closes: &[f64]) -> Vec<u8> {
     let close = |(minute, &close): (usize, &f64)| {
         let mut bar = bar(minute as i64 * MINUTE_US, close, [0; 4], 9);
         (bar.open, bar.high, bar.low, bar.close) = (close, close, close, close);
-        history.close(fold(&bar), Some(0), false, &rules).readings[0].alerts
+        closed(&mut history, fold(&bar), Some(0), false, &rules).readings[0].alerts
     };
     closes.iter().enumerate().map(close).collect()
 }
@@ -297,14 +305,15 @@ fn what_was_foreseen_before_a_revision_is_made_anew() {
     };
     let mut bars: Vec<Given> = (0..40).map(|minute| given(minute, 0)).collect();
     for given in &bars {
-        history.close(fold(&given.bar), given.session, false, &rules);
+        closed(&mut history, fold(&given.bar), given.session, false, &rules);
     }
     history.foresee(Some(1), &rules);
     bars[39].bar = bar(39 * MINUTE_US, 25.0, [9, 30, 2, 2], 9);
     let revised = fold(&bars[39].bar);
-    history.revise(39 * MINUTE_US, Some(0), &rules, |sealed| *sealed = revised).unwrap();
+    let add = |sealed: &mut Fold| *sealed = revised;
+    assert!(history.revise(39 * MINUTE_US, Some(0), &rules, add, &mut Made::default()));
     bars.push(given(40, 1));
-    let made = history.close(fold(&bars[40].bar), Some(1), false, &rules);
+    let made = closed(&mut history, fold(&bars[40].bar), Some(1), false, &rules);
     assert_eq!(made.readings.len(), 1);
     agree(&made.readings, &bars, 30).unwrap();
 }
@@ -316,7 +325,7 @@ fn a_price_that_never_moved_has_no_rsi() {
     history.watch();
     let rsi = |(minute, close): (i64, f64)| {
         let bar = Bar { open: close, high: close, low: close, close, ..bar(minute * MINUTE_US, 20.0, [0; 4], 9) };
-        history.close(fold(&bar), Some(0), false, &rules).readings[0].values.rsi
+        closed(&mut history, fold(&bar), Some(0), false, &rules).readings[0].values.rsi
     };
     let seen: Vec<f64> = (0..30).zip([vec![20.0; 25], vec![19.0; 5]].concat()).map(rsi).collect();
     assert!(seen[..25].iter().all(|rsi| rsi.is_nan()));
