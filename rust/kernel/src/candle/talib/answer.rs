@@ -9,16 +9,30 @@ use super::lanes::{Is, Judge};
 #[derive(Clone, Copy)]
 pub(super) struct Answer<J: Judge> {
     pub(super) hit: Is<J>,
-    sign: Sign<J>,
+    pub(super) sign: Sign<Is<J>>,
     /// Where the value is not 100 but the function's other one, 80 or 200.
-    other: Option<Is<J>>,
+    pub(super) other: Option<Is<J>>,
 }
 
 #[derive(Clone, Copy)]
-enum Sign<J: Judge> {
+pub(super) enum Sign<T> {
     Bullish,
     Bearish,
-    BearishWhere(Is<J>),
+    BearishWhere(T),
+}
+
+impl<T> Sign<T> {
+    pub(super) fn map<U>(self, to: impl FnOnce(T) -> U) -> Sign<U> {
+        match self {
+            Self::Bullish => Sign::Bullish,
+            Self::Bearish => Sign::Bearish,
+            Self::BearishWhere(bearish) => Sign::BearishWhere(to(bearish)),
+        }
+    }
+
+    pub(super) fn bearish(&self) -> Option<&T> {
+        if let Self::BearishWhere(bearish) = self { Some(bearish) } else { None }
+    }
 }
 
 impl<J: Judge> Is<J> {

@@ -4,8 +4,9 @@ use std::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Not, Sub};
 
 use pulp::Simd;
 
-/// How prices are held and compared: many bars with a yes or no each, or, where a pattern was found, one bar with how
-/// clear each answer is. So that a pattern is written once and read by both.
+/// How prices are held and compared: many bars with a yes or no each; where a pattern was found, one bar with how clear
+/// each answer is; or not at all, but for what is asked being written down. So that a pattern is written once, and read
+/// by all.
 pub(super) trait Judge: Copy {
     /// A price or a distance of each bar.
     type Number: Copy;
@@ -97,6 +98,12 @@ impl<S: Simd> Price<S> {
 }
 
 impl<J: Judge> Price<J> {
+    /// The numbers themselves.
+    #[inline(always)]
+    pub(super) fn lanes(self) -> J::Number {
+        self.lanes
+    }
+
     /// The first lanes of `cells`.
     #[inline(always)]
     pub(super) fn load(judge: J, cells: &[f64]) -> Self {

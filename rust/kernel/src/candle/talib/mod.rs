@@ -1,9 +1,10 @@
 //! The 61 candlestick functions of TA-Lib, bit for bit, for many bars or many symbols at once.
 //!
 //! Each function is written once, as a branch-free statement about a [`view::View`]: bar 0 is the newest, bar 1 the one
-//! before it. The same statement is compiled for three uses: [`batch`] (lanes are consecutive bars of one symbol),
-//! [`stream`] (lanes are symbols) and [`block::Block`] of one lane (one symbol alone). The answer is three u64 a bar,
-//! one bit a function: a hit, its sign, its size.
+//! before it. The same statement is compiled for [`stream`] (lanes are symbols) and for [`block::Block`] of one lane (one
+//! symbol alone), where the answer is three u64 a bar, one bit a function: a hit, its sign, its size. It is read with
+//! margins by [`grade`], and once, to be written down as part of a [`plan`], which [`batch`] carries out over all bars of
+//! a symbol.
 //!
 //! To be equal to TA-Lib in every cell, prices are f64, expressions keep TA-Lib's order, and averages come from running
 //! totals that start where TA-Lib's do ([`total`]). Candle settings and penetrations are TA-Lib's defaults.
@@ -18,20 +19,26 @@ pub mod batch;
 pub mod block;
 pub mod stream;
 
+mod aligned;
 mod answer;
 mod candles;
+mod columns;
+mod draft;
 mod four_bars;
 mod grade;
 mod hikkake;
 mod lanes;
 mod one_bar;
 pub(crate) mod pattern;
+mod plan;
 mod rows;
+mod sheet;
 mod snapshot;
 mod three_bars;
 mod total;
 mod two_bars;
 mod view;
+mod words;
 
 use pulp::Simd;
 
@@ -39,6 +46,7 @@ pub use candles::Candles;
 pub use rows::Prices;
 
 use answer::{Answer, Answers};
+use draft::{ByPlace, Drafting};
 use grade::Grading;
 use view::{Layout, View};
 
@@ -69,6 +77,11 @@ macro_rules! candlesticks {
 
         /// The functions' statements about one symbol alone, to be read with margins.
         const GRADED: [fn(View<'_, Grading, block::BySymbol<1>>) -> Answer<Grading>; COUNT] = [
+            $(|view| view.by($lookback).$statement(),)*
+        ];
+
+        /// The same, to be written down.
+        const DRAFTED: [for<'a> fn(View<'_, Drafting<'a>, ByPlace>) -> Answer<Drafting<'a>>; COUNT] = [
             $(|view| view.by($lookback).$statement(),)*
         ];
 

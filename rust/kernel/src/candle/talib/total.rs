@@ -6,7 +6,10 @@
 //! summed, so only totals of one range, one n and one start agree for ever; `start` is the function's lookback less the
 //! bars between the one that is judged and the newest. The 61 functions use [`TOTALS`] and no others.
 
+use pulp::Scalar;
+
 use super::lanes::{Judge, Price};
+use super::{Prices, WARM};
 
 /// What is summed, and over how many bars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +94,30 @@ pub(super) const fn find(range: Range, start: usize) -> usize {
         (Range::HighLow5, 10..=11) => start + 4,
         _ => panic!("no function uses this total"),
     }
+}
+
+/// Whether each total of these bars is, from its own first bar on, what the one of its range is that begins first: then
+/// that one will stand for all of them, for ever. So it is where prices have a common unit and a size that leave room for
+/// exact sums.
+pub(super) fn agree_at_once(prices: Prices<'_>) -> bool {
+    let bars = prices[0].len().min(WARM + 1);
+    let price = |field: usize, bar: usize| Price::splat(Scalar::new(), prices[field][bar]);
+    [Range::Body10, Range::HighLow10, Range::Shadows10, Range::HighLow5].into_iter().all(|range| {
+        let of = |bar: usize| range.of(price(0, bar), price(1, bar), price(2, bar), price(3, bar)).lanes();
+        let ranges: Vec<f64> = (0..bars).map(of).collect();
+        let begun = |start: usize| ranges[start - range.bars()..start].iter().fold(0.0, |sum, range| sum + range);
+        let mut starts =
+            TOTALS.iter().filter(|total| total.range == range && total.start <= bars).map(|total| total.start);
+        let Some(first) = starts.next() else { return true };
+        let (mut at, mut total) = (first, begun(first));
+        starts.all(|start| {
+            for bar in at..start {
+                total += ranges[bar] - ranges[bar - range.bars()];
+            }
+            at = start;
+            begun(start) == total
+        })
+    })
 }
 
 #[cfg(test)]
