@@ -2,14 +2,12 @@
 
 import math
 import uuid
-from collections.abc import Sequence
 from typing import Any
 
 import hiredis
 import numpy as np
 
 from tickstockpl._kernel import EventEncoder
-from tickstockpl.event_payload import Channels
 from tickstockpl.wire import INDICATORS, QUALITY, Event, EventColumns, Events, Findings
 
 MINUTE_US = 60_000_000
@@ -75,14 +73,13 @@ def found(*made: Event) -> Findings:
     return Findings(events=events(*made))
 
 
-def published(shown: Events, channels: Channels, streamed: Sequence[bool] | None = None) -> list[tuple[str, bytes]]:
+def published(commands: bytes) -> list[tuple[str, bytes]]:
     """Channel and message of every command for Redis."""
-    flags = np.array([False] * len(shown) if streamed is None else streamed, dtype=np.bool_)
     reader = hiredis.Reader()
-    reader.feed(channels.publish(shown, flags))
-    commands = list(iter(reader.gets, False))
-    assert all(name == b"PUBLISH" for name, _, _ in commands)
-    return [(channel.decode(), message) for _, channel, message in commands]
+    reader.feed(commands)
+    read = list(iter(reader.gets, False))
+    assert all(name == b"PUBLISH" for name, _, _ in read)
+    return [(channel.decode(), message) for _, channel, message in read]
 
 
 def _pattern(one: Event) -> int:

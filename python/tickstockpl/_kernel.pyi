@@ -148,21 +148,10 @@ class EventEncoder:
 
     def __new__(cls, patterns: Sequence[Mapping[str, Any]]) -> EventEncoder:
         """patterns: `id`, `name`, `tier` and `talib_name` of each that the column `pattern` counts."""
-    def publish(
-        self,
-        columns: Any,
-        rows: NDArray[np.intp],
-        channel: str,
-        lifetime_us: int,
-        streaming: str,
-        session_id: str,
-        streamed: NDArray[np.bool_],
-    ) -> bytes:
-        """PUBLISH commands, one after the other as RESP: a row's message on `channel`, and, where `streamed` is False,
-        its message on `streaming` after it.
-
-        Raises ValueError unless `streamed` is as long as `rows`.
-        """
+    def universal(self, columns: Any, rows: NDArray[np.intp], channel: str, lifetime_us: int) -> bytes:
+        """PUBLISH commands on `channel`, as RESP one after the other: messages that every release of AppV2 reads."""
+    def streaming(self, columns: Any, rows: NDArray[np.intp], channel: str, session_id: str) -> bytes:
+        """The same of the messages for `tickstock:patterns:streaming`."""
     def cached(self, columns: Any, rows: NDArray[np.intp], lifetime_us: int) -> list[bytes]:
         """Values of AppV2's pattern cache, one a row."""
     def staged(self, columns: Any, rows: NDArray[np.intp]) -> bytes:

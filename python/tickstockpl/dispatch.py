@@ -11,22 +11,20 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from tickstockpl import payload
+from tickstockpl import event_payload, payload
 from tickstockpl.bulletin import Bulletin
 from tickstockpl.clock import Clock
 from tickstockpl.connection import Connection, round_trip, send_packed
-from tickstockpl.event_payload import Channels
 from tickstockpl.metrics import Metrics
 from tickstockpl.outbox import Outbox, Waiting, gathered
 from tickstockpl.pacing import Pacer
 from tickstockpl.settings import Settings
 from tickstockpl.wire import Sent
 
-PART = 250
+PART = 100
 """Events that are encoded together; Redis works on them while the next ones are encoded."""
 PAUSE_S = 1.0
 """Of a channel, after Redis refused a PUBLISH on it."""
@@ -48,7 +46,7 @@ class Dispatch:
         answered: Callable[[Sequence[int]], None],
     ) -> None:
         publish = settings.publish
-        self._channels = Channels(settings.redis.pattern_channel, publish.event_ttl_s, session_id)
+        self._named, self._ttl_s, self._session_id = settings.redis.pattern_channel, publish.event_ttl_s, session_id
         self._link, self._clock, self._metrics = link, clock, metrics
         self._answered = answered
         self._pacer = Pacer(publish.rate_per_s)
@@ -76,11 +74,11 @@ class Dispatch:
     def ready(self) -> bool:
         """Whether an event may go now."""
         now_s = self._clock.monotonic_s()
-        return bool(self.events) and not self._pause_s(self._channels.named, now_s) and self._pacer.allowed(now_s) > 0
+        return bool(self.events) and not self._pause_s(self._named, now_s) and self._pacer.allowed(now_s) > 0
 
     def wait_s(self, now_s: float) -> float:
         """Seconds until something may go; infinite if nothing waits."""
-        waits = [(self._pacer.wait_s(now_s), self._channels.named)] if self.events else []
+        waits = [(self._pacer.wait_s(now_s), self._named)] if self.events else []
         waits += [(each.wait_s(now_s), each.channel) for each in self._bulletins if each]
         return min((max(wait_s, self._pause_s(channel, now_s)) for wait_s, channel in waits), default=math.inf)
 
@@ -108,7 +106,7 @@ class Dispatch:
 
     async def _send_events(self, redis: Redis) -> None:
         now_s = self._clock.monotonic_s()
-        if self._pause_s(self._channels.named, now_s):
+        if self._pause_s(self._named, now_s):
             return
         chunk = self.events.take(self._pacer.allowed(now_s), now_s)
         self._metrics.events_expired.inc(self.events.expired - self._expired)
@@ -122,40 +120,39 @@ class Dispatch:
             self.events.put_back(refused, self._clock.monotonic_s())
 
     async def _send(self, redis: Redis, chunk: list[Waiting]) -> list[Waiting]:
-        """One round trip; returns what the main channel did not take."""
+        """One round trip, the main channel first; returns what that did not take."""
         ids: list[str] = []
+        fresh = [item for item in chunk if not item.streamed]
 
-        def parts() -> Iterator[bytes]:
-            for events, items in gathered(chunk):
-                streamed = np.array([item.streamed for item in items])
-                for at in range(0, len(items), PART):
-                    some = events[at : at + PART]
-                    ids.extend(some.event_ids())
-                    yield self._channels.publish(some, streamed[at : at + PART])
+        def commands() -> Iterator[bytes]:
+            for events in gathered(chunk, PART):
+                ids.extend(events.event_ids())
+                yield event_payload.universal(events, self._named, self._ttl_s)
+            for events in gathered(fresh, PART):
+                yield event_payload.streaming(events, self._session_id)
 
-        count = 2 * len(chunk) - sum(item.streamed for item in chunk)
-        answers = iter(await send_packed(redis, parts(), count))
-        both = [(next(answers), None if item.streamed else next(answers)) for item in chunk]
+        answers = await send_packed(redis, commands(), len(chunk) + len(fresh))
+        heard_by, streamed_by = answers[: len(chunk)], answers[len(chunk) :]
+        for item, heard in zip(fresh, streamed_by, strict=True):
+            item.streamed = not isinstance(heard, ResponseError)
         self._pacer.sent(len(chunk), self._clock.monotonic_s())
         now_us = self._clock.now_us()
         refused: list[Waiting] = []
         sent_of: Counter[int] = Counter()
-        for item, event_id, (heard, second_heard) in zip(chunk, ids, both, strict=True):
-            item.streamed = not isinstance(second_heard, ResponseError)
+        for item, event_id, heard in zip(chunk, ids, heard_by, strict=True):
             if isinstance(heard, ResponseError):
                 refused.append(item)
                 continue
             self.unreported.append(Sent(event_id, now_us))
-            sent_of[item.key[0]] += 1
+            sent_of[item.rank[0]] += 1
         self.sent += len(chunk) - len(refused)
         if refused:
-            self._resume_s[self._channels.named] = self._clock.monotonic_s() + PAUSE_S
+            self._resume_s[self._named] = self._clock.monotonic_s() + PAUSE_S
         for end_us, sent in sent_of.items():
             self._metrics.publish_seconds.observe((now_us - end_us) / 1e6, sent)
-        heard_by = [heard for heard, _ in both]
         self._answered([heard for heard in heard_by if not isinstance(heard, ResponseError)])
-        self._count(self._channels.named, heard_by)
-        self._count(payload.PATTERNS_STREAMING, [heard for _, heard in both if heard is not None])
+        self._count(self._named, heard_by)
+        self._count(payload.PATTERNS_STREAMING, streamed_by)
         return refused
 
     async def _send_bulletin(self, redis: Redis, bulletin: Bulletin) -> None:

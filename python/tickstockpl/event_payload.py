@@ -4,7 +4,6 @@ A minute's end brings thousands of events, so the texts are written by the kerne
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,23 +38,20 @@ def faults(events: Events) -> dict[int, str]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Channels:
-    """Where events are published, and what their messages say beside the events."""
+def universal(events: Events, channel: str, ttl_s: float) -> bytes:
+    """Commands that publish each event on AppV2's pattern channel, in the form that every release of it reads.
 
-    named: str
-    """AppV2's pattern channel: read alike by every release of it."""
-    ttl_s: float
-    """From a bar's END until its event expires."""
-    session_id: str
+    events: such as `faults` does not name. ttl_s: seconds from the bar's END until an event expires.
+    """
+    return events.encoder.universal(events.columns, events.rows, channel, lifetime_us(ttl_s))
 
-    def publish(self, events: Events, streamed: NDArray[np.bool_]) -> bytes:
-        """Commands for Redis: each event's message on `named` and, unless it is `streamed`, on the streaming channel.
 
-        events: such as `faults` does not name.
-        """
-        columns, rows, life_us = events.columns, events.rows, lifetime_us(self.ttl_s)
-        return events.encoder.publish(columns, rows, self.named, life_us, PATTERNS_STREAMING, self.session_id, streamed)
+def streaming(events: Events, session_id: str) -> bytes:
+    """Commands that publish each event on the streaming channel.
+
+    events: such as `faults` does not name.
+    """
+    return events.encoder.streaming(events.columns, events.rows, PATTERNS_STREAMING, session_id)
 
 
 def cached(events: Events, ttl_s: float) -> list[bytes]:

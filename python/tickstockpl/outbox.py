@@ -28,22 +28,25 @@ Key = tuple[int, str]
 
 
 class Waiting:
-    """An event of the outbox, waiting or taken."""
+    """An event of the outbox, waiting or taken. Thousands are made at once: what is seldom set stands at the class."""
 
-    __slots__ = ("arrived_s", "at", "events", "gone", "key", "rank", "streamed", "taken", "watched")
+    streamed = False
+    """Whether the second channel has it already; it waits for the first, which decides."""
+    taken = False
+    gone = False
+    watched = False
+    """Whether it stands among the arrivals, which expire one by one."""
 
     def __init__(self, events: Events, at: int, arrived_s: float, rank: Rank, symbol: str) -> None:
         self.events, self.at = events, at
         """Which one of those that came together."""
         self.arrived_s = arrived_s
         self.rank = rank
-        self.key: Key = (rank[0], symbol)
-        self.streamed = False
-        """Whether the second channel has it already; it waits for the first, which decides."""
-        self.taken = False
-        self.gone = False
-        self.watched = False
-        """Whether it stands among the arrivals, which expire one by one."""
+        self.symbol = symbol
+
+    @property
+    def key(self) -> Key:
+        return self.rank[0], self.symbol
 
     @property
     def event_id(self) -> str:
@@ -54,11 +57,13 @@ class Waiting:
         return not (self.taken or self.gone)
 
 
-def gathered(items: Sequence[Waiting]) -> Iterator[tuple[Events, list[Waiting]]]:
-    """The events of items, in their order, with the items; neighbours that came together are columns together."""
+def gathered(items: Sequence[Waiting], most: int) -> Iterator[Events]:
+    """The events of items, in their order; neighbours that came together are columns together, at most `most`."""
     for _, neighbours in groupby(items, key=lambda item: id(item.events)):
         part = list(neighbours)
-        yield part[0].events.where(np.array([item.at for item in part])), part
+        events = part[0].events.where(np.array([item.at for item in part]))
+        for at in range(0, len(part), most):
+            yield events[at : at + most]
 
 
 class Run:

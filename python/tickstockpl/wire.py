@@ -233,16 +233,8 @@ class Encoder(Protocol):
     columns, rows: those of `Events`, whose patterns are the encoder's. lifetime_us: from a bar's END until it expires.
     """
 
-    def publish(
-        self,
-        columns: EventColumns,
-        rows: NDArray[np.intp],
-        channel: str,
-        lifetime_us: int,
-        streaming: str,
-        session_id: str,
-        streamed: NDArray[np.bool_],
-    ) -> bytes: ...
+    def universal(self, columns: EventColumns, rows: NDArray[np.intp], channel: str, lifetime_us: int) -> bytes: ...
+    def streaming(self, columns: EventColumns, rows: NDArray[np.intp], channel: str, session_id: str) -> bytes: ...
     def cached(self, columns: EventColumns, rows: NDArray[np.intp], lifetime_us: int) -> list[bytes]: ...
     def staged(self, columns: EventColumns, rows: NDArray[np.intp]) -> bytes: ...
 

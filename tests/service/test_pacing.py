@@ -104,7 +104,7 @@ def made(rows: list[tuple[str, int, float]]) -> list[Event]:
 
 
 def events_of(items: Sequence[Item]) -> list[Event]:
-    return [one for together, _ in gathered(items) for one in together]
+    return [one for together in gathered(items, 3) for one in together]
 
 
 def expiry(one: Event) -> Expiry:

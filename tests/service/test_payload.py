@@ -21,7 +21,6 @@ from event_samples import events as columns
 from event_samples import published
 from tickstockpl import event_payload, payload
 from tickstockpl._kernel import EventEncoder
-from tickstockpl.event_payload import Channels
 from tickstockpl.payload import Pulse, Session
 from tickstockpl.wire import Event
 
@@ -40,7 +39,7 @@ PULSE = Pulse(
     patterns_detected=5, connections=1, reconnections=2, stale_symbols=("ZZTEST9",),
 )  # fmt: skip
 
-CHANNELS = Channels("tickstock.events.patterns", TTL_S, SESSION.session_id)
+CHANNEL = "tickstock.events.patterns"
 
 events = st.builds(
     replace,
@@ -62,11 +61,15 @@ events = st.builds(
 
 
 def universal_bytes(event: Event) -> bytes:
-    return published(columns(event), CHANNELS)[0][1]
+    ((channel, message),) = published(event_payload.universal(columns(event), CHANNEL, TTL_S))
+    assert channel == CHANNEL
+    return message
 
 
 def streaming_bytes(event: Event) -> bytes:
-    return published(columns(event), CHANNELS)[1][1]
+    ((channel, message),) = published(event_payload.streaming(columns(event), SESSION.session_id))
+    assert channel == payload.PATTERNS_STREAMING
+    return message
 
 
 def universal(event: Event = EVENT) -> dict[str, Any]:
@@ -265,8 +268,10 @@ def test_events_written_together_are_byte_for_byte_those_written_one_by_one(made
     together = columns(*made)
     assert list(together) == [replace(one, bar_start_us=one.bar_end_us - 60_000_000) for one in made]
     alone = [OneByOne(one) for one in together]
-    both = [((CHANNELS.named, one.universal()), (payload.PATTERNS_STREAMING, one.streaming())) for one in alone]
-    assert published(together, CHANNELS) == [message for messages in both for message in messages]
+    universal = published(event_payload.universal(together, CHANNEL, TTL_S))
+    assert universal == [(CHANNEL, one.universal()) for one in alone]
+    streaming = published(event_payload.streaming(together, SESSION.session_id))
+    assert streaming == [(payload.PATTERNS_STREAMING, one.streaming()) for one in alone]
     assert event_payload.cached(together, TTL_S) == [one.cached() for one in alone]
     assert rows_of(event_payload.staged(together)) == [one.staged() for one in alone]
 
@@ -285,14 +290,6 @@ def test_a_calculated_value_is_written_in_12_digits(value: float) -> None:
     made = replace(EVENT, price_change=value, entry=value)
     data = universal(made)["data"]
     assert (data["price_change"], data["levels"]["entry"]) == (plain(value), plain(value))
-
-
-def test_what_was_streamed_before_is_not_streamed_again() -> None:
-    shown = columns(EVENT, replace(EVENT, symbol="ZZTEST2"))
-    channels = [channel for channel, _ in published(shown, CHANNELS, [True, False])]
-    assert channels == [CHANNELS.named, CHANNELS.named, payload.PATTERNS_STREAMING]
-    with pytest.raises(ValueError, match="as long as rows"):
-        published(shown, CHANNELS, [True])
 
 
 def test_a_row_or_pattern_that_is_not_there_is_named() -> None:

@@ -13,8 +13,7 @@ import pytest
 import tickstockpl as tp
 from event_samples import events as columns
 from event_samples import published
-from tickstockpl import payload
-from tickstockpl.event_payload import Channels
+from tickstockpl import event_payload, payload
 from tickstockpl.wire import Event
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/integration/tickstockappv2-developer-requirements.md"
@@ -88,16 +87,18 @@ def test_the_events_shown_are_made_byte_for_byte() -> None:
         bar_end_us=round(data["bar_end"] * 1e6), first_us=round(data["bar_start"] * 1e6), bars=1, revision=0,
         supersedes=None, price_change=data["price_change"], indicators=data["indicators"], quality=(), **bar, **levels,
     )  # fmt: skip
-    channels = Channels("tickstock.events.patterns", 3600, json.loads(streaming)["session_id"])
-    assert published(columns(made), channels) == [
-        (channels.named, event.encode()),
-        (payload.PATTERNS_STREAMING, streaming.encode()),
+    assert published(event_payload.universal(columns(made), "tickstock.events.patterns", 3600)) == [
+        ("tickstock.events.patterns", event.encode())
+    ]
+    session = json.loads(streaming)["session_id"]
+    assert published(event_payload.streaming(columns(made), session)) == [
+        (payload.PATTERNS_STREAMING, streaming.encode())
     ]
     pulse = payload.Pulse(
         state="ok", active_symbols=70, ticks_per_second=69.8, bars_per_minute=70.0, processing_lag_ms=12.0,
         patterns_detected=5,
     )  # fmt: skip
-    assert payload.system_health(pulse, channels.session_id, made.bar_end_us).decode() == health
+    assert payload.system_health(pulse, session, made.bar_end_us).decode() == health
 
 
 def test_the_seeds_three_commands_are_printed_as_they_are() -> None:

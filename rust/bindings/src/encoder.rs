@@ -9,6 +9,9 @@ use tickstockpl_kernel::encode::{Encoder, Event, Naming, push_publish, quoted};
 
 use crate::columns::IdText;
 
+/// Of a message there is room for so much: more is seldom, and moved.
+const MESSAGE_BYTES: usize = 1280;
+
 /// Declares the columns of events, and the cells of one row of them.
 macro_rules! event_columns {
     ($($column:ident: $cell:ty),* $(,)?) => {
@@ -107,29 +110,33 @@ impl EventEncoder {
         Self { patterns: patterns.iter().map(name).collect() }
     }
 
-    #[allow(clippy::too_many_arguments, reason = "what two channels' messages are made of")]
-    fn publish<'py>(
+    fn universal<'py>(
         &self,
         py: Python<'py>,
         columns: Columns<'py>,
         rows: Rows<'py>,
         channel: &str,
         lifetime_us: i64,
-        streaming: &str,
-        session_id: &str,
-        streamed: PyReadonlyArray1<'py, bool>,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let session_id = quoted(session_id);
-        let streamed = streamed.as_slice()?;
-        if streamed.len() != rows.len()? {
-            return Err(PyValueError::new_err("streamed must be as long as rows"));
-        }
-        let (mut commands, mut streamed) = (Vec::new(), streamed.iter());
+        let mut commands = Vec::with_capacity(rows.len()? * MESSAGE_BYTES);
         self.each(&columns, &rows, |encoder, event| {
             push_publish(&mut commands, channel, encoder.universal(event, lifetime_us));
-            if streamed.next() == Some(&false) {
-                push_publish(&mut commands, streaming, encoder.streaming(event, &session_id));
-            }
+            Ok(())
+        })?;
+        Ok(PyBytes::new(py, &commands))
+    }
+
+    fn streaming<'py>(
+        &self,
+        py: Python<'py>,
+        columns: Columns<'py>,
+        rows: Rows<'py>,
+        channel: &str,
+        session_id: &str,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let (mut commands, session_id) = (Vec::with_capacity(rows.len()? * MESSAGE_BYTES), quoted(session_id));
+        self.each(&columns, &rows, |encoder, event| {
+            push_publish(&mut commands, channel, encoder.streaming(event, &session_id));
             Ok(())
         })?;
         Ok(PyBytes::new(py, &commands))
