@@ -9,6 +9,7 @@ that is missing there for a day must not hold up events that AppV2 acts on.
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from redis.asyncio import Redis
@@ -121,12 +122,11 @@ class Dispatch:
 
     async def _send(self, redis: Redis, chunk: list[Waiting]) -> list[Waiting]:
         """One round trip, the main channel first; returns what that did not take."""
-        ids: list[str] = []
+        parts = list(gathered(chunk, PART))
         fresh = [item for item in chunk if not item.streamed]
 
         def commands() -> Iterator[bytes]:
-            for events in gathered(chunk, PART):
-                ids.extend(events.event_ids())
+            for events in parts:
                 yield event_payload.universal(events, self._named, self._ttl_s)
             for events in gathered(fresh, PART):
                 yield event_payload.streaming(events, self._session_id)
@@ -139,6 +139,7 @@ class Dispatch:
         now_us = self._clock.now_us()
         refused: list[Waiting] = []
         sent_of: Counter[int] = Counter()
+        ids = chain.from_iterable(events.event_ids() for events in parts)
         for item, event_id, heard in zip(chunk, ids, heard_by, strict=True):
             if isinstance(heard, ResponseError):
                 refused.append(item)
