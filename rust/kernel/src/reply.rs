@@ -179,7 +179,8 @@ impl<'a> Cursor<'a> {
         let end = from + length;
         match (self.bytes.get(end), self.bytes.get(end + 1)) {
             (Some(b'\r'), Some(b'\n')) => Ok(Some((from, end, end + 2))),
-            (None | Some(b'\r'), None) => Err(self.short(end + 2)),
+            // Judged by both bytes or not at all, so that where a read ends makes no difference.
+            (_, None) => Err(self.short(end + 2)),
             _ => Err(RespError::Terminator(length).into()),
         }
     }

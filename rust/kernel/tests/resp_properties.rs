@@ -125,6 +125,17 @@ fn bytes_that_are_not_resp2_are_refused() {
 }
 
 #[test]
+fn a_bulk_string_is_judged_by_both_bytes_after_it_wherever_a_read_ends() {
+    let bytes = b"*3\r\n$7\r\nmeraw\r\n$";
+    let whole = feed([&bytes[..]]);
+    assert_eq!((whole.2, whole.3), (None, bytes.len()));
+    assert_eq!(feed(bytes.chunks(1)), whole);
+    let ended = [&bytes[..], b"1"].concat();
+    assert_eq!(feed([&ended[..]]).2, Some(RespError::Terminator(7)));
+    assert_eq!(feed(ended.chunks(1)).2, Some(RespError::Terminator(7)));
+}
+
+#[test]
 fn a_line_without_end_is_refused_at_its_bound() {
     let mut framer = framer();
     let chunk = [b'x'; 4096];
