@@ -152,11 +152,12 @@ impl<'a> Cursor<'a> {
         let first = at;
         let mut value = 0;
         while let Some(digit) = self.bytes.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
-            value = value * 10 + i64::from(digit);
-            at += 1;
-            if at - first > 18 {
+            // Before it is counted in: a nineteenth digit may be more than 64 bits hold.
+            if at - first == 18 {
                 return Err(RespError::Number.into());
             }
+            value = value * 10 + i64::from(digit);
+            at += 1;
         }
         match (self.bytes.get(at), self.bytes.get(at + 1)) {
             (Some(b'\r'), Some(b'\n')) if at > first => Ok((if negative { -value } else { value }, at + 2)),

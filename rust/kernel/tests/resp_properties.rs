@@ -106,13 +106,15 @@ fn an_incomplete_frame_waits_and_is_counted_as_pending() {
 #[test]
 fn bytes_that_are_not_resp2_are_refused() {
     let deep = b"*1\r\n*1\r\n:1\r\n";
-    let cases: [(&[u8], RespError); 10] = [
+    let cases: [(&[u8], RespError); 12] = [
         (b"HTTP/1.1 200 OK\r\n", RespError::Type(b'H')),
         (b"%1\r\n", RespError::Type(b'%')),
         (b"$x\r\n", RespError::Number),
         (b"$-2\r\n", RespError::Number),
         (b":\r\n", RespError::Number),
         (b":1234567890123456789\r\n", RespError::Number),
+        (b":9999999999999999999\r\n", RespError::Number),
+        (b"$99999999999999999999\r\n", RespError::Number),
         (b"$3\r\nabcd\r\n", RespError::Terminator(3)),
         (b"$536870913\r\n", RespError::TooLong { size: 536_870_913, most: 536_870_912 }),
         (b"*17\r\n", RespError::TooLong { size: 17, most: 16 }),
