@@ -71,7 +71,7 @@ def batch(rows: int) -> Contest:
         peers=[("TA-Lib Python: 61 calls", theirs, Goal(12, 20))],
         check=check,
         regresses="vectors that lie across cache lines, a SIMD closure that is not inlined, a pass over the output",
-        notes=["Both make 61 int32 arrays; from 100,000 bars on, a third of our time is fresh memory for them"],
+        notes=["Both make 61 int32 arrays; from 100,000 bars on, half of our time is fresh memory for them"],
     )
 
 

@@ -8,7 +8,7 @@ import hiredis
 import numpy as np
 
 from tickstockpl._kernel import EventEncoder
-from tickstockpl.wire import INDICATORS, QUALITY, Event, EventColumns, Events, Findings
+from tickstockpl.wire import EVENT_DTYPES, INDICATORS, QUALITY, Event, EventColumns, Events, Findings
 
 MINUTE_US = 60_000_000
 
@@ -65,7 +65,8 @@ def events(*made: Event) -> Events:
         cells[name] = [getattr(one, name) for one in made]
     for name in ("open", "high", "low", "close", "volume"):
         cells[name] = [getattr(one, name) for one in made]
-    return Events(EventColumns.filled(symbols, cells), PATTERNS, EventEncoder(PATTERNS), np.arange(len(made)))
+    columns = {name: np.array(cells[name], dtype=dtype) for name, dtype in EVENT_DTYPES.items()}
+    return Events(EventColumns(symbols, **columns), PATTERNS, EventEncoder(PATTERNS), np.arange(len(made)))
 
 
 def found(*made: Event) -> Findings:

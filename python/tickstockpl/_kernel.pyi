@@ -139,7 +139,7 @@ class Bars:
 
 @final
 class EventEncoder:
-    """Writes events as JSON, thousands in a call: what AppV2 reads and what the database keeps.
+    """Writes events, thousands in a call: what AppV2 reads and what the database keeps.
 
     columns: any object with the columns of `Detections` as attributes. rows: which of them, in the order wanted.
     lifetime_us: from a bar's END until its event expires.

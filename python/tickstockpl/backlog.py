@@ -228,7 +228,7 @@ class Backlog:
         readings = self._take_readings(max(1, limit // max(1, shown)))
         gaps = [self._gaps.popleft()[1] for _ in range(len(self._gaps))]
         dead = [self._dead.popleft()[1] for _ in range(min(limit, len(self._dead)))]
-        return Flush(bars, names, Events.joined(events), readings, expired, sent, gaps, dead)
+        return Flush(bars, names, Events.joined(events) if events else None, readings, expired, sent, gaps, dead)
 
     def put_back(self, marks: Iterable[Mark], now_s: float) -> None:
         """Marks whose event is not in the database yet wait for it; after `ORPHAN_S` they are counted and forgotten."""
@@ -260,8 +260,7 @@ class Backlog:
     def _join(self) -> None:
         """Make all events one set of columns, in the place of the first: each stays before what speaks of it."""
         parts = [(at_s, item) for at_s, item in self._log if isinstance(item, Events)]
-        if (events := Events.joined([item for _, item in parts])) is None:
-            return
+        events = Events.joined([item for _, item in parts])
         self._logged -= sum(len(item) for _, item in parts) - len(events)
         self._parts = 1
         rest = [each for each in self._log if not isinstance(each[1], Events)]

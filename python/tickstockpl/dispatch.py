@@ -128,7 +128,7 @@ class Dispatch:
         def commands() -> Iterator[bytes]:
             for events in parts:
                 yield event_payload.universal(events, self._named, self._ttl_s)
-            for events in gathered(fresh, PART):
+            for events in parts if len(fresh) == len(chunk) else gathered(fresh, PART):
                 yield event_payload.streaming(events, self._session_id)
 
         answers = await send_packed(redis, commands(), len(chunk) + len(fresh))

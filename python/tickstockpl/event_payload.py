@@ -1,6 +1,6 @@
-"""Events as AppV2 and the database read them: columns in, a JSON text for each event out.
+"""Events as AppV2 and the database read them: columns in, commands for Redis or rows for PostgreSQL out.
 
-A minute's end brings thousands of events, so the texts are written by the kernel (`encode.rs`).
+A minute's end brings thousands of events, so what is said of them is written by the kernel (`encode.rs`).
 """
 
 from collections.abc import Sequence

@@ -155,12 +155,14 @@ class Run:
 
     def _settle(self) -> None:
         """Go to the next one that waits."""
-        self.rank = None
-        while self.rank is None and self._next < len(self._queue):
+        while self._next < len(self._queue):
             waits = self.waiting[self._queue[self._next : self._next + LOOK]]
-            self._next += int(waits.argmax()) if waits.any() else len(waits)
             if waits.any():
+                self._next += int(waits.argmax())
                 self.rank = self.rank_of(int(self._queue[self._next]))
+                return
+            self._next += len(waits)
+        self.rank = None
 
 
 class Outbox:

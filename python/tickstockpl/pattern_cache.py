@@ -230,7 +230,7 @@ class PatternCache:
             self._absorb_some()
 
     def _absorb_some(self) -> None:
-        """Make entries of the oldest that was added, of a chunk at most: those of 1,000 symbols' minute take 20 ms."""
+        """Make entries of the oldest that was added, of a chunk at most: a minute's are too many for one piece."""
         events, came_us = self._added.popleft()
         if len(events) > CHUNK:
             self._added.appendleft((events[CHUNK:], came_us))

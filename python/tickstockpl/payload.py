@@ -32,9 +32,6 @@ SERVICE_HEARTBEAT = "tickstockpl:heartbeat"
 COLOURS = {"ok": "healthy", "degraded": "warning", "down": "critical"}
 """Our states in AppV2's words: it paints `healthy` green, `warning` yellow and everything else red."""
 
-DIGITS = 12
-"""Of a calculated value, in what people read."""
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -78,7 +75,7 @@ def iso(us: int) -> str:
 def streaming_indicator(calculation: Calculation, session_id: str) -> bytes:
     """The message for `tickstock:indicators:streaming`."""
     at, name = iso(calculation.bar_end_us), calculation.indicator.name
-    values = {key: plain(value) for key, value in calculation.values.items()}
+    values = {key: _plain(value) for key, value in calculation.values.items()}
     body = {
         "symbol": calculation.symbol,
         "indicator": name,
@@ -107,7 +104,7 @@ def indicator_alert(alert: Alert, session_id: str) -> bytes:
         "symbol": alert.symbol,
         "alert_type": alert.kind,
         "timestamp": iso(alert.bar_end_us),
-        "data": {key: plain(value) if isinstance(value, float) else value for key, value in alert.data.items()},
+        "data": {key: _plain(value) if isinstance(value, float) else value for key, value in alert.data.items()},
         "severity": "warning",
     }
     return orjson.dumps({**body, "type": "indicator_alert", "session_id": session_id, "source": SOURCE, "alert": body})
@@ -220,9 +217,9 @@ def _session(event: str, body: dict[str, Any], now_us: int) -> bytes:
     return orjson.dumps(top)
 
 
-def plain(value: float) -> float:
-    """A calculated value in `DIGITS` digits: people should read 358.01, not 358.01000000000005."""
-    return float(f"{value:.{DIGITS}g}")
+def _plain(value: float) -> float:
+    """A calculated value in 12 digits: people should read 358.01, not 358.01000000000005."""
+    return float(f"{value:.12g}")
 
 
 def _connection(pulse: Pulse) -> dict[str, int]:

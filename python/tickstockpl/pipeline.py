@@ -34,6 +34,7 @@ from tickstockpl.wire import (
 log = structlog.get_logger(__name__)
 
 ENCODER = EventEncoder(PATTERNS)
+"""What the events of this process are written by: those who send and store them have no way to the kernel."""
 
 PROGRESS_S = 10.0
 """Without a word from Redis for so long, the pipeline makes no progress and the heartbeat stops."""

@@ -207,11 +207,6 @@ class EventColumns:
         """Those of an object that has them all, such as `_kernel.Detections`; nothing is copied."""
         return cls(*(getattr(columns, each.name) for each in fields(cls)))
 
-    @classmethod
-    def filled(cls, symbols: Sequence[str], cells: Mapping[str, Sequence[Any]]) -> Self:
-        """Columns of plain values, each a list of one length by its name."""
-        return cls(symbols, **{name: np.array(cells[name], dtype=dtype) for name, dtype in EVENT_DTYPES.items()})
-
 
 EVENT_DTYPES = {
     **dict.fromkeys(("symbol", "pattern", "direction", "revision", "bars", "talib_value"), "i4"),
@@ -228,7 +223,7 @@ Patterns: TypeAlias = Sequence[Mapping[str, Any]]
 
 
 class Encoder(Protocol):
-    """Writes events as JSON, thousands in a call; `_kernel.EventEncoder` is one.
+    """Writes events for Redis and PostgreSQL, thousands in a call; `_kernel.EventEncoder` is one.
 
     columns, rows: those of `Events`, whose patterns are the encoder's. lifetime_us: from a bar's END until it expires.
     """
@@ -255,10 +250,11 @@ class Events(Sequence[Event]):
         self.rows = rows
 
     @classmethod
-    def joined(cls, parts: Sequence["Events"]) -> "Self | None":
-        """All events of parts that share their patterns, one part after the other. Of one id only the first is kept."""
-        if not parts:
-            return None
+    def joined(cls, parts: Sequence["Events"]) -> Self:
+        """All events of parts that share their patterns, one part after the other. Of one id only the first is kept.
+
+        parts: at least one.
+        """
         symbols: list[str] = []
         codes: list[NDArray[np.int32]] = []
         for part in parts:

@@ -209,12 +209,9 @@ def test_each_error_means_what_can_be_done_about_it(error: Exception, fault: Fau
 
 def test_events_that_wait_keep_no_names_but_their_own() -> None:
     found = events(*(event(f"ZZTEST{at}", "Doji") for at in range(20)))
-    assert Events.joined([]) is None
-    joined: Events | None = found[0:1]
+    joined = found[0:1]
     for at in range(50):
-        assert joined is not None
         joined = Events.joined([joined, found[at % 20 : at % 20 + 1], found[0:1]])
-    assert joined is not None
     assert sorted(each.symbol for each in joined) == sorted(f"ZZTEST{at}" for at in range(20))
     assert len(joined.columns.symbols) <= 22
 
