@@ -6,11 +6,13 @@ import json
 import os
 import signal
 import sys
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 from redis.asyncio import Redis
 
 from listening import own_channels
@@ -30,6 +32,7 @@ def settings_for(database: str, redis: str, state_dir: Path, /, **sections: dict
     given: dict[str, dict[str, Any]] = {
         "redis": {"url": redis, "channels": (ticks,), "pattern_channel": patterns, "error_channel": errors},
         "database": {"uri": database},
+        "ingest": {"part": uuid.uuid4().hex},
         "session": {"mode": "always"},
         "writer": {"batch_age_s": 0.05},
         "http": {"port": 0},
@@ -125,6 +128,22 @@ class Child:
         assert self.said(event), (self.process.returncode, self.log, self.other)
         return self.said(event)[0]
 
+    async def health(self) -> dict[str, Any]:
+        """What it answers at the address that it said."""
+        url = (await self.until_said("ready"))["health"]
+        async with aiohttp.ClientSession() as client, client.get(url) as answer:
+            body: dict[str, Any] = await answer.json()
+            return body
+
+    async def quiet(self, within_s: float = 30.0) -> None:
+        """Wait until no bar is open and everything is stored."""
+        async with asyncio.timeout(within_s):
+            while True:
+                stages = (await self.health())["stages"]
+                if not stages["pipeline"]["counters"]["open_bars"] and not stages["writer"]["backlog_rows"]:
+                    return
+                await asyncio.sleep(0.05)
+
     async def ends(self, within_s: float) -> int:
         async with asyncio.timeout(within_s):
             return await self.process.wait()
@@ -164,6 +183,9 @@ def environment_of(settings: Settings) -> dict[str, str]:
         "REDIS_ERROR_CHANNEL": redis.error_channel,
         "TICKSTOCKPL_REDIS__CHANNELS": ",".join(redis.channels),
         "TICKSTOCKPL_REDIS__MAX_BACKOFF_S": str(redis.max_backoff_s),
+        "TICKSTOCKPL_INGEST__PART": settings.ingest.part,
+        "TICKSTOCKPL_INGEST__SPOOL": str(settings.ingest.spool),
+        "TICKSTOCKPL_BARS__REVISE_S": str(settings.bars.revise_s),
         "TICKSTOCKPL_SESSION__MODE": settings.session.mode,
         "TICKSTOCKPL_WRITER__BATCH_AGE_S": str(settings.writer.batch_age_s),
         "TICKSTOCKPL_HTTP__PORT": str(settings.http.port),

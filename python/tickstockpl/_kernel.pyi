@@ -12,13 +12,16 @@ from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "ALERTS",
+    "AMBIGUOUS",
     "CANDLESTICKS",
     "GAP",
+    "HANDOVER",
     "LATE_REVISED",
     "PARTIAL_START",
     "PATTERNS",
     "PROVISIONAL",
     "REASONS",
+    "REPAIRED",
     "Bars",
     "CandlestickStream",
     "Detections",
@@ -75,6 +78,10 @@ PARTIAL_START: Final = 1
 GAP: Final = 2
 PROVISIONAL: Final = 4
 LATE_REVISED: Final = 8
+HANDOVER: Final = 16
+"""Ticks were added to a bar that was read back and is of another source: which ticks it had is not known."""
+AMBIGUOUS: Final = 32
+REPAIRED: Final = 64
 
 @final
 class Ticks:
@@ -127,7 +134,7 @@ class Bars:
     revision: _I32
     """0 when first closed; + 1 for each late tick folded afterwards."""
     quality: _U8
-    """Bits `PARTIAL_START | GAP | PROVISIONAL | LATE_REVISED`; 0 is a whole bar."""
+    """Bits `PARTIAL_START | GAP | PROVISIONAL | LATE_REVISED | HANDOVER | AMBIGUOUS | REPAIRED`; 0 is a whole bar."""
     open_us: _I64
     """Event time of the tick that set the open."""
     close_us: _I64
@@ -278,6 +285,9 @@ class Output:
 
     def __bool__(self) -> bool: ...
     bars: Bars
+    first_src: _I64
+    """Of each of `bars`, the number of the first message in it; -1 of a bar of another source."""
+    last_src: _I64
     detections: Detections
     readings: Readings
     ticks: int
@@ -350,6 +360,8 @@ class Frames:
 
     control: list[tuple[str, str, int]]
     """(`subscribe` | `unsubscribe` | `pong` | `error` | `foreign`, channel or text, count), in order."""
+    raw: bytes
+    """The frames as they came: a new framer makes the same of them."""
     payload_bytes: int
     """Sum of the payloads' lengths."""
     def __len__(self) -> int: ...
@@ -365,8 +377,16 @@ class Engine:
     def __new__(cls, settings: Any) -> Engine: ...
     def ingest(self, payloads: Sequence[bytes], now_us: int, channel: int = 0) -> Output:
         """Run raw messages through decode, aggregate, window and detect. Never raises on bad input."""
-    def ingest_frames(self, frames: Frames, now_us: int) -> Output:
-        """The same for one socket read, whatever its channels."""
+    def ingest_frames(self, frames: Frames, now_us: int, src: int | None = None) -> Output:
+        """The same for one socket read, whatever its channels. src: the number of its first message in the source; the
+        others count on from it. None counts on from the last one.
+        """
+    def ingest_stamped(self, entries: Sequence[tuple[int, int, int, bytes]]) -> Output:
+        """The same for messages with a number and an arrival each: (channel, src, now_us, payload); neither falls.
+
+        Everything that arrived before a message stands before it. What silence has made final by then is closed first,
+        so that it matters neither how many come in one call nor whether `advance` is called between.
+        """
     def advance(self, now_us: int) -> Output:
         """Close what silence has made final. Call it only when everything sent before `now_us` has been read."""
     def flush(self) -> Output:
@@ -376,9 +396,11 @@ class Engine:
     def warm(self, bars: Any) -> int:
         """Feed history (an object with `Bars`' columns, oldest first per symbol) through the same path, silently.
 
-        Rows flagged `PROVISIONAL` are opened again; those with a price that is not finite and positive, and those that
-        are not newer than their symbol's last, are left out. Returns the rows taken. Raises ValueError if columns
-        differ in length, or naming the row whose stamp is 2^60 µs from 1970, or whose trades are more than 2^53.
+        `first_src` and `last_src`, if the object has these columns, say which messages of this source are in a row:
+        they are passed over when they come again (-1: none). Rows flagged `PROVISIONAL` are opened again; those with a
+        price that is not finite and positive, and those that are not newer than their symbol's last, are left out.
+        Returns the rows taken. Raises ValueError if columns differ in length, or naming the row whose stamp is 2^60 µs
+        from 1970, or whose trades are more than 2^53.
         """
     def replay(self, bars: Any) -> Output:
         """Close bars of history (an object with `Bars`' columns) in the order given, as if they had been live.
@@ -393,6 +415,28 @@ class Engine:
         that a withdrawal names. A pattern of None: the event was withdrawn, and no later one may bear its revision.
         Returns how many of them hold. Raises ValueError for a revision that is not from 0 to 1,000,000,000.
         """
+    @property
+    def next_src(self) -> int:
+        """The number of the next message that comes without one."""
+    @property
+    def low_src(self) -> int:
+        """The number of the first message of any open bar; `next_src` with none open."""
+    def continue_at(self, src: int) -> None:
+        """Set the number of the next message that comes without one."""
+    def revisable(self) -> tuple[int, int]:
+        """START of the oldest minute that may still be revised, µs (-2^63: all may), and the number of the first
+        message that went into it or a later one, or decided about one.
+        """
+    def standing(self) -> list[tuple[str, str]]:
+        """What each channel has come to, as JSON by the channel's name; open bars are not in it."""
+    def resume(self, standing: Sequence[tuple[str, str]]) -> None:
+        """Give channels the standing that `standing` told; names that are none of the channels are passed over.
+
+        A replay goes like this: `resume`, `settle`, `warm` with the rows of older minutes, then the messages since.
+        Raises ValueError for a text that is no standing.
+        """
+    def settle(self, minute_us: int, src: int) -> None:
+        """Pass over ticks of minutes before `minute_us` in messages before `src`: they are in rows, or nowhere."""
     def subscribed(self, now_us: int, first: bool) -> None:
         """The channels are heard from now on: the minute of each channel's next tick is flagged (`PARTIAL_START` if
         `first`, else `GAP` together with every minute since its last tick), and silence is counted from here.

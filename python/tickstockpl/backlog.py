@@ -15,8 +15,9 @@ from uuid import UUID, uuid4
 import numpy as np
 from numpy.typing import NDArray
 
+from tickstockpl.position import Position
 from tickstockpl.readings import MINUTE_US, Readings
-from tickstockpl.wire import BarColumns, Events, Expiry, Gap, Sent, WriteBatch
+from tickstockpl.wire import BarColumns, DeadLetter, Events, Expiry, Gap, Sent, Spans, WriteBatch
 
 ROW = np.dtype(
     [
@@ -34,12 +35,14 @@ ROW = np.dtype(
         ("quality", "u1"),
         ("open_us", "<i8"),
         ("close_us", "<i8"),
+        ("first_src", "<i8"),
+        ("last_src", "<i8"),
     ]
 )
-"""A waiting bar: the columns of `BarColumns`, and when it came (monotonic seconds)."""
+"""A waiting bar: the columns of `BarColumns`, when it came (monotonic seconds), and which messages went into it."""
 
-ROW_BYTES = 230
-"""Of memory for one waiting bar: 101 packed, the rest is Python's bytes object, key and dict entry (measured)."""
+ROW_BYTES = 246
+"""Of memory for one waiting bar: 117 packed, the rest is Python's bytes object, key and dict entry (measured)."""
 
 EVENT_BYTES = 400
 """Of memory for one waiting event, its withdrawal or its mark: 238 in columns, the others as objects (measured)."""
@@ -63,7 +66,8 @@ OVERFLOW = "writer_backlog_full"
 ORPHAN_S = 60.0
 """How long a mark of sending waits for its event, which comes by another way."""
 
-_VALUES = tuple(name for name in ROW.names or () if name not in ("at_s", "symbol"))
+_OURS = ("at_s", "symbol", "first_src", "last_src")
+_VALUES = tuple(name for name in ROW.names or () if name not in _OURS)
 _RANK = struct.Struct(f"<{ROW.fields['trades'][1] if ROW.fields else 0}xqi")  # trades and revision stand together
 _AT = struct.Struct("<d")
 
@@ -96,6 +100,8 @@ class Flush:
     sent: list[Mark]
     gaps: list[Kept]
     dead: list[Kept]
+    position: Position | None = None
+    """How far the source is stored with this."""
 
 
 class Allowance:
@@ -148,10 +154,15 @@ class Backlog:
         """Readings in it."""
         self._gaps: deque[tuple[float, Kept]] = deque()
         self._dead: deque[tuple[float, Kept]] = deque()
+        self._marks = 0
+        """Marks in the log."""
+        self._position: tuple[float, Position] | None = None
+        """The newest one; it holds once nothing waits that came before it."""
 
     def __len__(self) -> int:
-        """Items of every kind that wait."""
-        return len(self._bars) + self._logged + self._read + len(self._gaps) + len(self._dead)
+        """Items of every kind that wait; a position is one."""
+        others = self._read + len(self._gaps) + len(self._dead) + (self._position is not None)
+        return len(self._bars) + self._logged + others
 
     @property
     def rows(self) -> int:
@@ -174,6 +185,7 @@ class Backlog:
         """When the item that has waited longest came; None if nothing waits."""
         first = [_AT.unpack_from(row)[0] for row in islice(self._bars.values(), 1)]
         first += [queue[0][0] for queue in (self._log, self._readings, self._gaps, self._dead) if queue]
+        first += [self._position[0]] if self._position is not None else []
         return min(first, default=None)
 
     def add(self, batch: WriteBatch, now_s: float) -> None:
@@ -183,7 +195,7 @@ class Backlog:
         same rule as in the database, so it does not matter where two versions meet.
         """
         if batch.bars is not None and len(batch.bars):
-            self._add_bars(batch.bars, now_s)
+            self._add_bars(batch.bars, batch.spans, now_s)
         if batch.events:
             self._note(now_s, batch.events)
         if batch.readings:
@@ -203,7 +215,9 @@ class Backlog:
         kept = min(len(batch.dead), self.letters.left(now_s))
         self.letters.spend(kept)
         self.dropped_letters += len(batch.dead) - kept
-        self._dead.extend((now_s, Kept(letter)) for letter in batch.dead[:kept])
+        self._dead.extend((now_s, _kept(letter)) for letter in batch.dead[:kept])
+        if batch.position is not None:
+            self._position = self._position[0] if self._position is not None else now_s, batch.position
 
     def take(self, limit: int) -> Flush:
         """Remove the oldest: at most `limit` bars, events, dead letters, and rows of indicators."""
@@ -228,7 +242,22 @@ class Backlog:
         readings = self._take_readings(max(1, limit // max(1, shown)))
         gaps = [self._gaps.popleft()[1] for _ in range(len(self._gaps))]
         dead = [self._dead.popleft()[1] for _ in range(min(limit, len(self._dead)))]
-        return Flush(bars, names, Events.joined(events) if events else None, readings, expired, sent, gaps, dead)
+        found = Events.joined(events) if events else None
+        return Flush(bars, names, found, readings, expired, sent, gaps, dead, self._reached())
+
+    @property
+    def lost(self) -> bool:
+        """Whether something was dropped that only a start, from the position of before, would bring back."""
+        return bool(self.dropped_bars or self.dropped_events or self.dropped_readings)
+
+    def _reached(self) -> Position | None:
+        """How far the source is stored with what was taken: no further if something of it waits still, or is lost."""
+        if self._bars or self._logged > self._marks or self._read or self._gaps or self._dead or self.lost:
+            if self._position is not None and self.lost:
+                self._position = None
+            return None
+        reached, self._position = self._position, None
+        return reached[1] if reached is not None else None
 
     def put_back(self, marks: Iterable[Mark], now_s: float) -> None:
         """Marks whose event is not in the database yet wait for it; after `ORPHAN_S` they are counted and forgotten."""
@@ -241,6 +270,7 @@ class Backlog:
     def _note(self, now_s: float, item: Events | Expiry | Mark) -> None:
         self._log.append((now_s, item))
         self._parts += isinstance(item, Events)
+        self._marks += isinstance(item, Mark)
         self._logged += _size(item)
 
     def _oldest(self, limit: int) -> Iterator[Events | Expiry | Mark]:
@@ -255,6 +285,7 @@ class Backlog:
                     self._parts -= 1
             limit -= _size(item)
             self._logged -= _size(item)
+            self._marks -= isinstance(item, Mark)
             yield item
 
     def _join(self) -> None:
@@ -288,7 +319,7 @@ class Backlog:
             taken.append(part)
         return Readings.joined(taken)
 
-    def _add_bars(self, bars: BarColumns, now_s: float) -> None:
+    def _add_bars(self, bars: BarColumns, spans: Spans | None, now_s: float) -> None:
         ids = np.zeros(len(bars.symbols), dtype=np.int32)
         for i in np.unique(bars.symbol).tolist():
             name = bars.symbols[i]
@@ -300,6 +331,7 @@ class Backlog:
         rows["symbol"] = ids[bars.symbol]
         for name in _VALUES:
             rows[name] = getattr(bars, name)
+        rows["first_src"], rows["last_src"] = spans if spans is not None else (-1, -1)
         packed, size, waiting = rows.tobytes(), ROW.itemsize, self._bars
         for n, (symbol, ts_us) in enumerate(zip(rows["symbol"].tolist(), bars.ts_us.tolist(), strict=True)):
             key, row = symbol << 64 | ts_us, packed[n * size : (n + 1) * size]
@@ -331,7 +363,11 @@ class Backlog:
             at_s, kept = self._gaps[-1]
             self._gaps[-1] = at_s, Kept(wide, kept.id)
         else:
-            self._gaps.append((now_s, Kept(gap)))
+            self._gaps.append((now_s, _kept(gap)))
+
+
+def _kept(row: Gap | DeadLetter) -> Kept:
+    return Kept(row, row.id) if row.id is not None else Kept(row)
 
 
 def _size(item: Events | Expiry | Mark) -> int:

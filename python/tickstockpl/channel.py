@@ -82,6 +82,13 @@ class Channel(Generic[T]):
         _wake_one(self._putters)
         return item
 
+    def take(self, most: int) -> list[T]:
+        """What is there, oldest first, at most so many items; empty if that is nothing."""
+        taken = [self._items.popleft() for _ in range(min(most, len(self._items)))]
+        for _ in taken:
+            _wake_one(self._putters)
+        return taken
+
     async def get_within(self, seconds: float) -> T | None:
         """Take the oldest item, or None when `seconds` have passed without one. No item is lost to the timeout."""
         try:

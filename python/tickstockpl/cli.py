@@ -75,13 +75,20 @@ def _end(said: str, code: int) -> NoReturn:
 
 
 @app.command(epilog="Example: DATABASE_URI=postgresql:///tickstock REDIS_URL=redis://localhost:6379/0 tickstockpl run")
-def run(config: Config = None) -> None:
-    """Run the service until SIGTERM or Ctrl-C; a second signal stops at once."""
+def run(
+    config: Config = None,
+    take_over: Annotated[bool, typer.Option("--take-over", help="Shut out the process that owns the work.")] = False,
+) -> None:
+    """Run the service until SIGTERM or Ctrl-C; a second signal stops at once.
+
+    A second service on the same database waits until the first one ends; with --take-over it does not wait, and the
+    first one ends with exit code 3.
+    """
     settings = _settings(config)
     settings.database.dsn()
     if not settings.redis.given:
         sys.stderr.write(f"tickstockpl: nobody named a Redis, using {settings.redis.address}\n")
-    _loop(lambda stop: service.run(settings, stop=stop))
+    _loop(lambda stop: service.run(settings, stop=stop, take_over=take_over))
 
 
 @app.command(epilog="Example: tickstockpl demo --minutes 30 --symbols 20")

@@ -61,12 +61,16 @@ class Ingest:
     """The stage from Redis to the pipeline.
 
     framer: makes a fresh one for each connection, for the channels of `settings` in their order.
+    continues: a run before this one has listened: the first subscription is not the first.
     """
 
-    def __init__(self, settings: RedisSettings, framer: Callable[[], Framer], clock: Clock) -> None:
+    def __init__(
+        self, settings: RedisSettings, framer: Callable[[], Framer], clock: Clock, *, continues: bool = False
+    ) -> None:
         self._settings = settings
         self._framer = framer
         self._clock = clock
+        self._continues = continues
         self._stopping = False
         self._deadline: asyncio.Timeout | None = None
         self._link: Link | None = None
@@ -152,7 +156,7 @@ class Ingest:
             out,
             self._clock,
             wake,
-            first=self._connections == 0,
+            first=self._connections == 0 and not self._continues,
         )
         server = await self._open(link)
         began_s = self._clock.monotonic_s()

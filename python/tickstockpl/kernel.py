@@ -13,13 +13,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from tickstockpl._kernel import (
     ALERTS,
+    AMBIGUOUS,
     CANDLESTICKS,
     GAP,
+    HANDOVER,
     LATE_REVISED,
     PARTIAL_START,
     PATTERNS,
     PROVISIONAL,
     REASONS,
+    REPAIRED,
     Bars,
     CandlestickStream,
     Detections,
@@ -38,13 +41,16 @@ from tickstockpl.columns import whole
 
 __all__ = [
     "ALERTS",
+    "AMBIGUOUS",
     "CANDLESTICKS",
     "GAP",
+    "HANDOVER",
     "LATE_REVISED",
     "PARTIAL_START",
     "PATTERNS",
     "PROVISIONAL",
     "REASONS",
+    "REPAIRED",
     "Bars",
     "CandlestickStream",
     "Detections",

@@ -5,16 +5,18 @@ It never waits for a server. Its outlets are drained promptly by stages that buf
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID, uuid4, uuid5
 
 import structlog
 
 from tickstockpl._kernel import ALERTS, PATTERNS, Detections, Engine, EventEncoder, Output
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock
+from tickstockpl.position import Mark, Marks, Position
 from tickstockpl.readings import MINUTE_US, Indicator, Readings
 from tickstockpl.wire import (
     Answered,
@@ -29,12 +31,20 @@ from tickstockpl.wire import (
     Lost,
     Received,
     WriteBatch,
+    numbers_of,
 )
 
 log = structlog.get_logger(__name__)
 
 ENCODER = EventEncoder(PATTERNS)
 """What the events of this process are written by: those who send and store them have no way to the kernel."""
+
+POSITION_S = 0.2
+"""Between two positions, while there is something to write."""
+IDLE_POSITION_S = 2.0
+"""The same while there is not: a start then has the less to do again."""
+SAID_AGAIN_US = 300_000_000
+"""After a restart, the publisher hears of what was found so long ago at most: the rest has expired."""
 
 PROGRESS_S = 10.0
 """Without a word from Redis for so long, the pipeline makes no progress and the heartbeat stops."""
@@ -50,11 +60,26 @@ class Shown:
     """As the engine has them."""
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Where in its source a pipeline begins.
+
+    src_id: the source. next_src: the number of the first item. position: where the run before had come to, if it is of
+    this source: what came of messages up to its `durable_src` is stored. continues: the source was heard before.
+    """
+
+    src_id: UUID
+    next_src: int = 0
+    position: Position | None = None
+    continues: bool = False
+
+
 class Pipeline:
     """The stage from the socket's messages to rows and events.
 
     engine: warmed; the pipeline is its only user from now on.
     channels: the names behind the engine's channel indices.
+    begun: None is a source of its own, that nobody has heard.
     heard_until_us: what came before is known to be stored; the first gap begins there. None: begins at the start.
     """
 
@@ -67,6 +92,7 @@ class Pipeline:
         events: Channel[Findings],
         clock: Clock,
         *,
+        begun: Begun | None = None,
         heard_until_us: int | None = None,
         shown: Shown | None = None,
     ) -> None:
@@ -76,6 +102,14 @@ class Pipeline:
         self._writes = writes
         self._events = events
         self._clock = clock
+        self._begun = begun or Begun(uuid4())
+        self._src = self._begun.next_src
+        position = self._begun.position
+        self._durable_src = position.durable_src if position is not None else -1
+        self._marks = Marks(position)
+        self._told_s: float | None = None
+        self._told_src = self._src
+        self._replayed = 0
         self._heard_us = heard_until_us if heard_until_us is not None else clock.now_us()
         self._loss: str | None = "start"
         self._step_s = clock.monotonic_s()
@@ -87,27 +121,68 @@ class Pipeline:
         self._calculated = 0
         self._refusals: Counter[str] = Counter()
 
-    async def run(self) -> None:
-        """Take everything from the inbox until it is closed; then write the open bars as provisional ones."""
+    async def run(self, past: AsyncIterable[tuple[int, Inbound]] | None = None) -> None:
+        """Take everything from the inbox until it is closed; then write the open bars as provisional ones.
+
+        past: what the source gives again, each item with its number: taken first, as if it came now. What was stored of
+        it is not written once more.
+        """
         async with aclosing(self._writes), aclosing(self._events):
+            if past is not None and not await self._replay(past):
+                return
             async for item in self._inbox:
                 self._step_s = self._clock.monotonic_s()
-                match item:
-                    case Received(frames, now_us):
-                        self._tick_s, self._heard_us = self._step_s, now_us
-                        await self._hand_on(self._engine.ingest_frames(frames, now_us), now_us)
-                        self._lag_ms = max(0, self._clock.now_us() - now_us) / 1e3
-                    case Answered(now_us):
-                        self._heard_us = max(self._heard_us, now_us)
-                        await self._hand_on(self._engine.advance(now_us), now_us)
-                    case Lost(_, cause):
-                        self._loss = cause
-                    case Connected(now_us, first):
-                        await self._resume(now_us, first=first)
-            left = self._engine.provisional().bars
-            if len(left):
-                log.info("open bars written as provisional", bars=len(left))
-                await self._writes.put(WriteBatch(bars=left))
+                if isinstance(item, Received):
+                    self._tick_s = self._step_s
+                await self._take(item, None)
+                if isinstance(item, Received):
+                    self._lag_ms = max(0, self._clock.now_us() - item.now_us) / 1e3
+            left = self._engine.provisional()
+            if len(left.bars):
+                log.info("open bars written as provisional", bars=len(left.bars))
+            position = self._position() if len(self._marks) else None
+            await self._writes.put(WriteBatch(bars=left.bars, spans=(left.first_src, left.last_src), position=position))
+
+    async def _replay(self, past: AsyncIterable[tuple[int, Inbound]]) -> bool:
+        """Take what was received before this run began.
+
+        False if the service stops meanwhile: nothing is to be said of bars that were made in part.
+        """
+        started_s, end = self._clock.monotonic_s(), self._src
+        async for number, item in past:
+            if self._inbox.closed:
+                return False
+            self._step_s = self._clock.monotonic_s()
+            self._src = number
+            await self._take(item, item.now_us)
+            self._replayed += len(item.frames) if isinstance(item, Received) else 0
+        self._src = max(self._src, end)
+        self._engine.continue_at(self._src)
+        seconds = round(self._clock.monotonic_s() - started_s, 2)
+        self._loss = self._loss or "start"
+        log.info("replayed", messages=self._replayed, until=self._src, durable=self._durable_src, seconds=seconds)
+        return True
+
+    async def _take(self, item: Inbound, at_us: int | None) -> None:
+        """One item; `at_us`: when it came, of one that comes again."""
+        first, engine = self._src, self._engine
+        if self._marks.is_due(first, item.now_us):
+            minute_us, first_src = engine.revisable()
+            self._marks.add(Mark(first, item.now_us, minute_us, first_src, tuple(engine.standing())))
+        self._src += numbers_of(item)
+        match item:
+            case Received(frames, now_us):
+                self._heard_us = now_us
+                await self._hand_on(engine.ingest_frames(frames, now_us, first), now_us, at_us)
+            case Answered(now_us):
+                self._heard_us = max(self._heard_us, now_us)
+                engine.continue_at(self._src)
+                await self._hand_on(engine.advance(now_us), now_us, at_us)
+            case Lost(_, cause):
+                self._loss = cause
+            case Connected(now_us, first_time):
+                engine.continue_at(self._src)
+                await self._resume(now_us, first=first_time)
 
     def made_progress(self) -> bool:
         """Whether anything came through lately; an idle feed still has its answered PINGs."""
@@ -134,6 +209,9 @@ class Pipeline:
             "silence_s": self.silence_s(),
             "processing_lag_ms": self._lag_ms,
             "gaps": self._gaps,
+            "replayed": self._replayed,
+            "next_src": self._src,
+            "marks": len(self._marks),
             "indicators_calculated": self._calculated,
             "counters": self._engine.counters(),
         }
@@ -142,7 +220,8 @@ class Pipeline:
         """Ticks are heard again: what was missed becomes a gap row and flags on the bars it touched."""
         self._engine.subscribed(now_us, first)
         cause, self._loss = self._loss or "subscribed again", None
-        gap = Gap(min(self._heard_us, now_us), now_us, cause, self._channels)
+        name = uuid5(self._begun.src_id, f"gap {self._src}")
+        gap = Gap(min(self._heard_us, now_us), now_us, cause, self._channels, name)
         self._gaps += 1
         self._heard_us = now_us
         log.log(
@@ -151,10 +230,26 @@ class Pipeline:
             cause=cause,
             seconds=round((gap.ended_us - gap.started_us) / 1e6, 3),
         )
-        await self._writes.put(WriteBatch(gaps=(gap,)))
+        if not self._is_stored:
+            await self._writes.put(WriteBatch(gaps=(gap,)))
 
-    async def _hand_on(self, output: Output, now_us: int) -> None:
+    @property
+    def _is_stored(self) -> bool:
+        """Whether the run before has stored what comes of the newest item."""
+        return self._src - 1 <= self._durable_src
+
+    def _position(self) -> Position:
+        """Where a start begins once all that was handed on is stored."""
+        self._told_s, self._told_src = self._clock.monotonic_s(), self._src
+        return self._marks.position(self._engine.low_src, self._src - 1)
+
+    def _is_due(self, period_s: float) -> bool:
+        return self._told_s is None or self._clock.monotonic_s() - self._told_s >= period_s
+
+    async def _hand_on(self, output: Output, now_us: int, at_us: int | None) -> None:
         if not output:
+            if not self._is_stored and self._src != self._told_src and self._is_due(IDLE_POSITION_S):
+                await self._writes.put(WriteBatch(position=self._position()))
             return
         for reason, channel, sample in output.refused:
             self._refusals[reason] += 1
@@ -167,22 +262,32 @@ class Pipeline:
             expired=tuple(_expired(found)),
             events=Events(EventColumns.of(found), PATTERNS, ENCODER, rows) if len(rows) else None,
             readings=_news(readings),
+            at_us=at_us,
         )
         batch = WriteBatch(
             bars=bars if len(bars) else None,
+            spans=(output.first_src, output.last_src),
             events=findings.events,
             readings=readings,
             expired=findings.expired,
             dead=tuple(
-                DeadLetter("too_late", symbol, channel, ts_us, payload, now_us)
-                for symbol, channel, ts_us, payload in output.dead
+                DeadLetter("too_late", symbol, channel, ts_us, payload, now_us, self._name(payload, at))
+                for at, (symbol, channel, ts_us, payload) in enumerate(output.dead)
             ),
+            position=self._position() if self._is_due(POSITION_S) else None,
         )
         # first, for a subscriber waits for these, and nobody for the rows
-        if findings.events or findings.expired or findings.readings:
+        is_news = at_us is None or self._clock.now_us() - at_us < SAID_AGAIN_US
+        if is_news and (findings.events or findings.expired or findings.readings):
             await self._events.put(findings)
+        if self._is_stored:
+            return
         if batch.bars is not None or batch.events or batch.readings or batch.expired or batch.dead:
             await self._writes.put(batch)
+
+    def _name(self, payload: bytes, at: int) -> UUID:
+        """The id of a dead letter: the same if its message comes again."""
+        return uuid5(self._begun.src_id, f"dead {self._src} {at} {payload.decode(errors='replace')}")
 
     def _readings(self, output: Output) -> Readings | None:
         """The indicators of watched symbols, if a bar of theirs closed or changed."""

@@ -8,7 +8,7 @@ import asyncio
 import math
 import uuid
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any
@@ -54,6 +54,7 @@ class Publisher:
     progressing: False stops the heartbeats, so that AppV2 sees that the pipeline stands still.
     pulse: the service's numbers, read each time a health message is due.
     drain_s: how long `run` may go on sending after the inbox was closed.
+    sent: ids of events that a run before this one has sent: of what is said again, these are not.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Publisher:
         progressing: Callable[[], bool],
         pulse: Callable[[], Pulse],
         drain_s: float = 5.0,
+        sent: Collection[str] = (),
     ) -> None:
         self._redis, self._publish = settings.redis, settings.publish
         self._link = Connection(settings.redis, metrics)
@@ -74,6 +76,7 @@ class Publisher:
         self._clock, self._metrics = clock, metrics
         self._progressing, self._pulse = progressing, pulse
         self._drain_s = drain_s
+        self._sent_before = frozenset(sent)
         publish = settings.publish
         self._session = Session(str(uuid.uuid4()), publish.session_universe, clock.now_us())
         self._audience = Audience(
@@ -107,13 +110,23 @@ class Publisher:
             self._cache.withdraw(gone)
             self._dispatch.events.withdraw(gone)
         if findings.events is not None:
-            now_s = self._clock.monotonic_s()
-            if fit := self._fit(findings.events, now_s):
-                self._dispatch.events.add(fit, now_s)
-                self._cache.add(fit)
-                self._wake.set()
+            self._admit_events(findings.events, findings.at_us)
         if findings.readings is not None:
             self._admit_readings(findings.readings)
+
+    def _admit_events(self, events: Events, at_us: int | None) -> None:
+        """`at_us`: when they were found, of those that are said again."""
+        now_us, now_s = self._clock.now_us(), self._clock.monotonic_s()
+        age_us = max(0, now_us - at_us) if at_us is not None else 0
+        found_s = now_s - age_us / 1e6
+        if not (fit := self._fit(events, now_us - age_us, found_s)):
+            return
+        self._cache.add(fit)
+        if at_us is not None and self._sent_before:
+            fit = fit.where(np.array([event_id not in self._sent_before for event_id in fit.event_ids()]))
+        if fit:
+            self._dispatch.events.add(fit, found_s)
+            self._wake.set()
 
     def _admit_readings(self, readings: Readings) -> None:
         now_s, session_id = self._clock.monotonic_s(), self._session.session_id
@@ -179,7 +192,7 @@ class Publisher:
             "db": self._link.db,
         }
 
-    def _fit(self, events: Events, now_s: float) -> Events:
+    def _fit(self, events: Events, now_us: int, now_s: float) -> Events:
         """Those that can be shown, are news and confident enough; the others are counted."""
         if wrong := event_payload.faults(events):
             self._unfit += len(wrong)
@@ -187,7 +200,7 @@ class Publisher:
                 event = events[at]
                 self._link.note("event cannot be published", symbol=event.symbol, event_id=event.event_id, error=why)
             events = events.where(np.delete(np.arange(len(events)), list(wrong)))
-        late = self._feed.history(events, self._clock.now_us(), now_s)
+        late = self._feed.history(events, now_us, now_s)
         weak = events.column("confidence") < self._publish.min_confidence
         self._late += int(late.sum())
         self._below += int((weak & ~late).sum())

@@ -20,14 +20,16 @@ from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock, SystemClock
 from tickstockpl.errors import ServerError
 from tickstockpl.health import Health
-from tickstockpl.ingest import Ingest
-from tickstockpl.kernel import PROVISIONAL, Engine, EngineSettings, Framer
+from tickstockpl.kernel import PROVISIONAL, Engine, EngineSettings
 from tickstockpl.metrics import Metrics
+from tickstockpl.ownership import Ownership
 from tickstockpl.pipeline import Pipeline
+from tickstockpl.position import Position
 from tickstockpl.publisher import Publisher
 from tickstockpl.selection import enabled_patterns, rsi_bounds, shown
 from tickstockpl.settings import Settings
-from tickstockpl.warmup import history, revised
+from tickstockpl.sources import Source, open_source
+from tickstockpl.warmup import Replayed, history, published, revised
 from tickstockpl.wire import Findings, Inbound, WriteBatch
 from tickstockpl.writer import Writer
 
@@ -37,6 +39,8 @@ STOP_S = 7.0
 """A stop has so long to store the rest; a service manager that waits ten seconds sees a clean exit."""
 
 PUBLISH_DRAIN_S = 3.0
+SENT_BEFORE_S = 300.0
+"""Events stored so long ago may not have expired yet by our clock."""
 
 YOUNG_OBJECTS = 20_000
 """So many are made between two looks of the garbage collector at them; Python's own 700 are some 100 events."""
@@ -64,11 +68,14 @@ async def run(
     stop: asyncio.Event,
     clock: Clock | None = None,
     on_ready: Callable[[Running], None] | None = None,
+    take_over: bool = False,
 ) -> None:
     """Run until `stop` is set, then drain: closed bars and events are written and sent, open bars kept as provisional.
 
     on_ready: called once the stages run; the tick channels may not have been reached yet.
-    Raises SettingsError or ServerError at the start, if something is set wrong or a server cannot be used.
+    take_over: do not wait until the process that owns the work ends, but shut it out.
+    Raises SettingsError or ServerError at the start, if something is set wrong or a server cannot be used, and
+    FencedError when another process has taken over.
     """
     clock = clock or SystemClock()
     told = shown(settings.indicators)
@@ -76,7 +83,14 @@ async def run(
     inbox: Channel[Inbound] = Channel(256, "ticks")
     writes: Channel[WriteBatch] = Channel(1024, "writes", producers=2)
     events: Channel[Findings] = Channel(1024, "events")
-    writer = Writer(settings, writes, clock, metrics)
+    ownership = Ownership(settings.database, settings.ingest.part)
+    source: Source | None = None
+
+    def stored(position: Position) -> None:
+        if source is not None:
+            source.release(position)
+
+    writer = Writer(settings, writes, clock, metrics, ownership=ownership, stored=stored)
     channels, mode = settings.redis.channels, settings.session.mode
     calendar: calendars.Sessions | None = None
 
@@ -91,13 +105,24 @@ async def run(
             async with _unless(stop):
                 calendar = await _prepared(settings, clock)
                 await servers.enter_async_context(writer)
+                servers.callback(ownership.close)
+                await _owned(ownership, settings, take_over=take_over)
                 engine = build_engine(settings, calendar, writer.price_scale())
-                warm_bars, newest_us = await warm(engine, settings, calendar, clock.now_us())
+                source = await open_source(settings, ownership, clock, servers)
+                begun = source.begun
+                writer.claimed(begun.src_id)
+                warm_bars, newest_us = await warm(engine, settings, calendar, clock.now_us(), source.replayed)
+                if begun.position is not None:
+                    engine.settle(begun.position.anew_us, begun.position.settled_src)
+                    engine.resume(begun.position.standing)
+                sent = await _sent(settings)
         except StoppedEarly:
             log.info("stopped before it was ready")
             return
-        pipeline = Pipeline(engine, channels, inbox, writes, events, clock, heard_until_us=newest_us, shown=told)
-        ingest = Ingest(settings.redis, lambda: Framer(channels), clock)
+        heard_us = newest_us if source.heard_us is None else source.heard_us
+        pipeline = Pipeline(
+            engine, channels, inbox, writes, events, clock, begun=begun, heard_until_us=heard_us, shown=told
+        )
         publisher = Publisher(
             settings,
             events,
@@ -107,22 +132,25 @@ async def run(
             progressing=pipeline.made_progress,
             pulse=health.pulse,
             drain_s=PUBLISH_DRAIN_S,
+            sent=sent,
         )
+        fillers = source.stages(inbox)
+        queues: list[Channel[Any]] = [*source.queues(), inbox, writes, events]
         metrics.read_engine(engine.counters)
-        metrics.read_queues(lambda: [(c.name, len(c), c.capacity) for c in (inbox, writes, events)])
+        metrics.read_queues(lambda: [(c.name, len(c), c.capacity) for c in queues])
         metrics.read_stages(health.statuses)
 
         async def drain() -> None:
             await stop.wait()
             log.info("stopping: draining what is closed")
             writer.stop(STOP_S)
-            ingest.stop()
+            source.stop()
 
         servers.enter_context(_seldom_collected())
         async with asyncio.TaskGroup() as tasks:
             stages = [
-                tasks.create_task(ingest.run(inbox), name="ingest"),
-                tasks.create_task(pipeline.run(), name="pipeline"),
+                *(tasks.create_task(filler, name=name) for name, filler in fillers),
+                tasks.create_task(pipeline.run(source.past()), name="pipeline"),
                 tasks.create_task(writer.collect(), name="writer.collect"),
                 tasks.create_task(writer.run(), name="writer.run"),
                 tasks.create_task(publisher.collect(), name="publisher.collect"),
@@ -130,7 +158,7 @@ async def run(
             ]
             health.ready(
                 {
-                    "ingest": ingest.status,
+                    **source.statuses(),
                     "pipeline": pipeline.status,
                     "writer": writer.status,
                     "publisher": publisher.status,
@@ -139,6 +167,7 @@ async def run(
             helpers = [
                 tasks.create_task(drain(), name="drain"),
                 tasks.create_task(health.watch(publisher), name="health"),
+                tasks.create_task(ownership.watch(), name="ownership"),
             ]
             log.info("ready", health=f"http://{settings.http.host}:{port}/health", warm_bars=warm_bars)
             if on_ready is not None:
@@ -206,9 +235,38 @@ async def _prepared(settings: Settings, clock: Clock) -> calendars.Sessions:
     return await asyncio.to_thread(calendars.load, named.calendar, named.timezone, settings.state_dir, today)
 
 
-async def warm(engine: Engine, settings: Settings, calendar: calendars.Sessions, now_us: int) -> tuple[int, int | None]:
+async def _owned(ownership: Ownership, settings: Settings, *, take_over: bool) -> None:
+    """Wait until the work is ours.
+
+    Raises ServerError if the database cannot be used.
+    """
+    try:
+        await ownership.acquire(take_over=take_over)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise ServerError(f"the database at {settings.database.address} cannot be used: {error!r}") from error
+
+
+async def _sent(settings: Settings) -> set[str]:
+    """The ids of the events that were sent lately.
+
+    Raises ServerError if the database cannot be read.
+    """
+    try:
+        return await published(settings.database, lately_s=settings.publish.expire_s + SENT_BEFORE_S)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise ServerError(f"events cannot be read from {settings.database.address}: {error!r}") from error
+
+
+async def warm(
+    engine: Engine,
+    settings: Settings,
+    calendar: calendars.Sessions,
+    now_us: int,
+    replayed: Replayed | None = None,
+) -> tuple[int, int | None]:
     """Feed the engine its history; gives the bars taken and until when ticks are known to be in them.
 
+    replayed: bars that come by another way.
     Raises ServerError if the database cannot be read.
     """
     table = calendar.table(settings.session.mode)
@@ -216,7 +274,12 @@ async def warm(engine: Engine, settings: Settings, calendar: calendars.Sessions,
     taken, newest_us = 0, None
     try:
         chunks = history(
-            settings.database, lately, now_us, window=settings.bars.window, revise_s=settings.bars.revise_s
+            settings.database,
+            lately,
+            now_us,
+            window=settings.bars.window,
+            revise_s=settings.bars.revise_s,
+            replayed=replayed,
         )
         async for chunk in chunks:
             taken += engine.warm(chunk)

@@ -150,6 +150,17 @@ class DatabaseSettings(Section):
         return masked_url(self.dsn()) if self.uri is not None else ""
 
 
+class IngestSettings(Section):
+    """How ticks come in, and what is kept of them until everything that came of them is stored."""
+
+    part: Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[A-Za-z0-9_.-]+$")] = "ticks"
+    """What this service owns in its database; two services side by side need a part each."""
+    spool: bool = True
+    """Whether received messages go to a file before anything is made of them."""
+    spool_bytes: Annotated[int, Field(ge=1 << 20)] = 4 << 30
+    spool_hours: Positive = 24.0
+
+
 class BarSettings(Section):
     """When a bar is final, and how long it may still be revised."""
 
@@ -245,6 +256,7 @@ class Settings(BaseSettings):
 
     redis: RedisSettings = RedisSettings()
     database: DatabaseSettings = DatabaseSettings()
+    ingest: IngestSettings = IngestSettings()
     bars: BarSettings = BarSettings()
     session: SessionSettings = SessionSettings()
     writer: WriterSettings = WriterSettings()

@@ -8,7 +8,7 @@ from tickstockpl.tables import PRICES, QUALITY_TEXT, Column, Tables
 STAGE = """
 CREATE TEMPORARY TABLE IF NOT EXISTS tickstockpl_bars (
   symbol text, ts_us bigint, open float8, high float8, low float8, close float8, volume bigint, vwap float8,
-  trades bigint, revision integer, quality smallint, open_us bigint, close_us bigint
+  trades bigint, revision integer, quality smallint, open_us bigint, close_us bigint, first_src bigint, last_src bigint
 ) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE IF NOT EXISTS tickstockpl_events (
   event_id uuid, symbol text, pattern text, direction smallint, confidence float8, payload jsonb, tier text
@@ -20,7 +20,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS tickstockpl_indicators (
 
 STAGED = (
     *("symbol", "ts_us", *PRICES, "volume", "vwap"),
-    *("trades", "revision", "quality", "open_us", "close_us"),
+    *("trades", "revision", "quality", "open_us", "close_us", "first_src", "last_src"),
 )
 
 STAGED_INDICATORS = ("symbol", "indicator", "value", "payload", "metadata", "bar_end_us")
@@ -41,11 +41,61 @@ def _price(column: Column) -> str:
     return f"{column.name}::text::numeric" if column.type.startswith("numeric") else column.name
 
 
-def upsert(tables: Tables) -> str:
-    """The statement that moves staged bars into `ohlcv_1min` without ever making a row poorer.
+_SAME = "(stored.src_id = EXCLUDED.src_id) IS TRUE"
+"""Both rows are of messages of one source, so that their numbers tell which of them went into both."""
 
-    A row with more trades stays; of equals, the newer revision wins. A row without a count of trades is another
-    writer's: it stays if it has more volume.
+_INSIDE = "(EXCLUDED.first_src >= stored.first_src AND EXCLUDED.last_src <= stored.last_src)"
+_AROUND = "(EXCLUDED.first_src <= stored.first_src AND EXCLUDED.last_src >= stored.last_src)"
+_APART = "(EXCLUDED.first_src > stored.last_src OR EXCLUDED.last_src < stored.first_src)"
+_NEWER = """(_AROUND AND (EXCLUDED.revision > stored.revision
+             OR stored.quality LIKE '%provisional%' AND EXCLUDED.quality IS DISTINCT FROM stored.quality))""".replace(
+    "_AROUND", _AROUND
+)
+
+_BOTH = """(SELECT string_agg(DISTINCT word, ',') FROM
+  unnest(string_to_array(concat_ws(',', stored.quality, EXCLUDED.quality), ',')) AS word WHERE word <> 'provisional')"""
+
+_MERGED = {
+    "open": "CASE WHEN stored.open_at <= EXCLUDED.open_at THEN stored.open ELSE EXCLUDED.open END",
+    "high": "greatest(stored.high, EXCLUDED.high)",
+    "low": "least(stored.low, EXCLUDED.low)",
+    "close": "CASE WHEN stored.close_at > EXCLUDED.close_at THEN stored.close ELSE EXCLUDED.close END",
+    "volume": "stored.volume + EXCLUDED.volume",
+    "trades": "stored.trades + EXCLUDED.trades",
+    "vwap": "(coalesce(stored.vwap * stored.volume, 0) + coalesce(EXCLUDED.vwap * EXCLUDED.volume, 0)) "
+    "/ nullif(stored.volume + EXCLUDED.volume, 0)",
+    "revision": "greatest(stored.revision, EXCLUDED.revision)",
+    "quality": _BOTH,
+    "open_at": "least(stored.open_at, EXCLUDED.open_at)",
+    "close_at": "greatest(stored.close_at, EXCLUDED.close_at)",
+    "src_id": "EXCLUDED.src_id",
+    "first_src": "least(stored.first_src, EXCLUDED.first_src)",
+    "last_src": "greatest(stored.last_src, EXCLUDED.last_src)",
+}
+"""Of two rows that have no message in common, what the row of all their messages would be."""
+
+
+def _renewed(name: str) -> str:
+    """A column of a row that is written again."""
+    kept = f"CASE WHEN stored.trades > EXCLUDED.trades THEN stored.{name} ELSE EXCLUDED.{name} END"
+    if name == "quality":
+        kept = f"concat_ws(',', ({kept}), 'ambiguous')"
+    return (
+        f"{name} = CASE WHEN {_SAME} AND {_APART} THEN {_MERGED[name]} "
+        f"WHEN {_SAME} AND NOT {_AROUND} THEN {kept} ELSE EXCLUDED.{name} END"
+    )
+
+
+def upsert(tables: Tables) -> str:
+    """The statement that moves staged bars, of messages of the source $1, into `ohlcv_1min` without making one poorer.
+
+    Of one source: a row that has all messages of the stored one replaces it, one that has none of its own is left out,
+    and two that have none in common become one. Rows that share some of their messages are of two writers: the fuller
+    one stays, flagged `ambiguous`. Of another source, or where that is not known, the row with more trades stays; of
+    equals, the newer revision. A row without a count of trades is another writer's: it stays if it has more volume.
+    What was repaired stays.
+
+    Returns the rows written, and how many of them are ambiguous.
     """
     columns = tables.columns["ohlcv_1min"]
     start = _instant("ts_us")
@@ -62,17 +112,31 @@ def upsert(tables: Tables) -> str:
         "quality": f"('{_QUALITIES}'::text[])[quality + 1]",
         "open_at": f"CASE WHEN open_us >= 0 THEN {_instant('open_us')} END",
         "close_at": f"CASE WHEN close_us >= 0 THEN {_instant('close_us')} END",
+        "src_id": "CASE WHEN first_src >= 0 THEN $1::uuid END",
+        "first_src": "nullif(first_src, -1)",
+        "last_src": "nullif(last_src, -1)",
     }
-    renewed = ", ".join(f"{name} = EXCLUDED.{name}" for name in list(values)[2:])
+    renewed = ", ".join(_renewed(name) for name in list(values)[2:])
     return f"""
-        INSERT INTO ohlcv_1min AS stored ({", ".join(values)})
-        SELECT {", ".join(values.values())} FROM tickstockpl_bars ORDER BY symbol, ts_us
-        ON CONFLICT (symbol, "timestamp") DO UPDATE SET {renewed}
-        WHERE CASE
-          WHEN stored.trades IS NULL THEN coalesce(stored.volume, 0) <= EXCLUDED.volume
-          WHEN stored.trades = EXCLUDED.trades THEN coalesce(stored.revision, 0) <= EXCLUDED.revision
-          ELSE stored.trades < EXCLUDED.trades
-        END"""
+        WITH written AS (
+          INSERT INTO ohlcv_1min AS stored ({", ".join(values)})
+          SELECT {", ".join(values.values())} FROM tickstockpl_bars ORDER BY symbol, ts_us
+          ON CONFLICT (symbol, "timestamp") DO UPDATE SET {renewed}
+          WHERE CASE
+            WHEN stored.quality LIKE '%repaired%' THEN false
+            WHEN {_SAME} THEN NOT {_INSIDE} OR {_NEWER}
+            WHEN stored.trades IS NULL THEN coalesce(stored.volume, 0) <= EXCLUDED.volume
+            WHEN stored.trades = EXCLUDED.trades THEN coalesce(stored.revision, 0) <= EXCLUDED.revision
+            ELSE stored.trades < EXCLUDED.trades
+          END
+          RETURNING quality
+        ) SELECT count(*) AS rows, count(*) FILTER (WHERE quality LIKE '%ambiguous%') AS ambiguous FROM written"""
+
+
+CHECKPOINT = """
+UPDATE ingest_checkpoint SET position = coalesce($3::jsonb, position), updated_at = now() WHERE part = $1 AND epoch = $2
+"""
+"""Says how far the source is stored, and that the owner is still the owner: no row means that it is not."""
 
 
 def accept(symbols: dict[str, Column]) -> str:

@@ -18,9 +18,11 @@ from tickstockpl.backlog import PAYLOAD_BYTES, Flush, Kept, Mark
 from tickstockpl.binary_copy import copied
 from tickstockpl.errors import ServerError
 from tickstockpl.faults import sift
+from tickstockpl.position import Position
 from tickstockpl.postgres import Connection
 from tickstockpl.readings import Calculation, Readings
 from tickstockpl.statements import (
+    CHECKPOINT,
     DEAD,
     EVENTS,
     EXPIRE,
@@ -40,6 +42,19 @@ T = TypeVar("T")
 Policy = Literal["accept", "allowlist", "quarantine"]
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Under which ownership is written, and of which source the rows' messages are."""
+
+    part: str
+    epoch: int
+    src_id: UUID
+
+
+class NotOwner(Exception):
+    """The epoch is another one: nothing was stored."""
+
+
 @dataclass(slots=True)
 class Outcome:
     """What became of a flush, valid once its transaction is committed."""
@@ -47,6 +62,8 @@ class Outcome:
     bars: int = 0
     kept_fuller: int = 0
     """Bars not written because what is stored is fuller or newer."""
+    ambiguous: int = 0
+    """Of the bars, those of which another writer has counted other messages."""
     events: int = 0
     """New ones; an event that is stored already is not counted."""
     indicators: int = 0
@@ -66,12 +83,13 @@ class Store:
     Raises ServerError if they are not what the service needs.
     """
 
-    def __init__(self, tables: Tables, policy: Policy, event_ttl_s: float) -> None:
+    def __init__(self, tables: Tables, policy: Policy, event_ttl_s: float, claim: Claim | None = None) -> None:
         if lacking := tables.lacks():
             raise ServerError(f"columns are missing, run `tickstockpl migrate`: {lacking}")
         self.tables = tables
         self._policy = policy
         self._ttl_s = event_ttl_s
+        self._claim = claim
         self._upsert = upsert(tables)
         symbols = tables.columns.get("symbols")
         if policy != "accept" and symbols is None:
@@ -90,6 +108,7 @@ class Store:
         sifting: a row that cannot be stored is found and put aside; False is faster, and such a row raises.
         letters: rejected rows kept in `dead_letter` at most.
         Raises what asyncpg raises; nothing is stored then (or all of it, if only the answer to COMMIT was lost).
+        Raises NotOwner, and nothing is stored, if the claim does not hold.
         """
         done = Outcome()
         aside: list[tuple[DeadLetter, str]] = []
@@ -127,6 +146,8 @@ class Store:
             rows += [(_letter_id(letter), letter, detail or None) for letter, detail in aside[: done.letters]]
             if rows:
                 await _store_letters(connection, rows)
+            if self._claim is not None:
+                await _confirm(connection, self._claim, flush.position)
         if self._asks and not sifting:
             self._known.update(set(flush.names) - strangers)
         return done
@@ -152,9 +173,11 @@ class Store:
                 await connection.execute(self._accept, fresh)
             rows = flush.bars if len(part) == len(flush.bars) else flush.bars[np.asarray(part)]
             await _copy(connection, "tickstockpl_bars", STAGED, copied(names, rows, STAGED[1:]))
-            written = _count(await connection.execute(self._upsert))
-            done.bars += written
-            done.kept_fuller += len(part) - written
+            written = await connection.fetchrow(self._upsert, self._claim.src_id if self._claim is not None else None)
+            assert written is not None  # noqa: S101  # counts always come
+            done.bars += written["rows"]
+            done.ambiguous += written["ambiguous"]
+            done.kept_fuller += len(part) - written["rows"]
 
         bad = await _sifted(connection, "tickstockpl_bars", bars, store, sifting)
         return [(_letter(flush, i, _reason(error), now_us), str(error)) for i, error in bad]
@@ -218,6 +241,13 @@ async def _copy(connection: Connection, stage: str, columns: Sequence[str], rows
         yield rows
 
     await connection.copy_to_table(stage, source=source(), columns=list(columns), format="binary")
+
+
+async def _confirm(connection: Connection, claim: Claim, position: Position | None) -> None:
+    """Note how far the source is stored, last of all: the row stays locked until the commit."""
+    values = orjson.dumps(position.to_values()).decode() if position is not None else None
+    if _count(await connection.execute(CHECKPOINT, claim.part, claim.epoch, values)) != 1:
+        raise NotOwner
 
 
 def _count(tag: str) -> int:

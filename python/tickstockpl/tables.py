@@ -14,10 +14,13 @@ QUALITY_TEXT: tuple[str | None, ...] = tuple(",".join(quality_names(bits)) or No
 BASE = ("symbol", "timestamp", "open", "high", "low", "close", "volume")
 """AppV2's columns of `ohlcv_1min`: an adopted table without one of them is not AppV2's."""
 
+SOURCE = ("src_id", "first_src", "last_src")
+"""Our columns of `ohlcv_1min` that say which messages of which source went into a row."""
+
 PRICES = ("open", "high", "low", "close")
 
 NEEDED: dict[str, tuple[str, ...]] = {
-    "ohlcv_1min": (*BASE, "trades", "vwap", "revision", "quality", "open_at", "close_at"),
+    "ohlcv_1min": (*BASE, "trades", "vwap", "revision", "quality", "open_at", "close_at", *SOURCE),
     "intraday_patterns": (
         "symbol",
         "pattern_type",
@@ -59,6 +62,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
         "expired_at",
     ),
     "ingest_gap": ("id", "started_at", "ended_at", "cause", "channels", "recorded_at"),
+    "ingest_checkpoint": ("part", "epoch", "owner", "src_id", "position", "updated_at"),
     "dead_letter": ("id", "at", "reason", "symbol", "channel", "event_at", "payload", "detail"),
 }
 """Columns that must be there before the service starts."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import numpy as np
 import structlog
@@ -43,6 +44,8 @@ _TYPES = {
     "quality": ">i4",
     "open_us": ">i8",
     "close_us": ">i8",
+    "first_src": ">i8",
+    "last_src": ">i8",
 }
 _TIMES = ("ts_us", "open_us", "close_us")
 _WIRE = np.dtype(
@@ -58,7 +61,9 @@ _COLUMNS = f"""
   s.id::integer, {{start}}, b.open::float8, b.high::float8, b.low::float8, b.close::float8,
   coalesce(b.volume, 0)::bigint, coalesce(b.vwap, 'NaN')::float8, coalesce(b.trades, 0)::bigint,
   coalesce(b.revision, 0)::integer, (CASE WHEN b.quality IS NULL THEN 0 ELSE {_BITS} END)::integer,
-  coalesce(b.open_at, {_NEVER}), coalesce(b.close_at, {_NEVER})
+  coalesce(b.open_at, {_NEVER}), coalesce(b.close_at, {_NEVER}),
+  CASE WHEN b.src_id = {{source}} THEN b.first_src ELSE -1 END,
+  CASE WHEN b.src_id = {{source}} THEN b.last_src ELSE -1 END
 """
 # AppV2's own tables allow NaN, which PostgreSQL puts above Infinity, in a numeric column too, and endless stamps.
 _PRICED = "isfinite(b.timestamp) AND " + " AND ".join(
@@ -72,7 +77,8 @@ log = structlog.get_logger(__name__)
 class History:
     """Stored bars in the shape of `wire.BarColumns`, sorted by symbol and start.
 
-    A NULL is 0 in `volume`, `trades`, `revision` and `quality`, NaN in `vwap`, -1 in `open_us` and `close_us`.
+    A NULL is 0 in `volume`, `trades`, `revision` and `quality`, NaN in `vwap`, -1 in `open_us` and `close_us`. In
+    `first_src` and `last_src`, -1 is a bar of another source.
     """
 
     symbol: NDArray[np.int32]
@@ -89,9 +95,22 @@ class History:
     quality: NDArray[np.uint8]
     open_us: I64
     close_us: I64
+    first_src: I64
+    last_src: I64
 
     def __len__(self) -> int:
         return len(self.ts_us)
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a replay makes anew, and is therefore not read: bars of `src_id` that begin at `anew_us` or later and whose
+    first message is `start_src` or a later one.
+    """
+
+    src_id: UUID
+    anew_us: int
+    start_src: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +144,20 @@ def span(sessions: I64, now_us: int, revise_s: float) -> Span:
 
 
 async def history(
-    settings: DatabaseSettings, sessions: I64, now_us: int, *, window: int = 200, revise_s: float = 900.0
+    settings: DatabaseSettings,
+    sessions: I64,
+    now_us: int,
+    *,
+    window: int = 200,
+    revise_s: float = 900.0,
+    replayed: Replayed | None = None,
 ) -> AsyncIterator[History]:
     """Chunks of bars for `Engine.warm`, each with all bars of some symbols, oldest first per symbol.
 
     For each symbol with a bar since the previous session's open: the last `window` bars in session before today's
     session, and every bar since its open, since the start of the revise window, and every provisional one.
     sessions: open and close of each session, µs UTC, int64 (n, 2), sorted: how far they reach back bounds the search.
+    replayed: what is left out, since it comes by another way.
     Raises what `postgres.connect` and asyncpg's queries raise.
     """
     wanted = span(sessions, now_us, revise_s)
@@ -140,7 +166,7 @@ async def history(
         settings.dsn(), connect_timeout_s=settings.connect_timeout_s, command_timeout_s=_COMMAND_TIMEOUT_S
     )
     try:
-        reader = _Reader(connection, wanted, window, await _is_naive(connection))
+        reader = _Reader(connection, wanted, window, await _is_naive(connection), replayed)
         symbols, unfinished = await reader.symbols(), await reader.unfinished()
         log.info("warm start", symbols=len(symbols), since_us=wanted.since_us, sessions=len(wanted.before))
         for low in range(0, len(symbols), SYMBOLS_PER_CHUNK):
@@ -198,6 +224,25 @@ async def revised(
         connection.terminate()
 
 
+async def published(settings: DatabaseSettings, *, lately_s: float) -> set[str]:
+    """The ids of the events that were stored in the last `lately_s` and have been sent.
+
+    Raises what `postgres.connect` and asyncpg's queries raise.
+    """
+    connection = await postgres.connect(
+        settings.dsn(), connect_timeout_s=settings.connect_timeout_s, command_timeout_s=_COMMAND_TIMEOUT_S
+    )
+    try:
+        rows = await connection.fetch(
+            """SELECT event_id::text FROM pattern_event
+               WHERE published_at IS NOT NULL AND detected_at > now() - $1 * interval '1 second'""",
+            lately_s,
+        )
+        return {row["event_id"] for row in rows}
+    finally:
+        connection.terminate()
+
+
 @dataclass(frozen=True, slots=True)
 class _Reader:
     connection: Connection
@@ -205,6 +250,7 @@ class _Reader:
     window: int
     naive: bool
     """The table's `timestamp` has no time zone: it is UTC."""
+    replayed: Replayed | None = None
 
     async def symbols(self) -> list[str]:
         """One index probe a symbol, where SELECT DISTINCT would read every row of two days."""
@@ -255,7 +301,7 @@ class _Reader:
               SELECT * FROM ohlcv_1min b
               WHERE s.unfinished AND b.symbol = s.name AND b.timestamp >= $4 AND b.timestamp < $3
                 AND b.quality LIKE '%provisional%'
-            ) AS b WHERE {_PRICED}""",
+            ) AS b WHERE {_PRICED} AND {self._read()}""",
             list(symbols),
             [symbol in unfinished for symbol in symbols],
             self._at(self.wanted.since_us),
@@ -272,7 +318,7 @@ class _Reader:
             FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS s(name, id, short)
             CROSS JOIN LATERAL (
               SELECT * FROM ohlcv_1min b
-              WHERE b.symbol = s.name AND b.timestamp >= $4 AND b.timestamp < $5 AND {_PRICED}
+              WHERE b.symbol = s.name AND b.timestamp >= $4 AND b.timestamp < $5 AND {_PRICED} AND {self._read()}
                 AND EXISTS (SELECT FROM unnest($6::{kind}[], $7::{kind}[]) AS o(opens, closes)
                             WHERE b.timestamp >= o.opens AND b.timestamp < o.closes)
               ORDER BY b.timestamp DESC LIMIT s.short
@@ -301,7 +347,20 @@ class _Reader:
         return rows
 
     def _columns(self) -> str:
-        return _COLUMNS.format(start="b.timestamp AT TIME ZONE 'UTC'" if self.naive else "b.timestamp")
+        source = f"'{self.replayed.src_id}'::uuid" if self.replayed is not None else "NULL::uuid"
+        return _COLUMNS.format(start="b.timestamp AT TIME ZONE 'UTC'" if self.naive else "b.timestamp", source=source)
+
+    def _read(self) -> str:
+        """The condition on bars that are read."""
+        left_out = self.replayed
+        if left_out is None:
+            return "true"
+        zone = " AT TIME ZONE 'UTC'" if self.naive else ""
+        anew_us = max(left_out.anew_us, 0)
+        return (
+            f"(b.src_id IS DISTINCT FROM '{left_out.src_id}'::uuid OR b.first_src < {left_out.start_src} "
+            f"OR b.timestamp < (timestamptz 'epoch' + {anew_us} * interval '1 microsecond'){zone})"
+        )
 
     def _at(self, us: int) -> datetime:
         """A value of the column's own type: a cast of the column would keep the planner from its index and chunks."""

@@ -10,13 +10,15 @@ import math
 from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, Self, TypeAlias, overload
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tickstockpl.position import Position
 from tickstockpl.readings import MINUTE_US, Readings
 
-QUALITY = ("partial_start", "gap", "provisional", "late_revised")
+QUALITY = ("partial_start", "gap", "provisional", "late_revised", "handover", "ambiguous", "repaired")
 """The names of a bar's quality bits, lowest first, as they stand in the database and in events."""
 
 
@@ -38,6 +40,11 @@ class FramesLike(Sized, Protocol):
         ...
 
     @property
+    def raw(self) -> bytes:
+        """The frames as they came: a new framer makes the same of them."""
+        ...
+
+    @property
     def payload_bytes(self) -> int:
         """Sum of the payloads' lengths."""
         ...
@@ -52,6 +59,7 @@ class Received:
     """One socket read that held at least one message."""
 
     frames: Any
+    """`FramesLike`, and what the kernel takes."""
     now_us: int
 
 
@@ -64,7 +72,10 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """Every channel's subscription is confirmed. `first`: never before in this process."""
+    """Every channel's subscription is confirmed.
+
+    first: nobody has listened before, neither in this run nor in another of the same source.
+    """
 
     now_us: int
     first: bool
@@ -79,6 +90,15 @@ class Lost:
 
 
 Inbound = Received | Answered | Connected | Lost
+
+
+def numbers_of(item: Inbound) -> int:
+    """How many numbers of its source an item takes: one a message, and one if it is no message."""
+    return len(item.frames) if isinstance(item, Received) else 1
+
+
+Spans: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""The numbers of the first and the last message of each bar; -1 where they are not known in this source."""
 
 
 class BarColumns(Protocol):
@@ -352,6 +372,8 @@ class Findings:
     events: Events | None = None
     readings: Readings | None = None
     """Those that are news."""
+    at_us: int | None = None
+    """When that was, of what is said again after a restart; None: now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,6 +384,8 @@ class Gap:
     ended_us: int
     cause: str
     channels: tuple[str, ...]
+    id: UUID | None = None
+    """The same if the gap is told again; None makes one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,6 +398,8 @@ class DeadLetter:
     ts_us: int | None
     payload: bytes
     at_us: int
+    id: UUID | None = None
+    """The same if it is told again; None makes one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,9 +415,13 @@ class WriteBatch:
     """Rows for the database, stored in one transaction."""
 
     bars: BarColumns | None = None
+    spans: Spans | None = None
+    """Which messages went into each of `bars`; None: not known."""
     events: Events | None = None
     readings: Readings | None = None
     expired: tuple[Expiry, ...] = ()
     gaps: tuple[Gap, ...] = ()
     dead: tuple[DeadLetter, ...] = ()
     sent: tuple[Sent, ...] = ()
+    position: Position | None = None
+    """Where a start begins once this batch and all before it are stored."""

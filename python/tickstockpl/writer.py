@@ -6,9 +6,11 @@ one transaction a flush, and keeps a flush until the database has taken it.
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Any, Self
+from uuid import UUID
 
 import asyncpg
 import stamina
@@ -21,10 +23,12 @@ from tickstockpl.clock import Clock
 from tickstockpl.errors import ServerError
 from tickstockpl.faults import Fault, fault_of
 from tickstockpl.metrics import Metrics
+from tickstockpl.ownership import Ownership
+from tickstockpl.position import Position
 from tickstockpl.postgres import Connection, Pool
 from tickstockpl.settings import Settings
 from tickstockpl.statements import STAGE
-from tickstockpl.store import Outcome, Store
+from tickstockpl.store import Claim, NotOwner, Outcome, Store
 from tickstockpl.tables import read_tables
 from tickstockpl.wire import WriteBatch
 
@@ -37,7 +41,7 @@ SELECT EXISTS (SELECT FROM ohlcv_1min WHERE timestamp > now() - interval '1 hour
 """
 
 _COUNTS = (
-    *("rows", "kept_fuller", "events", "indicators", "rejected", "dead_letters"),
+    *("rows", "kept_fuller", "ambiguous", "events", "indicators", "rejected", "dead_letters"),
     *("batches", "retries", "abandoned", "acquires"),
 )
 
@@ -50,9 +54,20 @@ class Writer:
     Use as a context manager around `collect` and `run`: entering opens the pool and looks at the tables, leaving
     closes the pool. Entering raises ServerError if the database cannot be used.
     inbox: what to store; both tasks end when it is closed and everything is stored.
+    ownership: without it anybody may write; `claimed` is to be called when it is had, before `run`.
+    stored: told how far the source is stored.
     """
 
-    def __init__(self, settings: Settings, inbox: Channel[WriteBatch], clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        inbox: Channel[WriteBatch],
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        ownership: Ownership | None = None,
+        stored: Callable[[Position], None] | None = None,
+    ) -> None:
         self._settings = settings.database
         self._batch_rows = settings.writer.batch_rows
         self._batch_age_s = settings.writer.batch_age_s
@@ -60,6 +75,8 @@ class Writer:
         self._inbox = inbox
         self._clock = clock
         self._metrics = metrics
+        self._ownership = ownership
+        self._stored = stored
         self._letters = Allowance(settings.writer.dead_letters_per_hour)
         self._backlog = Backlog(settings.writer.queue_minutes * settings.bars.max_symbols, self._letters)
         self._arrived = asyncio.Event()
@@ -70,6 +87,7 @@ class Writer:
         self._claims = ExitStack()
         self._pool: Pool | None = None
         self._store: Store | None = None
+        self._claim: Claim | None = None
         self._foreign = False
         self._fault: Fault | None = None
         self._error = ""
@@ -102,6 +120,15 @@ class Writer:
         if self._store is None:
             raise RuntimeError("the writer must be entered before its tables are known")
         return self._store.tables.price_scale()
+
+    def claimed(self, src_id: UUID) -> None:
+        """From now on transactions are those of the ownership, and rows name messages of this source.
+
+        To be called once the writer was entered.
+        """
+        if self._ownership is not None and self._store is not None:
+            self._claim = Claim(self._ownership.part, self._ownership.epoch, src_id)
+            self._store = Store(self._store.tables, self._settings.symbol_policy, self._ttl_s, self._claim)
 
     async def collect(self) -> None:
         """Move what arrives into the backlog, until the inbox is closed and empty."""
@@ -219,6 +246,9 @@ class Writer:
                 log.warning("a row cannot be stored; looking for it", error=_said(error), bars=len(flush.bars))
                 store.forget_symbols()
                 return await store.write(connection, flush, sifting=True, letters=letters, now_us=now_us)
+        except NotOwner:
+            assert self._ownership is not None  # noqa: S101  # without one there is no claim
+            raise self._ownership.fenced() from None
         finally:
             await pool.release(connection, timeout=self._settings.connect_timeout_s)
 
@@ -259,6 +289,7 @@ class Writer:
         for name, count in (
             ("rows", done.bars),
             ("kept_fuller", done.kept_fuller),
+            ("ambiguous", done.ambiguous),
             ("events", done.events),
             ("indicators", done.indicators),
             ("batches", 1),
@@ -266,6 +297,10 @@ class Writer:
             ("dead_letters", done.letters + len(flush.dead)),
         ):
             self._counts[name] += count
+        if done.ambiguous:
+            log.error("another writer has counted other ticks of the same bars", bars=done.ambiguous)
+        if flush.position is not None and self._stored is not None:
+            self._stored(flush.position)
         log.debug("bars written", rows=done.bars, kept_fuller=done.kept_fuller, events=done.events)
 
     async def _connected(self) -> tuple[Pool, Store]:
@@ -279,7 +314,8 @@ class Writer:
             )
             try:
                 async with pool.acquire(timeout=self._settings.connect_timeout_s) as connection:
-                    self._store = Store(await read_tables(connection), self._settings.symbol_policy, self._ttl_s)
+                    tables = await read_tables(connection)
+                    self._store = Store(tables, self._settings.symbol_policy, self._ttl_s, self._claim)
                     self._foreign = await connection.fetchval(_FOREIGN)
             except BaseException:
                 pool.terminate()

@@ -53,7 +53,7 @@ async def test_an_empty_database_gets_every_table_and_a_hypertable_of_one_day_ch
     assert await pending(database) == []
     (found,) = await rows(database, "SELECT time_interval FROM timescaledb_information.dimensions")
     assert found["time_interval"].days == 1
-    assert await rows(database, f"SELECT version_num FROM {VERSION_TABLE}") == [{"version_num": "0002"}]
+    assert await rows(database, f"SELECT version_num FROM {VERSION_TABLE}") == [{"version_num": "0003"}]
 
 
 async def test_a_second_time_changes_nothing(database: str) -> None:
@@ -101,7 +101,7 @@ async def test_adopting_only_adds_nullable_columns(database: str) -> None:
     added = [row for row in after if row["table_name"] in adopted and row not in before]
     assert {row["column_name"] for row in added} == {
         *("trades", "vwap", "revision", "quality", "open_at", "close_at"),
-        *("event_id", "bar_start"),
+        *("event_id", "bar_start", "src_id", "first_src", "last_src"),
     }
     assert {row["is_nullable"] for row in added} == {"YES"}
 

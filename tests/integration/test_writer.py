@@ -48,6 +48,7 @@ async def test_bars_arrive_with_every_column(ready: str) -> None:
             "quality": "gap,late_revised",
             "open_at": start.replace(microsecond=1),
             "close_at": start.replace(microsecond=2),
+            **dict.fromkeys(("src_id", "first_src", "last_src")),
         }
     ]
     assert (status["state"], status["rows"], status["backlog_rows"]) == ("ok", 1, 0)

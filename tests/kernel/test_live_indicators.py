@@ -4,6 +4,7 @@ import math
 import random
 from collections.abc import Sequence
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -150,14 +151,9 @@ def test_a_reading_is_equal_in_a_long_run_and_after_a_restart() -> None:
     bars = [output.bars for output in outputs if len(output.bars)]
     columns = {name: np.concatenate([getattr(part, name) for part in bars]) for name in bars[0].to_dict()}
 
-    class History:
-        symbols = ("AAPL",)
-
-        def __getattr__(self, name: str) -> object:
-            return columns[name][50:280]
-
+    kept = {name: column[50:280] for name, column in columns.items()}
     restarted = made()
-    assert restarted.warm(History()) == 230
+    assert restarted.warm(SimpleNamespace(symbols=("AAPL",), **kept)) == 230
     again = played(restarted, {"AAPL": prices[280:]}, OPEN + 280 * MINUTE)
 
     def rows(outputs: Sequence[tp.Output]) -> dict[int, list[float]]:

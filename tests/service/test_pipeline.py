@@ -32,6 +32,12 @@ CHANNEL = "data.raw"
 T0 = 1_757_599_200 * SECOND  # 2025-09-11 14:00:00 UTC
 
 
+def has_rows(batch: WriteBatch) -> bool:
+    """False for a batch that only says how far the source has come."""
+    bars = batch.bars is not None and len(batch.bars)
+    return bool(bars or batch.events or batch.readings or batch.expired or batch.gaps or batch.dead)
+
+
 class Stage:
     """A pipeline over real channels; `play` runs it over items until its inbox ends."""
 
@@ -67,7 +73,7 @@ class Stage:
         self.inbox.close()
         async with asyncio.timeout(10):
             await self.pipeline.run()
-            batches = [batch async for batch in self.writes]
+            batches = [batch async for batch in self.writes if has_rows(batch)]
             findings = [found async for found in self.events]
             self.readings = [found.readings for found in findings if found.readings is not None]
             return batches, [each for found in findings for each in (*found.expired, *(found.events or ()))]

@@ -8,10 +8,12 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyDict, PyTuple};
+use tickstockpl_kernel::aggregate::Settled;
 use tickstockpl_kernel::calendar::Calendar;
 use tickstockpl_kernel::channel::Lateness;
 use tickstockpl_kernel::engine;
 use tickstockpl_kernel::indicator::gauges::Watch;
+use tickstockpl_kernel::offset::Arrival;
 use tickstockpl_kernel::output;
 use tickstockpl_kernel::pattern::Direction;
 use tickstockpl_kernel::session::Sessions;
@@ -19,7 +21,7 @@ use tickstockpl_kernel::settings::Settings;
 
 use crate::columns::{Bars, frozen};
 use crate::framer::Frames;
-use crate::given::{FARTHEST_US, Given};
+use crate::given::{self, FARTHEST_US, Given};
 use crate::output::{Names, Output};
 use crate::to_py;
 use crate::whole::{Whole, revision, whole, within};
@@ -101,9 +103,69 @@ impl Engine {
         })
     }
 
-    fn ingest_frames(&self, py: Python<'_>, frames: &Bound<'_, Frames>, now_us: i64) -> PyResult<Output> {
+    #[pyo3(signature = (frames, now_us, src=None))]
+    fn ingest_frames(
+        &self,
+        py: Python<'_>,
+        frames: &Bound<'_, Frames>,
+        now_us: i64,
+        src: Option<i64>,
+    ) -> PyResult<Output> {
         let frames = frames.get();
-        self.run(py, |engine| engine.ingest(frames.inner.messages(), now_us).map_err(to_py))
+        self.run(py, |engine| {
+            if let Some(src) = src {
+                engine.continue_at(src);
+            }
+            engine.ingest(frames.inner.messages(), now_us).map_err(to_py)
+        })
+    }
+
+    fn ingest_stamped(&self, py: Python<'_>, entries: Vec<(usize, i64, i64, PyBackedBytes)>) -> PyResult<Output> {
+        self.run(py, |engine| {
+            let messages = entries.iter().map(|(channel, src, now_us, payload)| {
+                (*channel, Arrival { src: *src, now_us: *now_us }, payload.as_ref())
+            });
+            engine.ingest_stamped(messages).map_err(to_py)
+        })
+    }
+
+    #[getter]
+    fn low_src(&self) -> PyResult<i64> {
+        Ok(self.lock()?.low_src())
+    }
+
+    fn revisable(&self) -> PyResult<(i64, i64)> {
+        Ok(self.lock()?.revisable())
+    }
+
+    #[getter]
+    fn next_src(&self) -> PyResult<i64> {
+        Ok(self.lock()?.next_src())
+    }
+
+    fn continue_at(&self, src: i64) -> PyResult<()> {
+        self.lock()?.continue_at(src);
+        Ok(())
+    }
+
+    /// Each channel's standing by its name.
+    fn standing(&self) -> PyResult<Vec<(String, String)>> {
+        Ok(self.channels.iter().cloned().zip(self.lock()?.standing()).collect())
+    }
+
+    fn settle(&self, minute_us: i64, src: i64) -> PyResult<()> {
+        self.lock()?.settle(Settled { minute_us, src });
+        Ok(())
+    }
+
+    fn resume(&self, standing: Vec<(String, String)>) -> PyResult<()> {
+        let mut engine = self.lock()?;
+        for (name, text) in standing {
+            if let Some(channel) = self.channels.iter().position(|known| *known == name) {
+                engine.resume(channel, &text).map_err(to_py)?;
+            }
+        }
+        Ok(())
     }
 
     fn advance(&self, py: Python<'_>, now_us: i64) -> PyResult<Output> {
@@ -137,9 +199,11 @@ impl Engine {
 
     fn warm(&self, py: Python<'_>, bars: &Bound<'_, PyAny>) -> PyResult<usize> {
         let given = Given::new(bars)?;
+        let spans = given::spans(bars, given.len())?;
         py.detach(|| {
             let mut engine = self.lock()?;
-            Ok(given.rows().filter(|(name, bar, revision)| engine.warm(name, bar, *revision)).count())
+            let rows = given.rows().zip(spans);
+            Ok(rows.filter(|((name, bar, revision), span)| engine.warm(name, bar, *revision, *span)).count())
         })
     }
 

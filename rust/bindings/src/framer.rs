@@ -81,6 +81,12 @@ impl Frames {
         self.inner.payload_bytes()
     }
 
+    /// The frames as they came: a new framer makes the same of them.
+    #[getter]
+    fn raw<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.inner.raw())
+    }
+
     fn counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.channels];
         for (channel, _) in self.inner.messages() {

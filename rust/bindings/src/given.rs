@@ -4,6 +4,7 @@ use numpy::PyReadonlyArray1;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use tickstockpl_kernel::bar::Bar;
+use tickstockpl_kernel::offset::Span;
 
 use crate::whole::MOST_REVISIONS;
 
@@ -90,6 +91,18 @@ impl Given {
             )
         })
     }
+}
+
+/// `first_src` and `last_src` of so many bars, if the object has these columns: which messages went into each.
+pub(crate) fn spans(bars: &Bound<'_, PyAny>, rows: usize) -> PyResult<Vec<Span>> {
+    if !bars.hasattr("first_src")? {
+        return Ok(vec![Span::NONE; rows]);
+    }
+    let [first, last] = columns::<i64, 2>(bars, ["first_src", "last_src"])?;
+    if first.len() != rows || last.len() != rows {
+        return Err(PyValueError::new_err("bars must have columns of one length"));
+    }
+    Ok(first.into_iter().zip(last).map(|(first, last)| Span { first, last }).collect())
 }
 
 /// Columns of one type, by name.

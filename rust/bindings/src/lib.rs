@@ -62,6 +62,9 @@ mod _kernel {
         module.add("GAP", quality::GAP)?;
         module.add("PROVISIONAL", quality::PROVISIONAL)?;
         module.add("LATE_REVISED", quality::LATE_REVISED)?;
+        module.add("HANDOVER", quality::HANDOVER)?;
+        module.add("AMBIGUOUS", quality::AMBIGUOUS)?;
+        module.add("REPAIRED", quality::REPAIRED)?;
         let entry = |pattern: &&dyn tickstockpl_kernel::pattern::Pattern| -> PyResult<_> {
             let dict = PyDict::new(py);
             dict.set_item("id", pattern.id())?;

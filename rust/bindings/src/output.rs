@@ -12,6 +12,7 @@ use tickstockpl_kernel::engine;
 use tickstockpl_kernel::event::EventIds;
 use tickstockpl_kernel::history::Row;
 use tickstockpl_kernel::indicator::gauges::Reading;
+use tickstockpl_kernel::offset::Span;
 use tickstockpl_kernel::output;
 use tickstockpl_kernel::pattern::PATTERNS;
 use tickstockpl_kernel::symbol::SymbolId;
@@ -26,6 +27,8 @@ pub(crate) struct Output {
     bars: Option<Py<Bars>>,
     detections: Option<Py<Detections>>,
     readings: Option<Py<Readings>>,
+    /// First and last message of each bar.
+    spans: Vec<Span>,
     #[pyo3(get)]
     ticks: u64,
     refused: Vec<output::Sample>,
@@ -54,7 +57,9 @@ impl Output {
             let named = names.of(py, &made.readings, engine)?;
             read = Some(Py::new(py, readings(py, &made.readings, named)?)?);
         }
+        let spans = made.bars.iter().map(|(_, row)| row.span).collect();
         Ok(Self {
+            spans,
             bars: closed,
             detections: found,
             readings: read,
@@ -79,6 +84,16 @@ impl Output {
     #[getter]
     fn bars(&self, py: Python<'_>) -> PyResult<Py<Bars>> {
         self.bars.as_ref().map_or_else(|| Py::new(py, bars(py, &[], no_names(py))?), |rows| Ok(rows.clone_ref(py)))
+    }
+
+    #[getter]
+    fn first_src(&self, py: Python<'_>) -> PyResult<Py<PyArray1<i64>>> {
+        frozen(py, self.spans.iter().map(|span| span.first).collect())
+    }
+
+    #[getter]
+    fn last_src(&self, py: Python<'_>) -> PyResult<Py<PyArray1<i64>>> {
+        frozen(py, self.spans.iter().map(|span| span.last).collect())
     }
 
     #[getter]
@@ -107,9 +122,8 @@ impl Output {
 
     #[getter]
     fn dead<'py>(&self, py: Python<'py>) -> Vec<(&str, &str, i64, Bound<'py, PyBytes>)> {
-        let row = |dead: &output::Dead| (dead.channel, dead.ts_us, PyBytes::new(py, &dead.bytes));
         let named = |dead: &output::Dead| self.channels[usize::from(dead.channel)].as_str();
-        self.dead.iter().map(|dead| (&*dead.ticker, named(dead), row(dead).1, row(dead).2)).collect()
+        self.dead.iter().map(|dead| (&*dead.ticker, named(dead), dead.ts_us, PyBytes::new(py, &dead.bytes))).collect()
     }
 }
 

@@ -3,10 +3,12 @@
 //! `O(1)` a tick; a gap of a year is one step, because minutes are computed and never walked.
 
 use crate::bar::{Fold, quality};
+use crate::begun::Begun;
 use crate::calendar::Calendar;
 use crate::channel::{Channel, Held, Lateness};
 use crate::fate::{Fate, Sink};
 use crate::history::{History, Made};
+use crate::offset::Arrival;
 use crate::orphans::Orphans;
 use crate::owner::Heard;
 use crate::pattern::Direction;
@@ -22,6 +24,10 @@ const FUTURE_US: i64 = 5_000_000;
 /// Symbols whose state is brought into the cache together when a minute closes; see [`History::touch`].
 const TOUCHED: usize = 64;
 
+/// A channel that has been silent for so many times as long as its bars may be revised is not waited for: what it says
+/// then is folded all the same, but a replay may begin after the bars that it would change.
+const IDLE_REVISIONS: i64 = 4;
+
 /// Settings of the aggregator.
 #[derive(Debug)]
 pub struct Limits {
@@ -29,6 +35,15 @@ pub struct Limits {
     pub lateness: Lateness,
     /// The most symbols known at once.
     pub symbols: usize,
+}
+
+/// What a replay need not look at: ticks of minutes before `minute_us` in messages before `src` stand in rows, or nowhere.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settled {
+    /// Start of the first minute that a replay makes anew, µs.
+    pub minute_us: i64,
+    /// The message from which on ticks of older minutes come too late.
+    pub src: i64,
 }
 
 /// The live aggregator of all symbols and channels.
@@ -41,6 +56,8 @@ pub struct Aggregator {
     channels: Vec<Channel>,
     heard: Heard,
     orphans: Orphans,
+    begun: Begun,
+    settled: Settled,
     /// What the last change of a history made.
     made: Made,
 }
@@ -57,12 +74,15 @@ impl Aggregator {
             channels: (0..channels).map(|_| Channel::default()).collect(),
             heard: Heard::new(channels),
             orphans: Orphans::default(),
+            begun: Begun::default(),
+            settled: Settled::default(),
             made: Made::default(),
         }
     }
 
-    /// Takes one tick of one channel, with the time at which it arrived.
-    pub fn take(&mut self, channel: u16, tick: &Tick<'_>, raw: &[u8], now_us: i64, sink: &mut impl Sink) {
+    /// Takes one tick of one channel, with its message's number and the time at which that arrived.
+    pub fn take(&mut self, channel: u16, tick: &Tick<'_>, raw: &[u8], arrival: Arrival, sink: &mut impl Sink) {
+        let now_us = arrival.now_us;
         let at = usize::from(channel);
         if tick.kind == Kind::Q {
             return sink.fate(Fate::Quote, channel, tick, raw);
@@ -72,16 +92,16 @@ impl Aggregator {
         }
         if let Some(held) = self.channels[at].held.take() {
             if self.channels[at].is_ahead(tick.ts_us, now_us) {
-                self.accept(channel, &held.tick(), &held.raw, now_us, sink);
+                self.accept(channel, &held.tick(), &held.raw, Arrival { src: held.src, now_us }, sink);
             } else {
                 sink.fate(Fate::AheadOfFeed, channel, &held.tick(), &held.raw);
             }
         }
         if self.channels[at].is_ahead(tick.ts_us, now_us) {
-            self.channels[at].held = Some(Held::new(tick, raw));
+            self.channels[at].held = Some(Held::new(tick, raw, arrival.src));
             return;
         }
-        self.accept(channel, tick, raw, now_us, sink);
+        self.accept(channel, tick, raw, arrival, sink);
     }
 
     /// Closes what silence has made final. To be called only when all that was sent before `now_us` has been taken.
@@ -95,7 +115,7 @@ impl Aggregator {
     pub fn flush(&mut self, now_us: i64, sink: &mut impl Sink) {
         for channel in 0..self.channels.len() as u16 {
             if let Some(held) = self.channels[usize::from(channel)].held.take() {
-                self.accept(channel, &held.tick(), &held.raw, now_us, sink);
+                self.accept(channel, &held.tick(), &held.raw, Arrival { src: held.src, now_us }, sink);
             }
         }
         // What was opened again from the database is older than what came since.
@@ -204,6 +224,28 @@ impl Aggregator {
         &self.channels
     }
 
+    /// A replay begins, or goes on as nothing but a replay: see [`Settled`].
+    pub fn settle(&mut self, settled: Settled) {
+        self.settled = settled;
+    }
+
+    /// From which minute on bars may still be revised, and the number of the first message that went into one of those
+    /// minutes or decided about it; `None` where there is none.
+    pub fn revisable(&mut self, now_us: i64) -> (Option<i64>, Option<i64>) {
+        let revise_us = self.rules.revise_us;
+        let idle_us = IDLE_REVISIONS * (revise_us + MINUTE_US);
+        let event_us = self.channels.iter().filter_map(|channel| channel.moving_us(idle_us, now_us)).min();
+        if let Some(event_us) = event_us {
+            self.begun.pass(event_us, revise_us);
+        }
+        (event_us.map(|event_us| event_us - revise_us - MINUTE_US), self.begun.first())
+    }
+
+    /// The same, to be changed.
+    pub fn channels_mut(&mut self) -> &mut [Channel] {
+        &mut self.channels
+    }
+
     /// What all histories share.
     pub fn rules_mut(&mut self) -> &mut Rules {
         &mut self.rules
@@ -215,7 +257,7 @@ impl Aggregator {
         &self.rules
     }
 
-    fn accept(&mut self, channel: u16, tick: &Tick<'_>, raw: &[u8], now_us: i64, sink: &mut impl Sink) {
+    fn accept(&mut self, channel: u16, tick: &Tick<'_>, raw: &[u8], arrival: Arrival, sink: &mut impl Sink) {
         let Some(id) = self.roster.know(tick.ticker, self.limits.symbols, &mut self.rules) else {
             return sink.fate(Fate::SymbolCap, channel, tick, raw);
         };
@@ -224,8 +266,12 @@ impl Aggregator {
         let state = &mut self.roster[id];
         state.simulated = tick.simulated;
         state.heard_us = state.heard_us.max(tick.ts_us);
-        let moved = self.channels[at].hear(tick, now_us, self.limits.lateness.of(tick.kind));
-        let fate = self.place(id, channel, tick, sink);
+        let moved = self.channels[at].hear(tick, arrival.now_us, self.limits.lateness.of(tick.kind));
+        let minute_us = minute_of(tick.kind, tick.ts_us, tick.start_us.unwrap_or(-1));
+        if self.begun.note(minute_us, arrival.src) {
+            self.revisable(arrival.now_us);
+        }
+        let fate = self.place(id, channel, tick, minute_us, arrival.src, sink);
         sink.fate(fate, channel, tick, raw);
         if moved {
             self.close_final(channel, None, sink);
@@ -234,14 +280,27 @@ impl Aggregator {
     }
 
     /// Finds the bar of an accepted tick and folds it.
-    fn place(&mut self, id: SymbolId, channel: u16, tick: &Tick<'_>, sink: &mut impl Sink) -> Fate {
-        let minute_us = minute_of(tick.kind, tick.ts_us, tick.start_us.unwrap_or(-1));
+    fn place(
+        &mut self,
+        id: SymbolId,
+        channel: u16,
+        tick: &Tick<'_>,
+        minute_us: i64,
+        src: i64,
+        sink: &mut impl Sink,
+    ) -> Fate {
+        if src < self.settled.src && minute_us < self.settled.minute_us {
+            return Fate::Replayed;
+        }
         let regular = tick.rights.form_t && self.calendar.is_regular(tick.ts_us);
         let rights = tick.rights.in_session(regular);
         let open = self.roster[id].open.iter().position(|fold| fold.minute_us == minute_us);
         if let Some(open) = open {
+            if self.roster[id].open[open].is_replayed(src) {
+                return Fate::Replayed;
+            }
             if self.roster[id].open[open].channel == Fold::NO_CHANNEL {
-                self.adopt(id, open);
+                self.adopt(id, open, src);
             }
             let fold = &mut self.roster[id].open[open];
             if let Some(fate) = refusal(fold.channel, fold.kind, Some(fold), channel, tick) {
@@ -250,7 +309,7 @@ impl Aggregator {
             if !(rights.volume || rights.high_low || rights.open_close) {
                 return Fate::Excluded;
             }
-            fold.add(tick, rights);
+            fold.add(tick, rights, src);
             return Fate::Folded;
         }
         let event_us = self.channels[usize::from(channel)].event_us().unwrap_or(tick.ts_us);
@@ -262,6 +321,9 @@ impl Aggregator {
             return Fate::TooLate;
         }
         let sealed = history.sealed(minute_us);
+        if sealed.is_some_and(|fold| fold.is_replayed(src)) {
+            return Fate::Replayed;
+        }
         let (owner, kind) = match sealed {
             Some(fold) if fold.channel != Fold::NO_CHANNEL => (fold.channel, fold.kind),
             _ => self.heard.owner(id, minute_us),
@@ -280,7 +342,7 @@ impl Aggregator {
             let add = |fold: &mut Fold| {
                 (fold.channel, fold.kind) = (channel, tick.kind);
                 fold.quality |= flags;
-                fold.add(tick, rights);
+                fold.add(tick, rights, src);
             };
             history.revise(minute_us, session, &self.rules, add, &mut self.made);
             self.note_benchmark(id);
@@ -291,7 +353,7 @@ impl Aggregator {
             return Fate::Revised;
         }
         let mut fold = Fold::new(minute_us, channel, tick.kind, 0);
-        fold.add(tick, rights);
+        fold.add(tick, rights, src);
         if event_us >= end_us + self.limits.lateness.of(tick.kind) {
             self.seal(id, fold, true, sink);
         } else {
@@ -299,19 +361,19 @@ impl Aggregator {
             let state = &mut self.roster[id];
             state.history.foresee(session, &self.rules);
             state.open.push(fold);
-            self.channels[usize::from(channel)].opened(id, minute_us, tick.kind, self.limits.lateness);
+            self.channels[usize::from(channel)].opened(id, minute_us, tick.kind, self.limits.lateness, src);
         }
         Fate::Folded
     }
 
     /// Gives a bar from the database to the channel and kind that own its symbol now.
-    fn adopt(&mut self, id: SymbolId, open: usize) {
+    fn adopt(&mut self, id: SymbolId, open: usize, src: i64) {
         let minute_us = self.roster[id].open[open].minute_us;
         let (channel, kind) = self.heard.owner(id, minute_us);
         let fold = &mut self.roster[id].open[open];
         (fold.channel, fold.kind) = (channel, kind);
         self.orphans.remove(id, minute_us);
-        self.channels[usize::from(channel)].opened(id, minute_us, kind, self.limits.lateness);
+        self.channels[usize::from(channel)].opened(id, minute_us, kind, self.limits.lateness, src);
     }
 
     fn close_final(&mut self, channel: u16, quiet_at: Option<i64>, sink: &mut impl Sink) {

@@ -1,6 +1,7 @@
 //! One minute of one symbol: the fold of its ticks, and the bar that comes of it.
 
 use crate::condition::Rights;
+use crate::offset::Span;
 use crate::tick::{Kind, Tick};
 use crate::time::{MINUTE_US, SECOND_US};
 
@@ -14,6 +15,12 @@ pub mod quality {
     pub const PROVISIONAL: u8 = 4;
     /// A late tick was folded in after the bar had closed.
     pub const LATE_REVISED: u8 = 8;
+    /// Ticks of one source were added to a bar of another, of which it cannot be told which ticks it has.
+    pub const HANDOVER: u8 = 16;
+    /// Two writers have counted different ticks of one source; the fuller row was kept.
+    pub const AMBIGUOUS: u8 = 32;
+    /// Taken from a file or the vendor afterwards.
+    pub const REPAIRED: u8 = 64;
     /// Flags of bars that may lack ticks: no pattern ends on such a bar.
     pub const PARTIAL: u8 = PARTIAL_START | GAP;
 }
@@ -81,6 +88,10 @@ pub struct Fold {
     /// The newest stamp without a bit of its own.
     newest_us: i64,
     newest_seq: Option<i64>,
+    /// The messages it is made of.
+    span: Span,
+    /// Up to this number, messages are in it already: it was read back from its row. -1: it was not.
+    covered: i64,
 }
 
 impl Fold {
@@ -108,12 +119,14 @@ impl Fold {
             seconds: 0,
             newest_us: i64::MIN,
             newest_seq: None,
+            span: Span::NONE,
+            covered: -1,
         }
     }
 
-    /// A minute continued from a written bar. Which stamps it has seen is no longer known.
+    /// A minute continued from a written bar, made of the messages of `span`. Which stamps it has seen is no longer known.
     #[must_use]
-    pub fn from_bar(bar: &Bar, channel: u16, kind: Kind) -> Self {
+    pub fn from_bar(bar: &Bar, span: Span, channel: u16, kind: Kind) -> Self {
         let volume = bar.volume.max(0);
         let known = |us: i64, unknown: i64| if us >= 0 { us } else { unknown };
         Self {
@@ -127,6 +140,8 @@ impl Fold {
             notional: if bar.vwap.is_finite() { bar.vwap * volume as f64 } else { 0.0 },
             trades: bar.trades,
             full_right: true,
+            span,
+            covered: span.last,
             ..Self::new(bar.ts_us, channel, kind, bar.quality & !quality::PROVISIONAL)
         }
     }
@@ -156,6 +171,18 @@ impl Fold {
         self.volume
     }
 
+    /// The messages it is made of.
+    #[must_use]
+    pub fn span(&self) -> Span {
+        self.span
+    }
+
+    /// Whether the bar was read back with this message in it.
+    #[must_use]
+    pub fn is_replayed(&self, src: i64) -> bool {
+        src <= self.covered
+    }
+
     /// Whether this tick was folded before: by its stamp for kind A, by stamp and `seq` for kind T.
     ///
     /// Two equal trades without `seq` are two trades.
@@ -171,8 +198,13 @@ impl Fold {
         }
     }
 
-    /// Folds one tick with the rights its conditions leave it. The caller has asked [`Fold::is_repeat`].
-    pub fn add(&mut self, tick: &Tick<'_>, rights: Rights) {
+    /// Folds one tick, of the message `src`, with the rights its conditions leave it. The caller has asked
+    /// [`Fold::is_replayed`] and [`Fold::is_repeat`].
+    pub fn add(&mut self, tick: &Tick<'_>, rights: Rights, src: i64) {
+        if self.span.first < 0 && self.trades > 0 {
+            self.quality |= quality::HANDOVER;
+        }
+        self.span.extend(src);
         match (tick.kind, self.second_bit(tick.ts_us)) {
             (Kind::A, Some(bit)) => self.seconds |= bit,
             _ if tick.ts_us >= self.newest_us => {

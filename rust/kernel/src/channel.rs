@@ -19,6 +19,8 @@ const MOST_FLAGGED: usize = 32;
 #[derive(Debug)]
 struct OpenMinute {
     minute_us: i64,
+    /// The number of the message that opened it.
+    first_src: i64,
     symbols: Vec<SymbolId>,
 }
 
@@ -29,13 +31,15 @@ pub struct Held {
     tick: Tick<'static>,
     /// The tick's own JSON.
     pub raw: Vec<u8>,
+    /// The number of its message.
+    pub src: i64,
 }
 
 impl Held {
     /// Copies a tick out of its message.
     #[must_use]
-    pub fn new(tick: &Tick<'_>, raw: &[u8]) -> Self {
-        Self { ticker: tick.ticker.to_vec(), tick: Tick { ticker: b"", ..*tick }, raw: raw.to_vec() }
+    pub fn new(tick: &Tick<'_>, raw: &[u8], src: i64) -> Self {
+        Self { ticker: tick.ticker.to_vec(), tick: Tick { ticker: b"", ..*tick }, raw: raw.to_vec(), src }
     }
 
     /// The tick as it came.
@@ -47,21 +51,21 @@ impl Held {
 
 /// Minutes in which ticks of this channel may be missing.
 #[derive(Debug)]
-struct Flagged {
-    from_us: i64,
-    to_us: i64,
-    flag: u8,
+pub(crate) struct Flagged {
+    pub(crate) from_us: i64,
+    pub(crate) to_us: i64,
+    pub(crate) flag: u8,
 }
 
 /// The state of one channel. Event time decides; a clock only helps a quiet channel along.
 #[derive(Debug)]
 pub struct Channel {
     /// E: the highest accepted stamp, µs.
-    event_us: Option<i64>,
+    pub(crate) event_us: Option<i64>,
     /// When E last moved, in the caller's time.
-    moved_us: i64,
+    pub(crate) moved_us: i64,
     /// When listening last began, in the caller's time: silence closes nothing for what was not listened to.
-    listening_us: i64,
+    pub(crate) listening_us: i64,
     /// At most one tick that is far ahead.
     pub held: Option<Held>,
     /// Open minutes by kind (A, T), oldest first.
@@ -71,9 +75,9 @@ pub struct Channel {
     /// Emptied lists, to be filled again.
     spare: Vec<Vec<SymbolId>>,
     /// A flag that waits for the next tick to say up to which minute it holds, and E when listening stopped.
-    pending: Option<(u8, Option<i64>)>,
+    pub(crate) pending: Option<(u8, Option<i64>)>,
     /// Oldest first.
-    flagged: VecDeque<Flagged>,
+    pub(crate) flagged: VecDeque<Flagged>,
 }
 
 impl Default for Channel {
@@ -151,8 +155,8 @@ impl Channel {
         self.flagged.push_back(stretch);
     }
 
-    /// A symbol has opened a bar.
-    pub fn opened(&mut self, symbol: SymbolId, minute_us: i64, kind: Kind, lateness: Lateness) {
+    /// A symbol has opened a bar with the message `src`.
+    pub fn opened(&mut self, symbol: SymbolId, minute_us: i64, kind: Kind, lateness: Lateness, src: i64) {
         let queue = &mut self.open[slot(kind)];
         let at = queue.iter().rposition(|open| open.minute_us <= minute_us);
         match at {
@@ -160,7 +164,7 @@ impl Channel {
             _ => {
                 let mut symbols = self.spare.pop().unwrap_or_default();
                 symbols.push(symbol);
-                queue.insert(at.map_or(0, |at| at + 1), OpenMinute { minute_us, symbols });
+                queue.insert(at.map_or(0, |at| at + 1), OpenMinute { minute_us, first_src: src, symbols });
                 self.refresh_due(lateness);
             }
         }
@@ -195,6 +199,18 @@ impl Channel {
         self.open.iter().filter_map(|queue| Some(queue.front()?.minute_us)).min()
     }
 
+    /// E, unless it has not moved for `idle_us` before `now_us`: a channel that has gone silent holds up nobody.
+    #[must_use]
+    pub fn moving_us(&self, idle_us: i64, now_us: i64) -> Option<i64> {
+        self.event_us.filter(|_| self.silence_us(now_us) <= idle_us)
+    }
+
+    /// The number of the first message of any open bar.
+    #[must_use]
+    pub fn low_src(&self) -> Option<i64> {
+        self.open.iter().flatten().map(|open| open.first_src).min()
+    }
+
     /// The symbols with an open bar in the oldest open minute, final or not: at a flush.
     pub fn take_oldest(&mut self, lateness: Lateness) -> Option<(i64, Kind, Vec<SymbolId>)> {
         let oldest_us = self.oldest_open_us()?;
@@ -210,7 +226,7 @@ impl Channel {
     }
 
     fn take_front(&mut self, kind: Kind, lateness: Lateness) -> Option<(i64, Kind, Vec<SymbolId>)> {
-        let OpenMinute { minute_us, symbols } = self.open[slot(kind)].pop_front()?;
+        let OpenMinute { minute_us, symbols, .. } = self.open[slot(kind)].pop_front()?;
         self.refresh_due(lateness);
         Some((minute_us, kind, symbols))
     }

@@ -31,11 +31,12 @@ pub struct Counters {
 
 impl Counters {
     /// The names of the fates, in the order of [`Fate`]. A revision counts as folded too; what is held has no fate yet.
-    const FATES: [&'static str; 11] = [
+    const FATES: [&'static str; 12] = [
         "folded",
         "revised",
         "quotes",
         "repeats",
+        "replayed",
         "not_owner",
         "other_kind",
         "too_late",

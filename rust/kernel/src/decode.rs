@@ -32,14 +32,17 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Gives `sink` every tick of the messages, in order: the tick or why it is refused, and its own JSON.
+    /// Gives `sink` every tick of the messages, in order: which message it is of, the tick or why it is refused, and its
+    /// own JSON.
     ///
     /// An object is one tick, an array of objects is one a piece, in order. A message that is no JSON throughout, too
     /// large or neither object nor array is refused once, as a whole; `sink` then gets the payload.
-    pub fn decode(&mut self, payloads: &[&[u8]], mut sink: impl FnMut(Result<Tick<'_>, Reason>, &[u8])) {
+    pub fn decode(&mut self, payloads: &[&[u8]], mut sink: impl FnMut(usize, Result<Tick<'_>, Reason>, &[u8])) {
+        let mut done = 0;
         for batch in payloads.chunks(BATCH) {
             self.read(batch);
-            self.hand_out(batch, &mut sink);
+            self.hand_out(batch, &mut |lane, tick, raw| sink(done + lane, tick, raw));
+            done += batch.len();
         }
     }
 
@@ -55,14 +58,14 @@ impl Decoder {
     }
 
     /// Gives `sink` every tick of the messages that were read last.
-    pub(crate) fn hand_out(&mut self, batch: &[&[u8]], sink: &mut impl FnMut(Result<Tick<'_>, Reason>, &[u8])) {
+    pub(crate) fn hand_out(&mut self, batch: &[&[u8]], sink: &mut impl FnMut(usize, Result<Tick<'_>, Reason>, &[u8])) {
         for (lane, payload) in batch.iter().enumerate() {
             match self.messages.end(lane) {
                 Some(end) if payload.len() <= MAX_MESSAGE && space_end(payload, end) == payload.len() => {
                     let tick = self.messages.row(lane).tick(payload, &[]);
-                    sink(Ok(tick), payload.get(..end).unwrap_or_default());
+                    sink(lane, Ok(tick), payload.get(..end).unwrap_or_default());
                 }
-                _ => self.decode_with_care(payload, sink),
+                _ => self.decode_with_care(payload, &mut |tick, raw| sink(lane, tick, raw)),
             }
         }
     }

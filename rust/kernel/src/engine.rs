@@ -1,12 +1,13 @@
 //! The live composition: messages in, rows and detections out, every tick accounted for.
 
-use crate::aggregate::{Aggregator, Limits};
+use crate::aggregate::{Aggregator, Limits, Settled};
 use crate::bar::{Bar, Fold, quality};
 use crate::benchmark::Benchmark;
 use crate::counters::{Counters, Skew};
 use crate::decode::{BATCH, Decoder};
 use crate::error::KernelError;
 use crate::history::Row;
+use crate::offset::{Arrival, Span};
 use crate::output::{Collector, Output};
 use crate::pattern::{Direction, PATTERNS};
 use crate::rules::Rules;
@@ -24,6 +25,8 @@ pub struct Engine {
     skew: Skew,
     /// The latest time that a caller has named.
     now_us: i64,
+    /// The number of the next message that comes without one.
+    next_src: i64,
 }
 
 impl Engine {
@@ -48,10 +51,12 @@ impl Engine {
             counters: Counters::default(),
             skew: Skew::default(),
             now_us: i64::MIN,
+            next_src: 0,
         })
     }
 
-    /// Takes messages in arrival order, each with the index of its channel. Bad input is counted, never an error.
+    /// Takes messages that arrived together at `now_us`, in order, each with the index of its channel; their numbers go on
+    /// from the last one's. Bad input is counted, never an error.
     ///
     /// # Errors
     /// [`KernelError::Channel`] if an index is not one of the channels; nothing after it is taken.
@@ -60,6 +65,82 @@ impl Engine {
         messages: impl IntoIterator<Item = (usize, &'a [u8])>,
         now_us: i64,
     ) -> Result<Output, KernelError> {
+        let first = self.next_src;
+        let numbered = (first..).zip(messages).map(|(src, (channel, raw))| (channel, Arrival { src, now_us }, raw));
+        self.take(numbered, now_us, false)
+    }
+
+    /// Takes messages in order, each with its channel, its own number and arrival. What silence has made final before one of
+    /// them is closed, so that it does not matter how many come in one call, nor whether [`Engine::advance`] is called
+    /// between them with a time before the next one's.
+    ///
+    /// Numbers and arrivals must not fall. Everything that arrived before a message must stand before it.
+    ///
+    /// # Errors
+    /// [`KernelError::Channel`] if an index is not one of the channels; nothing after it is taken.
+    pub fn ingest_stamped<'a>(
+        &mut self,
+        messages: impl IntoIterator<Item = (usize, Arrival, &'a [u8])>,
+    ) -> Result<Output, KernelError> {
+        let now_us = self.now_us;
+        self.take(messages, now_us, true)
+    }
+
+    /// Sets the number of the next message that comes without one.
+    pub fn continue_at(&mut self, src: i64) {
+        self.next_src = src;
+    }
+
+    /// The number of the next message that comes without one.
+    #[must_use]
+    pub fn next_src(&self) -> i64 {
+        self.next_src
+    }
+
+    /// What each channel has come to, as JSON; see [`Engine::resume`].
+    #[must_use]
+    pub fn standing(&self) -> Vec<String> {
+        self.aggregator.channels().iter().map(crate::standing::write).collect()
+    }
+
+    /// Gives a channel the standing that [`Engine::standing`] told. Together with the bars that were written, and the
+    /// messages that came after it, the engine then becomes what it was.
+    ///
+    /// # Errors
+    /// [`KernelError::Standing`] if it is none.
+    pub fn resume(&mut self, channel: usize, standing: &str) -> Result<(), KernelError> {
+        let channels = self.decoders.len();
+        let channel =
+            self.aggregator.channels_mut().get_mut(channel).ok_or(KernelError::Channel { channels, channel })?;
+        *channel = crate::standing::read(standing)?;
+        Ok(())
+    }
+
+    /// Has ticks passed over that a replay need not look at.
+    pub fn settle(&mut self, settled: Settled) {
+        self.aggregator.settle(settled);
+    }
+
+    /// The number of the first message of any open bar; with none open, that of the next message. What came before is
+    /// in bars that have closed, or in none.
+    #[must_use]
+    pub fn low_src(&self) -> i64 {
+        self.aggregator.channels().iter().filter_map(crate::channel::Channel::low_src).min().unwrap_or(self.next_src)
+    }
+
+    /// From which minute on bars may still be revised, µs, and the number of the first message that went into one of those
+    /// minutes or decided about it (the next message's, if there is none).
+    pub fn revisable(&mut self) -> (i64, i64) {
+        let (minute_us, src) = self.aggregator.revisable(self.now_us);
+        (minute_us.unwrap_or(i64::MIN), src.unwrap_or(self.next_src))
+    }
+
+    fn take<'a>(
+        &mut self,
+        messages: impl IntoIterator<Item = (usize, Arrival, &'a [u8])>,
+        now_us: i64,
+        stamped: bool,
+    ) -> Result<Output, KernelError> {
         self.now_us = self.now_us.max(now_us);
         self.skew.begin(now_us);
         let mut output = Output::default();
@@ -67,27 +148,40 @@ impl Engine {
         let mut sink = Collector { output: &mut output, counters, skew, now_us };
         let channels = self.decoders.len();
         let mut messages = messages.into_iter().peekable();
-        while let Some((channel, first)) = messages.next() {
+        while let Some((channel, arrival, first)) = messages.next() {
             let decoder = self.decoders.get_mut(channel).ok_or(KernelError::Channel { channels, channel })?;
             let mut batch = [first; BATCH];
+            let mut arrivals = [arrival; BATCH];
             let mut count = 1;
             while let Some(payload) = batch.get_mut(count) {
-                let Some((_, next)) = messages.next_if(|(other, _)| *other == channel) else { break };
-                *payload = next;
+                let Some((_, arrival, next)) = messages.next_if(|(other, ..)| *other == channel) else { break };
+                (*payload, arrivals[count]) = (next, arrival);
                 count += 1;
             }
             sink.counters.messages += count as u64;
-            decoder.decode(&batch[..count], |tick, raw| {
+            let mut begun = None;
+            decoder.decode(&batch[..count], |lane, tick, raw| {
+                let arrival = arrivals[lane];
+                if stamped && begun != Some(lane) {
+                    begun = Some(lane);
+                    sink.now_us = arrival.now_us;
+                    sink.skew.begin(arrival.now_us);
+                    // What arrived before it has been taken; of its own moment there may be more.
+                    aggregator.advance(arrival.now_us - 1, &mut sink);
+                }
                 sink.counters.ticks += 1;
                 sink.output.ticks += 1;
                 match tick {
-                    Ok(tick) => aggregator.take(channel as u16, &tick, raw, now_us, &mut sink),
+                    Ok(tick) => aggregator.take(channel as u16, &tick, raw, arrival, &mut sink),
                     Err(reason) => {
                         sink.counters.refuse(reason);
                         sink.sample(reason.name(), channel as u16, raw);
                     }
                 }
             });
+            let last = arrivals[count - 1];
+            self.next_src = self.next_src.max(last.src + 1);
+            self.now_us = self.now_us.max(last.now_us);
         }
         self.aggregator.end_call();
         Ok(output)
@@ -111,7 +205,7 @@ impl Engine {
         let row = |fold: &Fold| {
             let bar = fold.bar(scale)?;
             let quality = bar.quality | self.aggregator.flags(fold) | quality::PROVISIONAL;
-            Some(Row { bar: Bar { quality, ..bar }, revision: 0 })
+            Some(Row { bar: Bar { quality, ..bar }, revision: 0, span: fold.span() })
         };
         let bars = self.aggregator.open_bars().filter_map(|(id, fold)| Some((id, row(fold)?))).collect();
         Output { bars, ..Output::default() }
@@ -124,12 +218,14 @@ impl Engine {
 
     /// Feeds one bar of history silently; false if it was not taken (not newer than the last, past the cap, or with a
     /// price that is none: with such a bar the window would not be what the bars that may be revised say).
-    pub fn warm(&mut self, ticker: &[u8], bar: &Bar, revision: u32) -> bool {
+    ///
+    /// `span`: which messages of this source are in it already, and are passed over when they come again.
+    pub fn warm(&mut self, ticker: &[u8], bar: &Bar, revision: u32, span: Span) -> bool {
         if !bar.is_priced() {
             return false;
         }
         let provisional = bar.quality & quality::PROVISIONAL != 0;
-        let fold = Fold::from_bar(bar, Fold::NO_CHANNEL, Kind::T);
+        let fold = Fold::from_bar(bar, span, Fold::NO_CHANNEL, Kind::T);
         self.aggregator.warm(ticker, fold, revision, provisional)
     }
 
@@ -141,7 +237,7 @@ impl Engine {
         let mut taken = 0;
         let output = self.collect(self.now_us, |aggregator, sink| {
             for (ticker, bar) in bars {
-                let fold = Fold::from_bar(&bar, Fold::NO_CHANNEL, Kind::T);
+                let fold = Fold::from_bar(&bar, Span::NONE, Fold::NO_CHANNEL, Kind::T);
                 taken += usize::from(bar.is_priced() && aggregator.replay(ticker, fold, sink));
             }
         });

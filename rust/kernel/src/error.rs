@@ -46,6 +46,9 @@ pub enum KernelError {
     /// A snapshot that is not of this object.
     #[error("the snapshot {0}")]
     Snapshot(&'static str),
+    /// A text that is no channel's standing.
+    #[error("the standing of a channel cannot be read: {0}")]
+    Standing(String),
     /// A pattern id that does not exist.
     #[error("no pattern is called {0:?}")]
     UnknownPattern(String),

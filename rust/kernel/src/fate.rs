@@ -15,6 +15,8 @@ pub enum Fate {
     Quote,
     /// Folded before.
     Repeat,
+    /// In the row already from which its bar was read back.
+    Replayed,
     /// Another channel owns the symbol in this minute.
     NotOwner,
     /// The bar is made of the other kind.

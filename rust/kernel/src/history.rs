@@ -13,6 +13,7 @@ use crate::candle::talib::Candles;
 use crate::detection::{About, Detail, Detection};
 use crate::found::Found;
 use crate::indicator::gauges::{Gauges, Reading};
+use crate::offset::Span;
 use crate::pattern::{self, Closing, Direction, Match, SessionRange};
 use crate::rules::{MOST_REVISABLE, Rules};
 use crate::sealed::Sealed;
@@ -26,6 +27,8 @@ pub struct Row {
     pub bar: Bar,
     /// Its revision.
     pub revision: u32,
+    /// The messages it is made of.
+    pub span: Span,
 }
 
 /// What a change of a symbol's history made. Thousands of symbols change in a row, and each fills it anew.
@@ -164,7 +167,7 @@ impl History {
         let at = self.sealed.iter().rposition(|sealed| sealed.fold.minute_us < fold.minute_us).map_or(0, |at| at + 1);
         let bar = fold.bar(rules.price_scale);
         let session = session.filter(|_| bar.is_some());
-        made.row = bar.map(|bar| Row { bar, revision: 0 });
+        made.row = bar.map(|bar| Row { bar, revision: 0, span: fold.span() });
         let evaluation = u32::from(is_late);
         let found = std::mem::take(&mut self.spare);
         let mut sealed = Sealed { fold, revision: 0, written: bar.is_some(), evaluation, session, found };
@@ -211,7 +214,8 @@ impl History {
                 sealed.session = session;
             }
             sealed.written = true;
-            made.row = sealed.fold.bar(rules.price_scale).map(|bar| Row { bar, revision: sealed.revision });
+            let (revision, span) = (sealed.revision, sealed.fold.span());
+            made.row = sealed.fold.bar(rules.price_scale).map(|bar| Row { bar, revision, span });
             self.refold(held, at, rules, &mut made.detections);
             made.readings = self.gauges.take();
         }

@@ -47,6 +47,8 @@ struct Span {
 #[derive(Clone, Debug, Default)]
 pub struct Frames {
     bytes: Vec<u8>,
+    /// Where the last complete frame ends.
+    end: usize,
     spans: Vec<Span>,
     /// Everything else that was said, in order.
     pub control: Vec<Control>,
@@ -58,6 +60,12 @@ impl Frames {
         self.spans
             .iter()
             .map(|span| (usize::from(span.channel), self.bytes.get(span.start..span.end).unwrap_or_default()))
+    }
+
+    /// The complete frames as they came: a new framer makes the same of them.
+    #[must_use]
+    pub fn raw(&self) -> &[u8] {
+        self.bytes.get(..self.end).unwrap_or_default()
     }
 
     /// Messages.
@@ -144,6 +152,7 @@ impl Framer {
                 }
             }
         }
+        frames.end = at;
         Ok(frames)
     }
 

@@ -55,7 +55,7 @@ impl Ticks {
             if decoder.read(batch) {
                 ticks.extend(batch, decoder.lanes());
             } else {
-                decoder.hand_out(batch, &mut |tick, _| match tick {
+                decoder.hand_out(batch, &mut |_, tick, _| match tick {
                     Ok(tick) => ticks.push(&tick),
                     Err(reason) => ticks.refused[reason as usize] += 1,
                 });

@@ -181,6 +181,6 @@ fn a_feed_with_a_key_too_long_to_remember_is_read_all_the_same() {
     let message = plus(&format!("\"{}\": null, \"ask\": null", "k".repeat(120)));
     let payloads = vec![message.as_bytes(); 600];
     let mut ticks = 0;
-    Decoder::default().decode(&payloads, |tick, _| ticks += usize::from(tick.is_ok()));
+    Decoder::default().decode(&payloads, |_, tick, _| ticks += usize::from(tick.is_ok()));
     assert_eq!(ticks, 600);
 }

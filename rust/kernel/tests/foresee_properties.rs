@@ -7,6 +7,7 @@ use tickstockpl_kernel::detectors::DetectorList;
 use tickstockpl_kernel::history::{History, Made};
 use tickstockpl_kernel::indicator::gauges::{Indicators, Watch};
 use tickstockpl_kernel::indicator::live::Kernels;
+use tickstockpl_kernel::offset::Span;
 use tickstockpl_kernel::pattern::PATTERNS;
 use tickstockpl_kernel::rules::Rules;
 use tickstockpl_kernel::tick::Kind;
@@ -44,7 +45,7 @@ fn fold(minute: i64, [open, close, up, down]: [i8; 4]) -> Fold {
         open_us: ts_us,
         close_us: ts_us,
     };
-    Fold::from_bar(&bar, 0, Kind::T)
+    Fold::from_bar(&bar, Span::NONE, 0, Kind::T)
 }
 
 /// All that came and went with a bar, to the last bit.

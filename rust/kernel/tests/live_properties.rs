@@ -19,6 +19,7 @@ use tickstockpl_kernel::indicator::sma::Sma;
 use tickstockpl_kernel::indicator::stochastic::Stochastic;
 use tickstockpl_kernel::indicator::volume_ratio::VolumeRatio;
 use tickstockpl_kernel::indicator::vwap::Vwap;
+use tickstockpl_kernel::offset::Span;
 use tickstockpl_kernel::rules::Rules;
 use tickstockpl_kernel::tick::Kind;
 use tickstockpl_kernel::time::MINUTE_US;
@@ -57,7 +58,7 @@ fn bar(ts_us: i64, last: f64, [open, close, above, below]: [i8; 4], volume: u8) 
 }
 
 fn fold(bar: &Bar) -> Fold {
-    Fold::from_bar(bar, 0, Kind::T)
+    Fold::from_bar(bar, Span::NONE, 0, Kind::T)
 }
 
 fn closed(history: &mut History, fold: Fold, session: Option<i64>, is_late: bool, rules: &Rules) -> Made {

@@ -12,7 +12,7 @@ pub type Answer = Result<(String, Tick<'static>), Reason>;
 /// Every answer to one message, with the raw JSON of each.
 pub fn answers(decoder: &mut Decoder, payload: &[u8]) -> Vec<(Answer, Vec<u8>)> {
     let mut answers = Vec::new();
-    decoder.decode(&[payload], |tick, raw| {
+    decoder.decode(&[payload], |_, tick, raw| {
         let owned = tick.map(|tick| {
             (String::from_utf8(tick.ticker.to_vec()).expect("tickers are UTF-8"), Tick { ticker: b"", ..tick })
         });

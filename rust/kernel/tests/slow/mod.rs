@@ -20,7 +20,7 @@ pub fn read_all(decoder: &mut Decoder, payloads: &[Vec<u8>]) -> Vec<(Answer, Vec
 
 fn answers(decoder: &mut Decoder, payloads: &[&[u8]]) -> Vec<(Answer, Vec<u8>)> {
     let mut answers = Vec::new();
-    decoder.decode(payloads, |tick, raw| {
+    decoder.decode(payloads, |_, tick, raw| {
         let answer = tick.map(|tick| (tick.ticker.to_vec(), Tick { ticker: b"", ..tick }));
         answers.push((answer, raw.to_vec()));
     });

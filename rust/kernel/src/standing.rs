@@ -1,0 +1,79 @@
+//! What a channel has come to, as text: with it, the bars that were written and the messages since, an engine goes on.
+//!
+//! Open bars are not in it: the messages that made them come again.
+
+use serde_json::{Map, Value, json};
+
+use crate::channel::{Channel, Flagged, Held};
+use crate::decode::Decoder;
+use crate::error::KernelError;
+
+/// The standing of a channel.
+pub(crate) fn write(channel: &Channel) -> String {
+    let held = channel.held.as_ref().map(|held| json!([held.src, String::from_utf8_lossy(&held.raw)]));
+    let flagged: Vec<Value> = channel.flagged.iter().map(|each| json!([each.from_us, each.to_us, each.flag])).collect();
+    json!({
+        "event_us": channel.event_us,
+        "moved_us": channel.moved_us,
+        "listening_us": channel.listening_us,
+        "held": held,
+        "pending": channel.pending,
+        "flagged": flagged,
+    })
+    .to_string()
+}
+
+/// A channel of that standing, without an open bar.
+///
+/// # Errors
+/// [`KernelError::Standing`] if the text is none.
+pub(crate) fn read(text: &str) -> Result<Channel, KernelError> {
+    let fault = |what: &str| KernelError::Standing(what.to_owned());
+    let value: Value = serde_json::from_str(text).map_err(|error| fault(&error.to_string()))?;
+    let fields = value.as_object().ok_or_else(|| fault("it is no object"))?;
+    let mut channel = Channel::default();
+    channel.event_us = optional(fields, "event_us")?.map(believed).transpose()?;
+    channel.moved_us = optional(fields, "moved_us")?.ok_or_else(|| fault("moved_us is null"))?;
+    channel.listening_us = optional(fields, "listening_us")?.ok_or_else(|| fault("listening_us is null"))?;
+    if let Some(held) = fields.get("held").filter(|held| !held.is_null()) {
+        let parts = held[0].as_i64().zip(held[1].as_str());
+        let (src, raw) = parts.ok_or_else(|| fault("held is no number and message"))?;
+        let mut found = None;
+        Decoder::default().decode(&[raw.as_bytes()], |_, tick, raw| {
+            found = tick.ok().map(|tick| Held::new(&tick, raw, src));
+        });
+        channel.held = Some(found.ok_or_else(|| fault("held is no tick"))?);
+    }
+    if let Some(pending) = fields.get("pending").filter(|pending| !pending.is_null()) {
+        let since = pending[1].as_i64().map(believed).transpose()?;
+        channel.pending = Some((flag(&pending[0])?, since));
+    }
+    for each in fields.get("flagged").and_then(Value::as_array).ok_or_else(|| fault("flagged is no list"))? {
+        let ends = each[0].as_i64().zip(each[1].as_i64());
+        let (from_us, to_us) = ends.ok_or_else(|| fault("a flagged stretch has no ends"))?;
+        channel.flagged.push_back(Flagged { from_us, to_us, flag: flag(&each[2])? });
+    }
+    Ok(channel)
+}
+
+fn optional(fields: &Map<String, Value>, name: &str) -> Result<Option<i64>, KernelError> {
+    match fields.get(name) {
+        None => Err(KernelError::Standing(format!("{name} is missing"))),
+        Some(Value::Null) => Ok(None),
+        Some(value) => {
+            let whole = value.as_i64().ok_or_else(|| KernelError::Standing(format!("{name} is no whole number")))?;
+            Ok(Some(whole))
+        }
+    }
+}
+
+/// A stamp that can be counted on from without an overflow.
+fn believed(us: i64) -> Result<i64, KernelError> {
+    let near = (0..=1 << 60).contains(&us);
+    near.then_some(us).ok_or_else(|| KernelError::Standing(format!("{us} is no time")))
+}
+
+fn flag(value: &Value) -> Result<u8, KernelError> {
+    let bits = value.as_u64().and_then(|bits| u8::try_from(bits).ok());
+    bits.ok_or_else(|| KernelError::Standing("a flag is no byte".to_owned()))
+}

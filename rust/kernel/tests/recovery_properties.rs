@@ -1,0 +1,209 @@
+//! An engine that is made again from rows, a standing and the messages since goes on as if it had never ended.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use tickstockpl_kernel::aggregate::Settled;
+use tickstockpl_kernel::bar::quality;
+use tickstockpl_kernel::calendar::Calendar;
+use tickstockpl_kernel::channel::Lateness;
+use tickstockpl_kernel::engine::Engine;
+use tickstockpl_kernel::history::Row;
+use tickstockpl_kernel::offset::Arrival;
+use tickstockpl_kernel::output::Output;
+use tickstockpl_kernel::session::Sessions;
+use tickstockpl_kernel::settings::Settings;
+
+const T0_US: i64 = 1_757_599_200_000_000;
+const SECOND_US: i64 = 1_000_000;
+const REVISE_US: i64 = 120 * SECOND_US;
+
+fn engine() -> Engine {
+    let days = Sessions::new(&[(T0_US - 3_600 * SECOND_US, T0_US + 36_000 * SECOND_US)]).expect("one session");
+    let settings = Settings {
+        channels: 2,
+        lateness: Lateness { a_us: 2 * SECOND_US, t_us: 5 * SECOND_US },
+        revise_us: REVISE_US,
+        window_bars: 40,
+        symbols: 20,
+        price_scale: Some(2),
+        patterns: None,
+        calendar: Calendar { window: days.clone(), simulated: days, regular: None },
+        watch: None,
+        rsi_bounds: (30.0, 70.0),
+        benchmark: Some("S0".to_owned()),
+    };
+    Engine::new(settings).expect("these settings are in range")
+}
+
+/// A message of a feed that runs on: its channel, how much time passes before it, and how far off its stamp is.
+#[derive(Clone, Debug)]
+struct Message {
+    channel: usize,
+    pace_us: i64,
+    off_us: i64,
+    symbol: u8,
+    kind: char,
+    cents: i64,
+}
+
+fn message() -> impl Strategy<Value = Message> {
+    let pace = prop_oneof![6 => 0i64..4, 2 => 0i64..20, 1 => 30i64..90];
+    let off = prop_oneof![8 => Just(0i64), 3 => -8i64..0, 2 => -150i64..0, 1 => 0i64..100];
+    let kind = prop_oneof![6 => Just('A'), 1 => Just('T')];
+    let channel = prop_oneof![6 => Just(0usize), 1 => Just(1usize)];
+    (channel, pace, off, 0u8..4, kind, 9_900i64..10_100).prop_map(|(channel, pace, off, symbol, kind, cents)| Message {
+        channel,
+        pace_us: pace * SECOND_US,
+        off_us: off * SECOND_US,
+        symbol,
+        kind,
+        cents,
+    })
+}
+
+struct Numbered {
+    channel: usize,
+    arrival: Arrival,
+    payload: Vec<u8>,
+}
+
+fn numbered(messages: &[Message]) -> Vec<Numbered> {
+    let mut now_us = T0_US;
+    (0i64..)
+        .zip(messages)
+        .map(|(src, message)| {
+            now_us += message.pace_us;
+            let seconds = (now_us - SECOND_US + message.off_us) as f64 / 1e6;
+            let price = message.cents as f64 / 100.0;
+            let Message { symbol, kind, .. } = message;
+            let payload = format!(
+                r#"{{"ticker": "S{symbol}", "price": {price}, "volume": 7, "timestamp": {seconds}, "event_type": "{kind}"}}"#
+            );
+            Numbered { channel: message.channel, arrival: Arrival { src, now_us }, payload: payload.into_bytes() }
+        })
+        .collect()
+}
+
+fn take(engine: &mut Engine, messages: &[Numbered]) -> Output {
+    let given = messages.iter().map(|each| (each.channel, each.arrival, each.payload.as_slice()));
+    engine.ingest_stamped(given).expect("the channels exist")
+}
+
+/// What an output says, with symbols by name: ids are given in the order in which an engine meets them.
+fn said(engine: &Engine, output: &Output) -> Vec<String> {
+    let named = |id| engine.symbol_name(id).to_owned();
+    let mut lines: Vec<String> = output.bars.iter().map(|(id, row)| format!("{} {row:?}", named(*id))).collect();
+    lines.extend(output.detections.iter().map(|(id, found)| format!("{} {found:?}", named(*id))));
+    lines.sort_unstable();
+    lines
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn recovered_from_rows_a_standing_and_a_replay_it_says_what_it_would_have_said(
+        messages in proptest::collection::vec(message(), 150..500),
+        ended in 0.5f64..1.0,
+    ) {
+        let feed = numbered(&messages);
+        let end = (feed.len() as f64 * ended) as usize;
+        let mut whole = engine();
+        let mut rows: BTreeMap<(String, i64), Row> = BTreeMap::new();
+        let mut marks = vec![(i64::MIN, 0, whole.standing())];
+        for message in &feed[..end] {
+            let output = take(&mut whole, std::slice::from_ref(message));
+            for (id, row) in output.bars {
+                rows.insert((whole.symbol_name(id).to_owned(), row.bar.ts_us), row);
+            }
+            let (minute_us, src) = whole.revisable();
+            marks.push((minute_us, src as usize, whole.standing()));
+        }
+        let low = whole.low_src() as usize;
+        // Minutes that could be revised when the oldest began that can be now are made anew, the others are read back.
+        let oldest = marks[low].1;
+        let anew_us = marks[oldest].0;
+        let start = marks[oldest..=low].iter().map(|(_, src, _)| *src).min().unwrap_or_default();
+        let standing = &marks[start].2;
+
+        let mut again = engine();
+        again.settle(Settled { minute_us: anew_us, src: oldest as i64 });
+        for (channel, text) in standing.iter().enumerate() {
+            again.resume(channel, text).expect("it was written by an engine");
+        }
+        for ((symbol, minute_us), row) in &rows {
+            if *minute_us < anew_us {
+                again.warm(symbol.as_bytes(), &row.bar, row.revision, row.span);
+            }
+        }
+        take(&mut again, &feed[start..end]);
+        prop_assert_eq!(again.low_src(), whole.low_src());
+        prop_assert_eq!(again.event_time_us(), whole.event_time_us());
+        for name in ["S0", "S1", "S2", "S3"] {
+            let window = |engine: &Engine| {
+                engine.window(name.as_bytes()).map(|window| format!("{:?}", window.iter().collect::<Vec<_>>()))
+            };
+            prop_assert_eq!(window(&again), window(&whole));
+        }
+        prop_assert_eq!(said(&again, &again.provisional()), said(&whole, &whole.provisional()));
+        for message in &feed[end..] {
+            let (one, other) = (take(&mut again, std::slice::from_ref(message)), take(&mut whole, std::slice::from_ref(message)));
+            prop_assert_eq!(said(&again, &one), said(&whole, &other));
+        }
+        let (one, other) = (again.flush(), whole.flush());
+        prop_assert_eq!(said(&again, &one), said(&whole, &other));
+        prop_assert_eq!(again.standing(), whole.standing());
+    }
+
+    #[test]
+    fn messages_of_a_stream_may_come_in_calls_of_any_size(
+        messages in proptest::collection::vec(message(), 0..200),
+        size in 1usize..50,
+    ) {
+        let feed = numbered(&messages);
+        let (mut single, mut several) = (engine(), engine());
+        let mut lines = [Vec::new(), Vec::new()];
+        for message in &feed {
+            let output = take(&mut single, std::slice::from_ref(message));
+            lines[0].extend(said(&single, &output));
+            // What a reader may do that finds nothing more.
+            let output = single.advance(message.arrival.now_us - 1);
+            lines[0].extend(said(&single, &output));
+        }
+        for part in feed.chunks(size) {
+            let output = take(&mut several, part);
+            lines[1].extend(said(&several, &output));
+        }
+        let now_us = feed.last().map_or(T0_US, |last| last.arrival.now_us);
+        let output = several.advance(now_us - 1);
+        lines[1].extend(said(&several, &output));
+        for each in &mut lines {
+            each.sort_unstable();
+        }
+        let [one, other] = lines;
+        prop_assert_eq!(one, other);
+    }
+}
+
+#[test]
+fn a_message_that_is_in_a_bar_already_is_passed_over_and_a_later_one_revises_it() {
+    let tick = |second: i64, price: f64| {
+        let seconds = T0_US as f64 / 1e6 + second as f64;
+        format!(r#"{{"ticker": "S1", "price": {price}, "volume": 7, "timestamp": {seconds}, "event_type": "A"}}"#)
+    };
+    let (early, late) = (tick(10, 100.0), tick(30, 101.0));
+    let mut first = engine();
+    first.ingest([(0, early.as_bytes())], T0_US + 60 * SECOND_US).expect("channel 0");
+    let written = first.flush().bars;
+    let mut again = engine();
+    let row = written[0].1;
+    assert!(again.warm(b"S1", &row.bar, row.revision, row.span));
+    let arrivals = [(0, early.as_bytes()), (1, late.as_bytes())];
+    let given = arrivals.map(|(src, raw)| (0, Arrival { src, now_us: T0_US + 61 * SECOND_US }, raw));
+    let revised = again.ingest_stamped(given).expect("channel 0").bars;
+    assert_eq!(revised.len(), 1);
+    let row = revised[0].1;
+    assert_eq!((row.bar.trades, row.bar.close, row.revision, row.span.first, row.span.last), (2, 101.0, 1, 0, 1));
+    assert_eq!(row.bar.quality, quality::LATE_REVISED, "both ticks are of one source");
+}

@@ -1,0 +1,125 @@
+"""A service that is killed at any moment: what it had received is in exactly one bar, and every event is there once."""
+
+import asyncio
+import contextlib
+import random
+import signal
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+import tickstockpl as tp
+from bar_samples import rows
+from oracle import Oracle, Row, Rules
+from running import MINUTE, Child, child, settings_for
+from tickstockpl.clock import SystemClock
+from tickstockpl.dev.simulate import Market, Simulation
+from tickstockpl.migrate import migrate
+from tickstockpl.settings import Settings
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+
+SYMBOLS = tuple(f"ZZTEST{n}" for n in range(1, 7))
+BARS = "SELECT symbol, timestamp, open, high, low, close, volume, trades, vwap, revision, quality FROM ohlcv_1min"
+
+
+@pytest.fixture
+async def ready(database: str) -> str:
+    await migrate(database)
+    return database
+
+
+class Received:
+    """What a service has put on disk, kept beyond what it keeps itself."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._items: dict[int, tuple[str, int, bytes]] = {}
+
+    def look(self) -> None:
+        path = self._settings.state_dir / "spool" / f"{self._settings.ingest.part}.sqlite"
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            for first, kind, at_us, data in db.execute("SELECT first, kind, at_us, data FROM log"):
+                assert self._items.setdefault(first, (kind, at_us, data)) == (kind, at_us, data)
+
+    def folded(self) -> dict[tuple[str, int], Row]:
+        """The newest row of each bar that the oracle makes of it."""
+        channels = self._settings.redis.channels
+        oracle = Oracle(Rules(channels=channels, revise_s=self._settings.bars.revise_s))
+        framer = tp.Framer(channels)
+        for _, (kind, at_us, data) in sorted(self._items.items()):
+            match kind:
+                case "received":
+                    oracle.ingest(framer.feed(data).payloads(0), at_us)
+                case "answered":
+                    oracle.advance(at_us)
+                case "connected":
+                    oracle.subscribed(at_us, data == b"first")
+        return {(row.symbol, row.ts_us): row for row in oracle.emitted}
+
+
+async def differences(uri: str, truth: dict[tuple[str, int], Row]) -> list[Any]:
+    """Closed bars that are not as the oracle has them."""
+    wrong: list[Any] = []
+    stored = {}
+    for row in await rows(uri, BARS):
+        stored[row["symbol"], int(row["timestamp"].timestamp()) * 1_000_000] = row
+    for key, bar in truth.items():
+        row = stored.pop(key, None)
+        if row is None:
+            wrong.append(("missing", key))
+            continue
+        is_vwap = (row["vwap"] or 0.0) == pytest.approx(bar.vwap, rel=1e-12)
+        names = ("open", "high", "low", "close", "volume", "trades", "revision")
+        wrong += [(name, key, row[name], getattr(bar, name)) for name in names if row[name] != getattr(bar, name)]
+        if not is_vwap:
+            wrong.append(("vwap", key, row["vwap"], bar.vwap))
+    return wrong + [("extra", key) for key, row in stored.items() if "provisional" not in (row["quality"] or "")]
+
+
+async def publish(client: Any, channel: str, batches: Iterator[Any]) -> None:
+    """Send a market at some 100 times its speed, whether anybody listens or not."""
+    for batch in batches:
+        for payload in batch.payloads:
+            await client.publish(channel, payload)
+        await asyncio.sleep(0.01)
+
+
+async def started(running: Child) -> None:
+    await running.until_said("ready", 30)
+    await running.until_said("redis subscribed", 30)
+
+
+async def test_killed_again_and_again_it_counts_what_it_received_once(ready: str, redis: str, state_dir: Path) -> None:
+    settings = settings_for(ready, redis, state_dir, bars={"revise_s": 60.0})
+    received = Received(settings)
+    rng = random.Random(4)
+    begin_us = (SystemClock().now_us() // MINUTE - 32) * MINUTE
+    market = Market(symbols=SYMBOLS, start_us=begin_us, minutes=28, seed=11, late=0.02, duplicate=0.02, bursts=0.1)
+    async with Redis.from_url(redis, protocol=2) as client, asyncio.TaskGroup() as tasks:
+        sending = tasks.create_task(publish(client, settings.redis.channels[0], Simulation(market).batches()))
+        ends = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGKILL, signal.SIGKILL]
+        while not sending.done():
+            async with child(settings) as running:
+                await started(running)
+                await asyncio.wait([sending], timeout=rng.uniform(0.3, 1.5))
+                running.signal(ends.pop() if ends else signal.SIGKILL)
+                await running.ends(20)
+            received.look()
+        async with child(settings) as running:
+            await started(running)
+            await running.quiet()
+            running.signal()
+            assert await running.ends(20) == 0
+    received.look()
+    truth = received.folded()
+    assert len(truth) > 100
+    assert await differences(ready, truth) == []
+    events = await rows(ready, "SELECT event_id FROM pattern_event")
+    assert len(events) > 20
+    once = await rows(ready, "SELECT event_id, count(*) FROM intraday_patterns GROUP BY 1 HAVING count(*) <> 1")
+    assert once == []
