@@ -22,6 +22,8 @@ from tickstockpl.wire import (
     Answered,
     Connected,
     DeadLetter,
+    Ended,
+    Entries,
     EventColumns,
     Events,
     Expiry,
@@ -29,6 +31,8 @@ from tickstockpl.wire import (
     Gap,
     Inbound,
     Lost,
+    Missed,
+    Passed,
     Received,
     WriteBatch,
     numbers_of,
@@ -110,6 +114,7 @@ class Pipeline:
         self._told_s: float | None = None
         self._told_src = self._src
         self._replayed = 0
+        self._index = position.index if position is not None else None
         self._heard_us = heard_until_us if heard_until_us is not None else clock.now_us()
         self._loss: str | None = "start"
         self._step_s = clock.monotonic_s()
@@ -132,10 +137,10 @@ class Pipeline:
                 return
             async for item in self._inbox:
                 self._step_s = self._clock.monotonic_s()
-                if isinstance(item, Received):
+                if isinstance(item, Received | Entries):
                     self._tick_s = self._step_s
-                await self._take(item, None)
-                if isinstance(item, Received):
+                await self._take(item, item.now_us if isinstance(item, Entries) else None)
+                if isinstance(item, Received | Entries):
                     self._lag_ms = max(0, self._clock.now_us() - item.now_us) / 1e3
             left = self._engine.provisional()
             if len(left.bars):
@@ -164,8 +169,9 @@ class Pipeline:
         return True
 
     async def _take(self, item: Inbound, at_us: int | None) -> None:
-        """One item; `at_us`: when it came, of one that comes again."""
-        first, engine = self._src, self._engine
+        """One item; `at_us`: when it came, of one that may come again."""
+        first = item.rows[0][1] if isinstance(item, Entries) else self._src
+        engine = self._engine
         if self._marks.is_due(first, item.now_us):
             minute_us, first_src = engine.revisable()
             self._marks.add(Mark(first, item.now_us, minute_us, first_src, tuple(engine.standing())))
@@ -174,15 +180,26 @@ class Pipeline:
             case Received(frames, now_us):
                 self._heard_us = now_us
                 await self._hand_on(engine.ingest_frames(frames, now_us, first), now_us, at_us)
+            case Entries(rows, index):
+                self._src, self._heard_us, self._index = rows[-1][1] + 1, item.now_us, index
+                await self._hand_on(engine.ingest_stamped(rows), item.now_us, at_us)
             case Answered(now_us):
                 self._heard_us = max(self._heard_us, now_us)
                 engine.continue_at(self._src)
                 await self._hand_on(engine.advance(now_us), now_us, at_us)
+            case Passed(now_us):
+                await self._hand_on(engine.advance(now_us), now_us, at_us, again=True)
+            case Ended(now_us):
+                await self._hand_on(engine.flush(), now_us, at_us, again=True)
             case Lost(_, cause):
                 self._loss = cause
             case Connected(now_us, first_time):
                 engine.continue_at(self._src)
                 await self._resume(now_us, first=first_time)
+            case Missed(src, since_us, now_us, cause):
+                self._src = max(self._src, src)
+                self._heard_us, self._loss = since_us, cause
+                await self._resume(now_us, first=False)
 
     def made_progress(self) -> bool:
         """Whether anything came through lately; an idle feed still has its answered PINGs."""
@@ -241,12 +258,13 @@ class Pipeline:
     def _position(self) -> Position:
         """Where a start begins once all that was handed on is stored."""
         self._told_s, self._told_src = self._clock.monotonic_s(), self._src
-        return self._marks.position(self._engine.low_src, self._src - 1)
+        return self._marks.position(self._engine.low_src, max(self._src - 1, self._durable_src), self._index)
 
     def _is_due(self, period_s: float) -> bool:
         return self._told_s is None or self._clock.monotonic_s() - self._told_s >= period_s
 
-    async def _hand_on(self, output: Output, now_us: int, at_us: int | None) -> None:
+    async def _hand_on(self, output: Output, now_us: int, at_us: int | None, *, again: bool = False) -> None:
+        """`again`: it may be stored already, and is handed on all the same: no number of its own tells."""
         if not output:
             if not self._is_stored and self._src != self._told_src and self._is_due(IDLE_POSITION_S):
                 await self._writes.put(WriteBatch(position=self._position()))
@@ -280,7 +298,7 @@ class Pipeline:
         is_news = at_us is None or self._clock.now_us() - at_us < SAID_AGAIN_US
         if is_news and (findings.events or findings.expired or findings.readings):
             await self._events.put(findings)
-        if self._is_stored:
+        if self._is_stored and not again:
             return
         if batch.bars is not None or batch.events or batch.readings or batch.expired or batch.dead:
             await self._writes.put(batch)

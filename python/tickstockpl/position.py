@@ -33,6 +33,8 @@ class Position:
     settled_src: int
     durable_src: int
     standing: Standing
+    index: int | None = None
+    """How many messages the source had ever had with the last one that is stored, where it counts them."""
 
     def to_values(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -46,7 +48,8 @@ class Position:
         """
         standing = tuple((str(name), str(text)) for name, text in values["standing"])
         numbers = ("low_src", "replay_src", "anew_us", "settled_src", "durable_src")
-        return cls(**{name: int(values[name]) for name in numbers}, standing=standing)
+        index = values.get("index")
+        return cls(**{name: int(values[name]) for name in numbers}, standing=standing, index=index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ class Marks:
         """Append a mark; its numbers must not be below the last one's."""
         self._marks.append(mark)
 
-    def position(self, low_src: int, durable_src: int) -> Position:
+    def position(self, low_src: int, durable_src: int, index: int | None = None) -> Position:
         """Where a start begins if what came of messages up to `durable_src` is stored, and `low_src` began the first
         open bar. Marks that no later position can need are forgotten: neither number may fall from call to call.
 
@@ -104,7 +107,7 @@ class Marks:
         for _ in range(start):
             self._marks.popleft()
         anew_us, settled_src = max(anew.minute_us, self._least[0]), max(anew.src, self._least[1])
-        return Position(low_src, begin.src, anew_us, settled_src, durable_src, begin.standing)
+        return Position(low_src, begin.src, anew_us, settled_src, durable_src, begin.standing, index)
 
     def _before(self, is_before: Callable[[Mark], bool]) -> int:
         """The newest mark that is before something; the first one if none is."""

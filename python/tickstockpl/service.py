@@ -91,7 +91,7 @@ async def run(
             source.release(position)
 
     writer = Writer(settings, writes, clock, metrics, ownership=ownership, stored=stored)
-    channels, mode = settings.redis.channels, settings.session.mode
+    channels, mode = settings.tick_channels, settings.session.mode
     calendar: calendars.Sessions | None = None
 
     def in_session() -> bool | None:
@@ -300,7 +300,7 @@ def build_engine(settings: Settings, calendar: calendars.Sessions, price_scale: 
     indicators = settings.indicators
     return Engine(
         EngineSettings(
-            channels=settings.redis.channels,
+            channels=settings.tick_channels,
             lateness_a_s=settings.bars.lateness_a_s,
             lateness_t_s=settings.bars.lateness_t_s,
             revise_s=settings.bars.revise_s,

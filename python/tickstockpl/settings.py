@@ -153,6 +153,12 @@ class DatabaseSettings(Section):
 class IngestSettings(Section):
     """How ticks come in, and what is kept of them until everything that came of them is stored."""
 
+    mode: Literal["pubsub", "stream", "file"] = "pubsub"
+    stream: Annotated[str, Field(min_length=1)] = "data.raw.stream"
+    """The stream's key, of the mode `stream`."""
+    file: Path | None = None
+    """Messages, one a line, of the mode `file`."""
+
     part: Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[A-Za-z0-9_.-]+$")] = "ticks"
     """What this service owns in its database; two services side by side need a part each."""
     spool: bool = True
@@ -268,6 +274,13 @@ class Settings(BaseSettings):
     feed: FeedSettings = FeedSettings()
     state_dir: Path = Field(default_factory=_state_dir)
     """Holds the calendar cache. Default: systemd's, else XDG's, else the platform's own place."""
+
+    @property
+    def tick_channels(self) -> tuple[str, ...]:
+        """The names of what ticks come on, in order of preference."""
+        if self.ingest.mode == "stream":
+            return (self.ingest.stream,)
+        return ("file",) if self.ingest.mode == "file" else self.redis.channels
 
     @classmethod
     def settings_customise_sources(

@@ -7,25 +7,33 @@ another class here, with what it reads in a stage of its own.
 import asyncio
 from collections.abc import AsyncIterable, Callable, Coroutine
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any, Protocol
-from uuid import uuid4
+from uuid import NAMESPACE_URL, uuid4, uuid5
+
+import structlog
 
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock
+from tickstockpl.errors import SettingsError
 from tickstockpl.ingest import Ingest
 from tickstockpl.kernel import Framer
+from tickstockpl.lines import LineReader
 from tickstockpl.ownership import Ownership
 from tickstockpl.pipeline import Begun
-from tickstockpl.position import Position
+from tickstockpl.position import EVER_US, Position
 from tickstockpl.recovery import Recovery, recover
 from tickstockpl.settings import Settings
 from tickstockpl.spooler import Spooler
+from tickstockpl.stream import StreamReader, id_of, oldest_src
 from tickstockpl.warmup import Replayed
 from tickstockpl.wire import Inbound
 
 Stage = tuple[str, Coroutine[Any, Any, None]]
 HEARD = 256
 """Socket reads that may wait for the spool."""
+
+log = structlog.get_logger(__name__)
 
 
 class Source(Protocol):
@@ -110,15 +118,100 @@ class PubSub:
         self._ingest.stop()
 
 
+class Stream:
+    """A stream of Redis, read from where everything before is stored."""
+
+    def __init__(self, settings: Settings, clock: Clock, ownership: Ownership, oldest_src: int | None) -> None:
+        position = ownership.position
+        assert ownership.src_id is not None  # noqa: S101  # it was adopted
+        wanted = position.replay_src if position is not None else 0
+        start = max(wanted, oldest_src or 0)
+        if position is not None and start > wanted:
+            log.warning("the stream does not reach back as far as it should", first=id_of(start))
+        self.begun = Begun(ownership.src_id, wanted, position, continues=position is not None)
+        anew_us = position.anew_us if position is not None else EVER_US
+        self.replayed: Replayed | None = Replayed(ownership.src_id, anew_us, start)
+        self.heard_us: int | None = None
+        self._reader = StreamReader(
+            settings.redis,
+            settings.ingest.stream,
+            clock,
+            start_src=start,
+            stored_src=position.durable_src if position is not None else 0,
+            stored_index=position.index if position is not None else None,
+        )
+
+    def past(self) -> AsyncIterable[tuple[int, Inbound]] | None:
+        """Nothing: an entry that comes again is read like one that is new."""
+        return None
+
+    def stages(self, inbox: Channel[Inbound]) -> list[Stage]:
+        return [("ingest", self._reader.run(inbox))]
+
+    def queues(self) -> list[Channel[Inbound]]:
+        return []
+
+    def statuses(self) -> dict[str, Callable[[], dict[str, Any]]]:
+        return {"ingest": self._reader.status}
+
+    def release(self, position: Position) -> None:
+        """Nothing: who fills the stream decides how long it is."""
+
+    def stop(self) -> None:
+        self._reader.stop()
+
+
+class Lines:
+    """A file of messages, one a line; the service ends with it."""
+
+    def __init__(self, path: Path, clock: Clock, ownership: Ownership) -> None:
+        position = ownership.position
+        assert ownership.src_id is not None  # noqa: S101  # it was adopted
+        start = position.replay_src if position is not None else 0
+        self.begun = Begun(ownership.src_id, start, position, continues=position is not None)
+        self.replayed: Replayed | None = Replayed(
+            ownership.src_id, position.anew_us if position is not None else EVER_US, start
+        )
+        self.heard_us: int | None = None
+        self._reader = LineReader(path, clock, start_src=start)
+
+    def past(self) -> AsyncIterable[tuple[int, Inbound]] | None:
+        return None
+
+    def stages(self, inbox: Channel[Inbound]) -> list[Stage]:
+        return [("ingest", self._reader.run(inbox))]
+
+    def queues(self) -> list[Channel[Inbound]]:
+        return []
+
+    def statuses(self) -> dict[str, Callable[[], dict[str, Any]]]:
+        return {"ingest": self._reader.status}
+
+    def release(self, position: Position) -> None:
+        """Nothing: the file is somebody's."""
+
+    def stop(self) -> None:
+        self._reader.stop()
+
+
 async def open_source(settings: Settings, ownership: Ownership, clock: Clock, servers: AsyncExitStack) -> Source:
     """The source of the settings, at the place where the run before has left it; `servers` closes it.
 
-    Raises ServerError if it cannot be used, FencedError if the ownership is lost.
+    Raises SettingsError or ServerError if it cannot be used, FencedError if the ownership is lost.
     """
+    ingest = settings.ingest
+    if ingest.mode == "stream":
+        await ownership.adopt(uuid5(NAMESPACE_URL, f"tickstockpl:stream:{ingest.stream}"))
+        return Stream(settings, clock, ownership, await oldest_src(settings.redis, ingest.stream))
+    if ingest.mode == "file":
+        if ingest.file is None:
+            raise SettingsError("ingest.file is not set: ingest.mode file reads messages from it, one a line")
+        await ownership.adopt(uuid5(NAMESPACE_URL, f"tickstockpl:file:{ingest.file.absolute()}"))
+        return Lines(ingest.file, clock, ownership)
     recovery = None
-    if settings.ingest.spool:
+    if ingest.spool:
         channels = settings.redis.channels
-        path = settings.state_dir / "spool" / f"{settings.ingest.part}.sqlite"
+        path = settings.state_dir / "spool" / f"{ingest.part}.sqlite"
         recovery = await recover(path, lambda data: Framer(channels).feed(data), ownership)
         servers.push_async_callback(asyncio.to_thread, recovery.spool.close)
     source = PubSub(settings, clock, recovery)

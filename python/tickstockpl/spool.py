@@ -178,4 +178,6 @@ def _written(item: Inbound) -> tuple[str, bytes]:
         return "answered", b""
     if isinstance(item, Lost):
         return "lost", item.cause.encode()
-    return "connected", b"first" if item.first else b""
+    if isinstance(item, Connected):
+        return "connected", b"first" if item.first else b""
+    raise TypeError(f"{type(item).__name__} comes of a source that needs no spool")

@@ -89,12 +89,57 @@ class Lost:
     cause: str
 
 
-Inbound = Received | Answered | Connected | Lost
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """Messages that bring their own numbers and arrivals: (channel's index, number, arrival in µs, payload), in order.
+
+    index: how many messages the source had ever had with the last of them, where it counts them.
+    """
+
+    rows: list[tuple[int, int, int, bytes]]
+    index: int | None = None
+
+    @property
+    def now_us(self) -> int:
+        """When the last of them arrived."""
+        return self.rows[-1][2]
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """Nothing that arrived up to `now_us` is unread. Not kept by the source: what it closes, a start closes again."""
+
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """Messages are gone that nobody of us has read, of arrivals between two moments.
+
+    src: the number at which that stands.
+    """
+
+    src: int
+    since_us: int
+    now_us: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The source has no more, and never will."""
+
+    now_us: int
+
+
+Inbound = Received | Answered | Connected | Lost | Entries | Passed | Missed | Ended
 
 
 def numbers_of(item: Inbound) -> int:
-    """How many numbers of its source an item takes: one a message, and one if it is no message."""
-    return len(item.frames) if isinstance(item, Received) else 1
+    """How many numbers of its source an item takes: one a message, and one if it is something that is kept."""
+    if isinstance(item, Received):
+        return len(item.frames)
+    return int(isinstance(item, Answered | Connected | Lost))
 
 
 Spans: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64]]
