@@ -3,6 +3,7 @@
 #   timescale_up.sh up   DATA_DIR [PG_PORT] [REDIS_PORT]   start both (again: a no-op), print their URLs
 #   timescale_up.sh urls DATA_DIR                          print the URLs of those that run
 #   timescale_up.sh down DATA_DIR [--purge]                stop both (and delete the data)
+# TICKSTOCKPL_TEST_PG_CONF and TICKSTOCKPL_TEST_REDIS_CONF: lines of postgresql.conf, options of redis-server.
 # A port that is not given, or empty, is a free one; a port `-` means: not this server.
 # Debian 12 has no TimescaleDB but Debian 13 has. Its signed packages are taken from this machine's own
 # mirror, unpacked into a private folder and run on the C library that came with them.
@@ -21,7 +22,7 @@ timezone = 'UTC'
 jit = off                       # LLVM is left out of the private folder
 max_locks_per_transaction = 256 # a transaction over a hypertable locks every chunk it touches
 ${TICKSTOCKPL_TEST_PG_CONF:-fsync = off}"
-usage() { sed -n '2,6s/^# *//p' "$0"; }
+usage() { sed -n '2,7s/^# *//p' "$0"; }
 case ${1:-} in -h|--help) usage; exit ;; esac
 [ $# -ge 2 ] || { usage >&2; exit 2; }
 case $1 in up|urls|down) ;; *) echo "timescale_up.sh: up, urls or down DATA_DIR, not $1" >&2; exit 2 ;; esac
@@ -99,7 +100,7 @@ start_pg() { # on port $1
 }
 start_redis() { # on port $RPORT
   (cd / && "${RUN[@]}" "$P/usr/bin/redis-server" --port "$RPORT" --bind 127.0.0.1 --dir "$DATA" --save '' \
-    --daemonize yes --pidfile "$DATA/redis.pid" --logfile "$DATA/redis.log") >&2
+    ${TICKSTOCKPL_TEST_REDIS_CONF:-} --daemonize yes --pidfile "$DATA/redis.pid" --logfile "$DATA/redis.log") >&2
   for _ in {1..100}; do ! redis_runs || break; sleep 0.05; done
   redis_runs || { tail -5 "$DATA/redis.log" >&2; exit 1; }
   echo "$RPORT" >"$DATA/redis.port"

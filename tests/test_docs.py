@@ -119,7 +119,9 @@ def test_links_lead_somewhere(page: Path) -> None:
         file = (page.parent / name) if name else page
         assert file.is_file(), target
         headings = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
-        assert not anchor or anchor in {heading.lower().replace(" ", "-") for heading in headings}, target
+        assert not anchor or anchor in {
+            re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings
+        }, target
 
 
 def test_the_wire_page_refuses_its_examples_by_the_reasons_it_gives() -> None:
@@ -167,3 +169,12 @@ def test_the_operations_page_names_every_metric() -> None:
     page = text("docs/operations.md")
     for name in re.findall(r"^# TYPE tickstockpl_(\w+)", metrics.exposition().decode(), re.MULTILINE):
         assert name.endswith("_created") or f"`{name}`" in page or f"`{name}{{" in page, name
+
+
+def test_each_failure_is_shown_by_a_test_that_exists() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", text("docs/reliability.md"))
+    assert len(named) > 25
+    for file, test in named:
+        assert re.search(rf"^(async )?def {test}\(", text(file), re.MULTILINE), f"{file} has no {test}"
+    for row in re.findall(r"^\| (?!what fails|---).*$", text("docs/reliability.md"), re.MULTILINE):
+        assert "::test_" in row, row

@@ -26,6 +26,23 @@ LOST = (RedisConnectionError, RedisTimeoutError, InvalidResponse, OSError)
 log = structlog.get_logger(__name__)
 
 
+class _Sturdy:
+    """Of a connection that was just reset, uvloop says RuntimeError where asyncio only drops what is written."""
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        try:
+            await super().send_packed_command(command, check_health)  # type: ignore[misc]
+        except RuntimeError as error:
+            if "closed" not in str(error):
+                raise
+            raise RedisConnectionError(f"connection lost: {error}") from error
+
+
+def sturdy(pool: Any) -> None:
+    """Have the connections of a pool of redis-py raise one of `LOST`, and nothing else, when they are lost."""
+    pool.connection_class = type("Connection", (_Sturdy, pool.connection_class), {})
+
+
 def heed_cancellation() -> None:
     """Raise a cancellation of this task that was swallowed; call it wherever work goes on for ever.
 
@@ -102,7 +119,7 @@ class Connection:
 
     def client(self) -> Redis:
         """A client that opens nothing yet. It never repeats a command by itself: its events may not be fresh then."""
-        return Redis.from_url(
+        client: Redis = Redis.from_url(
             self._settings.connection_url(),
             protocol=2,
             client_name="tickstockpl-publisher",
@@ -111,6 +128,8 @@ class Connection:
             retry=Retry(NoBackoff(), 0),
             redis_connect_func=self._greet,
         )
+        sturdy(client.connection_pool)
+        return client
 
     async def establish(self, redis: Redis) -> None:
         """Wait until Redis answers, for ever, with jitter and a cap."""

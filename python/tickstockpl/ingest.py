@@ -19,6 +19,7 @@ from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock
+from tickstockpl.connection import sturdy
 from tickstockpl.errors import TickstockError
 from tickstockpl.link import Framer, Link, Tally
 from tickstockpl.settings import RedisSettings
@@ -182,6 +183,7 @@ class Ingest:
             socket_timeout=None,
             retry=Retry(NoBackoff(), 0),
         )
+        sturdy(pool)
         pool.connection_kwargs |= {"protocol": 2, "decode_responses": False}  # whatever the URL's query asks for
         connection = pool.make_connection()
         try:

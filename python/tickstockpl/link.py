@@ -135,6 +135,8 @@ class Link(asyncio.BufferedProtocol):
             self._behind_s = now_s
         if self._pings and listened and now_s - max(self._pings[0][1], self._heard_s) > timeout_s:
             self.end(f"no answer to PING for {timeout_s:.1f} s")
+        elif self._transport.is_closing():
+            self.end("closed by Redis")
         elif self.cause is None:
             self._pings.append((self._clock.now_us(), now_s))
             self._transport.write(PING)

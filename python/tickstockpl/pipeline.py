@@ -70,12 +70,14 @@ class Begun:
 
     src_id: the source. next_src: the number of the first item. position: where the run before had come to, if it is of
     this source: what came of messages up to its `durable_src` is stored. continues: the source was heard before.
+    unsent_us: how long an event may wait to be sent.
     """
 
     src_id: UUID
     next_src: int = 0
     position: Position | None = None
     continues: bool = False
+    unsent_us: int = 0
 
 
 class Pipeline:
@@ -110,7 +112,7 @@ class Pipeline:
         self._src = self._begun.next_src
         position = self._begun.position
         self._durable_src = position.durable_src if position is not None else -1
-        self._marks = Marks(position)
+        self._marks = Marks(position, self._begun.unsent_us)
         self._told_s: float | None = None
         self._told_src = self._src
         self._replayed = 0

@@ -72,9 +72,11 @@ class Marks:
 
     begun: the position at which this run began. Its marks do not stand where those of the run before stood, so what was
     settled then must not be opened again: messages of such minutes from before the first mark are gone.
+    unsent_us: what arrived so long ago may have made events that are not sent yet: a start finds them again.
     """
 
-    def __init__(self, begun: Position | None = None) -> None:
+    def __init__(self, begun: Position | None = None, unsent_us: int = 0) -> None:
+        self._unsent_us = unsent_us
         self._least = (begun.anew_us, begun.settled_src) if begun is not None else (EVER_US, 0)
         self._marks: deque[Mark] = deque()
 
@@ -98,7 +100,8 @@ class Marks:
 
         Any mark at or before a message serves for it: a start then only does more than it must.
         """
-        low = self._before(lambda mark: mark.src <= low_src)
+        sent_us = self._marks[-1].at_us - self._unsent_us
+        low = self._before(lambda mark: mark.src <= low_src and mark.at_us <= sent_us)
         oldest = self._before(lambda mark: mark.src <= self._marks[low].first_src)
         between = list(self._marks)[oldest : low + 1]
         first_src = min(mark.first_src for mark in between)

@@ -269,6 +269,9 @@ async def warm(
     replayed: bars that come by another way.
     Raises ServerError if the database cannot be read.
     """
+    if replayed is not None and replayed.anew_us > 0:
+        # A feed may lag by minutes or be of another year: what its own session has had is what the state begins with.
+        now_us = min(now_us, replayed.anew_us)
     table = calendar.table(settings.session.mode)
     lately = table[table[:, 0] <= now_us + SESSION_AHEAD_US][-SESSIONS_BACK:]
     taken, newest_us = 0, None

@@ -7,6 +7,7 @@ another class here, with what it reads in a stage of its own.
 import asyncio
 from collections.abc import AsyncIterable, Callable, Coroutine
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import NAMESPACE_URL, uuid4, uuid5
@@ -76,7 +77,8 @@ class PubSub:
 
     def __init__(self, settings: Settings, clock: Clock, recovery: Recovery | None) -> None:
         channels = settings.redis.channels
-        self.begun = recovery.begun if recovery is not None else Begun(uuid4())
+        begun = recovery.begun if recovery is not None else Begun(uuid4())
+        self.begun = replace(begun, unsent_us=_unsent_us(settings))
         self.replayed = recovery.replayed if recovery is not None else None
         self.heard_us = recovery.heard_us if recovery is not None else None
         self._recovery = recovery
@@ -128,7 +130,9 @@ class Stream:
         start = max(wanted, oldest_src or 0)
         if position is not None and start > wanted:
             log.warning("the stream does not reach back as far as it should", first=id_of(start))
-        self.begun = Begun(ownership.src_id, wanted, position, continues=position is not None)
+        self.begun = Begun(
+            ownership.src_id, wanted, position, continues=position is not None, unsent_us=_unsent_us(settings)
+        )
         anew_us = position.anew_us if position is not None else EVER_US
         self.replayed: Replayed | None = Replayed(ownership.src_id, anew_us, start)
         self.heard_us: int | None = None
@@ -159,6 +163,11 @@ class Stream:
 
     def stop(self) -> None:
         self._reader.stop()
+
+
+def _unsent_us(settings: Settings) -> int:
+    """How long an event may wait to be sent, with some seconds for a start."""
+    return round(settings.publish.expire_s * 1e6) + 30_000_000
 
 
 class Lines:

@@ -14,10 +14,11 @@ import structlog
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock
+from tickstockpl.connection import LOST, sturdy
 from tickstockpl.settings import RedisSettings
 from tickstockpl.wire import Entries, Inbound, Missed, Passed
 
@@ -32,8 +33,6 @@ INSPECT_S = 2.0
 """Between two looks at whether Redis has trimmed what we had not read."""
 SEQUENCE_BITS = 20
 """Of an id's sequence; a million entries in one millisecond."""
-
-LOST = (RedisError, OSError, TimeoutError)
 
 log = structlog.get_logger(__name__)
 
@@ -87,8 +86,8 @@ def _client(settings: RedisSettings, timeout_s: float) -> Redis:
         socket_connect_timeout=settings.connect_timeout_s,
         socket_timeout=timeout_s,
         retry=Retry(NoBackoff(), 0),
-        single_connection_client=True,
     )
+    sturdy(client.connection_pool)
     return client
 
 

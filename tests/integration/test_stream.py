@@ -60,7 +60,8 @@ async def settings(database: str, redis: str, state_dir: Path) -> Settings:
 
 async def add(settings: Settings, *payloads: bytes, **options: Any) -> list[bytes]:
     async with Redis.from_url(settings.redis.connection_url(), protocol=2) as client:
-        return [await client.xadd(settings.ingest.stream, {"d": payload}, **options) for payload in payloads]
+        ids: Any = [await client.xadd(settings.ingest.stream, {"d": payload}, **options) for payload in payloads]
+        return list(ids)
 
 
 async def taken(up: Up, messages: int) -> None:

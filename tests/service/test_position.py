@@ -68,6 +68,15 @@ def test_a_mark_is_due_by_time_or_by_messages_and_never_twice_at_one(src: int, a
     assert marks.is_due(src, at_us) is due
 
 
+def test_a_start_goes_back_to_what_may_not_be_sent_yet() -> None:
+    marks = Marks(None, unsent_us=25 * SECOND)
+    for src in range(0, 60, 10):
+        marks.add(Mark(src, src * SECOND, src // 10 * MINUTE, max(0, src - 5), ()))
+    # Of messages until 25 s before the newest mark everything is sent or has expired: mark 20 counts as the low one.
+    position = marks.position(low_src=55, durable_src=58)
+    assert (position.low_src, position.settled_src, position.anew_us) == (55, 10, MINUTE)
+
+
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 2), st.integers(0, 9)), min_size=1, max_size=40), st.data())
 def test_no_start_is_later_than_what_it_must_make_anew(steps: list[tuple[int, int, int]], data: st.DataObject) -> None:
     src, minute, first = 0, 0, 0
