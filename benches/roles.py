@@ -28,6 +28,7 @@ from tickstockpl.clock import SystemClock
 from tickstockpl.settings import (
     DatabaseSettings,
     HttpSettings,
+    IngestSettings,
     PatternSettings,
     PublishSettings,
     RedisSettings,
@@ -207,18 +208,22 @@ async def run_service(
 ) -> None:
     """The service as `tickstockpl run` runs it, until every tick has been folded and every bar stored.
 
-    setting: `publish.rate_per_s`, `patterns` for `patterns.enabled` and `now_us`, what its clock says at first; the
-    service then also runs until every event is sent. None: all as it comes.
+    setting: `ingest` for that section, without which there is no spool; and, all three or none, `rate_per_s` of
+    `publish`, `patterns` for `patterns.enabled` and `now_us`, what its clock says at first: the service then also runs
+    until every event is sent.
     """
+    setting = setting or {}
+    paced = "rate_per_s" in setting
     settings = Settings(
         redis=RedisSettings.model_validate({"url": url, "channels": (ticks.CHANNEL,)}),
         database=DatabaseSettings.model_validate({"uri": database}),
-        publish=PublishSettings(rate_per_s=setting["rate_per_s"]) if setting else PublishSettings(),
-        patterns=PatternSettings(enabled=setting["patterns"] if setting else None),
+        ingest=IngestSettings.model_validate(setting.get("ingest", {"spool": False})),
+        publish=PublishSettings(rate_per_s=setting["rate_per_s"]) if paced else PublishSettings(),
+        patterns=PatternSettings(enabled=setting.get("patterns")),
         http=HttpSettings(port=0),
         state_dir=state_dir,
     )
-    clock = MorningClock(setting["now_us"]) if setting else None
+    clock = MorningClock(setting["now_us"]) if paced else None
     stop = asyncio.Event()
     up: asyncio.Future[service.Running] = asyncio.get_running_loop().create_future()
     async with asyncio.TaskGroup() as tasks:
@@ -231,7 +236,7 @@ async def run_service(
         done, folded_s = time.monotonic(), cpu_s()
         await until(lambda: not any(health.statuses()["writer"][name] for name in ("backlog_items", "backlog_rows")))
         stored, stored_s = time.monotonic(), cpu_s()
-        if setting:
+        if paced:
             await until(lambda: not health.statuses()["publisher"]["queued"])
         statuses = health.statuses()
         counters = statuses["pipeline"]["counters"]
@@ -245,7 +250,7 @@ async def run_service(
         folded=counters["folded"],
         detections=counters["detections"],
         reconnections=statuses["ingest"]["reconnections"],
-        pauses=statuses["ingest"]["pauses"],
+        pauses=statuses["ingest"].get("pauses", 0),
         **{name: statuses["publisher"][name] for name in ("sent", "expired", "dropped")},
     )
 

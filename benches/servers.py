@@ -62,3 +62,9 @@ def execute(uri: str, sql: str) -> None:
             await connection.close()
 
     asyncio.run(run())
+
+
+def forget(url: str, key: str) -> None:
+    """Delete a key of Redis."""
+    with redis.Redis.from_url(url) as client:
+        client.delete(key)

@@ -68,6 +68,13 @@ def published(payloads: Sequence[bytes], channel: str = CHANNEL) -> bytes:
     return b"".join([b"%b$%d\r\n%b\r\n" % (head, len(payload), payload) for payload in payloads])
 
 
+def entered(payloads: Sequence[bytes], stream: str) -> bytes:
+    """XADD commands, one after the other, as they go to Redis."""
+    name = stream.encode()
+    head = b"*5\r\n$4\r\nXADD\r\n$%d\r\n%b\r\n$1\r\n*\r\n$1\r\nd\r\n" % (len(name), name)
+    return b"".join([b"%b$%d\r\n%b\r\n" % (head, len(payload), payload) for payload in payloads])
+
+
 def delivered(payloads: Sequence[bytes], channel: str = CHANNEL, read: int = 1 << 18) -> list[bytes]:
     """What a subscriber's socket gives, in reads of `read` bytes."""
     name = channel.encode()

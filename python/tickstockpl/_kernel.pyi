@@ -294,6 +294,8 @@ class Output:
     """Ticks read from the payloads, refused ones and quotes included."""
     refused: list[tuple[str, str, bytes]]
     """A sample: (reason, channel, the first 200 bytes), at most one a reason and call."""
+    broken: list[tuple[str, str]]
+    """(symbol, pattern's id) of detectors that are switched off for a symbol from now on: they ended in a panic."""
     dead: list[tuple[str, str, int, bytes]]
     """Ticks too late to revise a bar: (symbol, channel, ts_us, the tick's own JSON); at most 1,000 a call."""
 

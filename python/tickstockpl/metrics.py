@@ -36,6 +36,7 @@ _COUNTERS = {
     "bars_revised": "Final bars that a late tick changed.",
     "detections": "Patterns found at the close of a bar.",
     "withdrawn": "Patterns that a revision took away.",
+    "broken": "Patterns switched off for a symbol after a panic.",
     "readings": "Bars of watched symbols at which their indicators were read.",
     "volume_without_bar": "Shares of trades that set no price and made no bar.",
     "foreign": "Messages of channels that were not asked for.",

@@ -275,6 +275,10 @@ class Pipeline:
             self._refusals[reason] += 1
             if _is_power_of_ten(self._refusals[reason]):
                 log.warning("tick refused", reason=reason, channel=channel, sample=sample)
+        for symbol, pattern in output.broken:
+            log.error(
+                "a pattern panicked and is switched off for the symbol: please report it", symbol=symbol, id=pattern
+            )
         bars, found = output.bars, output.detections
         rows = found.held.nonzero()[0]
         readings = self._readings(output)

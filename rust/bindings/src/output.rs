@@ -33,6 +33,8 @@ pub(crate) struct Output {
     ticks: u64,
     refused: Vec<output::Sample>,
     dead: Vec<output::Dead>,
+    /// Symbol and pattern.
+    broken: Vec<(String, &'static str)>,
     channels: Arc<[String]>,
 }
 
@@ -58,7 +60,10 @@ impl Output {
             read = Some(Py::new(py, readings(py, &made.readings, named)?)?);
         }
         let spans = made.bars.iter().map(|(_, row)| row.span).collect();
+        let broken = made.broken.iter();
+        let broken = broken.map(|&(id, at)| (engine.symbol_name(id).to_owned(), PATTERNS[usize::from(at)].id()));
         Ok(Self {
+            broken: broken.collect(),
             spans,
             bars: closed,
             detections: found,
@@ -79,6 +84,7 @@ impl Output {
             || self.readings.is_some()
             || !self.refused.is_empty()
             || !self.dead.is_empty()
+            || !self.broken.is_empty()
     }
 
     #[getter]
@@ -118,6 +124,11 @@ impl Output {
             .map(sample)
             .map(|(why, at, raw)| (why, self.channels[usize::from(at)].as_str(), raw))
             .collect()
+    }
+
+    #[getter]
+    fn broken(&self) -> Vec<(String, &'static str)> {
+        self.broken.clone()
     }
 
     #[getter]

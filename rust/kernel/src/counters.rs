@@ -27,6 +27,8 @@ pub struct Counters {
     pub withdrawn: u64,
     /// Bars of watched symbols at which their indicators were read.
     pub readings: u64,
+    /// Patterns switched off for a symbol after a panic.
+    pub broken: u64,
 }
 
 impl Counters {
@@ -71,6 +73,7 @@ impl Counters {
             ("detections".into(), self.detections),
             ("withdrawn".into(), self.withdrawn),
             ("readings".into(), self.readings),
+            ("broken".into(), self.broken),
         ];
         all.extend(Self::FATES.iter().zip(self.fates).map(|(name, n)| ((*name).to_owned(), n)));
         all.extend(Reason::ALL.iter().zip(self.refused).map(|(reason, n)| (format!("refused_{}", reason.name()), n)));

@@ -5,6 +5,7 @@
 
 use std::cell::OnceCell;
 use std::collections::VecDeque;
+use std::panic::{self, AssertUnwindSafe};
 
 use arrayvec::ArrayVec;
 
@@ -14,7 +15,7 @@ use crate::detection::{About, Detail, Detection};
 use crate::found::Found;
 use crate::indicator::gauges::{Gauges, Reading};
 use crate::offset::Span;
-use crate::pattern::{self, Closing, Direction, Match, SessionRange};
+use crate::pattern::{self, Closing, Direction, Match, Pattern, SessionRange};
 use crate::rules::{MOST_REVISABLE, Rules};
 use crate::sealed::Sealed;
 use crate::trail::Trail;
@@ -40,6 +41,8 @@ pub struct Made {
     pub detections: Vec<Detection>,
     /// The indicators of each bar that was looked at, if the symbol is watched.
     pub readings: Vec<Reading>,
+    /// Patterns that are switched off from now on, since looking for them here ended in a panic.
+    pub broken: Vec<u16>,
 }
 
 impl Made {
@@ -48,6 +51,7 @@ impl Made {
         self.row = None;
         self.detections.clear();
         self.readings.clear();
+        self.broken.clear();
     }
 }
 
@@ -81,6 +85,9 @@ pub struct History {
     /// What held on the bar that was last let go of: its memory is the next one's.
     spare: Found,
     gauges: Gauges,
+    /// Patterns that are switched off here, and how many of them have been told.
+    broken: Vec<u16>,
+    told: usize,
 }
 
 impl History {
@@ -96,6 +103,8 @@ impl History {
             sealed: VecDeque::new(),
             spare: Found::default(),
             gauges: Gauges::default(),
+            broken: Vec::new(),
+            told: 0,
         }
     }
 
@@ -186,6 +195,7 @@ impl History {
             self.rebuild(at, rules, &mut made.detections);
             made.readings = self.gauges.take();
         }
+        self.tell(made);
     }
 
     /// Folds a late tick into the closed bar of its minute through `add`. False, and nothing made, if there is none.
@@ -218,6 +228,7 @@ impl History {
             made.row = sealed.fold.bar(rules.price_scale).map(|bar| Row { bar, revision, span });
             self.refold(held, at, rules, &mut made.detections);
             made.readings = self.gauges.take();
+            self.tell(made);
         }
         true
     }
@@ -338,6 +349,12 @@ impl History {
         self.sealed = sealed;
     }
 
+    /// Says which patterns have been switched off since it was last asked.
+    fn tell(&mut self, made: &mut Made) {
+        made.broken.extend(self.broken.iter().skip(self.told));
+        self.told = self.broken.len();
+    }
+
     /// Makes a bar the window's newest, and moves what is kept beside the window on.
     fn enter(&mut self, session: Option<i64>, bar: WindowBar, rules: &Rules) {
         self.now.enter(session);
@@ -359,12 +376,20 @@ impl History {
         if let Some(on) = &rules.indicators {
             self.gauges.read(&bar, &self.window, on);
         }
-        let mut matches: ArrayVec<(u16, Match), { pattern::COUNT }> = ArrayVec::new();
+        let mut matches: Matches = ArrayVec::new();
         if bar.quality & quality::PARTIAL == 0 {
             let candles = self.candles.as_deref().map(Trail::now);
             let at = Closing { window: &self.window, session: &self.now.range, candles };
-            for &(id, pattern) in rules.detectors.on(candles) {
-                matches.extend(pattern.detect(&at).map(|matched| (id, matched)));
+            let broken = &self.broken;
+            let on = || rules.detectors.on(candles).filter(|(id, _)| !broken.contains(id));
+            let all = AssertUnwindSafe(|| {
+                for &(id, pattern) in on() {
+                    matches.extend(pattern.detect(&at).map(|matched| (id, matched)));
+                }
+            });
+            if panic::catch_unwind(all).is_err() {
+                let guilty = guilty(on(), &at, &mut matches);
+                self.broken.extend(guilty);
             }
         }
         let about = OnceCell::new();
@@ -373,4 +398,25 @@ impl History {
         sealed.found.renew(&matches, sealed.evaluation, bar, detail, detections);
         self.now.range.push(&bar);
     }
+}
+
+/// The patterns that hold on a bar.
+type Matches = ArrayVec<(u16, Match), { pattern::COUNT }>;
+
+/// Looks for patterns one by one after a panic among them: `matches` become those of the others, the guilty ones come
+/// back. A panic is a bug of ours; it costs the symbol a pattern and nobody else anything.
+fn guilty<'a>(
+    on: impl Iterator<Item = &'a (u16, &'static dyn Pattern)>,
+    at: &Closing<'_>,
+    matches: &mut Matches,
+) -> Vec<u16> {
+    matches.clear();
+    let mut guilty = Vec::new();
+    for &(id, pattern) in on {
+        match panic::catch_unwind(AssertUnwindSafe(|| pattern.detect(at))) {
+            Ok(found) => matches.extend(found.map(|matched| (id, matched))),
+            Err(_) => guilty.push(id),
+        }
+    }
+    guilty
 }

@@ -56,6 +56,8 @@ pub struct Output {
     pub refused: Vec<Sample>,
     /// Ticks for the dead-letter table.
     pub dead: Vec<Dead>,
+    /// Patterns that are switched off for a symbol from now on, by their place in the list of all.
+    pub broken: Vec<(SymbolId, u16)>,
 }
 
 /// Collects what the aggregator says during one call.
@@ -114,6 +116,8 @@ impl Sink for Collector<'_> {
         self.output.detections.extend(made.detections.iter().map(|detection| (symbol, *detection)));
         self.counters.readings += made.readings.len() as u64;
         self.output.readings.extend(made.readings.iter().map(|reading| (symbol, *reading)));
+        self.counters.broken += made.broken.len() as u64;
+        self.output.broken.extend(made.broken.iter().map(|&pattern| (symbol, pattern)));
     }
 
     fn without_price(&mut self, volume: i64) {
