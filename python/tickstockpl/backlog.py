@@ -181,6 +181,11 @@ class Backlog:
         """What `bytes` can never pass by much: the bound in bytes that the settings amount to."""
         return self.max_rows * ROW_BYTES + self.max_events * (EVENT_BYTES + READING_BYTES) + 2 * PARTS * PART_BYTES
 
+    @property
+    def is_half_full(self) -> bool:
+        """Whether what can wait should."""
+        return self.rows * 2 > self.max_rows or self._logged * 2 > self.max_events or self._read * 2 > self.max_events
+
     def oldest_s(self) -> float | None:
         """When the item that has waited longest came; None if nothing waits."""
         first = [_AT.unpack_from(row)[0] for row in islice(self._bars.values(), 1)]

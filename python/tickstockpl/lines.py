@@ -1,6 +1,6 @@
 """Ticks in from a file of messages, one a line: a recorded day through the whole service, as fast as it goes.
 
-A line's number is where it begins in the file, so that a run that was ended goes on there.
+A line's number is where it begins in the file, so that a run that was ended goes on there. A pipe will do, once.
 """
 
 import asyncio
@@ -38,8 +38,8 @@ class LineReader:
         self._done = False
         self._counts = {"messages": 0, "bytes": 0}
         try:
-            self._size = path.stat().st_size
             self._file: BinaryIO = path.open("rb")
+            self._size = path.stat().st_size
         except OSError as error:
             raise SettingsError(f"ingest.file {path} cannot be read: {error.strerror}") from None
 
@@ -48,7 +48,8 @@ class LineReader:
         report_s = self._clock.monotonic_s() + REPORT_S
         async with aclosing(out):
             with self._file:
-                self._file.seek(self._at)
+                if self._at:  # a pipe has no places, and begins where it is
+                    self._file.seek(self._at)
                 while not self._stopping and (rows := await asyncio.to_thread(self._rows)):
                     self._counts["messages"] += len(rows)
                     self._counts["bytes"] += sum(len(row[3]) for row in rows)

@@ -50,6 +50,9 @@ IDLE_POSITION_S = 2.0
 SAID_AGAIN_US = 300_000_000
 """After a restart, the publisher hears of what was found so long ago at most: the rest has expired."""
 
+OLD_US = 60_000_000
+"""What the source gives after so long is caught up on: it is better late than dropped for want of room."""
+
 PROGRESS_S = 10.0
 """Without a word from Redis for so long, the pipeline makes no progress and the heartbeat stops."""
 
@@ -70,7 +73,7 @@ class Begun:
 
     src_id: the source. next_src: the number of the first item. position: where the run before had come to, if it is of
     this source: what came of messages up to its `durable_src` is stored. continues: the source was heard before.
-    unsent_us: how long an event may wait to be sent.
+    unsent_us: how long an event may wait to be sent. can_wait: nobody waits for what comes of it.
     """
 
     src_id: UUID
@@ -78,6 +81,7 @@ class Begun:
     position: Position | None = None
     continues: bool = False
     unsent_us: int = 0
+    can_wait: bool = False
 
 
 class Pipeline:
@@ -257,6 +261,10 @@ class Pipeline:
         """Whether the run before has stored what comes of the newest item."""
         return self._src - 1 <= self._durable_src
 
+    def _can_wait(self, at_us: int | None) -> bool:
+        """Whether what came at `at_us`, and may come again, is so old that it may as well wait for the database."""
+        return self._begun.can_wait or (at_us is not None and self._clock.now_us() - at_us > OLD_US)
+
     def _position(self) -> Position:
         """Where a start begins once all that was handed on is stored."""
         self._told_s, self._told_src = self._clock.monotonic_s(), self._src
@@ -299,6 +307,7 @@ class Pipeline:
                 for at, (symbol, channel, ts_us, payload) in enumerate(output.dead)
             ),
             position=self._position() if self._is_due(POSITION_S) else None,
+            can_wait=self._can_wait(at_us),
         )
         # first, for a subscriber waits for these, and nobody for the rows
         is_news = at_us is None or self._clock.now_us() - at_us < SAID_AGAIN_US

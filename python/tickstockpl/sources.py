@@ -177,7 +177,7 @@ class Lines:
         position = ownership.position
         assert ownership.src_id is not None  # noqa: S101  # it was adopted
         start = position.replay_src if position is not None else 0
-        self.begun = Begun(ownership.src_id, start, position, continues=position is not None)
+        self.begun = Begun(ownership.src_id, start, position, continues=position is not None, can_wait=True)
         self.replayed: Replayed | None = Replayed(
             ownership.src_id, position.anew_us if position is not None else EVER_US, start
         )

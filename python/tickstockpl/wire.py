@@ -470,3 +470,5 @@ class WriteBatch:
     sent: tuple[Sent, ...] = ()
     position: Position | None = None
     """Where a start begins once this batch and all before it are stored."""
+    can_wait: bool = False
+    """What it comes of is kept by the source, and nobody waits for it: it may wait for a database that is behind."""

@@ -80,7 +80,9 @@ class Writer:
         self._letters = Allowance(settings.writer.dead_letters_per_hour)
         self._backlog = Backlog(settings.writer.queue_minutes * settings.bars.max_symbols, self._letters)
         self._arrived = asyncio.Event()
-        self._drained = False
+        self._written = asyncio.Event()
+        """Something was stored since it was cleared."""
+        self._drained = self._ended = False
         self._stop_at: float | None = None
         self._deadline: asyncio.Timeout | None = None
         self._cutoff: asyncio.TimerHandle | None = None
@@ -133,6 +135,9 @@ class Writer:
     async def collect(self) -> None:
         """Move what arrives into the backlog, until the inbox is closed and empty."""
         async for batch in self._inbox:
+            while batch.can_wait and self._backlog.is_half_full and not self._ended:
+                self._written.clear()
+                await self._written.wait()
             self._backlog.add(batch, self._clock.monotonic_s())
             self._tell("bars dropped: the database has been away for too long", self._backlog.dropped_bars)
             self._tell("events dropped: the database has been away for too long", self._backlog.dropped_events)
@@ -152,6 +157,8 @@ class Writer:
             if self._deadline is None or not self._deadline.expired():
                 raise
         finally:
+            self._ended = True
+            self._written.set()
             self._deadline = None
             if self._cutoff is not None:
                 self._cutoff.cancel()
@@ -229,6 +236,7 @@ class Writer:
                 done = await self._try(flush)
                 self._metrics.write_seconds.observe(time.perf_counter() - started_s)
                 self._backlog.flushing = 0
+                self._written.set()
                 self._account(flush, done)
 
     async def _try(self, flush: Flush) -> Outcome:

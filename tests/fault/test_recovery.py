@@ -5,15 +5,17 @@ import contextlib
 import random
 import signal
 import sqlite3
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from redis.asyncio import Redis
 
 import tickstockpl as tp
-from bar_samples import rows
+from bar_samples import ran, rows
 from oracle import Oracle, Row, Rules
 from running import MINUTE, Child, child, settings_for
 from tickstockpl.clock import SystemClock
@@ -123,3 +125,55 @@ async def test_killed_again_and_again_it_counts_what_it_received_once(ready: str
     assert len(events) > 20
     once = await rows(ready, "SELECT event_id, count(*) FROM intraday_patterns GROUP BY 1 HAVING count(*) <> 1")
     assert once == []
+
+
+TABLES = (
+    """SELECT symbol, timestamp, open, high, low, close, volume, trades, vwap, revision, quality, first_src, last_src
+       FROM ohlcv_1min ORDER BY symbol, timestamp""",
+    "SELECT event_id, symbol, bar_start, revision, payload, expired_at IS NULL AS holds FROM pattern_event ORDER BY 1",
+)
+
+
+async def test_a_stop_and_a_kill_at_one_moment_lead_to_the_same_tables(
+    ready: str, database_uri: str, redis: str, state_dir: Path
+) -> None:
+    name = f"tickstockpl_test_{uuid.uuid4().hex[:12]}"
+    await ran(database_uri, f"CREATE DATABASE {name}")
+    other = urlunsplit(urlsplit(database_uri)._replace(path=f"/{name}"))
+    try:
+        await migrate(other)
+        source = {"mode": "stream", "stream": f"stream.{name}", "part": uuid.uuid4().hex}
+        both = [settings_for(uri, redis, state_dir, ingest=source) for uri in (ready, other)]
+        begin_us = (SystemClock().now_us() // MINUTE - 32) * MINUTE
+        market = Market(symbols=SYMBOLS, start_us=begin_us, minutes=12, seed=5, late=0.02, duplicate=0.02, bursts=0.2)
+        async with Redis.from_url(redis, protocol=2) as client, asyncio.TaskGroup() as tasks:
+            sending = tasks.create_task(add(client, f"stream.{name}", Simulation(market).batches()))
+            async with child(both[0]) as stopped, child(both[1]) as killed:
+                for each in (stopped, killed):
+                    await each.until_said("stream opened", 30)
+                await asyncio.wait([sending], timeout=2.0)
+                stopped.signal(signal.SIGTERM)
+                killed.signal(signal.SIGKILL)
+                assert await stopped.ends(20) == 0
+                await killed.ends(20)
+            async with child(both[0]) as one, child(both[1]) as two:
+                await asyncio.wait([sending])
+                for each in (one, two):
+                    await each.until_said("stream opened", 30)
+                    await each.quiet(90)
+                    each.signal()
+                    assert await each.ends(20) == 0
+        for query in TABLES:
+            here, there = await rows(ready, query), await rows(other, query)
+            assert len(here) > 20
+            assert here == there
+    finally:
+        await ran(database_uri, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def add(client: Any, stream: str, batches: Iterator[Any]) -> None:
+    """Put a market into a stream, at some 100 times its speed."""
+    for batch in batches:
+        for payload in batch.payloads:
+            await client.xadd(stream, {"d": payload})
+        await asyncio.sleep(0.01)

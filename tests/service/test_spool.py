@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tickstockpl import spool as spool_module
 from tickstockpl.channel import Channel
 from tickstockpl.clock import ManualClock
 from tickstockpl.errors import ServerError
@@ -117,8 +118,8 @@ def test_a_burst_gives_its_room_back(spool: Spool) -> None:
     assert spool.path.stat().st_size < full * 0.8
 
 
-@pytest.mark.timeout(30)
-def test_a_second_process_is_told_that_the_file_is_taken(spool: Spool) -> None:
+def test_a_second_process_is_told_that_the_file_is_taken(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool_module, "LOCKED_S", 0.1)
     with pytest.raises(ServerError, match=r"another process writes it: end that one, or give this one an ingest\.part"):
         Spool(spool.path, framed)
 
@@ -181,7 +182,7 @@ async def test_a_full_disk_stops_nothing_is_said_and_leaves_a_hole(spool: Spool)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(stage.spooler.run())
         await stage.take(big)
-        spool._db.execute(f"PRAGMA max_page_count = {pages + 20}")  # SQLite's own "database or disk is full"
+        spool._db.execute(f"PRAGMA max_page_count = {pages + 2}")  # SQLite's own "database or disk is full"
         assert await stage.take(big, big) == [shown(big), shown(big)]
         status = stage.spooler.status()
         assert (status["state"], status["unspooled"]) == ("degraded", 2)
