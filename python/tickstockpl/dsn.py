@@ -1,7 +1,7 @@
 """Addresses of servers as people write them, made into what the drivers read, and made safe to show."""
 
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from pydantic import SecretStr
 from redis.asyncio import ConnectionPool
@@ -11,7 +11,9 @@ MASK = "***"
 
 _POSTGRES = ("postgresql", "postgres")
 _REDIS = ("redis", "rediss", "unix")
-_PORT = "must have a number from 0 to 65535 as its port; in a password write / # ? : @ as %2F %23 %3F %3A %40"
+_ESCAPE = "in a password write / # ? : @ [ ] as %2F %23 %3F %3A %40 %5B %5D"
+_PORT = f"must have a number from 0 to 65535 as its port; {_ESCAPE}"
+_END = f"must have neither @ nor # behind its host; {_ESCAPE}"
 _LIBPQ_ONLY = frozenset(
     {
         "channel_binding",
@@ -30,20 +32,42 @@ _LIBPQ_ONLY = frozenset(
 )
 """What other drivers take from the URI and asyncpg would hand to the server, which then refuses the connection."""
 
+_SHOWN = frozenset(
+    {
+        "application_name",
+        "connect_timeout",
+        "db",
+        "dbname",
+        "host",
+        "port",
+        "protocol",
+        "ssl",
+        "ssl_ca_certs",
+        "ssl_cert_reqs",
+        "ssl_certfile",
+        "ssl_keyfile",
+        "sslcert",
+        "sslkey",
+        "sslmode",
+        "sslrootcert",
+        "target_session_attrs",
+        "user",
+        "username",
+    }
+)
+"""Options whose values people may see; any other may hold a secret, a misspelt password most of all."""
+
 
 def postgres_dsn(uri: str) -> str:
     """The URI that asyncpg reads: `postgresql+driver://` of SQLAlchemy loses its driver and `ssl=` becomes `sslmode=`.
 
     Raises ValueError if it is no PostgreSQL URI.
     """
-    parts = urlsplit(uri)
+    parts = _split(uri)
     scheme = parts.scheme.partition("+")[0]
     if scheme not in _POSTGRES or not uri.startswith(f"{parts.scheme}://"):
         raise ValueError("must begin with postgresql://")
-    try:
-        _ = parts.port
-    except ValueError:
-        raise ValueError(_PORT) from None
+    _check_authority(parts)
     query = [
         ("sslmode" if name == "ssl" else name, value)
         for name, value in parse_qsl(parts.query, keep_blank_values=True)
@@ -78,13 +102,10 @@ def redis_url(url: str | None, *, host: str, port: int, db: int, username: str |
 def check_redis_url(url: SecretStr) -> SecretStr:
     """The same value; raises ValueError if it is no Redis URL, or has an option that redis-py does not take."""
     text = url.get_secret_value()
-    parts = urlsplit(text)
+    parts = _split(text)
     if parts.scheme not in _REDIS or "://" not in text:
         raise ValueError("must begin with redis://, rediss:// or unix://")
-    try:
-        _ = parts.port
-    except ValueError:
-        raise ValueError(_PORT) from None
+    _check_authority(parts)
     if parts.scheme != "unix" and not unquote(parts.path).strip("/").isdigit() and parts.path not in ("", "/"):
         raise ValueError("must end with a database number, such as /0")
     try:
@@ -99,15 +120,36 @@ def check_redis_url(url: SecretStr) -> SecretStr:
 
 
 def masked_url(url: str) -> str:
-    """The URL without its password, wherever it stands."""
+    """The URL without its password, wherever it stands; of its options those that cannot be one."""
     parts = urlsplit(url)
     user, at, host = parts.netloc.rpartition("@")
     name, colon, _ = user.partition(":")
     query = "&".join(
-        f"{name}={MASK}" if name.lower().endswith("password") else f"{name}={quote(value, safe='/,')}"
+        f"{name}={quote(value, safe='/,')}" if name in _SHOWN else f"{name}={MASK}" if value else MASK
         for name, value in parse_qsl(parts.query, keep_blank_values=True)
     )
     return _joined(parts.scheme, f"{name}{colon}{MASK if colon else ''}{at}{host}", parts.path, query)
+
+
+def _split(url: str) -> SplitResult:
+    """`urlsplit`, whose own errors repeat the password."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        raise ValueError(_PORT) from None
+
+
+def _check_authority(parts: SplitResult) -> None:
+    """Raise ValueError if the port is none, or if a password holds what must be escaped.
+
+    Of `scheme://user:12/34@host/name` the port would be 12, and the rest of the password would be shown as a path.
+    """
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError(_PORT) from None
+    if parts.fragment or "@" in parts.path + parts.query:
+        raise ValueError(_END)
 
 
 def _joined(scheme: str, netloc: str, path: str, query: str) -> str:

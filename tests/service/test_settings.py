@@ -159,6 +159,9 @@ def test_a_missing_database_is_an_error_only_for_who_needs_one() -> None:
         ({"REDIS_PORT": "70000", "REDIS_DB": "-1"}, r"REDIS_PORT: .*less than or equal to 65535 \(and 1 more\)"),
         ({"REDIS_URL": "localhost:6379"}, r"REDIS_URL: must begin with redis://, rediss:// or unix://"),
         ({"REDIS_URL": "redis://:a/b@h"}, r"REDIS_URL: must have a number from 0 to 65535 as its port; .*%2F.*"),
+        ({"REDIS_URL": "redis://:12/b@h"}, r"REDIS_URL: must have neither @ nor # behind its host; .*%2F.*"),
+        ({"REDIS_URL": "redis://:12?b@h"}, r"REDIS_URL: must have neither @ nor # behind its host; .*%3F.*"),
+        ({"REDIS_URL": "redis://:a[b]c@h"}, r"REDIS_URL: must have a number .*%5B.*"),
         ({"REDIS_URL": "redis://h/ticks"}, r"REDIS_URL: must end with a database number, such as /0"),
         ({"REDIS_URL": "redis://h/0?foo=1"}, r"REDIS_URL: has an option that redis-py does not know: foo"),
         ({"REDIS_URL": "redis://h?db=x"}, r"REDIS_URL: has an option that redis-py does not take: .*'db'.*"),
@@ -166,6 +169,9 @@ def test_a_missing_database_is_an_error_only_for_who_needs_one() -> None:
         ({"DATABASE_URI": "mysql://h/d"}, r"DATABASE_URI: must begin with postgresql://"),
         ({"DATABASE_URI": "postgresql:/h/d"}, r"DATABASE_URI: must begin with postgresql://"),
         ({"DATABASE_URI": "postgresql://u:a#b@h/d"}, r"DATABASE_URI: must have a number .*%23.*"),
+        ({"DATABASE_URI": "postgresql://u:12#b@h/d"}, r"DATABASE_URI: must have neither @ nor # behind .*%23.*"),
+        ({"DATABASE_URI": "postgresql://u:12/b@h/d"}, r"DATABASE_URI: must have neither @ nor # behind .*%2F.*"),
+        ({"DATABASE_URI": "postgresql://u:a\u2100b@h/d"}, r"DATABASE_URI: must have a number .*"),
         ({"MARKET_TIMEZONE": "Mars/Olympus"}, r"MARKET_TIMEZONE: must be a time zone such as America/New_York"),
         ({"TICKSTOCKPL_SESSION__MODE": "night"}, r"TICKSTOCKPL_SESSION__MODE: .*'regular', 'extended' or 'always'"),
         ({"DATABASE_URI_FILE": "/nowhere"}, r"DATABASE_URI_FILE: /nowhere cannot be read: No such file or directory"),
@@ -245,9 +251,23 @@ def test_passwords_are_neither_shown_nor_printed() -> None:
     assert "hunter2" in settings.database.dsn()
 
 
-def test_a_wrong_secret_is_not_repeated_in_the_error() -> None:
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"DATABASE_URI": "postgresql//app:hunter2@h/d"},
+        {"DATABASE_URI": "postgresql://app:hunter2[@h/d"},
+        {"DATABASE_URI": "postgresql://app:[hunter2]@h/d"},
+        {"DATABASE_URI": "postgresql://app:hunter2\u2100@h/d"},
+        {"DATABASE_URI": "postgresql://app:1/hunter2@h/d"},
+        {"DATABASE_URI": "postgresql://app:1#hunter2@h/d"},
+        {"DATABASE_URI": "postgresql://app:1?hunter2@h/d"},
+        {"REDIS_URL": "redis://:1/hunter2@h"},
+        {"REDIS_URL": "redis://:1?hunter2@h"},
+    ],
+)
+def test_a_wrong_secret_is_not_repeated_in_the_error(environ: dict[str, str]) -> None:
     with pytest.raises(SettingsError) as caught:
-        load(environ={"DATABASE_URI": "postgresql//app:hunter2@h/d"})
+        load(environ=environ)
     assert "hunter2" not in str(caught.value)
 
 
@@ -262,6 +282,11 @@ def test_a_wrong_secret_is_not_repeated_in_the_error() -> None:
 )
 def test_an_address_without_a_password_is_shown_as_it_is(url: str, shown: str) -> None:
     assert masked_url(url) == shown
+
+
+def test_of_the_options_in_an_address_only_those_that_are_no_secret_are_shown() -> None:
+    shown = masked_url("postgresql://h/d?pwd=hunter2&sslmode=require&hunter2")
+    assert shown == "postgresql://h/d?pwd=***&sslmode=require&***"
 
 
 def test_settings_do_not_change_after_reading() -> None:
