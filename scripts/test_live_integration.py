@@ -110,10 +110,12 @@ async def database_answers(settings: Settings, report: Report) -> bool:
     return report.add("database", True, f"{settings.database.address} has ohlcv_1min")
 
 
-def ask_health(url: str) -> tuple[int, str]:
+def ask_health(url: str, token: str | None) -> tuple[int, str]:
     """(HTTP status, body); status 0 if nobody answers."""
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     try:
-        with urllib.request.urlopen(url, timeout=3) as answer:  # noqa: S310  # http, from our own settings
+        asked = urllib.request.Request(url, headers=headers)  # noqa: S310  # http, from our own settings
+        with urllib.request.urlopen(asked, timeout=3) as answer:  # noqa: S310  # the same
             return int(answer.status), answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -124,10 +126,16 @@ def ask_health(url: str) -> tuple[int, str]:
 
 async def service_is_up(settings: Settings, report: Report) -> bool:
     url = f"http://{settings.http.host}:{settings.http.port}/health"
-    status, body = await asyncio.to_thread(ask_health, url)
+    token = settings.http.token
+    status, body = await asyncio.to_thread(ask_health, url, None if token is None else token.get_secret_value())
     if status == 0:
         advice = "start it with: tickstockpl run (or set TICKSTOCKPL_HTTP__PORT to the port it uses)"
         return report.add("service", False, f"{url}: {body}", advice)
+    if status == 401:
+        advice = (
+            "give this script the token that the service has: TICKSTOCKPL_HTTP__TOKEN or TICKSTOCKPL_HTTP__TOKEN_FILE"
+        )
+        return report.add("service", False, f"{url} asks for a token", advice)
     try:
         said = json.loads(body)
         text = f"{said.get('status', 'up')}" if isinstance(said, dict) else "up"

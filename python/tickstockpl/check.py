@@ -18,6 +18,7 @@ from tickstockpl.backlog import Allowance, Backlog
 from tickstockpl.errors import TickstockError
 from tickstockpl.selection import enabled_patterns, shown
 from tickstockpl.settings import Settings, unknown_names
+from tickstockpl.web import access
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ async def findings(settings: Settings, environ: Mapping[str, str] = os.environ) 
     yield await _redis(settings)
     yield await _database(settings)
     yield await _calendar(settings)
+    yield _http(settings)
     minutes, symbols = settings.writer.queue_minutes, settings.bars.max_symbols
     backlog = Backlog(minutes * symbols, Allowance(0))
     yield Finding(
@@ -108,6 +110,13 @@ async def _database(settings: Settings) -> Finding:
     if missing:
         return Finding("database", False, f"{address}: {len(missing)} statements missing: run `tickstockpl migrate`")
     return Finding("database", True, f"{address}: the tables are as they must be")
+
+
+def _http(settings: Settings) -> Finding:
+    try:
+        return Finding("http", True, f"{settings.http.host}:{settings.http.port}: {access(settings.http)}")
+    except TickstockError as error:
+        return Finding("http", False, str(error))
 
 
 async def _calendar(settings: Settings) -> Finding:

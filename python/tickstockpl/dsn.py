@@ -1,5 +1,6 @@
 """Addresses of servers as people write them, made into what the drivers read, and made safe to show."""
 
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
@@ -129,6 +130,14 @@ def masked_url(url: str) -> str:
         for name, value in parse_qsl(parts.query, keep_blank_values=True)
     )
     return _joined(parts.scheme, f"{name}{colon}{MASK if colon else ''}{at}{host}", parts.path, query)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether it is this machine's own address, of a kind that no other machine can reach."""
+    try:
+        return host.lower() == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _split(url: str) -> SplitResult:

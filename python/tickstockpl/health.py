@@ -1,30 +1,23 @@
-"""How the service is: one answer for people, AppV2 and Prometheus, over HTTP and as a line a minute in the log."""
+"""How the service is: the same for people, AppV2 and Prometheus, as answers for HTTP and a line a minute in the log."""
 
 import asyncio
-import errno
-import socket
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import orjson
 import structlog
-from aiohttp import web
 
 from tickstockpl.clock import Clock
-from tickstockpl.errors import ServerError
 from tickstockpl.metrics import CONTENT_TYPE, Metrics
 from tickstockpl.payload import Pulse
-from tickstockpl.settings import FeedSettings, HttpSettings
+from tickstockpl.settings import FeedSettings
+from tickstockpl.web import Answer, Answers, json_answer
 
 log = structlog.get_logger(__name__)
 
 WATCH_S = 1.0
 RATE_SAMPLES = 60
-CLOSE_S = 0.5
-"""A client that does not read its answer must not hold up a stop."""
 SERIOUS = {"ok": 0, "degraded": 1, "down": 2}
 WORDS = {"ok": "healthy", "degraded": "degraded", "down": "unhealthy"}
 
@@ -186,41 +179,21 @@ class Health:
             status=snapshot["status"],
         )
 
-    @asynccontextmanager
-    async def serving(self, http: HttpSettings) -> AsyncIterator[int]:
-        """`/health`, `/ready` and `/metrics`, for as long as the block lasts; gives the port (of 0, the one taken).
+    def answers(self) -> Answers:
+        """`/health`, `/ready` and `/metrics`."""
+        return {"/health": self._health, "/ready": self._readiness, "/metrics": self._export}
 
-        Raises ServerError if the port cannot be had.
-        """
-        app = web.Application()
-        app.add_routes(
-            [web.get("/health", self._health), web.get("/ready", self._readiness), web.get("/metrics", self._export)]
-        )
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_S)
-        await runner.setup()
-        site = web.TCPSite(runner, http.host, http.port)
-        try:
-            try:
-                await site.start()
-            except OSError as error:
-                raise ServerError(
-                    f"port {http.port} on {http.host} cannot be had ({error.strerror or error}): {_advice(error)}"
-                ) from None
-            yield int(runner.addresses[0][1])
-        finally:
-            await runner.cleanup()
-
-    async def _health(self, _: web.Request) -> web.Response:
+    def _health(self) -> Answer:
         snapshot = self.snapshot()
-        return _json(snapshot, 503 if snapshot["state"] == "down" else 200)
+        return json_answer(snapshot, 503 if snapshot["state"] == "down" else 200)
 
-    async def _readiness(self, _: web.Request) -> web.Response:
+    def _readiness(self) -> Answer:
         snapshot = self.snapshot()
         body = {"ready": snapshot["ready"], "issues": snapshot["issues"]}
-        return _json(body, 200 if snapshot["ready"] else 503)
+        return json_answer(body, 200 if snapshot["ready"] else 503)
 
-    async def _export(self, _: web.Request) -> web.Response:
-        return web.Response(body=self._metrics.exposition(), headers={"Content-Type": CONTENT_TYPE})
+    def _export(self) -> Answer:
+        return Answer(self._metrics.exposition(), content_type=CONTENT_TYPE)
 
     def _is_ready(self, stages: Mapping[str, Mapping[str, Any]]) -> bool:
         return bool(stages) and all(stages[name]["state"] != "down" for name in ("ingest", "writer"))
@@ -232,14 +205,3 @@ class Health:
         span = 5 if counter == "ticks" else RATE_SAMPLES
         (from_s, before), (to_s, after) = self._samples[-min(len(self._samples), span + 1)], self._samples[-1]
         return (after[counter] - before[counter]) / max(to_s - from_s, 1e-9)
-
-
-def _advice(error: OSError) -> str:
-    """What to do if a port cannot be had; asyncio gives no number where an address is not this machine's."""
-    if isinstance(error, socket.gaierror) or error.errno in {errno.EADDRNOTAVAIL, None}:
-        return "set TICKSTOCKPL_HTTP__HOST to an address of this machine"
-    return "set TICKSTOCKPL_HTTP__PORT to a free one"
-
-
-def _json(body: Mapping[str, Any], status: int) -> web.Response:
-    return web.Response(body=orjson.dumps(body), status=status, content_type="application/json")

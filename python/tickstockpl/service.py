@@ -30,6 +30,7 @@ from tickstockpl.selection import enabled_patterns, rsi_bounds, shown
 from tickstockpl.settings import Settings
 from tickstockpl.sources import Source, open_source
 from tickstockpl.warmup import Replayed, history, published, revised
+from tickstockpl.web import serving
 from tickstockpl.wire import Findings, Inbound, WriteBatch
 from tickstockpl.writer import Writer
 
@@ -100,7 +101,7 @@ async def run(
         return None if calendar is None else calendar.current(mode, clock.now_us()) is not None
 
     health = Health(clock, metrics, settings.feed, in_session)
-    async with AsyncExitStack() as servers, health.serving(settings.http) as port:
+    async with AsyncExitStack() as servers, serving(settings.http, health.answers(), metrics) as port:
         try:
             async with _unless(stop):
                 calendar = await _prepared(settings, clock)

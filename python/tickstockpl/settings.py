@@ -6,6 +6,7 @@ Highest first: environment (`TICKSTOCKPL_<SECTION>__<FIELD>`, then the names tha
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-from tickstockpl.dsn import check_postgres_uri, check_redis_url, masked_url, postgres_dsn, redis_url
+from tickstockpl.dsn import check_postgres_uri, check_redis_url, is_loopback, masked_url, postgres_dsn, redis_url
 from tickstockpl.errors import SettingsError
 
 PREFIX = "TICKSTOCKPL_"
@@ -36,6 +37,9 @@ SHARED = {
 OTHERS = frozenset({f"{PREFIX}{name}" for name in ("HOST", "PORT", "API_KEY", "API_URL")})
 """AppV2's own: they tell it where to find us."""
 
+TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{16,}=*")
+"""What RFC 6750 lets stand after `Bearer`, and long enough to be no guess."""
+
 
 def _listed(value: object) -> object:
     """A comma-separated string becomes its parts; the environment knows no lists."""
@@ -54,6 +58,12 @@ def _zone(name: str) -> str:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError("must be a time zone such as America/New_York") from None
     return name
+
+
+def _token(token: SecretStr) -> SecretStr:
+    if TOKEN.fullmatch(token.get_secret_value()) is None:
+        raise ValueError("must be at least 16 letters, digits and - . _ ~ + /, such as `openssl rand -hex 32` prints")
+    return token
 
 
 def _state_dir() -> Path:
@@ -238,6 +248,13 @@ class HttpSettings(Section):
 
     host: str = "127.0.0.1"
     port: Port = 8080
+    token: Annotated[SecretStr, AfterValidator(_token)] | None = None
+    """Every request must bear it. Where others than this machine can ask, there must be one."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this machine alone can ask."""
+        return is_loopback(self.host)
 
 
 class LogSettings(Section):

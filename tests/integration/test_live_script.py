@@ -20,6 +20,7 @@ from tickstockpl.settings import DatabaseSettings, HttpSettings, RedisSettings, 
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
+TOKEN = "a-token-of-this-test"
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "test_live_integration.py"
 
 
@@ -32,7 +33,7 @@ def settings(redis: str, database: str, tmp_path: Path) -> Settings:
             url=SecretStr(redis), channels=(f"data.raw.{run}",), pattern_channel=f"tickstock.events.patterns.{run}"
         ),
         database=DatabaseSettings(uri=SecretStr(database)),
-        http=HttpSettings(port=0),
+        http=HttpSettings(port=0, token=SecretStr(TOKEN)),
         state_dir=tmp_path,
     )
 
@@ -65,6 +66,7 @@ async def script(
         "REDIS_PATTERN_CHANNEL": settings.redis.pattern_channel,
         "TICKSTOCKPL_REDIS__CHANNELS": ",".join(settings.redis.channels),
         "TICKSTOCKPL_HTTP__PORT": str(port),
+        "TICKSTOCKPL_HTTP__TOKEN": TOKEN,
     }
     child = await asyncio.create_subprocess_exec(
         sys.executable, SCRIPT, *arguments, env=environment,

@@ -25,7 +25,7 @@ async def found(settings: Settings, environ: Mapping[str, str] | None = None) ->
 async def test_everything_is_fine_on_migrated_servers(database: str, redis: str, state_dir: Path) -> None:
     await migrate(database)
     looked_at = await found(settings_for(database, redis, state_dir))
-    assert list(looked_at) == ["names", "selection", "redis", "database", "sessions", "memory"]
+    assert list(looked_at) == ["names", "selection", "redis", "database", "sessions", "http", "memory"]
     assert all(finding.ok for finding in looked_at.values()), looked_at
     assert "version 8" in looked_at["redis"].said
     assert "XNYS, always: open now" in looked_at["sessions"].said

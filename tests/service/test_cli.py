@@ -252,10 +252,18 @@ def test_a_taken_health_port_is_named_with_its_setting(command: Run, database: s
 
 
 def test_a_health_address_that_is_not_ours_is_named_with_its_setting(command: Run) -> None:
-    environ = {"TICKSTOCKPL_HTTP__HOST": "192.0.2.1", "REDIS_URL": "redis://127.0.0.1:1/0", "DATABASE_URI": NOWHERE}
-    line = said_once(command("run", **environ))
+    environ = {"TICKSTOCKPL_HTTP__HOST": "192.0.2.1", "TICKSTOCKPL_HTTP__TOKEN": "x" * 16}
+    line = said_once(command("run", REDIS_URL="redis://127.0.0.1:1/0", DATABASE_URI=NOWHERE, **environ))
     assert line.startswith("port 0 on 192.0.2.1 cannot be had")
     assert line.endswith("set TICKSTOCKPL_HTTP__HOST to an address of this machine")
+
+
+def test_an_address_that_others_reach_is_not_served_without_a_token(command: Run) -> None:
+    environ = {"TICKSTOCKPL_HTTP__HOST": "0.0.0.0", "REDIS_URL": "redis://127.0.0.1:1/0", "DATABASE_URI": NOWHERE}
+    line = said_once(command("run", **environ))
+    assert line.startswith("http.host is '0.0.0.0', which other machines can reach: set TICKSTOCKPL_HTTP__TOKEN, or ")
+    done = command("check", **environ)
+    assert (done.returncode, f"FAIL http: {line}\n" in done.stdout) == (2, True)
 
 
 @pytest.mark.parametrize("start", ["nan", "inf"])

@@ -1,19 +1,17 @@
-"""Health: one answer out of what the stages say, a feed's silence told once, and all of it over HTTP."""
+"""Health: one answer out of what the stages say, a feed's silence told once, and the answers for HTTP."""
 
-import socket
 from typing import Any
 
 import aiohttp
+import orjson
 import pytest
 import structlog
 
 from tickstockpl.clock import ManualClock
-from tickstockpl.errors import ServerError
 from tickstockpl.health import Health
-from tickstockpl.metrics import Metrics
+from tickstockpl.metrics import CONTENT_TYPE, Metrics
 from tickstockpl.settings import FeedSettings, HttpSettings
-
-pytestmark = pytest.mark.anyio
+from tickstockpl.web import serving
 
 T0_US = 1_757_600_460_000_000
 STALL_S = 30.0
@@ -167,37 +165,44 @@ def test_the_pulse_for_appv2_has_the_same_numbers() -> None:
     assert (pulse.connections, pulse.failed, pulse.reconnections) == (1, 0, 2)
 
 
-async def test_the_three_answers_over_http() -> None:
+def test_the_three_answers() -> None:
     stages = Stages()
-    async with stages.health.serving(HttpSettings(port=0)) as port, aiohttp.ClientSession() as client:
 
-        async def get(path: str) -> tuple[int, Any]:
-            async with client.get(f"http://127.0.0.1:{port}{path}") as answer:
-                return answer.status, await (answer.text() if path == "/metrics" else answer.json())
+    def get(path: str) -> tuple[int, Any]:
+        answer = stages.health.answers()[path]()
+        return answer.status, (answer.body.decode() if path == "/metrics" else orjson.loads(answer.body))
 
-        assert await get("/ready") == (200, {"ready": True, "issues": []})
-        status, body = await get("/health")
-        assert (status, body["status"], body["stages"]["ingest"]["reconnections"]) == (200, "healthy", 2)
-        stages.says["ingest"] |= {"state": "down", "reason": "no Redis"}
-        assert (await get("/ready"))[0] == 503
-        status, body = await get("/health")
-        assert (status, body["status"], body["issues"]) == (503, "unhealthy", ["ingest: no Redis"])
-        stages.health.sample()
-        _, metrics = await get("/metrics")
-        assert 'tickstockpl_stage_state{stage="ingest"} 2.0' in metrics
-        assert 'tickstockpl_event_lag_seconds{channel="data.raw"} 1.5' in metrics
+    assert get("/ready") == (200, {"ready": True, "issues": []})
+    status, body = get("/health")
+    assert (status, body["status"], body["stages"]["ingest"]["reconnections"]) == (200, "healthy", 2)
+    stages.says["ingest"] |= {"state": "down", "reason": "no Redis"}
+    assert get("/ready")[0] == 503
+    status, body = get("/health")
+    assert (status, body["status"], body["issues"]) == (503, "unhealthy", ["ingest: no Redis"])
+    stages.health.sample()
+    _, metrics = get("/metrics")
+    assert 'tickstockpl_stage_state{stage="ingest"} 2.0' in metrics
+    assert 'tickstockpl_event_lag_seconds{channel="data.raw"} 1.5' in metrics
 
 
-async def test_a_service_that_still_warms_up_answers_that_it_is_not_ready() -> None:
-    stages = Stages(ready=False)
-    async with stages.health.serving(HttpSettings(port=0)) as port, aiohttp.ClientSession() as client:
-        async with client.get(f"http://127.0.0.1:{port}/ready") as answer:
-            assert (answer.status, await answer.json()) == (
-                503,
-                {"ready": False, "issues": ["the service is starting"]},
-            )
-        async with client.get(f"http://127.0.0.1:{port}/health") as answer:
-            assert (answer.status, (await answer.json())["status"]) == (200, "degraded")
+def test_a_service_that_still_warms_up_answers_that_it_is_not_ready() -> None:
+    answers = Stages(ready=False).health.answers()
+    ready = answers["/ready"]()
+    assert (ready.status, orjson.loads(ready.body)) == (503, {"ready": False, "issues": ["the service is starting"]})
+    health = answers["/health"]()
+    assert (health.status, orjson.loads(health.body)["status"]) == (200, "degraded")
+
+
+@pytest.mark.anyio
+async def test_prometheus_gets_its_own_type_over_http() -> None:
+    stages = Stages()
+    async with (
+        serving(HttpSettings(port=0), stages.health.answers(), stages.metrics) as port,
+        aiohttp.ClientSession() as client,
+        client.get(f"http://127.0.0.1:{port}/metrics") as answer,
+    ):
+        assert (answer.status, answer.headers["Content-Type"]) == (200, CONTENT_TYPE)
+        assert "tickstockpl_stage_state" in await answer.text()
 
 
 def test_one_line_a_minute_has_what_happened_in_it() -> None:
@@ -210,12 +215,3 @@ def test_one_line_a_minute_has_what_happened_in_it() -> None:
     (line,) = lines
     assert line["event"] == "minute"
     assert (line["ticks"], line["bars"], line["refused"], line["event_lag_s"]) == (50, 0, 0, 1.5)
-
-
-async def test_a_taken_port_is_named_with_its_setting() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(ServerError, match=rf"port {port} on 127\.0\.0\.1 .* TICKSTOCKPL_HTTP__PORT") as raised:
-            async with Stages().health.serving(HttpSettings(port=port)):
-                pass
-    assert raised.value.exit_code == 2

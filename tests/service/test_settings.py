@@ -172,6 +172,8 @@ def test_a_missing_database_is_an_error_only_for_who_needs_one() -> None:
         ({"DATABASE_URI": "postgresql://u:12#b@h/d"}, r"DATABASE_URI: must have neither @ nor # behind .*%23.*"),
         ({"DATABASE_URI": "postgresql://u:12/b@h/d"}, r"DATABASE_URI: must have neither @ nor # behind .*%2F.*"),
         ({"DATABASE_URI": "postgresql://u:a\u2100b@h/d"}, r"DATABASE_URI: must have a number .*"),
+        ({"TICKSTOCKPL_HTTP__TOKEN": "short"}, r"TICKSTOCKPL_HTTP__TOKEN: must be at least 16 letters, .*openssl.*"),
+        ({"TICKSTOCKPL_HTTP__TOKEN": "long but with blanks"}, r"TICKSTOCKPL_HTTP__TOKEN: must be at least 16 .*"),
         ({"MARKET_TIMEZONE": "Mars/Olympus"}, r"MARKET_TIMEZONE: must be a time zone such as America/New_York"),
         ({"TICKSTOCKPL_SESSION__MODE": "night"}, r"TICKSTOCKPL_SESSION__MODE: .*'regular', 'extended' or 'always'"),
         ({"DATABASE_URI_FILE": "/nowhere"}, r"DATABASE_URI_FILE: /nowhere cannot be read: No such file or directory"),
@@ -240,6 +242,7 @@ def test_passwords_are_neither_shown_nor_printed() -> None:
             "REDIS_URL": "redis://user:hunter2@h:1/0",
             "DATABASE_URI": "postgresql+asyncpg://app:hunter2@h/d?password=hunter2&sslpassword=hunter2",
             "TICKSTOCKPL_REDIS__PASSWORD": "hunter2",
+            "TICKSTOCKPL_HTTP__TOKEN": "hunter2hunter2hunter2",
         }
     )
     shown = masked(settings)
@@ -263,6 +266,7 @@ def test_passwords_are_neither_shown_nor_printed() -> None:
         {"DATABASE_URI": "postgresql://app:1?hunter2@h/d"},
         {"REDIS_URL": "redis://:1/hunter2@h"},
         {"REDIS_URL": "redis://:1?hunter2@h"},
+        {"TICKSTOCKPL_HTTP__TOKEN": "hunter2"},
     ],
 )
 def test_a_wrong_secret_is_not_repeated_in_the_error(environ: dict[str, str]) -> None:
