@@ -132,6 +132,13 @@ def masked_url(url: str) -> str:
     return _joined(parts.scheme, f"{name}{colon}{MASK if colon else ''}{at}{host}", parts.path, query)
 
 
+def has_password(url: str) -> bool:
+    """Whether there is one in the URL, before its host or as an option."""
+    parts = urlsplit(url)
+    before_host = parts.netloc.rpartition("@")[0].partition(":")[2]
+    return bool(before_host) or any(name.lower().endswith("password") for name, _ in parse_qsl(parts.query))
+
+
 def is_loopback(host: str) -> bool:
     """Whether it is this machine's own address, of a kind that no other machine can reach."""
     try:

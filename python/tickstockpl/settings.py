@@ -1,7 +1,8 @@
 """What a person may set, read once and passed on as values.
 
 Highest first: environment (`TICKSTOCKPL_<SECTION>__<FIELD>`, then the names that AppV2 uses too), the same names with
-`_FILE` appended (a file that holds the value: Docker and systemd secrets), a TOML file, the defaults below.
+`_FILE` appended (a file that holds the value), files of these names in a folder (Docker's and systemd's secrets), a
+TOML file, the defaults below. A secret comes from the first three only.
 """
 
 import difflib
@@ -16,7 +17,16 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-from tickstockpl.dsn import check_postgres_uri, check_redis_url, is_loopback, masked_url, postgres_dsn, redis_url
+from tickstockpl import environment
+from tickstockpl.dsn import (
+    check_postgres_uri,
+    check_redis_url,
+    has_password,
+    is_loopback,
+    masked_url,
+    postgres_dsn,
+    redis_url,
+)
 from tickstockpl.errors import SettingsError
 
 PREFIX = "TICKSTOCKPL_"
@@ -329,7 +339,7 @@ def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -
     class Loaded(Settings):
         model_config = SettingsConfigDict(toml_file=file)
 
-    given = _from_environment(os.environ if environ is None else environ)
+    given = environment.given(os.environ if environ is None else environ, _known_names())
     values: dict[str, Any] = {}
     for path, (_, value) in given.items():
         section = values
@@ -340,13 +350,29 @@ def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -
     if "url" not in redis and redis.keys() & {"host", "port"}:
         redis["url"] = None  # the file's URL must not win over a host that the environment names
     try:
-        return Settings(**dict(Loaded(**values)))
+        settings = Settings(**dict(Loaded(**values)))
     except ValidationError as error:
         raise SettingsError(_one_line(error, {path: name for path, (name, _) in given.items()}, file)) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file} is not TOML: {error}") from None
     except OSError as error:
         raise SettingsError(f"{file} cannot be read: {error.strerror}") from None
+    for path in sorted(_secrets(settings) - given.keys()):
+        name = next(name for name, known in (SHARED | _known_names()).items() if known == path)
+        raise SettingsError(
+            f"{'.'.join(path)} in {file} holds a secret, which files of settings may not: set {name} or {name}_FILE"
+        )
+    return settings
+
+
+def _secrets(settings: Settings) -> set[tuple[str, ...]]:
+    """Where a secret stands: passwords and tokens, and addresses with a password in them."""
+    redis, database, http = settings.redis, settings.database, settings.http
+    plain = {("redis", "password"): redis.password, ("http", "token"): http.token}
+    urls = {("redis", "url"): redis.url, ("database", "uri"): database.uri}
+    return {path for path, value in plain.items() if value is not None} | {
+        path for path, url in urls.items() if url is not None and has_password(url.get_secret_value())
+    }
 
 
 def unknown_names(environ: Mapping[str, str]) -> list[str]:
@@ -354,10 +380,11 @@ def unknown_names(environ: Mapping[str, str]) -> list[str]:
     known = _known_names()
     return sorted(
         name
-        for name in environ
+        for name in environment.names(environ)
         if name.startswith(PREFIX)
         and not name.startswith(f"{PREFIX}TEST_")
         and name not in OTHERS
+        and name not in environment.FOLDERS
         and name not in known
         and name.removesuffix("_FILE") not in known
     )
@@ -385,27 +412,6 @@ def _known_names() -> dict[str, tuple[str, ...]]:
     """Every name that is read, and its setting; of two names for one setting the first wins."""
     own = {PREFIX + "__".join(path).upper(): path for path in _paths(Settings)}
     return own | SHARED
-
-
-def _from_environment(environ: Mapping[str, str]) -> dict[tuple[str, ...], tuple[str, str]]:
-    """The settings given by the environment: path → (name, value). An empty value counts as absent."""
-    found: dict[tuple[str, ...], tuple[str, str]] = {}
-    known = _known_names()
-    for name, path in known.items():
-        if environ.get(name):
-            found.setdefault(path, (name, environ[name]))
-    for name, path in known.items():
-        if environ.get(f"{name}_FILE") and path not in found:
-            found[path] = (f"{name}_FILE", _secret(f"{name}_FILE", Path(environ[f"{name}_FILE"])))
-    return found
-
-
-def _secret(name: str, file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise SettingsError(f"{name}: {file} cannot be read: {reason}") from None
 
 
 _SAID = {"model_type": "must be a table", "path_type": "must be a path"}

@@ -77,6 +77,68 @@ def test_the_environment_wins_over_secret_files_over_the_toml_file_over_defaults
     assert settings.http.host == "127.0.0.1"
 
 
+@pytest.mark.parametrize("named_by", ["TICKSTOCKPL_SECRETS_DIR", "CREDENTIALS_DIRECTORY"])
+def test_a_folder_of_secrets_wins_over_the_toml_file_only(tmp_path: Path, named_by: str) -> None:
+    file = toml('[redis]\npattern_channel = "toml"\nerror_channel = "toml"\nhost = "toml"\n')
+    folder = tmp_path / "secrets"
+    (folder / "..data").mkdir(parents=True)  # Kubernetes has such
+    for name in ("REDIS_PATTERN_CHANNEL", "tickstockpl_redis__error_channel", "redis_host", "database_uri", "other"):
+        (folder / name).write_text("postgresql://folder/d\n" if name == "database_uri" else "folder\n")
+    value = tmp_path / "value"
+    value.write_text("file\n")
+    given = {named_by: str(folder), "REDIS_PATTERN_CHANNEL": "variable", "REDIS_ERROR_CHANNEL_FILE": str(value)}
+    settings = load(file, given)
+    redis = settings.redis
+    assert (redis.pattern_channel, redis.error_channel, redis.host) == ("variable", "file", "folder")
+    assert settings.database.dsn() == "postgresql://folder/d"
+
+
+def test_our_own_folder_wins_over_systemds(tmp_path: Path) -> None:
+    given = {}
+    for name in ("TICKSTOCKPL_SECRETS_DIR", "CREDENTIALS_DIRECTORY"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "REDIS_HOST").write_text(name.lower())
+        given[name] = str(tmp_path / name)
+    (tmp_path / "CREDENTIALS_DIRECTORY" / "REDIS_PORT").write_text("7000")
+    redis = load(environ=given).redis
+    assert (redis.host, redis.port) == ("tickstockpl_secrets_dir", 7000)
+
+
+def test_what_is_wrong_with_a_file_of_the_folder_is_one_line_that_names_it(tmp_path: Path) -> None:
+    given = {"TICKSTOCKPL_SECRETS_DIR": str(tmp_path)}
+    (tmp_path / "DATABASE_URI").write_text("mysql://app:hunter2@h/d")
+    with pytest.raises(SettingsError, match=rf"^{tmp_path}/DATABASE_URI: must begin with postgresql://$"):
+        load(environ=given)
+    (tmp_path / "DATABASE_URI").write_bytes(b"\xff")
+    with pytest.raises(SettingsError, match=rf"^{tmp_path}/DATABASE_URI cannot be read: it is not UTF-8 text$"):
+        load(environ=given)
+    (tmp_path / "database_uri").write_text("postgresql://h/d")
+    with pytest.raises(SettingsError, match=r"holds both DATABASE_URI and database_uri: delete one$"):
+        load(environ=given)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ('[redis]\npassword = "hunter2"\n', "TICKSTOCKPL_REDIS__PASSWORD"),
+        ('[redis]\nurl = "redis://:hunter2@h"\n', "REDIS_URL"),
+        ('[redis]\nurl = "redis://h?password=hunter2"\n', "REDIS_URL"),
+        ('[database]\nuri = "postgresql://app:hunter2@h/d"\n', "DATABASE_URI"),
+        ('[http]\ntoken = "hunter2hunter2hunter2"\n', "TICKSTOCKPL_HTTP__TOKEN"),
+    ],
+)
+def test_a_secret_in_the_toml_file_is_refused_and_not_repeated(text: str, name: str) -> None:
+    message = rf"given\.toml holds a secret, which files of settings may not: set {name} or {name}_FILE$"
+    with pytest.raises(SettingsError, match=message) as caught:
+        load(toml(text), {})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_an_address_without_a_password_may_stand_in_the_toml_file() -> None:
+    file = toml('[redis]\nurl = "redis://h/1"\n[database]\nuri = "postgresql://app@h/d?host=/pg&jit=off"\n')
+    assert load(file, {"TICKSTOCKPL_REDIS__PASSWORD": "p"}).redis.connection_url() == "redis://:p@h/1"
+
+
 def test_our_own_name_wins_over_the_shared_one() -> None:
     settings = load(environ={"REDIS_PORT": "1", "TICKSTOCKPL_REDIS__PORT": "2"})
     assert settings.redis.port == 2
@@ -176,7 +238,8 @@ def test_a_missing_database_is_an_error_only_for_who_needs_one() -> None:
         ({"TICKSTOCKPL_HTTP__TOKEN": "long but with blanks"}, r"TICKSTOCKPL_HTTP__TOKEN: must be at least 16 .*"),
         ({"MARKET_TIMEZONE": "Mars/Olympus"}, r"MARKET_TIMEZONE: must be a time zone such as America/New_York"),
         ({"TICKSTOCKPL_SESSION__MODE": "night"}, r"TICKSTOCKPL_SESSION__MODE: .*'regular', 'extended' or 'always'"),
-        ({"DATABASE_URI_FILE": "/nowhere"}, r"DATABASE_URI_FILE: /nowhere cannot be read: No such file or directory"),
+        ({"DATABASE_URI_FILE": "/nowhere"}, r"DATABASE_URI_FILE names a file that cannot be read: No such .*"),
+        ({"TICKSTOCKPL_SECRETS_DIR": "/nowhere"}, r"TICKSTOCKPL_SECRETS_DIR: /nowhere cannot be read: No such .*"),
     ],
 )
 def test_a_wrong_value_is_one_line_that_names_it(environ: dict[str, str], message: str) -> None:
@@ -232,6 +295,12 @@ def test_misspelt_names_are_found_and_appv2s_own_are_not_called_misspelt() -> No
     assert unknown_names(environ) == misspelt
 
 
+def test_misspelt_files_in_the_folder_of_secrets_are_found(tmp_path: Path) -> None:
+    for name in ("tickstockpl_http__tokn", "TICKSTOCKPL_HTTP__TOKEN", "DATABASE_URI", "other"):
+        (tmp_path / name).write_text("x")
+    assert unknown_names({"TICKSTOCKPL_SECRETS_DIR": str(tmp_path)}) == ["TICKSTOCKPL_HTTP__TOKN"]
+
+
 def test_appv2s_own_host_and_port_change_nothing() -> None:
     assert load(environ={"TICKSTOCKPL_HOST": "elsewhere", "TICKSTOCKPL_PORT": "1"}) == Settings()
 
@@ -264,9 +333,11 @@ def test_passwords_are_neither_shown_nor_printed() -> None:
         {"DATABASE_URI": "postgresql://app:1/hunter2@h/d"},
         {"DATABASE_URI": "postgresql://app:1#hunter2@h/d"},
         {"DATABASE_URI": "postgresql://app:1?hunter2@h/d"},
+        {"DATABASE_URI_FILE": "postgresql://app:hunter2@h/d"},
         {"REDIS_URL": "redis://:1/hunter2@h"},
         {"REDIS_URL": "redis://:1?hunter2@h"},
         {"TICKSTOCKPL_HTTP__TOKEN": "hunter2"},
+        {"TICKSTOCKPL_HTTP__TOKEN_FILE": "hunter2"},
     ],
 )
 def test_a_wrong_secret_is_not_repeated_in_the_error(environ: dict[str, str]) -> None:
