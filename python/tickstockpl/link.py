@@ -15,6 +15,8 @@ from tickstockpl.wire import Answered, Connected, FramesLike, Inbound, Received
 
 READ_BYTES = 1 << 18
 """One socket read at most; also what a full channel leaves in our memory beside the channel itself."""
+UNFINISHED_BYTES = 32 << 20
+"""More than this of one message is not kept. Redis sends 512 MB if told to, and cuts who is so far behind if not."""
 
 BEHIND_S = 5.0
 """A connection that ends so soon after we had stopped reading was probably cut for that."""
@@ -41,6 +43,11 @@ class Framer(Protocol):
 
     def feed(self, chunk: memoryview, /) -> FramesLike:
         """Complete frames; the rest waits. Raises ValueError on bytes that are not RESP2."""
+        ...
+
+    @property
+    def pending(self) -> int:
+        """Bytes that wait."""
         ...
 
 
@@ -168,6 +175,8 @@ class Link(asyncio.BufferedProtocol):
             return
         try:
             self._sort(self._framer.feed(chunk))
+            if self._framer.pending > UNFINISHED_BYTES:
+                self.end(f"a message is longer than {UNFINISHED_BYTES >> 20} MiB")
         except ValueError as error:
             self.end(f"not RESP2: {error}")
         except BaseException as fault:  # noqa: BLE001 - the owner raises it again where it ends the service

@@ -245,6 +245,8 @@ async def test_messages_before_a_loss_are_handed_over_before_it(proxy: FaultProx
 
 async def test_a_bug_in_the_framer_ends_the_stage_instead_of_being_retried(redis_url: str) -> None:
     class Broken:
+        pending = 0
+
         def feed(self, chunk: memoryview) -> Any:
             raise LookupError("a bug")
 

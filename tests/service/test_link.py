@@ -267,6 +267,17 @@ async def test_a_bug_is_kept_for_the_owner_instead_of_vanishing_in_the_transport
     assert bench.items() == []
 
 
+async def test_a_message_without_end_is_not_waited_for() -> None:
+    bench = Bench()
+    await bench.take_over(CONFIRMED)
+    bench.arrive(message(b"x" * 20_000_000))
+    assert bench.cause() is None
+    bench.arrive(b"*3\r\n$7\r\nmessage\r\n$8\r\ndata.raw\r\n$500000000\r\n" + b"x" * 40_000_000)
+    assert bench.cause() == "a message is longer than 32 MiB"
+    assert bench.transport.aborted
+    assert [len(payload) for payload in payloads(bench.items())] == [20_000_000]
+
+
 async def test_a_connection_that_was_closed_before_we_took_it_over_is_a_loss_with_its_last_bytes_read() -> None:
     bench = Bench()
     bench.transport.aborted = True
