@@ -12,6 +12,7 @@ import event_samples
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock, ManualClock
 from tickstockpl.metrics import Metrics
+from tickstockpl.ownership import Ownership
 from tickstockpl.settings import BarSettings, DatabaseSettings, Settings, WriterSettings
 from tickstockpl.wire import Event, WriteBatch
 from tickstockpl.writer import Writer
@@ -101,6 +102,7 @@ def writer_for(
     clock: Clock | None = None,
     max_symbols: int = 1000,
     database: dict[str, Any] | None = None,
+    ownership: Ownership | None = None,
     **writer: Any,
 ) -> tuple[Writer, Channel[WriteBatch]]:
     """A writer that flushes at once, and its inbox. Further names are settings of its section."""
@@ -112,7 +114,7 @@ def writer_for(
         bars=BarSettings(max_symbols=max_symbols),
     )
     inbox: Channel[WriteBatch] = Channel(100, "writer")
-    return Writer(settings, inbox, clock or ManualClock(NINE_30_US), Metrics()), inbox
+    return Writer(settings, inbox, clock or ManualClock(NINE_30_US), Metrics(), ownership=ownership), inbox
 
 
 async def stored(uri: str, *batches: WriteBatch, **settings: Any) -> dict[str, Any]:

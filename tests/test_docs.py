@@ -13,6 +13,7 @@ import pytest
 import typer.main
 
 import tickstockpl as tp
+from tickstockpl import rights
 from tickstockpl.cli import app
 from tickstockpl.environment import FOLDERS
 from tickstockpl.kernel import REASONS
@@ -104,6 +105,12 @@ def test_every_command_exists_and_has_the_options_that_are_printed(page: Path) -
         assert name in group.commands, name
         options = {option for parameter in group.commands[name].params for option in parameter.opts}
         assert set(re.findall(r"(?<!\S)--[a-z-]+", rest)) <= options, rest
+
+
+def test_the_operations_page_prints_the_rights_of_the_default_settings() -> None:
+    page = text("docs/operations.md")
+    assert rights.redis_rule(rights.service_uses(Settings()), "tickstockpl") in page
+    assert "\n".join(["```sql", *rights.postgres_grants(Settings(), "tickstockpl"), "```"]) in page
 
 
 def test_every_make_target_exists() -> None:

@@ -102,7 +102,7 @@ async def _told(client: "redis.asyncio.Redis", *channels: str) -> str:
 async def _database(settings: Settings) -> Finding:
     address = settings.database.address
     try:
-        missing = await migrate.pending(settings.database.dsn())
+        missing = await migrate.pending(settings.database.dsn(), policy=settings.database.symbol_policy)
     except TickstockError as error:
         return Finding("database", False, str(error))
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:

@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Coroutine
+from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -16,7 +17,7 @@ import typer
 from pydantic import SecretStr
 
 from tickstockpl import check as checks
-from tickstockpl import logs, migrate, service
+from tickstockpl import logs, migrate, rights, service
 from tickstockpl.dev import demo as demonstration
 from tickstockpl.dev import forget as forgetting
 from tickstockpl.dev import recording
@@ -37,6 +38,13 @@ app = typer.Typer(
 Config = Annotated[Path | None, typer.Option(help="A TOML file; default ./tickstockpl.toml if there is one.")]
 Channel = Annotated[str, typer.Option(help="The Redis channel to publish on.")]
 Url = Annotated[str | None, typer.Option(help="The Redis to publish to; default is that of the settings.")]
+
+
+class Server(StrEnum):
+    """Whose rights are asked for."""
+
+    REDIS = "redis"
+    POSTGRES = "postgres"
 
 
 def _show_version(wanted: bool) -> None:
@@ -145,6 +153,23 @@ def migrate_database(
         sys.stdout.write(f"{'migrated' if done.changed else 'nothing to do'}; ohlcv_1min is {table}\n")
 
     _once(upgrade())
+
+
+@app.command(name="rights", epilog="Example: tickstockpl rights redis | redis-cli")
+def print_rights(
+    server: Annotated[Server | None, typer.Argument(help="Of which server; both if none is named.")] = None,
+    config: Config = None,
+    name: Annotated[str, typer.Option(help="What the Redis user and the database's role are called.")] = "tickstockpl",
+) -> None:
+    r"""Print the least rights that `run` needs with these settings, as commands for the servers' administrators.
+
+    Neither sets a password: ACL SETUSER tickstockpl >PASSWORD does in Redis, \password tickstockpl in psql.
+    """
+    settings = _settings(config)
+    if server is not Server.POSTGRES:
+        sys.stdout.write(f"{rights.redis_rule(rights.service_uses(settings), name)}\n")
+    if server is not Server.REDIS:
+        sys.stdout.write("\n".join(rights.postgres_grants(settings, name)) + "\n")
 
 
 @app.command(epilog="Example: tickstockpl simulate --symbols 20 --minutes 10 --late 0.01 --truth true_bars.csv")

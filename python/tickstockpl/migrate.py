@@ -17,7 +17,7 @@ import structlog
 from tickstockpl import postgres
 from tickstockpl.dsn import masked_url, postgres_dsn
 from tickstockpl.errors import ServerError
-from tickstockpl.tables import BASE, NEEDED, Tables, read_tables
+from tickstockpl.tables import BASE, NEEDED, SERIAL, Tables, privileges, read_tables
 
 VERSION_TABLE = "tickstockpl_schema_version"
 FOLDER = Path(__file__).with_name("migrations")
@@ -36,10 +36,8 @@ _TARGET = re.compile(
 )
 
 _RIGHTS = """
-SELECT t.name, p.privilege
-FROM unnest($1::text[]) AS t(name) CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS p(privilege)
-WHERE to_regclass(t.name) IS NOT NULL AND NOT has_table_privilege(to_regclass(t.name), p.privilege)
-ORDER BY t.name, p.privilege
+SELECT n.name, n.privilege FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS n(name, privilege, place)
+WHERE to_regclass(n.name) IS NOT NULL AND NOT has_table_privilege(to_regclass(n.name), n.privilege) ORDER BY n.place
 """
 
 _SEQUENCES = """
@@ -61,14 +59,15 @@ class Migrated:
     """The database has the extension."""
 
 
-async def pending(uri: str) -> list[str]:
+async def pending(uri: str, *, policy: str = "accept") -> list[str]:
     """The SQL that must run before the service can; empty: it can.
 
     uri: as people write it, `DATABASE_URI`.
+    policy: for symbols that the table `symbols` does not know; what the role needs there depends on it.
     Raises ServerError if the database cannot be asked, or its tables can never fit.
     """
     async with _connected(uri) as connection:
-        return await _pending(connection)
+        return await _pending(connection, policy)
 
 
 async def migrate(uri: str, *, convert: bool = False) -> Migrated:
@@ -149,7 +148,7 @@ async def _spread(connection: postgres.Connection, convert: bool) -> bool:
     return True
 
 
-async def _pending(connection: postgres.Connection) -> list[str]:
+async def _pending(connection: postgres.Connection, policy: str = "accept") -> list[str]:
     tables = await read_tables(connection)
     _check(tables)
     lacking = tables.lacks()
@@ -158,7 +157,7 @@ async def _pending(connection: postgres.Connection) -> list[str]:
         sql += [statement for _, statement in _statements(behind)]
     if not tables.unique and "ohlcv_1min" in tables.columns:
         sql.append(UNIQUE)
-    return sql + await _grants(connection, tables)
+    return sql + await _grants(connection, tables, policy)
 
 
 def _check(tables: Tables) -> None:
@@ -205,15 +204,16 @@ def _statements(revisions: list[str] | None = None) -> list[tuple[str, str]]:
     return [(target[1], statement) for statement in statements if (target := _TARGET.search(statement))]
 
 
-async def _grants(connection: postgres.Connection, tables: Tables) -> list[str]:
+async def _grants(connection: postgres.Connection, tables: Tables, policy: str) -> list[str]:
     role = await connection.fetchval("SELECT quote_ident(current_user)")
-    names = [*NEEDED, "symbols"] if tables.symbols_key else list(NEEDED)
-    rights: dict[str, list[str]] = {}
-    for row in await connection.fetch(_RIGHTS, names):
-        if row["name"] != "symbols" or row["privilege"] != "UPDATE":
-            rights.setdefault(row["name"], []).append(row["privilege"])
-    sql = [f"GRANT {', '.join(privileges)} ON {name} TO {role};" for name, privileges in rights.items()]
-    serial = [name for name in ("intraday_patterns", "intraday_indicators") if "id" in tables.columns.get(name, {})]
+    asks_symbols = tables.symbols_key if policy == "accept" else "symbols" in tables.columns
+    needed = [(name, right) for name in NEEDED for right in privileges(name)]
+    needed += [("symbols", right) for right in privileges("symbols", policy) if asks_symbols]
+    lacking: dict[str, list[str]] = {}
+    for row in await connection.fetch(_RIGHTS, *map(list, zip(*needed, strict=True))):
+        lacking.setdefault(row["name"], []).append(row["privilege"])
+    sql = [f"GRANT {', '.join(rights)} ON {name} TO {role};" for name, rights in lacking.items()]
+    serial = [name for name in SERIAL if "id" in tables.columns.get(name, {})]
     sql += [f"GRANT USAGE ON SEQUENCE {row['name']} TO {role};" for row in await connection.fetch(_SEQUENCES, serial)]
     if not await connection.fetchval("SELECT has_database_privilege(current_database(), 'TEMPORARY')"):
         database = await connection.fetchval("SELECT quote_ident(current_database())")

@@ -226,7 +226,7 @@ async def _prepared(settings: Settings, clock: Clock) -> calendars.Sessions:
     Raises ServerError if either cannot be had.
     """
     try:
-        missing = await migrate.pending(settings.database.dsn())
+        missing = await migrate.pending(settings.database.dsn(), policy=settings.database.symbol_policy)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise ServerError(f"the database at {settings.database.address} cannot be used: {error!r}") from error
     if missing:

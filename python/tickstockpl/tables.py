@@ -67,6 +67,20 @@ NEEDED: dict[str, tuple[str, ...]] = {
 }
 """Columns that must be there before the service starts."""
 
+SERIAL = ("intraday_patterns", "intraday_indicators")
+"""Those whose `id` comes from a sequence; AppV2 made them so."""
+
+APPENDED = frozenset({"ingest_gap", "dead_letter"})
+"""Those whose rows stay as they were written."""
+
+
+def privileges(table: str, policy: str = "accept") -> tuple[str, ...]:
+    """What the service's role needs on a table; on `symbols`, by the policy for unknown ones."""
+    if table == "symbols":
+        return ("INSERT",) if policy == "accept" else ("SELECT",)
+    # ON CONFLICT reads the columns of the key, so that INSERT alone is nowhere enough
+    return ("SELECT", "INSERT") if table in APPENDED else ("SELECT", "INSERT", "UPDATE")
+
 
 @dataclass(frozen=True, slots=True)
 class Column:

@@ -20,7 +20,7 @@ from conftest import execute
 from tickstockpl import cli, logs
 from tickstockpl.migrate import migrate
 
-COMMANDS = ("run", "demo", "check", "migrate", "simulate", "replay")
+COMMANDS = ("run", "demo", "check", "migrate", "rights", "simulate", "replay")
 NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
 
 
@@ -93,6 +93,18 @@ def test_every_commands_help_shows_an_example(command: Run, name: str) -> None:
     done = command(name, "--help")
     assert done.returncode == 0
     assert f"tickstockpl {name}" in done.stdout.partition("Example:")[2]
+
+
+def test_rights_are_those_of_the_settings_and_of_the_server_named(command: Run) -> None:
+    both = command("rights", "--name", "me", TICKSTOCKPL_REDIS__CHANNELS="my.ticks", DATABASE_URI="postgresql://h/mine")
+    assert (both.returncode, both.stderr) == (0, "")
+    rule, *sql = both.stdout.splitlines()
+    assert rule.startswith("ACL SETUSER me on ")
+    assert " &my.ticks " in rule
+    assert "GRANT CONNECT, TEMPORARY ON DATABASE mine TO me;" in sql
+    assert command("rights", "redis").stdout.startswith("ACL SETUSER tickstockpl on ")
+    assert command("rights", "postgres").stdout.startswith("CREATE ROLE tickstockpl LOGIN;\n")
+    assert "has neither spaces nor quotes" in said_once(command("rights", "--name", "a b"))
 
 
 def test_the_version_is_that_of_the_package(command: Run) -> None:
