@@ -15,9 +15,11 @@ from redis.exceptions import RedisError, ResponseError
 
 from tickstockpl import migrate, sessions
 from tickstockpl.backlog import Allowance, Backlog
+from tickstockpl.dsn import exposed
 from tickstockpl.errors import TickstockError
 from tickstockpl.selection import enabled_patterns, shown
-from tickstockpl.settings import Settings, unknown_names
+from tickstockpl.settings import REDIS_TRUST, Settings, unknown_names
+from tickstockpl.tls import reason
 from tickstockpl.web import access
 
 
@@ -28,6 +30,8 @@ class Finding:
     what: str
     ok: bool
     said: str
+    warning: bool = False
+    """The service runs all the same, but somebody should know."""
 
 
 async def findings(settings: Settings, environ: Mapping[str, str] = os.environ) -> AsyncIterator[Finding]:
@@ -37,6 +41,8 @@ async def findings(settings: Settings, environ: Mapping[str, str] = os.environ) 
     yield _selection(settings)
     yield await _redis(settings)
     yield await _database(settings)
+    if seen := [url for url in (settings.redis.address, settings.database.address) if exposed(url, environ)]:
+        yield Finding("tls", True, f"passwords and market data go in the clear to {' and '.join(seen)}", warning=True)
     yield await _calendar(settings)
     yield _http(settings)
     minutes, symbols = settings.writer.queue_minutes, settings.bars.max_symbols
@@ -82,7 +88,7 @@ async def _redis(settings: Settings) -> Finding:
     except TimeoutError:
         return Finding("redis", False, f"{address}: no answer within {named.connect_timeout_s:g} s")
     except (RedisError, OSError) as error:
-        return Finding("redis", False, f"{address}: {str(error) or type(error).__name__}")
+        return Finding("redis", False, f"{address}: {reason(error, REDIS_TRUST)}")
     finally:
         await client.aclose()
     return Finding("redis", True, f"{address}, {said}")

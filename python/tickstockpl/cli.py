@@ -127,7 +127,8 @@ def check(config: Config = None) -> None:
     async def look() -> None:
         nonlocal failed
         async for finding in checks.findings(settings):
-            sys.stdout.write(f"{'ok  ' if finding.ok else 'FAIL'} {finding.what}: {finding.said}\n")
+            verdict = "FAIL" if not finding.ok else "warn" if finding.warning else "ok  "
+            sys.stdout.write(f"{verdict} {finding.what}: {finding.said}\n")
             failed += not finding.ok
 
     _once(look())

@@ -18,7 +18,8 @@ from redis.exceptions import InvalidResponse, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from tickstockpl.metrics import Metrics
-from tickstockpl.settings import RedisSettings
+from tickstockpl.settings import REDIS_TRUST, RedisSettings
+from tickstockpl.tls import reason
 
 LOST = (RedisConnectionError, RedisTimeoutError, InvalidResponse, OSError)
 """What says that there is no Redis at the other end any more; a `ResponseError` says that there is."""
@@ -166,7 +167,7 @@ class Connection:
         """Count a fault."""
         self.faults += 1
         self._metrics.publish_errors.inc()
-        self.last_error = f"{what}: {str(error) or type(error).__name__}"
+        self.last_error = f"{what}: {reason(error, REDIS_TRUST)}"
         self.note(what, error=self.last_error, redis=self.name)
 
     def note(self, what: str, **facts: Any) -> None:

@@ -1,6 +1,8 @@
 """Addresses of servers as people write them, made into what the drivers read, and made safe to show."""
 
+from collections.abc import Mapping
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
@@ -12,6 +14,8 @@ MASK = "***"
 
 _POSTGRES = ("postgresql", "postgres")
 _REDIS = ("redis", "rediss", "unix")
+_TLS_MODES = ("require", "verify-ca", "verify-full")
+_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _ESCAPE = "in a password write / # ? : @ [ ] as %2F %23 %3F %3A %40 %5B %5D"
 _PORT = f"must have a number from 0 to 65535 as its port; {_ESCAPE}"
 _END = f"must have neither @ nor # behind its host; {_ESCAPE}"
@@ -35,6 +39,7 @@ _LIBPQ_ONLY = frozenset(
 
 _SHOWN = frozenset(
     {
+        *_FILES,
         "application_name",
         "connect_timeout",
         "db",
@@ -43,14 +48,8 @@ _SHOWN = frozenset(
         "port",
         "protocol",
         "ssl",
-        "ssl_ca_certs",
         "ssl_cert_reqs",
-        "ssl_certfile",
-        "ssl_keyfile",
-        "sslcert",
-        "sslkey",
         "sslmode",
-        "sslrootcert",
         "target_session_attrs",
         "user",
         "username",
@@ -78,9 +77,20 @@ def postgres_dsn(uri: str) -> str:
 
 
 def check_postgres_uri(uri: SecretStr) -> SecretStr:
-    """The same value; raises ValueError if `postgres_dsn` would."""
-    postgres_dsn(uri.get_secret_value())
+    """The same value; raises ValueError if `postgres_dsn` would, or if a file that it names cannot be read."""
+    _check_files(postgres_dsn(uri.get_secret_value()))
     return uri
+
+
+def _check_files(url: str) -> None:
+    """Raises ValueError for a file of TLS that cannot be read: the drivers' own errors do not say which."""
+    for name, value in parse_qsl(urlsplit(url).query):
+        if name in _FILES:
+            try:
+                with Path(value).open("rb"):
+                    pass
+            except OSError as error:
+                raise ValueError(f"names a file that cannot be read: {name}={value} ({error.strerror})") from None
 
 
 def redis_url(url: str | None, *, host: str, port: int, db: int, username: str | None, password: str | None) -> str:
@@ -117,7 +127,33 @@ def check_redis_url(url: SecretStr) -> SecretStr:
         raise ValueError(f"has an option that redis-py does not know: {name}") from None
     except (ValueError, RedisError) as error:
         raise ValueError(f"has an option that redis-py does not take: {error}") from None
+    _check_files(text)
     return url
+
+
+def exposed(url: str, environ: Mapping[str, str]) -> bool:
+    """Whether others may read what goes to this server: it is on another machine, and nothing asks for TLS.
+
+    environ: where libpq's names stand in for what the URI of a database leaves open.
+    """
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    if not url or parts.scheme in ("rediss", "unix"):
+        return False
+    hosts = query.get("host") or parts.hostname or ""
+    if parts.scheme in _POSTGRES:
+        if query.get("sslmode", environ.get("PGSSLMODE")) in _TLS_MODES:
+            return False
+        hosts = hosts or environ.get("PGHOST", "")
+    return not all(not host or host.startswith("/") or is_loopback(host) for host in hosts.split(","))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether it is this machine's own address, of a kind that no other machine can reach."""
+    try:
+        return host.lower() == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def masked_url(url: str) -> str:
@@ -137,14 +173,6 @@ def has_password(url: str) -> bool:
     parts = urlsplit(url)
     before_host = parts.netloc.rpartition("@")[0].partition(":")[2]
     return bool(before_host) or any(name.lower().endswith("password") for name, _ in parse_qsl(parts.query))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether it is this machine's own address, of a kind that no other machine can reach."""
-    try:
-        return host.lower() == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _split(url: str) -> SplitResult:

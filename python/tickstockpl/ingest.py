@@ -22,13 +22,14 @@ from tickstockpl.clock import Clock
 from tickstockpl.connection import sturdy
 from tickstockpl.errors import TickstockError
 from tickstockpl.link import Framer, Link, Tally
-from tickstockpl.settings import RedisSettings
+from tickstockpl.settings import REDIS_TRUST, RedisSettings
+from tickstockpl.tls import reason, untrusted
 from tickstockpl.wire import Inbound, Lost
 
 log = structlog.get_logger(__name__)
 
 REFUSED_RETRY_S = 10.0
-"""A wrong password does not become right by asking often, and each try is a line in Redis' ACL log."""
+"""Neither a wrong password nor a wrong certificate becomes right by asking often, and a try is a line in Redis' log."""
 
 SETTLED_S = 1.0
 """A link that lived so long is replaced at once; after a shorter one we wait, not to hammer a flapping server."""
@@ -276,12 +277,12 @@ class Ingest:
 
     def _note(self, error: Exception) -> None:
         """Log the first failure, each new reason, and the 10th, 100th, ... of one reason."""
-        reason = str(error) or type(error).__name__
-        self._failures = self._failures + 1 if reason == self._reason else 1
-        self._reason = reason
+        why = reason(error, REDIS_TRUST)
+        self._failures = self._failures + 1 if why == self._reason else 1
+        self._reason = why
         if self._failures in (1, 10, 100) or self._failures % 1000 == 0:
             say = log.error if _refusal(error) else log.warning
-            say("redis cannot be used", address=self._settings.address, reason=reason, attempts=self._failures)
+            say("redis cannot be used", address=self._settings.address, reason=why, attempts=self._failures)
 
 
 async def _reply(connection: Any, otherwise: Any) -> Any:
@@ -292,7 +293,7 @@ async def _reply(connection: Any, otherwise: Any) -> Any:
 
 
 def _refusal(error: Exception) -> bool:
-    return isinstance(error, (LinkRefused, AuthenticationError, ResponseError))
+    return isinstance(error, (LinkRefused, AuthenticationError, ResponseError)) or untrusted(error) is not None
 
 
 def _pause(error: Exception) -> bool | float:

@@ -17,7 +17,9 @@ import structlog
 from tickstockpl import postgres
 from tickstockpl.dsn import masked_url, postgres_dsn
 from tickstockpl.errors import ServerError
+from tickstockpl.settings import DATABASE_TRUST
 from tickstockpl.tables import BASE, NEEDED, SERIAL, Tables, privileges, read_tables
+from tickstockpl.tls import reason
 
 VERSION_TABLE = "tickstockpl_schema_version"
 FOLDER = Path(__file__).with_name("migrations")
@@ -243,7 +245,7 @@ async def _connected(uri: str) -> AsyncIterator[postgres.Connection]:
         connection = await _connect(postgres_dsn(uri))
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         raise ServerError(
-            f"the database at {masked_url(uri)} cannot be used: {str(error) or type(error).__name__}"
+            f"the database at {masked_url(uri)} cannot be used: {reason(error, DATABASE_TRUST)}"
         ) from error
     try:
         yield connection

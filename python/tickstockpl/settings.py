@@ -44,6 +44,11 @@ SHARED = {
 }
 """Names as AppV2 spells them, and the setting that each one is."""
 
+REDIS_TRUST = "ssl_ca_certs in REDIS_URL"
+"""What names the CA of a Redis that speaks TLS."""
+
+DATABASE_TRUST = "sslrootcert in DATABASE_URI"
+
 OTHERS = frozenset({f"{PREFIX}{name}" for name in ("HOST", "PORT", "API_KEY", "API_URL")})
 """AppV2's own: they tell it where to find us."""
 

@@ -19,7 +19,8 @@ from redis.exceptions import ResponseError
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock
 from tickstockpl.connection import LOST, sturdy
-from tickstockpl.settings import RedisSettings
+from tickstockpl.settings import REDIS_TRUST, RedisSettings
+from tickstockpl.tls import reason
 from tickstockpl.wire import Entries, Inbound, Missed, Passed
 
 FIELD = b"d"
@@ -273,8 +274,8 @@ class StreamReader:
 
     def _note(self, error: Exception) -> None:
         """Log the first failure, each new reason, and the 10th, 100th, ... of one reason."""
-        reason = str(error) or type(error).__name__
-        self._failures = self._failures + 1 if reason == self._reason else 1
-        self._reason = reason
+        why = reason(error, REDIS_TRUST)
+        self._failures = self._failures + 1 if why == self._reason else 1
+        self._reason = why
         if self._failures in (1, 10, 100) or self._failures % 1000 == 0:
-            log.warning("stream cannot be read", address=self._settings.address, reason=reason, tries=self._failures)
+            log.warning("stream cannot be read", address=self._settings.address, reason=why, tries=self._failures)

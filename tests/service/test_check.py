@@ -112,6 +112,19 @@ async def test_a_user_who_may_not_ask_redis_for_more_may_still_run(
     assert "secret" not in finding.said
 
 
+async def test_a_server_elsewhere_without_tls_is_a_warning_and_no_fault(state_dir: Path) -> None:
+    uri = "postgresql://me:hidden@db.invalid/tickstock"
+    settings = settings_for(uri, "redis://:hidden@redis.invalid:6379/0", state_dir, redis={"connect_timeout_s": 5.0})
+    finding = (await found(settings))["tls"]
+    assert (finding.ok, finding.warning) == (True, True)
+    assert finding.said == (
+        "passwords and market data go in the clear to redis://:***@redis.invalid:6379/0 and "
+        "postgresql://me:***@db.invalid/tickstock"
+    )
+    secure = settings_for(f"{uri}?sslmode=require", "rediss://redis.invalid:6379/0", state_dir)
+    assert "tls" not in await found(secure)
+
+
 async def test_a_redis_that_hangs_is_given_up_on(own_servers: Callable[..., OwnServers], state_dir: Path) -> None:
     servers = await asyncio.to_thread(own_servers, redis=True)
     await asyncio.to_thread(servers.redis.freeze)

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +18,7 @@ import structlog
 
 from conftest import execute
 from tickstockpl import cli, logs
+from tickstockpl.check import Finding
 from tickstockpl.migrate import migrate
 
 COMMANDS = ("run", "demo", "check", "migrate", "rights", "simulate", "replay")
@@ -93,6 +94,17 @@ def test_every_commands_help_shows_an_example(command: Run, name: str) -> None:
     done = command(name, "--help")
     assert done.returncode == 0
     assert f"tickstockpl {name}" in done.stdout.partition("Example:")[2]
+
+
+def test_a_warning_of_check_is_shown_as_one_and_does_not_fail(command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def looked(_: object) -> AsyncIterator[Finding]:
+        yield Finding("names", True, "all is well")
+        yield Finding("tls", True, "in the clear", warning=True)
+
+    monkeypatch.setattr("tickstockpl.check.findings", looked)
+    done = command("check")
+    assert done.returncode == 0
+    assert done.stdout.endswith("ok   names: all is well\nwarn tls: in the clear\n")
 
 
 def test_rights_are_those_of_the_settings_and_of_the_server_named(command: Run) -> None:

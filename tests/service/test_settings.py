@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 from redis.asyncio import ConnectionPool
 
-from tickstockpl.dsn import masked_url, postgres_dsn
+from tickstockpl.dsn import exposed, masked_url, postgres_dsn
 from tickstockpl.errors import SettingsError
 from tickstockpl.settings import RedisSettings, Settings, load, masked, unknown_names
 
@@ -227,6 +227,14 @@ def test_a_missing_database_is_an_error_only_for_who_needs_one() -> None:
         ({"REDIS_URL": "redis://h/ticks"}, r"REDIS_URL: must end with a database number, such as /0"),
         ({"REDIS_URL": "redis://h/0?foo=1"}, r"REDIS_URL: has an option that redis-py does not know: foo"),
         ({"REDIS_URL": "redis://h?db=x"}, r"REDIS_URL: has an option that redis-py does not take: .*'db'.*"),
+        (
+            {"REDIS_URL": "rediss://h?ssl_ca_certs=/nowhere/ca.pem"},
+            r"REDIS_URL: names a file that cannot be read: ssl_ca_certs=/nowhere/ca.pem \(No such file or directory\)",
+        ),
+        (
+            {"DATABASE_URI": "postgresql://h/d?sslmode=verify-full&sslrootcert=/nowhere/ca.pem"},
+            r"DATABASE_URI: names a file that cannot be read: sslrootcert=/nowhere/ca.pem \(No such file .*\)",
+        ),
         ({"REDIS_URL": "rediss://h?ssl_cert_reqs=x"}, r"REDIS_URL: has an option that redis-py does not take: .*"),
         ({"DATABASE_URI": "mysql://h/d"}, r"DATABASE_URI: must begin with postgresql://"),
         ({"DATABASE_URI": "postgresql:/h/d"}, r"DATABASE_URI: must begin with postgresql://"),
@@ -362,6 +370,32 @@ def test_an_address_without_a_password_is_shown_as_it_is(url: str, shown: str) -
 def test_of_the_options_in_an_address_only_those_that_are_no_secret_are_shown() -> None:
     shown = masked_url("postgresql://h/d?pwd=hunter2&sslmode=require&hunter2")
     assert shown == "postgresql://h/d?pwd=***&sslmode=require&***"
+
+
+@pytest.mark.parametrize(
+    ("url", "environ", "expected"),
+    [
+        ("redis://localhost:6379/0", {}, False),
+        ("redis://127.0.0.2:6379/0", {}, False),
+        ("redis://[::1]:6379/0", {}, False),
+        ("unix:///run/redis.sock", {}, False),
+        ("rediss://redis:6379/0", {}, False),
+        ("redis://redis:6379/0", {}, True),
+        ("redis://10.0.0.5:6379/0", {"PGSSLMODE": "require"}, True),
+        ("", {}, False),
+        ("postgresql:///tickstock", {}, False),
+        ("postgresql:///tickstock", {"PGHOST": "db"}, True),
+        ("postgresql:///tickstock?host=/run/postgresql", {}, False),
+        ("postgresql://me@localhost,db/tickstock", {}, True),
+        ("postgresql://me@db/tickstock", {}, True),
+        ("postgresql://me@db/tickstock", {"PGSSLMODE": "require"}, False),
+        ("postgresql://me@db/tickstock?sslmode=prefer", {"PGSSLMODE": "require"}, True),
+        ("postgresql://me@db/tickstock?sslmode=verify-full", {}, False),
+        (postgres_dsn("postgresql+asyncpg://me@db/tickstock?ssl=require"), {}, False),
+    ],
+)
+def test_only_a_server_elsewhere_without_tls_is_exposed(url: str, environ: dict[str, str], expected: bool) -> None:
+    assert exposed(url, environ) is expected
 
 
 def test_settings_do_not_change_after_reading() -> None:
