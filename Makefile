@@ -1,7 +1,7 @@
 # Everything a checkout needs: Python 3.11 or newer, a Rust toolchain and this file. `make` prints what there is.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check parity chaos soak bench servers-up servers-down clean
+.PHONY: help demo test check parity chaos soak audit advisories bench servers-up servers-down clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,6 +9,9 @@ PY := $(VENV)/bin/python
 LOCKED := $(VENV)/.locked
 BENCHED := $(VENV)/.benched
 BUILT := $(VENV)/.built
+AUDIT := .audit
+DENY := $(AUDIT)/bin/cargo-deny
+PIP_AUDIT := $(AUDIT)/venv/bin/pip-audit
 SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs' -o -name Cargo.toml)
 
 # The environment that was activated, if any, is not the one used here; cargo links PyO3 against this one.
@@ -46,6 +49,13 @@ chaos: $(BUILT) ## the service and its servers killed at random moments (ARGS="-
 soak: $(BUILT) ## a day of 500 symbols through the service; does anything grow? (ARGS="--hours 3")
 	@$(PY) scripts/with_servers.py $(PY) scripts/soak.py $(ARGS)
 
+audit: $(DENY) ## licences, sources and doubles of the crates in Cargo.lock (the first time builds cargo-deny)
+	$(DENY) --locked check licenses bans sources
+
+advisories: $(DENY) $(PIP_AUDIT) ## known holes in the locked crates and packages; asks two databases on the internet
+	$(DENY) --locked check advisories
+	$(PIP_AUDIT) --strict --no-deps --disable-pip --progress-spinner off --requirement requirements.lock
+
 bench: $(BUILT) $(BENCHED) ## measure beside the peers; prints ratios
 	@$(PY) scripts/with_servers.py $(PY) -m benches $(ARGS)
 
@@ -57,7 +67,7 @@ servers-down: ## stop them and delete their data
 
 clean: ## stop the test servers and delete all that was made here
 	@[ ! -d .run/servers ] || scripts/timescale_up.sh down .run/servers --purge
-	rm -rf target $(VENV) .run dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmarks
+	rm -rf target $(VENV) $(AUDIT) .run dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmarks
 	find python tests benches scripts migrations -name __pycache__ -prune -exec rm -rf {} +
 	rm -f python/tickstockpl/_kernel.*.so
 
@@ -71,6 +81,16 @@ $(LOCKED): requirements.lock
 
 $(BENCHED): requirements-bench.lock $(LOCKED)
 	$(PIP_INSTALL) --requirement requirements-bench.lock
+	@touch $@
+
+# From the authors' source: what looks for strangers' code is not fetched as a stranger's binary.
+$(DENY):
+	@echo "building cargo-deny: some minutes, once"
+	cargo install --quiet --locked --root $(AUDIT) --version 0.20.2 cargo-deny
+
+$(PIP_AUDIT): requirements-audit.lock
+	@$(PYTHON) -m venv $(AUDIT)/venv
+	@$(AUDIT)/venv/bin/python -m pip install --quiet --requirement requirements-audit.lock
 	@touch $@
 
 $(BUILT): $(LOCKED) $(SOURCES)
