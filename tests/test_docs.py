@@ -110,6 +110,7 @@ def test_every_command_exists_and_has_the_options_that_are_printed(page: Path) -
 def test_the_operations_page_prints_the_rights_of_the_default_settings() -> None:
     page = text("docs/operations.md")
     assert rights.redis_rule(rights.service_uses(Settings()), "tickstockpl") in page
+    assert rights.redis_rule(rights.tap_uses(Settings()), "tickstockpl-tap") in page
     assert "\n".join(["```sql", *rights.postgres_grants(Settings(), "tickstockpl"), "```"]) in page
 
 

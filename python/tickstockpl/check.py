@@ -41,7 +41,8 @@ async def findings(settings: Settings, environ: Mapping[str, str] = os.environ) 
     yield _selection(settings)
     yield await _redis(settings)
     yield await _database(settings)
-    if seen := [url for url in (settings.redis.address, settings.database.address) if exposed(url, environ)]:
+    addresses = (settings.redis.address, settings.database.address, settings.stream_redis().address)
+    if seen := [url for url in dict.fromkeys(addresses) if exposed(url, environ)]:
         yield Finding("tls", True, f"passwords and market data go in the clear to {' and '.join(seen)}", warning=True)
     yield await _calendar(settings)
     yield _http(settings)

@@ -17,7 +17,7 @@ import typer
 from pydantic import SecretStr
 
 from tickstockpl import check as checks
-from tickstockpl import logs, migrate, rights, service
+from tickstockpl import logs, migrate, rights, service, tap
 from tickstockpl.dev import demo as demonstration
 from tickstockpl.dev import forget as forgetting
 from tickstockpl.dev import recording
@@ -41,10 +41,11 @@ Url = Annotated[str | None, typer.Option(help="The Redis to publish to; default 
 
 
 class Server(StrEnum):
-    """Whose rights are asked for."""
+    """Where which rights are asked for."""
 
     REDIS = "redis"
     POSTGRES = "postgres"
+    TAP = "tap"
 
 
 def _show_version(wanted: bool) -> None:
@@ -117,6 +118,15 @@ def demo(
     sys.exit(code)
 
 
+@app.command(name="tap", epilog="Example: REDIS_URL=redis://localhost:6379/0 tickstockpl tap")
+def copy_ticks(config: Config = None) -> None:
+    """Copy the tick channels into Redis Streams, for a service that was away; runs until SIGTERM or Ctrl-C."""
+    settings = _settings(config)
+    if not settings.redis.given:
+        sys.stderr.write(f"tickstockpl: nobody named a Redis, using {settings.redis.address}\n")
+    _loop(lambda stop: tap.run(settings, stop=stop))
+
+
 @app.command(epilog="Example: tickstockpl check --config tickstockpl.toml")
 def check(config: Config = None) -> None:
     """Print the effective settings (secrets masked), names that nobody reads, and try each server."""
@@ -158,19 +168,26 @@ def migrate_database(
 
 @app.command(name="rights", epilog="Example: tickstockpl rights redis | redis-cli")
 def print_rights(
-    server: Annotated[Server | None, typer.Argument(help="Of which server; both if none is named.")] = None,
+    server: Annotated[
+        Server | None,
+        typer.Argument(help="The service's of one server, or the tap's of Redis; default: redis and postgres."),
+    ] = None,
     config: Config = None,
-    name: Annotated[str, typer.Option(help="What the Redis user and the database's role are called.")] = "tickstockpl",
+    name: Annotated[
+        str | None, typer.Option(help="Of the user; default tickstockpl, of the tap tickstockpl-tap.")
+    ] = None,
 ) -> None:
-    r"""Print the least rights that `run` needs with these settings, as commands for the servers' administrators.
+    r"""Print the least rights that `run` or `tap` needs with these settings, as commands for administrators.
 
     Neither sets a password: ACL SETUSER tickstockpl >PASSWORD does in Redis, \password tickstockpl in psql.
     """
     settings = _settings(config)
-    if server is not Server.POSTGRES:
-        sys.stdout.write(f"{rights.redis_rule(rights.service_uses(settings), name)}\n")
-    if server is not Server.REDIS:
-        sys.stdout.write("\n".join(rights.postgres_grants(settings, name)) + "\n")
+    if server is Server.TAP:
+        sys.stdout.write(f"{rights.redis_rule(rights.tap_uses(settings), name or 'tickstockpl-tap')}\n")
+    if server in (Server.REDIS, None):
+        sys.stdout.write(f"{rights.redis_rule(rights.service_uses(settings), name or 'tickstockpl')}\n")
+    if server in (Server.POSTGRES, None):
+        sys.stdout.write("\n".join(rights.postgres_grants(settings, name or "tickstockpl")) + "\n")
 
 
 @app.command(epilog="Example: tickstockpl simulate --symbols 20 --minutes 10 --late 0.01 --truth true_bars.csv")

@@ -105,8 +105,11 @@ async def _answers(connection: AbstractConnection, count: int) -> list[Any]:
 class Connection:
     """One client's state: whether it is connected, how often it was, and its last fault."""
 
-    def __init__(self, settings: RedisSettings, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: RedisSettings, metrics: Metrics, *, client_name: str = "tickstockpl-publisher"
+    ) -> None:
         self._settings = settings
+        self._client_name = client_name
         self._metrics = metrics
         self.db = int(parse_url(settings.connection_url()).get("db", 0))
         self.name = f"{settings.address} db {self.db}"
@@ -123,7 +126,7 @@ class Connection:
         client: Redis = Redis.from_url(
             self._settings.connection_url(),
             protocol=2,
-            client_name="tickstockpl-publisher",
+            client_name=self._client_name,
             socket_connect_timeout=self._settings.connect_timeout_s,
             socket_timeout=self._settings.pong_timeout_s,
             retry=Retry(NoBackoff(), 0),

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from redis.asyncio.connection import parse_url
 
-from tickstockpl import payload
+from tickstockpl import payload, tap
 from tickstockpl.errors import SettingsError
 from tickstockpl.migrate import VERSION_TABLE
 from tickstockpl.pattern_cache import API_CACHE, ENTRY, INDEXES
@@ -54,6 +54,21 @@ def service_uses(settings: Settings) -> tuple[Use, ...]:
         ),
         # With no entries to keep, those of an earlier run are removed all the same.
         Use("AppV2's own answers, dropped after a change", ("scan", "del"), written=(API_CACHE,)),
+    )
+
+
+def tap_uses(settings: Settings) -> tuple[Use, ...]:
+    """What `tickstockpl tap` asks of Redis; of both, if the streams are kept on another one than the ticks' own."""
+    streams = tap.stream_names(settings)
+    return (
+        *_connecting(settings),
+        Use("ticks", ("subscribe", "info"), channels=_literal(settings.redis.channels)),
+        Use("the streams", ("xadd", "xrevrange"), keys=_literal(streams)),
+        Use(
+            "each message once",
+            ("multi", "exec", "watch", "unwatch", "getex", "set", "time"),
+            keys=tuple(f"{name}.tap:*" for name in _literal(streams)),
+        ),
     )
 
 

@@ -286,6 +286,18 @@ class FeedSettings(Section):
     """No tick for so long, in session, is reported."""
 
 
+class TapSettings(Section):
+    """`tickstockpl tap`: where each tick channel is copied to, and how much of it is kept."""
+
+    url: Annotated[SecretStr, AfterValidator(check_redis_url)] | None = None
+    """None: the Redis that the ticks come from."""
+    suffix: Annotated[str, Field(min_length=1)] = ".stream"
+    """A channel's name with this is its stream's."""
+    keep_minutes: Positive = 15.0
+    queue_mib: Count = 64
+    """Of each channel, kept in memory while the streams' Redis is away."""
+
+
 class Settings(BaseSettings):
     """Everything a person may set. `Settings()` is the defaults; `load()` reads the sources."""
 
@@ -304,6 +316,7 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
     feed: FeedSettings = FeedSettings()
+    tap: TapSettings = TapSettings()
     state_dir: Path = Field(default_factory=_state_dir)
     """Holds the calendar cache. Default: systemd's, else XDG's, else the platform's own place."""
 
@@ -313,6 +326,13 @@ class Settings(BaseSettings):
         if self.ingest.mode == "stream":
             return (self.ingest.stream,)
         return ("file",) if self.ingest.mode == "file" else self.redis.channels
+
+    def stream_redis(self) -> RedisSettings:
+        """The Redis of the tap's streams. To another one than that of the ticks nothing is taken over but patience."""
+        if self.tap.url is None:
+            return self.redis
+        patience = self.redis.model_dump(include={"pong_timeout_s", "connect_timeout_s", "max_backoff_s"})
+        return RedisSettings(url=self.tap.url, **patience)
 
     @classmethod
     def settings_customise_sources(
@@ -372,9 +392,9 @@ def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -
 
 def _secrets(settings: Settings) -> set[tuple[str, ...]]:
     """Where a secret stands: passwords and tokens, and addresses with a password in them."""
-    redis, database, http = settings.redis, settings.database, settings.http
+    redis, database, http, tap = settings.redis, settings.database, settings.http, settings.tap
     plain = {("redis", "password"): redis.password, ("http", "token"): http.token}
-    urls = {("redis", "url"): redis.url, ("database", "uri"): database.uri}
+    urls = {("redis", "url"): redis.url, ("database", "uri"): database.uri, ("tap", "url"): tap.url}
     return {path for path, value in plain.items() if value is not None} | {
         path for path, url in urls.items() if url is not None and has_password(url.get_secret_value())
     }
@@ -402,6 +422,8 @@ def masked(settings: Settings) -> dict[str, Any]:
         values["redis"]["url"] = masked_url(settings.redis.url.get_secret_value())
     if settings.database.uri is not None:
         values["database"]["uri"] = masked_url(settings.database.uri.get_secret_value())
+    if settings.tap.url is not None:
+        values["tap"]["url"] = masked_url(settings.tap.url.get_secret_value())
     return values
 
 

@@ -19,14 +19,11 @@ from redis.exceptions import ResponseError
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock
 from tickstockpl.connection import LOST, sturdy
+from tickstockpl.lane import GAP, MESSAGE
 from tickstockpl.settings import REDIS_TRUST, RedisSettings
 from tickstockpl.tls import reason
 from tickstockpl.wire import Entries, Inbound, Missed, Passed
 
-FIELD = b"d"
-"""The field of an entry that holds the message."""
-GAP_FIELD = b"gap"
-"""What `tickstockpl tap` writes instead where it may have missed messages."""
 COUNT = 2000
 BLOCK_S = 0.2
 """How long an empty read waits for the next entry; what silence makes final is closed as often."""
@@ -222,15 +219,15 @@ class StreamReader:
             if src > self._counted_src:
                 self._counted_src = src
                 self._index = None if self._index is None else self._index + 1
-            payload = fields.get(FIELD)
+            payload = fields.get(MESSAGE)
             if payload is not None:
                 rows.append((0, src, arrival_us(src), payload))
                 continue
             self._next_src = src + 1
-            if GAP_FIELD in fields:
+            if GAP in fields:
                 await self._put(rows, out)
                 rows = []
-                await self._report(gap_of(fields[GAP_FIELD], src), out)
+                await self._report(gap_of(fields[GAP], src), out)
             else:
                 self._counts["malformed"] += 1
         self._next_src = number_of(entries[-1][0]) + 1

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -23,6 +23,7 @@ from listening import client
 from own_servers import OwnServers
 from reading_samples import readings
 from running import MINUTE, SECOND, serving, settings_for, tick, until
+from tapping import tap_settings, tapping
 from tickstockpl import rights
 from tickstockpl.clock import SystemClock
 from tickstockpl.errors import ServerError, SettingsError
@@ -31,6 +32,7 @@ from tickstockpl.ownership import Ownership
 from tickstockpl.pattern_cache import BY_CONFIDENCE, ENTRY
 from tickstockpl.payload import PRODUCER_HEARTBEAT
 from tickstockpl.position import Position
+from tickstockpl.rights import Use
 from tickstockpl.settings import DatabaseSettings, Settings
 from tickstockpl.tables import NEEDED, SERIAL, privileges
 from tickstockpl.wire import DeadLetter, Expiry, Gap, Sent, WriteBatch
@@ -86,8 +88,8 @@ class Watched:
 
 
 @pytest.fixture
-async def watched(own_servers: Callable[..., OwnServers]) -> AsyncIterator[Callable[[Settings], Any]]:
-    """Gives a Redis with the rights for some settings."""
+async def watched(own_servers: Callable[..., OwnServers]) -> AsyncIterator[Callable[[Iterable[Use]], Any]]:
+    """Gives a Redis with the rights for some uses."""
     servers = await asyncio.to_thread(own_servers, redis=True)
     location = servers.redis_url.removeprefix("redis://").partition("/")[0]
     async with contextlib.AsyncExitStack() as held:
@@ -97,9 +99,8 @@ async def watched(own_servers: Callable[..., OwnServers]) -> AsyncIterator[Calla
             Redis.from_url(f"redis://admin:pw@{location}/1", protocol=2, decode_responses=True)
         )
 
-        async def allow(settings: Settings) -> Watched:
-            rule = rights.redis_rule(rights.service_uses(settings), USER).split(" ")
-            await admin.execute_command(*rule)
+        async def allow(uses: Iterable[Use]) -> Watched:
+            await admin.execute_command(*rights.redis_rule(uses, USER).split(" "))
             await admin.execute_command("ACL", "SETUSER", USER, ">secret")
             await admin.execute_command("ACL", "SETUSER", "default", "resetkeys", "resetchannels", "-@all")
             return Watched(f"redis://{USER}:secret@{location}/1", admin)
@@ -176,7 +177,7 @@ async def written(uri: str, **settings: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("mode", ["pubsub", "stream"])
 async def test_the_printed_rights_are_enough_for_a_whole_life_and_each_of_redis_is_used(
-    watched: Callable[[Settings], Any], database: str, role: str, state_dir: Path, mode: str
+    watched: Callable[[Iterable[Use]], Any], database: str, role: str, state_dir: Path, mode: str
 ) -> None:
     await migrate(database)
     settings = settings_for(
@@ -188,7 +189,8 @@ async def test_the_printed_rights_are_enough_for_a_whole_life_and_each_of_redis_
         feed={"stall_s": 1.0},
         ingest={"mode": mode},
     )
-    redis = await watched(settings)
+    uses = rights.service_uses(settings)
+    redis = await watched(uses)
     settings = settings.model_copy(update={"redis": settings.redis.model_copy(update={"url": SecretStr(redis.url)})})
     await redis.admin.zadd(BY_CONFIDENCE, {STALE: 0.9})
     await redis.admin.hset("tickstock:api_cache:old", "data", "x")
@@ -217,8 +219,28 @@ async def test_the_printed_rights_are_enough_for_a_whole_life_and_each_of_redis_
     (told,) = await rows(database, "SELECT published_at FROM pattern_event")
     assert told["published_at"] is not None
 
-    uses = rights.service_uses(settings)
-    asked = redis.asked(addresses)
+    each_is_used(uses, redis.asked(addresses))
+
+
+async def test_the_printed_rights_of_the_tap_are_enough_and_each_is_used(
+    watched: Callable[[Iterable[Use]], Any],
+) -> None:
+    settings = tap_settings("redis://127.0.0.1/1", 2)
+    uses = rights.tap_uses(settings)
+    redis = await watched(uses)
+    settings = settings.model_copy(update={"redis": settings.redis.model_copy(update={"url": SecretStr(redis.url)})})
+    async with redis.watching(), tapping(settings) as tapped:
+        for channel, stream in zip(tapped.channels, tapped.streams, strict=True):
+            await redis.admin.publish(channel, "1")
+            while not await redis.admin.xlen(stream):
+                await asyncio.sleep(0.01)
+        await tapped.copied(2)
+        addresses = await redis.addresses()
+    assert await redis.admin.acl_log() == []
+    each_is_used(uses, redis.asked(addresses))
+
+
+def each_is_used(uses: Iterable[Use], asked: list[list[str]]) -> None:
     used = {command for said in asked for command in (said[0].lower(), "|".join(said[:2]).lower())}
     assert {command for use in uses for command in use.commands} <= used
     arguments = {word for said in asked for word in said[1:]}
@@ -226,8 +248,8 @@ async def test_the_printed_rights_are_enough_for_a_whole_life_and_each_of_redis_
         assert any(fnmatchcase(word, pattern) for word in arguments), pattern
 
 
-async def test_the_user_of_redis_may_do_nothing_else(watched: Callable[[Settings], Any]) -> None:
-    redis = await watched(Settings())
+async def test_the_user_of_redis_may_do_nothing_else(watched: Callable[[Iterable[Use]], Any]) -> None:
+    redis = await watched(rights.service_uses(Settings()))
     async with client(redis.url.removesuffix("/1")) as user:
         for command in (
             "GET tickstock:producer:heartbeat",

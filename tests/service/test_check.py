@@ -17,6 +17,8 @@ from tickstockpl.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
+NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
+
 
 async def found(settings: Settings, environ: Mapping[str, str] | None = None) -> dict[str, Finding]:
     return {finding.what: finding async for finding in findings(settings, environ or {})}
@@ -41,7 +43,7 @@ async def test_subscribers_of_the_event_channel_are_counted(database: str, redis
 
 
 async def test_misspelt_names_are_reported_and_appv2s_own_are_not(redis: str, state_dir: Path) -> None:
-    settings = settings_for("postgresql://nobody@127.0.0.1:1/none", redis, state_dir)
+    settings = settings_for(NOWHERE, redis, state_dir)
     names = {"TICKSTOCKPL_HOST": "x", "TICKSTOCKPL_API_KEY": "x", "TICKSTOCKPL_HTTP__PROT": "1", "HOME": "/"}
     finding = (await found(settings, names))["names"]
     assert (finding.ok, finding.said) == (False, "not settings: TICKSTOCKPL_HTTP__PROT")
@@ -79,7 +81,7 @@ async def test_misspelt_names_are_reported_and_appv2s_own_are_not(redis: str, st
 async def test_patterns_and_indicators_that_do_not_exist_are_reported(
     redis: str, state_dir: Path, given: dict[str, Any], ok: bool, said: str
 ) -> None:
-    settings = settings_for("postgresql://nobody@127.0.0.1:1/none", redis, state_dir, **given)
+    settings = settings_for(NOWHERE, redis, state_dir, **given)
     finding = (await found(settings))["selection"]
     assert finding.ok is ok
     assert finding.said.startswith(said)
@@ -106,7 +108,7 @@ async def test_a_user_who_may_not_ask_redis_for_more_may_still_run(
             "narrow", enabled=True, passwords=["+secret"], channels=["*"], commands=["+ping", "+subscribe", "+publish"]
         )
     url = servers.redis_url.replace("redis://", "redis://narrow:secret@")
-    finding = (await found(settings_for("postgresql://nobody@127.0.0.1:1/none", url, state_dir)))["redis"]
+    finding = (await found(settings_for(NOWHERE, url, state_dir)))["redis"]
     assert finding.ok, finding
     assert "does not say more" in finding.said
     assert "secret" not in finding.said
@@ -121,6 +123,8 @@ async def test_a_server_elsewhere_without_tls_is_a_warning_and_no_fault(state_di
         "passwords and market data go in the clear to redis://:***@redis.invalid:6379/0 and "
         "postgresql://me:***@db.invalid/tickstock"
     )
+    tapped = settings_for(NOWHERE, "redis://127.0.0.1:1/0", state_dir, tap={"url": "redis://tap.invalid:6379/0"})
+    assert (await found(tapped))["tls"].said.endswith(" to redis://tap.invalid:6379/0")
     secure = settings_for(f"{uri}?sslmode=require", "rediss://redis.invalid:6379/0", state_dir)
     assert "tls" not in await found(secure)
 
@@ -128,9 +132,7 @@ async def test_a_server_elsewhere_without_tls_is_a_warning_and_no_fault(state_di
 async def test_a_redis_that_hangs_is_given_up_on(own_servers: Callable[..., OwnServers], state_dir: Path) -> None:
     servers = await asyncio.to_thread(own_servers, redis=True)
     await asyncio.to_thread(servers.redis.freeze)
-    settings = settings_for(
-        "postgresql://nobody@127.0.0.1:1/none", servers.redis_url, state_dir, redis={"connect_timeout_s": 0.3}
-    )
+    settings = settings_for(NOWHERE, servers.redis_url, state_dir, redis={"connect_timeout_s": 0.3})
     began = time.monotonic()
     finding = (await found(settings))["redis"]
     assert not finding.ok

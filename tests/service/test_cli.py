@@ -21,7 +21,7 @@ from tickstockpl import cli, logs
 from tickstockpl.check import Finding
 from tickstockpl.migrate import migrate
 
-COMMANDS = ("run", "demo", "check", "migrate", "rights", "simulate", "replay")
+COMMANDS = ("run", "demo", "check", "migrate", "rights", "tap", "simulate", "replay")
 NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
 
 
@@ -116,6 +116,9 @@ def test_rights_are_those_of_the_settings_and_of_the_server_named(command: Run) 
     assert "GRANT CONNECT, TEMPORARY ON DATABASE mine TO me;" in sql
     assert command("rights", "redis").stdout.startswith("ACL SETUSER tickstockpl on ")
     assert command("rights", "postgres").stdout.startswith("CREATE ROLE tickstockpl LOGIN;\n")
+    tap = command("rights", "tap", TICKSTOCKPL_TAP__SUFFIX=".kept").stdout
+    assert tap.startswith("ACL SETUSER tickstockpl-tap on ")
+    assert " ~data.raw.kept " in tap
     assert "has neither spaces nor quotes" in said_once(command("rights", "--name", "a b"))
 
 

@@ -125,6 +125,7 @@ def test_what_is_wrong_with_a_file_of_the_folder_is_one_line_that_names_it(tmp_p
         ('[redis]\nurl = "redis://h?password=hunter2"\n', "REDIS_URL"),
         ('[database]\nuri = "postgresql://app:hunter2@h/d"\n', "DATABASE_URI"),
         ('[http]\ntoken = "hunter2hunter2hunter2"\n', "TICKSTOCKPL_HTTP__TOKEN"),
+        ('[tap]\nurl = "redis://:hunter2@h"\n', "TICKSTOCKPL_TAP__URL"),
     ],
 )
 def test_a_secret_in_the_toml_file_is_refused_and_not_repeated(text: str, name: str) -> None:
@@ -396,6 +397,18 @@ def test_of_the_options_in_an_address_only_those_that_are_no_secret_are_shown() 
 )
 def test_only_a_server_elsewhere_without_tls_is_exposed(url: str, environ: dict[str, str], expected: bool) -> None:
     assert exposed(url, environ) is expected
+
+
+def test_the_password_of_the_ticks_redis_does_not_go_to_another_that_holds_the_streams() -> None:
+    given = {"REDIS_URL": "redis://a/1", "TICKSTOCKPL_REDIS__PASSWORD": "hidden"}
+    given["TICKSTOCKPL_REDIS__PONG_TIMEOUT_S"] = "9"
+    same = load(environ=given)
+    assert same.stream_redis() is same.redis
+    other = load(environ=given | {"TICKSTOCKPL_TAP__URL": "redis://:mine@b/0"})
+    assert other.stream_redis().connection_url() == "redis://:mine@b/0"
+    assert load(environ=given | {"TICKSTOCKPL_TAP__URL": "redis://b/0"}).stream_redis().address == "redis://b/0"
+    assert other.stream_redis().pong_timeout_s == 9
+    assert masked(other)["tap"]["url"] == "redis://:***@b/0"
 
 
 def test_settings_do_not_change_after_reading() -> None:
