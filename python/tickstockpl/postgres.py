@@ -35,9 +35,13 @@ def _session(command_timeout_s: float) -> dict[str, str]:
     }
 
 
+_CANCELLED_OPENING = "unexpected connection_lost() call"
+"""What asyncpg says to a connection that was asked for TLS and is gone before anybody waits for the answer."""
+
+
 @contextmanager
 def claimed_waiters() -> Iterator[None]:
-    """Claim the future that asyncpg leaves behind when a connection dies as a COPY begins.
+    """Claim what asyncpg leaves behind when a connection dies as a COPY begins, or is cancelled as it opens.
 
     The operation itself has raised its error; the future's own would be a traceback of asyncio's in the log. Whatever
     else nobody claims goes where it went before.
@@ -46,7 +50,8 @@ def claimed_waiters() -> Iterator[None]:
     before = loop.get_exception_handler()
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        if isinstance(context.get("exception"), asyncpg.ConnectionDoesNotExistError):
+        unclaimed = context.get("exception")
+        if isinstance(unclaimed, asyncpg.ConnectionDoesNotExistError) or str(unclaimed) == _CANCELLED_OPENING:
             return
         if before is None:
             loop.default_exception_handler(context)

@@ -1,6 +1,7 @@
 """The writer while its database dies, hangs, locks up or turns into a standby: nothing is lost, nothing hangs."""
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from own_servers import OwnServers
 from tickstockpl.channel import Channel
 from tickstockpl.clock import SystemClock
 from tickstockpl.migrate import migrate
+from tickstockpl.postgres import claimed_waiters, connect
 from tickstockpl.wire import Gap, WriteBatch
 from tickstockpl.writer import Writer
 
@@ -251,3 +253,24 @@ async def test_only_what_asyncpg_leaves_behind_of_a_dead_connection_is_claimed(r
     finally:
         loop.set_exception_handler(before)
     assert [type(each) for each in heard] == [ValueError, KeyError]
+
+
+async def test_a_connect_that_is_cancelled_anywhere_leaves_nothing_in_the_log(database: str) -> None:
+    loop = asyncio.get_running_loop()
+    before, heard = loop.get_exception_handler(), list[BaseException]()
+    loop.set_exception_handler(lambda _, context: heard.append(context["exception"]))
+    try:
+        with claimed_waiters():
+            for steps in range(30):
+                connecting = asyncio.create_task(connect(database))
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                connecting.cancel()
+                await asyncio.wait([connecting])
+                if not connecting.cancelled():
+                    connecting.result().terminate()
+                await asyncio.sleep(0.01)  # the lost connection is told in a later turn of the loop
+                gc.collect()
+    finally:
+        loop.set_exception_handler(before)
+    assert heard == []
