@@ -22,8 +22,11 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 import redis as redis_py
+import structlog
 
+from commands import Done, Run
 from own_servers import OwnServers
+from tickstockpl import cli, logs
 
 WITH_SERVERS = Path(__file__).resolve().parent.parent / "scripts" / "with_servers.py"
 DATABASE, REDIS = "TICKSTOCKPL_TEST_DATABASE_URI", "TICKSTOCKPL_TEST_REDIS_URL"
@@ -117,6 +120,36 @@ def redis(redis_url: str) -> Iterator[str]:
 def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One calendar for all tests that run the service: it takes seconds to compute."""
     return tmp_path_factory.mktemp("state")
+
+
+@pytest.fixture
+def command(
+    tmp_path: Path, state_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Run:
+    """Runs the command in this process, in an empty folder; names given are environment variables.
+
+    Its log is silent: loggers that are made for one test's standard error would outlive it.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(logs, "configure", lambda _: None)
+    monkeypatch.setenv("TICKSTOCKPL_STATE_DIR", str(state_dir))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TICKSTOCKPL_HTTP__PORT", "0")
+
+    def run(*words: str, **environ: str) -> Done:
+        capsys.readouterr()
+        code = 0
+        with monkeypatch.context() as patched, structlog.testing.capture_logs():
+            patched.setattr(sys, "argv", ["tickstockpl", *words])
+            for name, value in environ.items():
+                patched.setenv(name, value)
+            try:
+                cli.main()
+            except SystemExit as end:
+                code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        return Done(code, *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Coroutine
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
@@ -15,9 +16,11 @@ from typing import Annotated, Any, NoReturn
 import orjson
 import typer
 from pydantic import SecretStr
+from rich.console import Console
 
 from tickstockpl import check as checks
-from tickstockpl import logs, migrate, rights, service, tap
+from tickstockpl import gaps as missing
+from tickstockpl import logs, migrate, reports, rights, service, sessions, tap
 from tickstockpl.dev import demo as demonstration
 from tickstockpl.dev import forget as forgetting
 from tickstockpl.dev import recording
@@ -38,6 +41,17 @@ app = typer.Typer(
 Config = Annotated[Path | None, typer.Option(help="A TOML file; default ./tickstockpl.toml if there is one.")]
 Channel = Annotated[str, typer.Option(help="The Redis channel to publish on.")]
 Url = Annotated[str | None, typer.Option(help="The Redis to publish to; default is that of the settings.")]
+First = Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="The first day.")]
+Last = Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="The last day, included.")]
+Symbols = Annotated[list[str] | None, typer.Option("--symbol", help="This symbol alone; may be given more than once.")]
+
+
+class Mode(StrEnum):
+    """The sessions that minutes are counted in."""
+
+    REGULAR = "regular"
+    EXTENDED = "extended"
+    ALWAYS = "always"
 
 
 class Server(StrEnum):
@@ -190,6 +204,46 @@ def print_rights(
         sys.stdout.write("\n".join(rights.postgres_grants(settings, name or "tickstockpl")) + "\n")
 
 
+@app.command(epilog="Example: tickstockpl gaps --from 2026-11-23 --symbol AAPL --csv")
+def gaps(
+    config: Config = None,
+    since: First = None,
+    until: Last = None,
+    symbol: Symbols = None,
+    mode: Annotated[Mode | None, typer.Option(help="Default: session.mode of the settings.")] = None,
+    rows: Annotated[int, typer.Option(min=0, help="Rows of symbols to print.")] = 40,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Every symbol of every day, as CSV.")] = False,
+    fail: Annotated[bool, typer.Option("--fail", help="Exit code 1 if there is a flagged bar.")] = False,
+) -> None:
+    """List what may be missing, by day and symbol, against the exchange's calendar; by default of five sessions."""
+    settings = _settings(config)
+    settings.database.dsn()
+    table = mode.value if mode else settings.session.mode
+    now = datetime.now(UTC)
+    now_us = int(now.timestamp() * 1e6)
+    calendar = _calendar(settings)
+    if since or until:
+        first, last = _days(since, until, now.date())
+        chosen = calendar.between(table, first, last)
+    else:
+        chosen = calendar.latest(table, 5, now_us)
+    found = missing.Report([], [], [])
+
+    async def look() -> None:
+        nonlocal found
+        found = await missing.read(settings.database, chosen, now_us, symbol or ())
+
+    _once(look())
+    if as_json:
+        sys.stdout.write(reports.gap_json(found).decode())
+    elif as_csv:
+        sys.stdout.write(reports.gap_csv(found))
+    else:
+        Console().print(*reports.gap_tables(found, rows), sep="\n")
+    sys.exit(1 if fail and found.flagged else 0)
+
+
 @app.command(epilog="Example: tickstockpl simulate --symbols 20 --minutes 10 --late 0.01 --truth true_bars.csv")
 def simulate(
     config: Config = None,
@@ -278,6 +332,23 @@ def _settings(config: Path | None) -> Settings:
     settings = load(config)
     logs.configure(settings.log)
     return settings
+
+
+def _calendar(settings: Settings) -> sessions.Sessions:
+    named, today = settings.session, datetime.now(UTC).date()
+    return sessions.load(named.calendar, named.timezone, settings.state_dir, today)
+
+
+def _days(since: datetime | None, until: datetime | None, today: date) -> tuple[date, date]:
+    """The first and last day of a range; without a beginning it is one day, without an end it reaches up to today.
+
+    Raises SettingsError if it ends before it begins.
+    """
+    last = until.date() if until else today
+    first = since.date() if since else last
+    if first > last:
+        raise SettingsError(f"--to {last} is before --from {first}")
+    return first, last
 
 
 def _address(url: str | None, config: Path | None) -> str:

@@ -12,6 +12,10 @@ from typing import Any, TypeAlias
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
+from tickstockpl.errors import ServerError
+from tickstockpl.settings import DATABASE_TRUST, DatabaseSettings
+from tickstockpl.tls import reason
+
 APPLICATION = "tickstockpl"
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
@@ -79,6 +83,27 @@ async def connect(
         server_settings=_session(command_timeout_s),
         target_session_attrs=SessionAttribute.read_write,
     )
+
+
+@asynccontextmanager
+async def for_command(
+    settings: DatabaseSettings, *, command_timeout_s: float
+) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """A connection for a command that a person waits for, dropped at the end.
+
+    Raises ServerError, with the address and what is wrong, for whatever the block or the server does not manage.
+    """
+    try:
+        connection = await connect(
+            settings.dsn(), connect_timeout_s=settings.connect_timeout_s, command_timeout_s=command_timeout_s
+        )
+        try:
+            yield connection
+        finally:
+            connection.terminate()
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        said = reason(error, DATABASE_TRUST)
+        raise ServerError(f"the database at {settings.address} cannot be used: {said}") from error
 
 
 async def open_pool(

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from zipfile import BadZipFile
 from zoneinfo import ZoneInfo
 
@@ -40,6 +40,14 @@ _UNKNOWN_CALENDAR = 3
 _TIMEOUT_S = 120.0
 
 log = structlog.get_logger(__name__)
+
+
+class Session(NamedTuple):
+    """One session, [open_us, close_us) in µs UTC, and the market's day that it ends on."""
+
+    day: date
+    open_us: int
+    close_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,29 @@ class Sessions:
         if row < 0:
             raise ValueError(f"no session of {self.calendar} is over at {now_us} µs; the table starts in {FIRST_YEAR}")
         return int(self.regular[row, 0]), int(self.regular[row, 1])
+
+    def latest(self, mode: Mode, count: int, now_us: int) -> list[Session]:
+        """The last `count` sessions that have begun by `now_us`, oldest first; fewer at the table's beginning."""
+        table = self.table(mode)
+        end = int(np.searchsorted(table[:, 0], now_us, side="right"))
+        return self._dated(table[max(0, end - count) : end])
+
+    def between(self, mode: Mode, first: date, last: date) -> list[Session]:
+        """The sessions of the days from `first` to `last`, both included."""
+        zone, margin = ZoneInfo(self.timezone), timedelta(days=2)  # a night's session begins on another day
+        table = self.table(mode)
+        low, high = (
+            int(np.searchsorted(table[:, 0], _us(datetime.combine(day, time(), zone))))
+            for day in (max(first, date(FIRST_YEAR, 1, 3)) - margin, min(last, date(9999, 1, 1)) + margin)
+        )
+        return [session for session in self._dated(table[low:high]) if first <= session.day <= last]
+
+    def _dated(self, rows: I64) -> list[Session]:
+        zone = ZoneInfo(self.timezone)
+        return [
+            Session(datetime.fromtimestamp((close_us - 1) / 1e6, zone).date(), open_us, close_us)
+            for open_us, close_us in rows.tolist()
+        ]
 
     def _last_opened(self, mode: Mode, now_us: int) -> tuple[int, int] | None:
         table = self.table(mode)

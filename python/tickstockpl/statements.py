@@ -4,6 +4,7 @@
 
 from tickstockpl.errors import ServerError
 from tickstockpl.tables import PRICES, QUALITY_TEXT, Column, Tables
+from tickstockpl.wire import REPAIRED
 
 STAGE = """
 CREATE TEMPORARY TABLE IF NOT EXISTS tickstockpl_bars (
@@ -123,7 +124,7 @@ def upsert(tables: Tables) -> str:
           SELECT {", ".join(values.values())} FROM tickstockpl_bars ORDER BY symbol, ts_us
           ON CONFLICT (symbol, "timestamp") DO UPDATE SET {renewed}
           WHERE CASE
-            WHEN stored.quality LIKE '%repaired%' THEN false
+            WHEN stored.quality LIKE '%{REPAIRED}%' THEN false
             WHEN {_SAME} THEN NOT {_INSIDE} OR {_NEWER}
             WHEN stored.trades IS NULL THEN coalesce(stored.volume, 0) <= EXCLUDED.volume
             WHEN stored.trades = EXCLUDED.trades THEN coalesce(stored.revision, 0) <= EXCLUDED.revision

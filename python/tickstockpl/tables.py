@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from tickstockpl.postgres import Connection
 from tickstockpl.wire import QUALITY, quality_names
@@ -18,6 +19,8 @@ SOURCE = ("src_id", "first_src", "last_src")
 """Our columns of `ohlcv_1min` that say which messages of which source went into a row."""
 
 PRICES = ("open", "high", "low", "close")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 NEEDED: dict[str, tuple[str, ...]] = {
     "ohlcv_1min": (*BASE, "trades", "vwap", "revision", "quality", "open_at", "close_at", *SOURCE),
@@ -109,6 +112,16 @@ class Tables:
         """Digits after the point that `ohlcv_1min` keeps; None: all of a double's."""
         found = [column.scale for name in PRICES if (column := self.columns["ohlcv_1min"][name]).scale is not None]
         return min(found, default=None)
+
+    @property
+    def naive(self) -> bool:
+        """`ohlcv_1min.timestamp` has no time zone: it is UTC."""
+        return self.columns["ohlcv_1min"]["timestamp"].type == "timestamp without time zone"
+
+    def moment(self, us: int) -> datetime:
+        """A value of the type of `ohlcv_1min.timestamp`: a cast of the column would keep the planner from its index."""
+        moment = _EPOCH + timedelta(microseconds=us)
+        return moment.replace(tzinfo=None) if self.naive else moment
 
     def lacks(self) -> dict[str, tuple[str, ...]]:
         """Missing columns by table; all of them for a missing table."""

@@ -18,9 +18,14 @@ from numpy.typing import NDArray
 from tickstockpl.position import Position
 from tickstockpl.readings import MINUTE_US, Readings
 
-QUALITY = ("partial_start", "gap", "provisional", "late_revised", "handover", "ambiguous", "repaired")
+REPAIRED = "repaired"
+"""The bar was put right by hand; no tick changes it any more."""
+
+QUALITY = ("partial_start", "gap", "provisional", "late_revised", "handover", "ambiguous", REPAIRED)
 """The names of a bar's quality bits, lowest first, as they stand in the database and in events."""
 
+FLAGS = tuple(name for name in QUALITY if name not in ("late_revised", REPAIRED))
+"""Those of bars in which ticks may be missing, or be twice."""
 
 TIMEFRAME = "1min"
 """That of every bar and event, in AppV2's words."""

@@ -7,34 +7,20 @@ import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
+from commands import Done, Run, said_once
 from conftest import execute
-from tickstockpl import cli, logs
 from tickstockpl.check import Finding
 from tickstockpl.migrate import migrate
 
-COMMANDS = ("run", "demo", "check", "migrate", "rights", "tap", "simulate", "replay")
+COMMANDS = ("run", "demo", "check", "migrate", "rights", "tap", "gaps", "simulate", "replay")
 NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What a command has said, without its log."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-Run = Callable[..., Done]
 
 
 def as_process(*words: str, **environ: str) -> Done:
@@ -48,45 +34,6 @@ def as_process(*words: str, **environ: str) -> Done:
         check=False,
     )
     return Done(done.returncode, done.stdout, done.stderr)
-
-
-@pytest.fixture
-def command(
-    tmp_path: Path, state_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Run:
-    """Runs the command in this process, in an empty folder; names given are environment variables.
-
-    Its log is silent: loggers that are made for one test's standard error would outlive it.
-    """
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(logs, "configure", lambda _: None)
-    monkeypatch.setenv("TICKSTOCKPL_STATE_DIR", str(state_dir))
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("TICKSTOCKPL_HTTP__PORT", "0")
-
-    def run(*words: str, **environ: str) -> Done:
-        capsys.readouterr()
-        code = 0
-        with monkeypatch.context() as patched, structlog.testing.capture_logs():
-            patched.setattr(sys, "argv", ["tickstockpl", *words])
-            for name, value in environ.items():
-                patched.setenv(name, value)
-            try:
-                cli.main()
-            except SystemExit as end:
-                code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        return Done(code, *capsys.readouterr())
-
-    return run
-
-
-def said_once(done: Done) -> str:
-    """The one line that a mistake gets."""
-    assert done.returncode == 2, done
-    assert done.stdout == ""
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("tickstockpl: ")
-    return line.removeprefix("tickstockpl: ")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -212,7 +159,7 @@ def test_a_config_file_that_is_not_there_is_named(command: Run) -> None:
     assert "other.toml is not a file" in said_once(command("check", "--config", "other.toml"))
 
 
-@pytest.mark.parametrize("name", ["run", "migrate"])
+@pytest.mark.parametrize("name", ["run", "migrate", "gaps"])
 def test_a_database_that_cannot_be_reached_is_named_without_its_password(command: Run, name: str) -> None:
     done = command(name, DATABASE_URI="postgresql://me:hidden@127.0.0.1:1/none", REDIS_URL="redis://127.0.0.1:1/0")
     line = said_once(done)

@@ -201,3 +201,21 @@ def test_a_calendar_that_never_closes_has_no_overlaps(tmp_path: Path) -> None:
     always = sessions.load("24/7", "UTC", tmp_path, TODAY, say=lambda _: None)
     assert (always.extended[:-1, 1] <= always.extended[1:, 0]).all()
     assert np.array_equal(always.regular, always.days)
+
+
+def test_days_are_chosen_by_the_markets_own_date(xnys: sessions.Sessions) -> None:
+    week = xnys.between("regular", date(2026, 11, 23), date(2026, 11, 29))
+    assert [session.day.day for session in week] == [23, 24, 25, 27]
+    assert week[-1][1:] == (us("2026-11-27T14:30"), us("2026-11-27T18:00"))
+    assert [session.day.day for session in xnys.between("always", date(2026, 11, 28), date(2026, 11, 29))] == [28, 29]
+    assert len(xnys.between("extended", date(2026, 11, 27), date(2026, 11, 27))) == 1
+    assert xnys.between("regular", date(1, 1, 1), date(1999, 12, 31)) == []
+    assert xnys.between("regular", date(2000, 1, 1), date(2000, 1, 3))[0].day == date(2000, 1, 3)
+    assert xnys.between("regular", date(2099, 1, 1), date.max) == []
+
+
+def test_the_latest_sessions_are_those_that_have_begun(xnys: sessions.Sessions) -> None:
+    opens = us("2026-11-27T14:30")
+    assert [session.day.day for session in xnys.latest("regular", 2, opens)] == [25, 27]
+    assert [session.day.day for session in xnys.latest("regular", 2, opens - 1)] == [24, 25]
+    assert xnys.latest("regular", 5, us("2000-01-03T15:00")) == [xnys.latest("regular", 1, us("2000-01-03T15:00"))[0]]

@@ -1,0 +1,143 @@
+"""What `gaps`, `repair` and `retain` have found and done, as tables for people and as text for machines."""
+
+import csv
+import io
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from typing import Any
+
+import orjson
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from tickstockpl.gaps import Count, Day, Report
+from tickstockpl.wire import FLAGS, REPAIRED
+
+COLUMNS = (
+    *("day", "symbol", "minutes", "bars", "no_bar", "in_gap", "flagged"),
+    *(*FLAGS, REPAIRED),
+)
+"""Of a day and symbol, in the order of the CSV."""
+
+_SHOWN = ("day", "symbol", "bars", "no_bar", "in_gap", "flagged", "partial_start", "gap", "provisional")
+"""Those that people see: they fit into 80 columns."""
+
+
+def gap_tables(report: Report, limit: int) -> Iterator[Table | Text]:
+    """The days, the windows, and the symbols that are not whole: those with most minutes in doubt first.
+
+    limit: rows of symbols at most.
+    """
+    if not report.days:
+        yield Text("no session in these days has begun")
+        return
+    yield _days(report)
+    if report.windows:
+        yield _windows(report)
+    doubtful = sorted(
+        (count for count in report.counts if not count.whole), key=lambda count: -(count.flagged + count.in_gap)
+    )
+    if not doubtful:
+        yield Text(f"nothing is known to be missing, of {len({count.symbol for count in report.counts}):,} symbols")
+        return
+    table = _table("not whole, by symbol", *_SHOWN)
+    for count in doubtful[:limit]:
+        row = _row(count)
+        table.add_row(*(_cell(row[name]) for name in _SHOWN))
+    yield table
+    if len(doubtful) > limit:
+        yield Text(f"{len(doubtful) - limit:,} rows more: --rows, --symbol or --csv show them")
+
+
+def gap_json(report: Report) -> bytes:
+    """Windows, days and every symbol of every day, as one JSON object."""
+    return orjson.dumps(
+        {
+            "days": [
+                {
+                    "day": day.session.day,
+                    "opens": _moment(day.session.open_us),
+                    "until": _moment(day.session.close_us),
+                    "running": day.running,
+                    "minutes": day.minutes,
+                    "minutes_in_gap": day.minutes_in_gap,
+                }
+                for day in report.days
+            ],
+            "windows": [
+                {
+                    "started_at": _moment(window.started_us),
+                    "ended_at": _moment(window.ended_us),
+                    "cause": window.cause,
+                    "channels": window.channels,
+                }
+                for window in report.windows
+            ],
+            "symbols": [_row(count) for count in report.counts],
+        },
+        option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE,
+    )
+
+
+def gap_csv(report: Report) -> str:
+    """Every symbol of every day, with a line of names."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_row(count) for count in report.counts)
+    return text.getvalue()
+
+
+def _days(report: Report) -> Table:
+    table = _table("sessions", "day", "UTC", "minutes", "in_gap", "symbols", "bars", "no_bar", "flagged")
+    of_day: dict[date, list[Count]] = {day.session.day: [] for day in report.days}
+    for count in report.counts:
+        of_day[count.day.session.day].append(count)
+    for day in report.days:
+        counts = of_day[day.session.day]
+        table.add_row(
+            str(day.session.day),
+            f"{_time(day.session.open_us)}-{_time(day.session.close_us)}{'…' if day.running else ''}",
+            *map(_cell, (day.minutes, day.minutes_in_gap, sum(count.bars > 0 for count in counts))),
+            *map(_cell, (sum(count.bars for count in counts), sum(count.no_bar for count in counts))),
+            _cell(sum(count.flagged for count in counts)),
+        )
+    return table
+
+
+def _windows(report: Report) -> Table:
+    table = _table("gaps in the feed", "started", "lasted", "cause")
+    for window in report.windows:
+        lasted_s = (window.ended_us - window.started_us) / 1e6
+        table.add_row(f"{_moment(window.started_us):%Y-%m-%d %H:%M:%S}Z", f"{lasted_s:,.1f} s", Text(window.cause))
+    return table
+
+
+def _row(count: Count) -> dict[str, Any]:
+    day: Day = count.day
+    values = (
+        *(day.session.day, count.symbol, day.minutes, count.bars, count.no_bar, count.in_gap, count.flagged),
+        *(count.partial_start, count.gap, count.provisional, count.handover, count.ambiguous, count.repaired),
+    )
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    for name in columns:
+        words = name in {"day", "UTC", "symbol", "started", "cause", "table"}
+        table.add_column(name.replace("_", "\n"), justify="left" if words else "right", no_wrap=name != "cause")
+    return table
+
+
+def _cell(value: object) -> Text:
+    return Text(f"{value:,}" if isinstance(value, int) else str(value))
+
+
+def _moment(us: int) -> datetime:
+    return datetime.fromtimestamp(us / 1e6, UTC)
+
+
+def _time(us: int) -> str:
+    return f"{_moment(us):%H:%M}"

@@ -1,0 +1,78 @@
+"""`gaps`, `repair` and `retain` as a person calls them: tables, machine forms, exit codes."""
+
+import asyncio
+import csv
+import io
+import json
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from bar_samples import MINUTE_US
+from commands import Done, Run, said_once
+from minute_rows import Bar, prepare, put
+from tickstockpl import sessions
+from tickstockpl.missed import Window
+
+FRIDAY = date(2026, 11, 20)
+WEEK = ("--from", "2026-11-16", "--to", "2026-11-20")
+
+
+@pytest.fixture
+def opens_us(state_dir: Path) -> int:
+    calendar = sessions.load("XNYS", "America/New_York", state_dir, FRIDAY, say=lambda _: None)
+    return calendar.between("regular", FRIDAY, FRIDAY)[0].open_us
+
+
+@pytest.fixture
+def missed(database: str, opens_us: int) -> str:
+    """A Friday with a gap in its fourth minute: AAPL has flagged bars around it, THIN has no bar there either."""
+
+    async def make() -> None:
+        await prepare(database, "ours")
+        bars = [Bar("AAPL", opens_us + n * MINUTE_US, {2: "gap", 4: "gap"}.get(n)) for n in range(390) if n != 3]
+        window = Window(opens_us + 3 * MINUTE_US, opens_us + 4 * MINUTE_US, "connection lost", ("data.raw",))
+        await put(database, "ours", [*bars, Bar("THIN", opens_us)], [window])
+
+    asyncio.run(make())
+    return database
+
+
+@pytest.fixture
+def gaps(command: Run, missed: str) -> Callable[..., Done]:
+    return lambda *words: command("gaps", *WEEK, *words, DATABASE_URI=missed)
+
+
+def test_gaps_shows_people_days_windows_and_what_is_not_whole(gaps: Callable[..., Done]) -> None:
+    done = gaps()
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert "2026-11-20 14:30-21:00 390 1 2 390 390 2" in lines
+    assert "2026-11-20 14:33:00Z 60.0 s connection lost" in lines
+    assert "2026-11-20 AAPL 389 1 1 2 0 2 0" in lines
+    assert "2026-11-20 THIN 1 389 1 0 0 0 0" in lines
+    assert "1 rows more: --rows, --symbol or --csv show them" in gaps("--rows", "1").stdout
+
+
+def test_gaps_tells_machines_the_same_of_every_symbol_and_day(gaps: Callable[..., Done]) -> None:
+    found = list(csv.DictReader(io.StringIO(gaps("--csv").stdout)))
+    assert len(found) == 2 * 5
+    told = json.loads(gaps("--json").stdout)
+    assert [{name: str(value) for name, value in row.items()} for row in told["symbols"]] == found
+    assert [day["minutes"] for day in told["days"]] == [390] * 5
+    assert [window["cause"] for window in told["windows"]] == ["connection lost"]
+
+
+def test_gaps_fails_on_flagged_bars_alone_and_only_if_asked(gaps: Callable[..., Done]) -> None:
+    assert gaps("--fail").returncode == 1
+    assert gaps("--fail", "--symbol", "THIN").returncode == 0
+    assert gaps("--fail", "--mode", "always", "--symbol", "AAPL", "--csv").returncode == 1
+
+
+def test_a_range_without_a_session_and_one_that_ends_before_it_begins_are_told(command: Run, missed: str) -> None:
+    done = command("gaps", "--from", "2026-11-21", "--to", "2026-11-22", DATABASE_URI=missed)
+    assert (done.returncode, done.stdout) == (0, "no session in these days has begun\n")
+    line = said_once(command("gaps", "--from", "2026-11-21", "--to", "2026-11-20", DATABASE_URI=missed))
+    assert line == "--to 2026-11-20 is before --from 2026-11-21"
