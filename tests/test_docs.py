@@ -39,7 +39,7 @@ def settings_table() -> dict[str, tuple[str, str, str]]:
     rows = re.findall(
         r"^\| `(TICKSTOCKPL_\w+)` \| (.*?) \| `([\w.]+)` \| (.*?) \|", text("docs/operations.md"), re.MULTILINE
     )
-    return {name: (shared.strip("`"), path, default.strip("`")) for name, shared, path, default in rows}
+    return {name: (shared.replace("`", ""), path, default.strip("`")) for name, shared, path, default in rows}
 
 
 def fields(values: dict[str, Any], above: str = "") -> dict[str, Any]:
@@ -78,7 +78,9 @@ def test_the_picture_of_the_readme_is_drawn(tmp_path: Path) -> None:
 
 def test_the_settings_table_has_every_setting_once_with_its_default() -> None:
     defaults = fields(Settings().model_dump(mode="json")) | {"state_dir": "~/.local/state/tickstockpl"}
-    other = {".".join(path): name for name, path in SHARED.items()}
+    other: dict[str, str] = {}
+    for name, path in SHARED.items():
+        other[".".join(path)] = ", ".join(filter(None, (other.get(".".join(path)), name)))
     table = settings_table()
     assert table == {
         "TICKSTOCKPL_" + path.replace(".", "__").upper(): (other.get(path, ""), path, written(default))

@@ -7,28 +7,27 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Coroutine
-from datetime import UTC, date, datetime
+from datetime import datetime
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import orjson
 import typer
 from pydantic import SecretStr
-from rich.console import Console
 
 from tickstockpl import check as checks
-from tickstockpl import gaps as missing
-from tickstockpl import logs, migrate, reports, rights, service, sessions, tap
+from tickstockpl import logs, migrate, recording, rights, service, tap, upkeep
 from tickstockpl.dev import demo as demonstration
 from tickstockpl.dev import forget as forgetting
-from tickstockpl.dev import recording
 from tickstockpl.dev import replay as replaying
 from tickstockpl.dev import simulate as simulating
 from tickstockpl.dsn import check_redis_url
 from tickstockpl.errors import SettingsError, TickstockError
 from tickstockpl.settings import Settings, load, masked
+
+T = TypeVar("T")
 
 app = typer.Typer(
     name="tickstockpl",
@@ -44,6 +43,8 @@ Url = Annotated[str | None, typer.Option(help="The Redis to publish to; default 
 First = Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="The first day.")]
 Last = Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="The last day, included.")]
 Symbols = Annotated[list[str] | None, typer.Option("--symbol", help="This symbol alone; may be given more than once.")]
+
+Rows = Annotated[int, typer.Option(min=0, help="Rows of symbols to print.")]
 
 
 class Mode(StrEnum):
@@ -211,37 +212,39 @@ def gaps(
     until: Last = None,
     symbol: Symbols = None,
     mode: Annotated[Mode | None, typer.Option(help="Default: session.mode of the settings.")] = None,
-    rows: Annotated[int, typer.Option(min=0, help="Rows of symbols to print.")] = 40,
+    rows: Rows = upkeep.ROWS,
     as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Every symbol of every day, as CSV.")] = False,
     fail: Annotated[bool, typer.Option("--fail", help="Exit code 1 if there is a flagged bar.")] = False,
 ) -> None:
     """List what may be missing, by day and symbol, against the exchange's calendar; by default of five sessions."""
-    settings = _settings(config)
-    settings.database.dsn()
-    table = mode.value if mode else settings.session.mode
-    now = datetime.now(UTC)
-    now_us = int(now.timestamp() * 1e6)
-    calendar = _calendar(settings)
-    if since or until:
-        first, last = _days(since, until, now.date())
-        chosen = calendar.between(table, first, last)
-    else:
-        chosen = calendar.latest(table, 5, now_us)
-    found = missing.Report([], [], [])
+    asked = _asked(since, until, symbol, mode)
+    form: upkeep.Form = "json" if as_json else "csv" if as_csv else "table"
+    flagged = _once(upkeep.show_gaps(_settings(config), asked, form=form, rows=rows))
+    sys.exit(1 if fail and flagged else 0)
 
-    async def look() -> None:
-        nonlocal found
-        found = await missing.read(settings.database, chosen, now_us, symbol or ())
 
-    _once(look())
-    if as_json:
-        sys.stdout.write(reports.gap_json(found).decode())
-    elif as_csv:
-        sys.stdout.write(reports.gap_csv(found))
-    else:
-        Console().print(*reports.gap_tables(found, rows), sep="\n")
-    sys.exit(1 if fail and found.flagged else 0)
+@app.command(epilog="Example: tickstockpl repair bars.csv --from 2026-11-23 --dry-run")
+def repair(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Minute bars, Parquet or CSV; none: ask the vendor.")
+    ] = None,
+    config: Config = None,
+    since: First = None,
+    until: Last = None,
+    symbol: Symbols = None,
+    mode: Annotated[Mode | None, typer.Option(help="The sessions that the vendor is asked for.")] = None,
+    timezone: Annotated[str, typer.Option(help="Of a file's stamps that have none.")] = "UTC",
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also minutes that nothing is known to be wrong with.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing, only say what would be.")] = False,
+    rows: Rows = upkeep.ROWS,
+) -> None:
+    """Put flagged minutes right from a file of bars, or from the vendor; a second time changes nothing."""
+    settings, asked = _settings(config), _asked(since, until, symbol, mode)
+    how = upkeep.Repair(tuple(files or ()), timezone, everything=everything, dry_run=dry_run)
+    _once(upkeep.run_repair(settings, asked, how, rows=rows))
 
 
 @app.command(epilog="Example: tickstockpl simulate --symbols 20 --minutes 10 --late 0.01 --truth true_bars.csv")
@@ -334,21 +337,15 @@ def _settings(config: Path | None) -> Settings:
     return settings
 
 
-def _calendar(settings: Settings) -> sessions.Sessions:
-    named, today = settings.session, datetime.now(UTC).date()
-    return sessions.load(named.calendar, named.timezone, settings.state_dir, today)
-
-
-def _days(since: datetime | None, until: datetime | None, today: date) -> tuple[date, date]:
-    """The first and last day of a range; without a beginning it is one day, without an end it reaches up to today.
-
-    Raises SettingsError if it ends before it begins.
-    """
-    last = until.date() if until else today
-    first = since.date() if since else last
-    if first > last:
-        raise SettingsError(f"--to {last} is before --from {first}")
-    return first, last
+def _asked(
+    since: datetime | None, until: datetime | None, symbols: list[str] | None, mode: Mode | None
+) -> upkeep.Asked:
+    return upkeep.Asked(
+        since.date() if since else None,
+        until.date() if until else None,
+        tuple(symbols or ()),
+        mode.value if mode else None,
+    )
 
 
 def _address(url: str | None, config: Path | None) -> str:
@@ -384,10 +381,10 @@ def _loop(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
             raise _first(known) from None
 
 
-def _once(work: Coroutine[Any, Any, None]) -> None:
-    """Run work that ends by itself and has nothing to drain: the first Ctrl-C cancels it, with exit code 130."""
+def _once(work: Coroutine[Any, Any, T]) -> T:
+    """What work gives that ends by itself and has nothing to drain; the first Ctrl-C cancels it, with exit code 130."""
     with _runner() as runner:
-        runner.run(work)
+        return runner.run(work)
 
 
 def _runner() -> asyncio.Runner:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tickstockpl.gaps import Count, Day, Report
+from tickstockpl.repair import Change
 from tickstockpl.wire import FLAGS, REPAIRED
 
 COLUMNS = (
@@ -87,6 +88,29 @@ def gap_csv(report: Report) -> str:
     writer.writeheader()
     writer.writerows(_row(count) for count in report.counts)
     return text.getvalue()
+
+
+def repair_tables(changes: Sequence[Change], revisable: str, limit: int, *, dry_run: bool) -> Iterator[Table | Text]:
+    """What was done of each day and symbol, those with most changes first, and in all.
+
+    revisable: from when on the service may still revise. limit: rows at most.
+    """
+    done = sorted(changes, key=lambda change: -(change.replaced + change.added))
+    if done and limit:
+        table = _table("repaired, by symbol", "day", "symbol", "replaced", "added", "revisable", "flagged_left")
+        for change in done[:limit]:
+            table.add_row(
+                *(_cell(value) for value in (change.day.day, change.symbol, change.replaced, change.added)),
+                *(_cell(value) for value in (change.revisable, change.flagged)),
+            )
+        yield table
+    if len(done) > limit:
+        yield Text(f"{len(done) - limit:,} rows more: --rows shows them")
+    replaced, added = sum(each.replaced for each in done), sum(each.added for each in done)
+    yield Text(f"{'would be ' if dry_run else ''}replaced {replaced:,}, added {added:,} bars")
+    if left := sum(each.revisable for each in done):
+        yield Text(f"{left:,} left alone: the service may still revise what starts from {revisable} on")
+    yield Text(f"{sum(each.flagged for each in done):,} flagged bars left in these days")
 
 
 def _days(report: Report) -> Table:

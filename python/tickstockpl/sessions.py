@@ -87,7 +87,7 @@ class Sessions:
         """The last `count` sessions that have begun by `now_us`, oldest first; fewer at the table's beginning."""
         table = self.table(mode)
         end = int(np.searchsorted(table[:, 0], now_us, side="right"))
-        return self._dated(table[max(0, end - count) : end])
+        return self.dated(table[max(0, end - count) : end])
 
     def between(self, mode: Mode, first: date, last: date) -> list[Session]:
         """The sessions of the days from `first` to `last`, both included."""
@@ -97,9 +97,10 @@ class Sessions:
             int(np.searchsorted(table[:, 0], _us(datetime.combine(day, time(), zone))))
             for day in (max(first, date(FIRST_YEAR, 1, 3)) - margin, min(last, date(9999, 1, 1)) + margin)
         )
-        return [session for session in self._dated(table[low:high]) if first <= session.day <= last]
+        return [session for session in self.dated(table[low:high]) if first <= session.day <= last]
 
-    def _dated(self, rows: I64) -> list[Session]:
+    def dated(self, rows: I64) -> list[Session]:
+        """Rows of one of the tables, with their days."""
         zone = ZoneInfo(self.timezone)
         return [
             Session(datetime.fromtimestamp((close_us - 1) / 1e6, zone).date(), open_us, close_us)

@@ -41,8 +41,10 @@ SHARED = {
     "REDIS_ERROR_CHANNEL": ("redis", "error_channel"),
     "DATABASE_URI": ("database", "uri"),
     "MARKET_TIMEZONE": ("session", "timezone"),
+    "MASSIVE_API_KEY": ("feed", "api_key"),
+    "POLYGON_API_KEY": ("feed", "api_key"),
 }
-"""Names as AppV2 spells them, and the setting that each one is."""
+"""Names as AppV2 and the vendor spell them, and the setting that each one is; of two for one the first wins."""
 
 REDIS_TRUST = "ssl_ca_certs in REDIS_URL"
 """What names the CA of a Redis that speaks TLS."""
@@ -284,6 +286,8 @@ class FeedSettings(Section):
 
     stall_s: Positive = 30.0
     """No tick for so long, in session, is reported."""
+    api_key: SecretStr | None = None
+    """The vendor's, for `tickstockpl repair` without a file."""
 
 
 class TapSettings(Section):
@@ -391,9 +395,13 @@ def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -
 
 
 def _secrets(settings: Settings) -> set[tuple[str, ...]]:
-    """Where a secret stands: passwords and tokens, and addresses with a password in them."""
-    redis, database, http, tap = settings.redis, settings.database, settings.http, settings.tap
-    plain = {("redis", "password"): redis.password, ("http", "token"): http.token}
+    """Where a secret stands: passwords, tokens and keys, and addresses with a password in them."""
+    redis, database, tap = settings.redis, settings.database, settings.tap
+    plain = {
+        ("redis", "password"): redis.password,
+        ("http", "token"): settings.http.token,
+        ("feed", "api_key"): settings.feed.api_key,
+    }
     urls = {("redis", "url"): redis.url, ("database", "uri"): database.uri, ("tap", "url"): tap.url}
     return {path for path, value in plain.items() if value is not None} | {
         path for path, url in urls.items() if url is not None and has_password(url.get_secret_value())

@@ -134,6 +134,13 @@ def upsert(tables: Tables) -> str:
         ) SELECT count(*) AS rows, count(*) FILTER (WHERE quality LIKE '%ambiguous%') AS ambiguous FROM written"""
 
 
+FOREIGN = f"""
+SELECT EXISTS (SELECT FROM ohlcv_1min WHERE timestamp > now() - interval '1 hour'
+               AND (trades IS NULL OR extract(second FROM timestamp) <> 0)
+               AND (quality LIKE '%{REPAIRED}%') IS NOT TRUE)
+"""
+"""Whether another writer has written lately: its rows have no count of trades, or stand between two minutes."""
+
 CHECKPOINT = """
 UPDATE ingest_checkpoint SET position = coalesce($3::jsonb, position), updated_at = now() WHERE part = $1 AND epoch = $2
 """

@@ -17,9 +17,10 @@ import structlog
 from numpy.typing import NDArray
 
 from tickstockpl import postgres
+from tickstockpl.position import EVER_US
 from tickstockpl.postgres import Connection
 from tickstockpl.settings import DatabaseSettings
-from tickstockpl.wire import QUALITY
+from tickstockpl.wire import QUALITY, REPAIRED
 
 I64 = NDArray[np.int64]
 
@@ -105,7 +106,8 @@ class History:
 @dataclass(frozen=True, slots=True)
 class Replayed:
     """What a replay makes anew, and is therefore not read: bars of `src_id` that begin at `anew_us` or later and whose
-    first message is `start_src` or a later one.
+    first message is `start_src` or a later one; of those that begin so late also the repaired ones, whose own messages
+    come again.
     """
 
     src_id: UUID
@@ -355,12 +357,12 @@ class _Reader:
         left_out = self.replayed
         if left_out is None:
             return "true"
+        other = f"(b.src_id IS DISTINCT FROM '{left_out.src_id}'::uuid OR b.first_src < {left_out.start_src})"
+        if left_out.anew_us == EVER_US:
+            return other
         zone = " AT TIME ZONE 'UTC'" if self.naive else ""
-        anew_us = max(left_out.anew_us, 0)
-        return (
-            f"(b.src_id IS DISTINCT FROM '{left_out.src_id}'::uuid OR b.first_src < {left_out.start_src} "
-            f"OR b.timestamp < (timestamptz 'epoch' + {anew_us} * interval '1 microsecond'){zone})"
-        )
+        before = f"b.timestamp < (timestamptz 'epoch' + {left_out.anew_us} * interval '1 microsecond'){zone}"
+        return f"({before} OR {other} AND (b.quality LIKE '%{REPAIRED}%') IS NOT TRUE)"
 
     def _at(self, us: int) -> datetime:
         """A value of the column's own type: a cast of the column would keep the planner from its index and chunks."""

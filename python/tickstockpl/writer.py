@@ -27,18 +27,13 @@ from tickstockpl.ownership import Ownership
 from tickstockpl.position import Position
 from tickstockpl.postgres import Connection, Pool
 from tickstockpl.settings import Settings
-from tickstockpl.statements import STAGE
+from tickstockpl.statements import FOREIGN, STAGE
 from tickstockpl.store import Claim, NotOwner, Outcome, Store
 from tickstockpl.tables import read_tables
 from tickstockpl.wire import WriteBatch
 
 SCHEMA_RETRY_S = 10.0
 """Between two tries while the tables or our rights on them are wrong: a person has to act first."""
-
-_FOREIGN = """
-SELECT EXISTS (SELECT FROM ohlcv_1min WHERE timestamp > now() - interval '1 hour'
-               AND (trades IS NULL OR extract(second FROM timestamp) <> 0))
-"""
 
 _COUNTS = (
     *("rows", "kept_fuller", "ambiguous", "events", "indicators", "rejected", "dead_letters"),
@@ -324,7 +319,7 @@ class Writer:
                 async with pool.acquire(timeout=self._settings.connect_timeout_s) as connection:
                     tables = await read_tables(connection)
                     self._store = Store(tables, self._settings.symbol_policy, self._ttl_s, self._claim)
-                    self._foreign = await connection.fetchval(_FOREIGN)
+                    self._foreign = await connection.fetchval(FOREIGN)
             except BaseException:
                 pool.terminate()
                 raise

@@ -13,8 +13,9 @@ import pytest
 from bar_samples import MINUTE_US
 from commands import Done, Run, said_once
 from minute_rows import Bar, prepare, put
-from tickstockpl import sessions
+from tickstockpl import sessions, vendor
 from tickstockpl.missed import Window
+from vendor_server import answering, needs_client
 
 FRIDAY = date(2026, 11, 20)
 WEEK = ("--from", "2026-11-16", "--to", "2026-11-20")
@@ -76,3 +77,54 @@ def test_a_range_without_a_session_and_one_that_ends_before_it_begins_are_told(c
     assert (done.returncode, done.stdout) == (0, "no session in these days has begun\n")
     line = said_once(command("gaps", "--from", "2026-11-21", "--to", "2026-11-20", DATABASE_URI=missed))
     assert line == "--to 2026-11-20 is before --from 2026-11-21"
+
+
+def test_repair_from_a_file_says_what_it_changed_and_then_has_nothing_to_change(
+    command: Run, missed: str, opens_us: int, tmp_path: Path
+) -> None:
+    pytest.importorskip("polars", reason="reading files needs the extra [replay]")
+    file = tmp_path / "bars.csv"
+    lines = [f"{symbol},{opens_us + n * MINUTE_US},20,21,19,20.5,7" for symbol in ("AAPL", "OTHER") for n in range(390)]
+    file.write_text("\n".join(["symbol,ts_us,open,high,low,close,volume", *lines]))
+    words = ("repair", str(file))
+    dry = command(*words, "--dry-run", DATABASE_URI=missed)
+    assert (dry.returncode, dry.stderr) == (0, "")
+    assert "would be replaced 2, added 1 bars\n0 flagged bars left in these days\n" in dry.stdout
+    done = command(*words, DATABASE_URI=missed)
+    assert "2026-11-20 AAPL 2 1 0 0" in " ".join(done.stdout.split())
+    assert "\nreplaced 2, added 1 bars\n" in done.stdout
+    assert (
+        command(*words, DATABASE_URI=missed).stdout == "replaced 0, added 0 bars\n0 flagged bars left in these days\n"
+    )
+    assert command("gaps", *WEEK, "--fail", DATABASE_URI=missed).returncode == 0
+    others_day = command(*words, "--from", "2026-11-19", "--to", "2026-11-19", "--all", DATABASE_URI=missed)
+    assert others_day.stdout.startswith("replaced 0, added 0 bars\n")
+
+
+@needs_client
+def test_repair_without_a_file_asks_the_vendor_for_what_is_not_whole(
+    command: Run, missed: str, opens_us: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = vendor.client
+    with answering() as answers:
+        monkeypatch.setattr(vendor, "client", lambda key: made(key, answers.base))
+        bar = {"o": 20.0, "h": 21, "l": 19, "c": 20.5, "v": 7, "n": 2}
+        minutes = [bar | {"t": (opens_us + n * MINUTE_US) // 1000} for n in range(390)]
+        answers.answers = [(200, {"results": minutes}), (200, {"results": minutes[:1]})]
+        done = command("repair", *WEEK, DATABASE_URI=missed, POLYGON_API_KEY="secret")
+        assert [path.split("/")[4] for path, _, _ in answers.asked] == ["AAPL", "THIN"]
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "replaced 2, added 1 bars\n0 flagged bars left" in done.stdout
+
+
+def test_repair_without_a_file_or_a_key_and_from_a_file_of_ticks_is_told_in_one_line(
+    command: Run, database: str, tmp_path: Path
+) -> None:
+    assert "name a file, or set MASSIVE_API_KEY" in said_once(command("repair", DATABASE_URI=database))
+    pytest.importorskip("polars", reason="reading files needs the extra [replay]")
+    ticks = tmp_path / "ticks.csv"
+    ticks.write_text("symbol,timestamp,price,size\nA,1757600462,1.5,2\n")
+    assert "no column open" in said_once(command("repair", str(ticks), DATABASE_URI=database))
+    bars = tmp_path / "bars.csv"
+    bars.write_text(f"symbol,timestamp,open,high,low,close,volume\nA,{1757600460},1,1,1,1,2\n")
+    assert "run `tickstockpl migrate` first" in said_once(command("repair", str(bars), DATABASE_URI=database))

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from bar_samples import rows as rows_of
 from event_samples import events
 from tickstockpl.migrate import migrate
 from tickstockpl.pipeline import ENCODER
+from tickstockpl.position import EVER_US
 from tickstockpl.settings import DatabaseSettings
-from tickstockpl.warmup import SYMBOLS_PER_CHUNK, History, history, revised, span
+from tickstockpl.warmup import SYMBOLS_PER_CHUNK, History, Replayed, history, revised, span
 from tickstockpl.wire import EventColumns, Events, Expiry, WriteBatch
 
 pytestmark = pytest.mark.anyio
@@ -75,6 +77,22 @@ async def test_a_symbol_unheard_since_the_session_before_is_not_fed(ready: str) 
     await fill(ready, "GONE", range(-3 * DAY, -3 * DAY + 50))
     await fill(ready, "HERE", range(-DAY, -DAY + 3))
     assert list(await minutes(ready)) == ["HERE"]
+
+
+async def test_what_a_replay_makes_anew_is_not_read_and_neither_is_what_was_repaired_there(ready: str) -> None:
+    await fill(ready, "A", range(7))
+    src_id = uuid4()
+    ours = f"src_id = '{src_id}', first_src = 10, last_src = 20"
+    of = "symbol = 'A' AND timestamp = timestamptz 'epoch' + {} * interval '1 microsecond'".format
+    await ran(ready, f"UPDATE ohlcv_1min SET {ours}; UPDATE ohlcv_1min SET src_id = NULL WHERE {of(minute_us(6))}")
+    for minute in (2, 4):
+        await ran(ready, f"UPDATE ohlcv_1min SET quality = 'repaired', src_id = NULL WHERE {of(minute_us(minute))}")
+    assert await minutes(ready, replayed=Replayed(src_id, minute_us(3), 0)) == {"A": [0, 1, 2, 6]}
+    assert await minutes(ready, replayed=Replayed(src_id, EVER_US, 0)) == {"A": [2, 4, 6]}
+
+
+def minute_us(minute: int) -> int:
+    return NINE_30_US + minute * MINUTE_US
 
 
 async def test_the_revise_window_reaches_behind_todays_open(ready: str) -> None:

@@ -286,6 +286,17 @@ async def test_another_writer_on_the_table_is_reported(ready: str) -> None:
     assert (status["state"], status["foreign_writer"]) == ("degraded", True)
 
 
+async def test_a_repaired_bar_without_a_count_is_no_other_writers(ready: str) -> None:
+    await ran(
+        ready,
+        "INSERT INTO ohlcv_1min (symbol, timestamp, open, high, low, close, volume, quality) "
+        "VALUES ('A', date_trunc('minute', now()), 1, 1, 1, 1, 1, 'repaired')",
+    )
+    writer, _ = writer_for(ready)
+    async with writer:
+        assert not writer.status()["foreign_writer"]
+
+
 async def test_price_scale_of_double_precision_is_unbounded(ready: str) -> None:
     writer, _ = writer_for(ready)
     async with writer:

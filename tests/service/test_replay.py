@@ -11,11 +11,11 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from tickstockpl.dev import recording
+from tickstockpl import recording
 from tickstockpl.dev.progress import progress
-from tickstockpl.dev.recording import Reading, read
 from tickstockpl.dev.replay import batches
 from tickstockpl.errors import SettingsError
+from tickstockpl.recording import Reading, read
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data/market"
 OPEN_NS = 1_381_152_600_000_000_000  # 2013-10-07 13:30 UTC

@@ -126,6 +126,7 @@ def test_what_is_wrong_with_a_file_of_the_folder_is_one_line_that_names_it(tmp_p
         ('[database]\nuri = "postgresql://app:hunter2@h/d"\n', "DATABASE_URI"),
         ('[http]\ntoken = "hunter2hunter2hunter2"\n', "TICKSTOCKPL_HTTP__TOKEN"),
         ('[tap]\nurl = "redis://:hunter2@h"\n', "TICKSTOCKPL_TAP__URL"),
+        ('[feed]\napi_key = "hunter2"\n', "MASSIVE_API_KEY"),
     ],
 )
 def test_a_secret_in_the_toml_file_is_refused_and_not_repeated(text: str, name: str) -> None:

@@ -25,8 +25,8 @@ from tickstockpl.dev.feed import (
     trade_message,
 )
 from tickstockpl.dev.progress import progress
-from tickstockpl.dev.recording import Reading, Recording, read
 from tickstockpl.errors import SettingsError
+from tickstockpl.recording import Reading, Recording, read
 
 _BATCH_ROWS: Final = 4096
 _PACE_US: Final = 100_000

@@ -3,6 +3,7 @@
 Columns (others are ignored; a file with `open` or `open_e4` holds bars, else trades):
 
 time      ts_ns | ts_us         whole ns or µs since 1970 UTC; ns are truncated to µs
+          window_start          the same in ns, bars only, as the vendor's own files call it
           timestamp             a date and time (without a zone: `--timezone`), or epoch seconds
           ts_end                the same, bars only: the CLOSE time. The other names are the OPEN time of a bar
 symbol    symbol | ticker       or `--symbol` for a file of one symbol
@@ -14,6 +15,7 @@ trades    price | price_e4      dollars, or dollars × 10,000
 bars      open high low close   or …_e4
           volume
           vwap                  optional, may be empty
+          trades | transactions optional, may be empty: how many; for repairs
 """
 
 from __future__ import annotations  # polars is an extra: its names must not be needed at import
@@ -30,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickstockpl.errors import SettingsError
+from tickstockpl.given import GivenBars
 
 POLARS: Final = "polars"
 
@@ -87,12 +90,7 @@ def read(paths: Sequence[Path], reading: Reading) -> Recording:
 
     Raises SettingsError for a file that cannot be read, lacks a column, or whose symbols go back in time.
     """
-    if importlib.util.find_spec(POLARS) is None:
-        raise SettingsError("replay reads files with polars: pip install 'tickstockpl[replay]'")
-    try:
-        ZoneInfo(reading.timezone)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise SettingsError(f"no timezone is called {reading.timezone!r}; try America/New_York") from None
+    _refuse_reading(reading)
     if reading.bar_seconds < 1:
         raise SettingsError(f"bar-seconds must be at least 1, was {reading.bar_seconds}")
     frames = []
@@ -104,6 +102,59 @@ def read(paths: Sequence[Path], reading: Reading) -> Recording:
         raise SettingsError("the files hold trades and bars; replay one kind at a time")
     merged = pl.concat(frames, how="diagonal").sort("ts_us", maintain_order=True)
     return _recording(merged)
+
+
+def read_bars(paths: Sequence[Path], reading: Reading) -> GivenBars:
+    """The minute bars of all files, in any order; of a file without a symbol column those of `reading.symbol`.
+
+    Raises SettingsError for a file that cannot be read, lacks a column, or holds what is no bar of a minute.
+    """
+    _refuse_reading(reading)
+    frames = []
+    for path in paths:
+        frame = _frame(path)
+        if frame.is_empty():
+            continue
+        columns = [_symbol(frame, path, None if {"symbol", "ticker"} & {*frame.columns} else reading.symbol)]
+        columns += [_stamp(frame, path, reading, bars=True) - reading.bar_seconds * 1_000_000]
+        columns += [
+            *(_price(frame, path, name) for name in OHLC),
+            _whole(frame, path, _one_of(frame, path, ("volume",)), "volume"),
+        ]
+        columns += [_number(frame, path, ("vwap",), "vwap").fill_null(float("nan"))]
+        columns += [_number(frame, path, ("trades", "transactions"), "trades").fill_null(-1).cast(pl.Int64)]
+        frames.append(pl.DataFrame(columns))
+    if not frames:
+        raise SettingsError(f"no bars in {', '.join(map(str, paths))}")
+    merged = pl.concat(frames)
+    return GivenBars.of(
+        ", ".join(map(str, paths)),
+        merged["symbol"].to_numpy(),
+        merged["ts_us"].to_numpy(),
+        [merged[name].to_numpy() for name in OHLC],
+        merged["volume"].to_numpy(),
+        merged["vwap"].to_numpy(),
+        merged["trades"].to_numpy(),
+    )
+
+
+def _refuse_reading(reading: Reading) -> None:
+    if importlib.util.find_spec(POLARS) is None:
+        raise SettingsError("files are read with polars: pip install 'tickstockpl[replay]'")
+    try:
+        ZoneInfo(reading.timezone)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise SettingsError(f"no timezone is called {reading.timezone!r}; try America/New_York") from None
+
+
+def _number(frame: pl.DataFrame, path: Path, names: Sequence[str], alias: str) -> pl.Series:
+    """An optional column of numbers; all null where there is none."""
+    found = next((frame[name] for name in names if name in frame.columns), None)
+    if found is None or found.null_count() == len(found):  # an empty column of a CSV is one of text
+        return pl.Series(alias, [None] * len(frame), dtype=pl.Float64)
+    if not found.dtype.is_numeric():
+        raise SettingsError(f"{path}: {found.name} must be a number, is {found.dtype}")
+    return found.cast(pl.Float64).alias(alias)
 
 
 def _frame(path: Path) -> pl.DataFrame:
@@ -175,10 +226,11 @@ def _whole(frame: pl.DataFrame, path: Path, name: str, alias: str) -> pl.Series:
 
 
 def _stamp(frame: pl.DataFrame, path: Path, reading: Reading, bars: bool) -> pl.Series:
-    name = _one_of(frame, path, ("ts_ns", "ts_us", "timestamp", "ts_end") if bars else ("ts_ns", "ts_us", "timestamp"))
+    of_bars = ("ts_end", "window_start") if bars else ()
+    name = _one_of(frame, path, ("ts_ns", "ts_us", "timestamp", *of_bars))
     found = _full(frame[name], path)
-    if name in ("ts_ns", "ts_us"):
-        ts_us = _whole(frame, path, name, "ts_us") // (1000 if name == "ts_ns" else 1)
+    if name in ("ts_ns", "ts_us", "window_start"):
+        ts_us = _whole(frame, path, name, "ts_us") // (1 if name == "ts_us" else 1000)
     elif isinstance(found.dtype, pl.Datetime):
         zoned = found if found.dtype.time_zone else found.dt.replace_time_zone(reading.timezone, ambiguous="earliest")
         ts_us = zoned.dt.epoch("ns") // 1000 if found.dtype.time_unit == "ns" else zoned.dt.epoch("us")

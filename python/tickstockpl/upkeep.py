@@ -1,0 +1,128 @@
+"""What `tickstockpl gaps` and `repair` do, from the settings to what is printed."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from tickstockpl import gaps, recording, repair, reports, sessions, vendor
+from tickstockpl.errors import SettingsError
+from tickstockpl.given import GivenBars
+from tickstockpl.sessions import Mode, Session, Sessions
+from tickstockpl.settings import Settings
+
+Form = Literal["table", "json", "csv"]
+
+SESSIONS_BACK = 5
+"""So many are looked at where nobody names a day."""
+
+ROWS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which days and symbols a person wants; None and empty: nobody said."""
+
+    first: date | None = None
+    last: date | None = None
+    symbols: Sequence[str] = ()
+    mode: Mode | None = None
+
+    def days(self, calendar: Sessions, mode: Mode, now: datetime) -> list[Session]:
+        """The sessions of `mode` in these days; without any the last five, without an end those up to now.
+
+        Raises SettingsError if they end before they begin.
+        """
+        if self.first is None and self.last is None:
+            return calendar.latest(mode, SESSIONS_BACK, _us(now))
+        last = self.last or now.date()
+        first = self.first or last
+        if first > last:
+            raise SettingsError(f"--to {last} is before --from {first}")
+        return calendar.between(mode, first, last)
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """How a person wants minutes put right; without files the vendor is asked."""
+
+    files: tuple[Path, ...] = ()
+    timezone: str = "UTC"
+    """Of a file's stamps that have none."""
+    everything: bool = field(default=False, kw_only=True)
+    dry_run: bool = field(default=False, kw_only=True)
+
+
+async def show_gaps(settings: Settings, asked: Asked, *, form: Form, rows: int) -> int:
+    """Print what is missing; gives how many flagged bars there are.
+
+    Raises SettingsError or ServerError.
+    """
+    settings.database.dsn()
+    now = datetime.now(UTC)
+    days = asked.days(await _calendar(settings), asked.mode or settings.session.mode, now)
+    found = await gaps.read(settings.database, days, _us(now), asked.symbols)
+    if form == "json":
+        sys.stdout.write(reports.gap_json(found).decode())
+    elif form == "csv":
+        sys.stdout.write(reports.gap_csv(found))
+    else:
+        Console().print(*reports.gap_tables(found, rows), sep="\n")
+    return found.flagged
+
+
+async def run_repair(settings: Settings, asked: Asked, how: Repair, *, rows: int) -> None:
+    """Repair from files, or without any from the vendor, and print what was changed.
+
+    Raises SettingsError or ServerError.
+    """
+    settings.database.dsn()
+    now = datetime.now(UTC)
+    if how.files:
+        alone = asked.symbols[0] if len(asked.symbols) == 1 else None
+        reading = recording.Reading(bar_seconds=60, timezone=how.timezone, symbol=alone)
+        given = await asyncio.to_thread(recording.read_bars, how.files, reading)
+        calendar = await _calendar(settings)
+        days = _days_of(given, asked, calendar, now)
+    else:
+        source = vendor.client(settings.feed.api_key)
+        calendar = await _calendar(settings)
+        chosen = asked.days(calendar, asked.mode or settings.session.mode, now)
+        found = await gaps.read(settings.database, chosen, _us(now), asked.symbols)
+        wanted = repair.wanted(found, everything=how.everything)
+        given = await asyncio.to_thread(vendor.fetch, source, wanted)
+        days = calendar.between("always", chosen[0].day, chosen[-1].day) if chosen else []
+    revise_s, database = settings.bars.revise_s, settings.database
+    revisable_us = await repair.revisable_from(database, _us(now), revise_s)
+    changes = repair.repair(
+        *(database, given, days, revisable_us),
+        symbols=asked.symbols,
+        everything=how.everything,
+        dry_run=how.dry_run,
+    )
+    done = [change async for change in changes]
+    revisable = f"{datetime.fromtimestamp(revisable_us / 1e6, UTC):%Y-%m-%d %H:%M}Z"
+    Console().print(*reports.repair_tables(done, revisable, rows, dry_run=how.dry_run), sep="\n")
+
+
+def _days_of(given: GivenBars, asked: Asked, calendar: Sessions, now: datetime) -> list[Session]:
+    """The market's days that a file reaches over, or those of them that a person wants."""
+    if asked.first is not None or asked.last is not None:
+        return asked.days(calendar, "always", now)
+    days = calendar.days
+    held = (days[:, 0] <= given.rows["ts_us"].max()) & (days[:, 1] > given.rows["ts_us"].min())
+    return calendar.dated(days[held])
+
+
+async def _calendar(settings: Settings) -> Sessions:
+    named, today = settings.session, datetime.now(UTC).date()
+    return await asyncio.to_thread(sessions.load, named.calendar, named.timezone, settings.state_dir, today)
+
+
+def _us(moment: datetime) -> int:
+    return int(moment.timestamp() * 1e6)
