@@ -1,13 +1,17 @@
 """Rows of `ohlcv_1min` and `ingest_gap` put into real tables by hand: ours, and those that AppV2 may have."""
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit, urlunsplit
 
 from bar_samples import ran, rows
 from tickstockpl.migrate import migrate
 from tickstockpl.missed import Window
+from tickstockpl.tables import NEEDED
 
 APPV2 = (Path(__file__).resolve().parent / "appv2_tables.sql").read_text(encoding="utf-8")
 
@@ -72,3 +76,17 @@ async def put(uri: str, kind: Kind, bars: Sequence[Bar], windows: Sequence[Windo
             window.cause,
             list(window.channels),
         )
+
+
+@asynccontextmanager
+async def narrow_role(uri: str) -> AsyncIterator[str]:
+    """The URI of a role with the rights of the operations page, but for DELETE; it owns nothing."""
+    name = f"tickstockpl_test_{uuid.uuid4().hex[:12]}"
+    await ran(uri, f"CREATE ROLE {name} LOGIN PASSWORD 'x'")
+    await ran(uri, f"GRANT SELECT, INSERT, UPDATE ON {', '.join(NEEDED)} TO {name}")
+    await ran(uri, f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {name}")
+    parts = urlsplit(uri)
+    try:
+        yield urlunsplit(parts._replace(netloc=f"{name}:x@{parts.hostname}:{parts.port}"))
+    finally:
+        await ran(uri, f"DROP OWNED BY {name}; DROP ROLE {name}")

@@ -13,10 +13,11 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
-from tickstockpl import migrate, sessions
+from tickstockpl import migrate, postgres, retention, sessions
 from tickstockpl.backlog import Allowance, Backlog
 from tickstockpl.dsn import exposed
 from tickstockpl.errors import TickstockError
+from tickstockpl.growth import Growth, growth
 from tickstockpl.selection import enabled_patterns, shown
 from tickstockpl.settings import REDIS_TRUST, Settings, unknown_names
 from tickstockpl.tls import reason
@@ -40,7 +41,10 @@ async def findings(settings: Settings, environ: Mapping[str, str] = os.environ) 
     yield Finding("names", not unknown, f"not settings: {', '.join(unknown)}" if unknown else "all names are known")
     yield _selection(settings)
     yield await _redis(settings)
-    yield await _database(settings)
+    database = await _database(settings)
+    yield database
+    if database.ok:
+        yield await _retention(settings)
     addresses = (settings.redis.address, settings.database.address, settings.stream_redis().address)
     if seen := [url for url in dict.fromkeys(addresses) if exposed(url, environ)]:
         yield Finding("tls", True, f"passwords and market data go in the clear to {' and '.join(seen)}", warning=True)
@@ -124,6 +128,36 @@ def _http(settings: Settings) -> Finding:
         return Finding("http", True, f"{settings.http.host}:{settings.http.port}: {access(settings.http)}")
     except TickstockError as error:
         return Finding("http", False, str(error))
+
+
+async def _retention(settings: Settings) -> Finding:
+    """What is kept how long, how fast it grows, and whether we may delete the rest."""
+    told = []
+    now_us = int(datetime.now(UTC).timestamp() * 1e6)
+    try:
+        async with postgres.for_command(settings.database, command_timeout_s=30) as connection:
+            for rule in retention.RULES:
+                days = rule.days(settings.retention)
+                kept = "kept for ever" if days is None else f"kept {_counted(days, 'day')}"
+                found = await growth(connection, rule.table, rule.column, now_us)
+                told.append(f"{rule.table} {_grows(found)}{kept}")
+            lacking = await retention.lacking(connection, settings.retention)
+    except TickstockError as error:
+        return Finding("retention", False, str(error))
+    said = "; ".join(told)
+    if lacking:
+        said = f"old rows cannot be deleted; as the tables' owner run: {' '.join(lacking)} ({said})"
+    return Finding("retention", not lacking, said)
+
+
+def _grows(found: Growth | None) -> str:
+    if found is None:
+        return ""
+    size = f"{found.bytes / 2**20:,.1f} MiB, "
+    if found.bytes_a_day is None:
+        return size
+    rows = "" if found.rows_a_day is None else f"{found.rows_a_day:,.0f} rows and "
+    return f"{size}{rows}{found.bytes_a_day / 2**20:,.1f} MiB a day, "
 
 
 async def _calendar(settings: Settings) -> Finding:

@@ -247,6 +247,15 @@ def repair(
     _once(upkeep.run_repair(settings, asked, how, rows=rows))
 
 
+@app.command(epilog="Example: TICKSTOCKPL_RETENTION__BARS_DAYS=365 tickstockpl retain --dry-run")
+def retain(
+    config: Config = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Delete nothing, only say what would be.")] = False,
+) -> None:
+    """Delete rows older than the settings keep them, as the service does once a day."""
+    _once(upkeep.run_retain(_settings(config), dry_run=dry_run))
+
+
 @app.command(epilog="Example: tickstockpl simulate --symbols 20 --minutes 10 --late 0.01 --truth true_bars.csv")
 def simulate(
     config: Config = None,

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from tickstockpl.gaps import Count, Day, Report
 from tickstockpl.repair import Change
+from tickstockpl.retention import Outcome
 from tickstockpl.wire import FLAGS, REPAIRED
 
 COLUMNS = (
@@ -113,6 +114,15 @@ def repair_tables(changes: Sequence[Change], revisable: str, limit: int, *, dry_
     yield Text(f"{sum(each.flagged for each in done):,} flagged bars left in these days")
 
 
+def retain_table(done: Outcome, *, dry_run: bool) -> Table:
+    """What was deleted of each table."""
+    table = _table("would be deleted" if dry_run else "deleted", "table", "before", "rows", "chunks", "dropped_MiB")
+    for each in done.removed:
+        mib = Text(f"{each.bytes / 2**20:,.1f}")
+        table.add_row(each.table, f"{each.before:%Y-%m-%d %H:%M}Z", _cell(each.rows), _cell(each.chunks), mib)
+    return table
+
+
 def _days(report: Report) -> Table:
     table = _table("sessions", "day", "UTC", "minutes", "in_gap", "symbols", "bars", "no_bar", "flagged")
     of_day: dict[date, list[Count]] = {day.session.day: [] for day in report.days}
@@ -150,7 +160,7 @@ def _row(count: Count) -> dict[str, Any]:
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for name in columns:
-        words = name in {"day", "UTC", "symbol", "started", "cause", "table"}
+        words = name in {"day", "UTC", "symbol", "started", "cause", "table", "before"}
         table.add_column(name.replace("_", "\n"), justify="left" if words else "right", no_wrap=name != "cause")
     return table
 

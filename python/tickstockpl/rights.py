@@ -15,6 +15,7 @@ from tickstockpl import payload, tap
 from tickstockpl.errors import SettingsError
 from tickstockpl.migrate import VERSION_TABLE
 from tickstockpl.pattern_cache import API_CACHE, ENTRY, INDEXES
+from tickstockpl.retention import deleted_from
 from tickstockpl.settings import Settings
 from tickstockpl.tables import NEEDED, SERIAL, privileges
 
@@ -95,6 +96,7 @@ def postgres_grants(settings: Settings, name: str) -> list[str]:
     tables: dict[tuple[str, ...], list[str]] = {}
     for table in NEEDED:
         tables.setdefault(privileges(table), []).append(table)
+    emptied = ", ".join(deleted_from(settings.retention))
     sequences = ", ".join(f"{table}_id_seq" for table in SERIAL)
     symbols = f"GRANT {', '.join(privileges('symbols', policy))} ON symbols TO {role};"
     return [
@@ -103,6 +105,7 @@ def postgres_grants(settings: Settings, name: str) -> list[str]:
         f"GRANT USAGE ON SCHEMA public TO {role};",
         *(f"GRANT {', '.join(rights)} ON {', '.join(names)} TO {role};" for rights, names in tables.items()),
         f"GRANT USAGE ON SEQUENCE {sequences} TO {role};",
+        *([f"GRANT DELETE ON {emptied} TO {role};"] if emptied else []),
         f"GRANT SELECT ON {VERSION_TABLE} TO {role};",
         f"-- where ohlcv_1min has a foreign key to symbols: {symbols}" if policy == "accept" else symbols,
     ]

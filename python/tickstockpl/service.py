@@ -26,6 +26,7 @@ from tickstockpl.ownership import Ownership
 from tickstockpl.pipeline import Pipeline
 from tickstockpl.position import Position
 from tickstockpl.publisher import Publisher
+from tickstockpl.retention import Retention
 from tickstockpl.selection import enabled_patterns, rsi_bounds, shown
 from tickstockpl.settings import Settings
 from tickstockpl.sources import Source, open_source
@@ -169,6 +170,7 @@ async def run(
                 tasks.create_task(drain(), name="drain"),
                 tasks.create_task(health.watch(publisher), name="health"),
                 tasks.create_task(ownership.watch(), name="ownership"),
+                tasks.create_task(Retention(settings, clock).run(), name="retention"),
             ]
             log.info("ready", health=f"http://{settings.http.host}:{port}/health", warm_bars=warm_bars)
             if on_ready is not None:

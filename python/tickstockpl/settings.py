@@ -260,6 +260,17 @@ class IndicatorSettings(Section):
     """The symbol that relative strength is measured against."""
 
 
+class RetentionSettings(Section):
+    """How many days rows are kept; None: for ever. Only rows that we wrote are ever deleted."""
+
+    bars_days: Annotated[int, Field(ge=7)] | None = None
+    """At least a week: a start after a long weekend reads the bars before it."""
+    patterns_days: Annotated[int, Field(ge=2)] | None = None
+    """Events, and what `intraday_patterns` and `intraday_indicators` hold of ours."""
+    dead_letters_days: Count | None = 90
+    gaps_days: Count | None = 365
+
+
 class HttpSettings(Section):
     """`/health`, `/ready` and `/metrics`."""
 
@@ -317,6 +328,7 @@ class Settings(BaseSettings):
     publish: PublishSettings = PublishSettings()
     patterns: PatternSettings = PatternSettings()
     indicators: IndicatorSettings = IndicatorSettings()
+    retention: RetentionSettings = RetentionSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
     feed: FeedSettings = FeedSettings()

@@ -1,4 +1,4 @@
-"""What `tickstockpl gaps` and `repair` do, from the settings to what is printed."""
+"""What `tickstockpl gaps`, `repair` and `retain` do, from the settings to what is printed."""
 
 import asyncio
 import sys
@@ -10,8 +10,8 @@ from typing import Literal
 
 from rich.console import Console
 
-from tickstockpl import gaps, recording, repair, reports, sessions, vendor
-from tickstockpl.errors import SettingsError
+from tickstockpl import gaps, recording, repair, reports, retention, sessions, vendor
+from tickstockpl.errors import ServerError, SettingsError
 from tickstockpl.given import GivenBars
 from tickstockpl.sessions import Mode, Session, Sessions
 from tickstockpl.settings import Settings
@@ -108,6 +108,18 @@ async def run_repair(settings: Settings, asked: Asked, how: Repair, *, rows: int
     done = [change async for change in changes]
     revisable = f"{datetime.fromtimestamp(revisable_us / 1e6, UTC):%Y-%m-%d %H:%M}Z"
     Console().print(*reports.repair_tables(done, revisable, rows, dry_run=how.dry_run), sep="\n")
+
+
+async def run_retain(settings: Settings, *, dry_run: bool) -> None:
+    """Delete old rows, and print how many.
+
+    Raises ServerError if the database cannot be used, or with the SQL for the owner if a right is missing.
+    """
+    settings.database.dsn()
+    done = await retention.retain(settings.database, settings.retention, _us(datetime.now(UTC)), dry_run=dry_run)
+    Console().print(reports.retain_table(done, dry_run=dry_run))
+    if done.lacking:
+        raise ServerError(f"a right is missing; as the owner of the tables run: {' '.join(done.lacking)}")
 
 
 def _days_of(given: GivenBars, asked: Asked, calendar: Sessions, now: datetime) -> list[Session]:

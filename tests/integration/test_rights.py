@@ -32,8 +32,9 @@ from tickstockpl.ownership import Ownership
 from tickstockpl.pattern_cache import BY_CONFIDENCE, ENTRY
 from tickstockpl.payload import PRODUCER_HEARTBEAT
 from tickstockpl.position import Position
+from tickstockpl.retention import deleted_from, retain
 from tickstockpl.rights import Use
-from tickstockpl.settings import DatabaseSettings, Settings
+from tickstockpl.settings import DatabaseSettings, RetentionSettings, Settings
 from tickstockpl.tables import NEEDED, SERIAL, privileges
 from tickstockpl.wire import DeadLetter, Expiry, Gap, Sent, WriteBatch
 
@@ -132,13 +133,13 @@ def as_role(uri: str, role: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{role}@{parts.hostname}:{parts.port}"))
 
 
-def database_settings(uri: str, **database: Any) -> Settings:
-    return Settings.model_validate({"database": {"uri": uri, **database}})
+def settings_of(uri: str, **sections: Any) -> Settings:
+    return Settings.model_validate(sections | {"database": {"uri": uri} | sections.get("database", {})})
 
 
-async def granted(uri: str, role: str, **database: Any) -> str:
+async def granted(uri: str, role: str, **sections: Any) -> str:
     """The URI of the role, which has the printed rights and no others."""
-    await ran(uri, "\n".join(rights.postgres_grants(database_settings(uri, **database), role)))
+    await ran(uri, "\n".join(rights.postgres_grants(settings_of(uri, **sections), role)))
     return as_role(uri, role)
 
 
@@ -322,13 +323,43 @@ async def refused(uri: str) -> str:
     return str(status["last_error"])
 
 
+async def test_each_right_to_delete_is_needed_where_rows_are_not_kept_for_ever(database: str, role: str) -> None:
+    await ran(database, APPV2)
+    await migrate(database)
+    kept = RetentionSettings(bars_days=7, patterns_days=2)
+    uri = await granted(database, role, retention=kept.model_dump())
+    await ran(database, f"GRANT INSERT ON symbols TO {role}")
+    tables = deleted_from(kept)
+    assert {*tables} == {*NEEDED} - {"ingest_checkpoint"}
+    for lacking in (None, *tables):
+        await ran(database, FRESH)
+        await written(uri)
+        if lacking:
+            await ran(database, f"REVOKE DELETE ON {lacking} FROM {role}")
+        done = await retain(DatabaseSettings(uri=SecretStr(uri)), kept, SystemClock().now_us())
+        assert done.lacking == [f"GRANT DELETE ON {lacking} TO {role};" for _ in range(lacking is not None)]
+        for table in tables:
+            (left,) = await rows(database, f"SELECT count(*) AS rows FROM {table}")
+            assert (left["rows"] > 0) == (table == lacking), (table, lacking)
+        if lacking:
+            await ran(database, f"GRANT DELETE ON {lacking} TO {role}")
+
+
+async def test_by_default_it_may_delete_what_it_does_not_keep_for_ever(database: str, role: str) -> None:
+    await migrate(database)
+    settings = DatabaseSettings(uri=SecretStr(await granted(database, role)))
+    assert (await retain(settings, RetentionSettings(), SystemClock().now_us())).lacking == []
+    ever = {"dead_letters_days": None, "gaps_days": None}
+    assert "DELETE" not in " ".join(rights.postgres_grants(settings_of(database, retention=ever), role))
+
+
 @pytest.mark.parametrize("policy", ["allowlist", "quarantine"])
 async def test_a_policy_that_keeps_symbols_out_reads_the_table_symbols_and_adds_nothing(
     database: str, role: str, policy: str
 ) -> None:
     await ran(database, APPV2)
     await migrate(database)
-    uri = await granted(database, role, symbol_policy=policy)
+    uri = await granted(database, role, database={"symbol_policy": policy})
     assert await pending(uri, policy=policy) == []
     assert (await written(uri, database={"symbol_policy": policy}))["rows"] == 1
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -341,11 +372,8 @@ async def test_the_role_in_the_database_may_do_nothing_else(database: str, role:
     await migrate(database)
     uri = await granted(database, role)
     for statement in (
-        *(
-            f"{what} {table}"
-            for table in (*NEEDED, VERSION_TABLE)
-            for what in ("DELETE FROM", "TRUNCATE", "DROP TABLE")
-        ),
+        *(f"DELETE FROM {table}" for table in {*NEEDED, VERSION_TABLE} - {*deleted_from(RetentionSettings())}),
+        *(f"{what} {table}" for table in (*NEEDED, VERSION_TABLE) for what in ("TRUNCATE", "DROP TABLE")),
         "UPDATE dead_letter SET reason = 'x'",
         "UPDATE ingest_gap SET cause = 'x'",
         f"UPDATE {VERSION_TABLE} SET version_num = 'x'",
@@ -384,6 +412,6 @@ async def test_the_service_sees_that_a_migration_is_missing_since_it_may_read_th
 
 
 def test_a_name_that_sql_would_change_is_quoted() -> None:
-    sql = "\n".join(rights.postgres_grants(database_settings("postgresql://h/Tick%20Stock"), 'my "own"'))
+    sql = "\n".join(rights.postgres_grants(settings_of("postgresql://h/Tick%20Stock"), 'my "own"'))
     assert 'CREATE ROLE "my ""own""" LOGIN;' in sql
     assert 'ON DATABASE "Tick Stock" TO "my ""own""";' in sql

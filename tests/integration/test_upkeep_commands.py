@@ -12,6 +12,7 @@ import pytest
 
 from bar_samples import MINUTE_US
 from commands import Done, Run, said_once
+from conftest import execute
 from minute_rows import Bar, prepare, put
 from tickstockpl import sessions, vendor
 from tickstockpl.missed import Window
@@ -128,3 +129,20 @@ def test_repair_without_a_file_or_a_key_and_from_a_file_of_ticks_is_told_in_one_
     bars = tmp_path / "bars.csv"
     bars.write_text(f"symbol,timestamp,open,high,low,close,volume\nA,{1757600460},1,1,1,1,2\n")
     assert "run `tickstockpl migrate` first" in said_once(command("repair", str(bars), DATABASE_URI=database))
+
+
+def test_retain_deletes_what_the_settings_say_and_says_what(command: Run, missed: str) -> None:
+    words = {"DATABASE_URI": missed, "TICKSTOCKPL_RETENTION__GAPS_DAYS": "1"}
+    execute(
+        missed, "UPDATE ingest_gap SET started_at = now() - interval '9 days', ended_at = now() - interval '8 days'"
+    )
+    dry = command("retain", "--dry-run", **words)
+    assert "would be deleted" in dry.stdout
+    done = command("retain", **words)
+    assert (done.returncode, done.stderr) == (0, "")
+    for said in (dry.stdout, done.stdout):
+        (line,) = [line.split() for line in said.splitlines() if "ingest_gap" in line]
+        assert line[3:] == ["1", "0", "0.0"]
+    assert "ohlcv_1min" not in done.stdout
+    (line,) = [line.split() for line in command("retain", **words).stdout.splitlines() if "ingest_gap" in line]
+    assert line[3] == "0"

@@ -1,6 +1,7 @@
 """What `check` finds, for people who are about to run the service."""
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,15 +10,19 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from bar_samples import MINUTE_US, ran
+from minute_rows import Bar, narrow_role, prepare, put
 from own_servers import OwnServers
 from running import settings_for
 from tickstockpl.check import Finding, findings
+from tickstockpl.clock import SystemClock
 from tickstockpl.migrate import migrate
 from tickstockpl.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
+DAY_US = 86_400_000_000
 
 
 async def found(settings: Settings, environ: Mapping[str, str] | None = None) -> dict[str, Finding]:
@@ -27,11 +32,28 @@ async def found(settings: Settings, environ: Mapping[str, str] | None = None) ->
 async def test_everything_is_fine_on_migrated_servers(database: str, redis: str, state_dir: Path) -> None:
     await migrate(database)
     looked_at = await found(settings_for(database, redis, state_dir))
-    assert list(looked_at) == ["names", "selection", "redis", "database", "sessions", "http", "memory"]
+    assert list(looked_at) == ["names", "selection", "redis", "database", "retention", "sessions", "http", "memory"]
     assert all(finding.ok for finding in looked_at.values()), looked_at
     assert "version 8" in looked_at["redis"].said
     assert "XNYS, always: open now" in looked_at["sessions"].said
     assert "1,200,000 bars" in looked_at["memory"].said
+    kept = looked_at["retention"].said
+    assert kept.startswith("ohlcv_1min 0.0 MiB, kept for ever; pattern_event 0.0 MiB, kept for ever; ")
+    assert kept.endswith("; dead_letter 0.0 MiB, kept 90 days; ingest_gap 0.0 MiB, kept 365 days")
+
+
+async def test_growth_and_what_is_kept_are_told_and_a_missing_right_with_its_sql(
+    database: str, redis: str, state_dir: Path
+) -> None:
+    await prepare(database, "ours")
+    noon_us = (SystemClock().now_us() // DAY_US - 3) * DAY_US + DAY_US // 2
+    await put(database, "ours", [Bar("AAPL", noon_us + n * MINUTE_US) for n in range(60)])
+    await ran(database, "ANALYZE")
+    async with narrow_role(database) as narrow:
+        finding = (await found(settings_for(narrow, redis, state_dir, retention={"bars_days": 30})))["retention"]
+    assert not finding.ok
+    assert "as the tables' owner run: GRANT DELETE ON ohlcv_1min TO tickstockpl_test_" in finding.said
+    assert re.search(r"\(ohlcv_1min 0\.\d MiB, 60 rows and 0\.\d MiB a day, kept 30 days; ", finding.said), finding.said
 
 
 async def test_subscribers_of_the_event_channel_are_counted(database: str, redis: str, state_dir: Path) -> None:

@@ -19,7 +19,7 @@ from conftest import execute
 from tickstockpl.check import Finding
 from tickstockpl.migrate import migrate
 
-COMMANDS = ("run", "demo", "check", "migrate", "rights", "tap", "gaps", "repair", "simulate", "replay")
+COMMANDS = ("run", "demo", "check", "migrate", "rights", "tap", "gaps", "repair", "retain", "simulate", "replay")
 NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
 
 
@@ -159,7 +159,7 @@ def test_a_config_file_that_is_not_there_is_named(command: Run) -> None:
     assert "other.toml is not a file" in said_once(command("check", "--config", "other.toml"))
 
 
-@pytest.mark.parametrize("name", ["run", "migrate", "gaps"])
+@pytest.mark.parametrize("name", ["run", "migrate", "gaps", "retain"])
 def test_a_database_that_cannot_be_reached_is_named_without_its_password(command: Run, name: str) -> None:
     done = command(name, DATABASE_URI="postgresql://me:hidden@127.0.0.1:1/none", REDIS_URL="redis://127.0.0.1:1/0")
     line = said_once(done)
