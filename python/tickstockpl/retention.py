@@ -133,17 +133,20 @@ async def retain(
 ) -> Outcome:
     """Delete the rows that are older than the settings keep them.
 
+    now_us: µs UTC; where the server's clock is behind it, that one counts.
     dry_run: only count them.
     Raises ServerError if the database cannot be used; what was deleted before stays deleted.
     """
     done = Outcome()
     async with postgres.for_command(database, command_timeout_s=_COMMAND_TIMEOUT_S) as connection:
         done.lacking = await lacking(connection, retention)
+        # A machine that wakes up in another year must not take all rows for old ones.
+        now = min(_EPOCH + timedelta(microseconds=now_us), await connection.fetchval("SELECT now()"))
         for rule in RULES:
             days = rule.days(retention)
             if days is None or any(f" {rule.table} " in sql for sql in done.lacking):
                 continue
-            removed = Removed(rule.table, _EPOCH + timedelta(microseconds=now_us) - timedelta(days=days))
+            removed = Removed(rule.table, now - timedelta(days=days))
             for leaf in await _leaves(connection, rule):
                 removed = await _clear(connection, rule, leaf, removed, dry_run=dry_run)
             done.removed.append(removed)

@@ -109,6 +109,15 @@ async def test_nothing_that_people_look_at_goes_unless_it_is_asked_for(database:
     assert len(await rows(database, "SELECT FROM pattern_event")) == 1
 
 
+async def test_a_clock_that_is_ahead_of_the_servers_makes_nothing_old(database: str) -> None:
+    await prepare(database, "ours")
+    now_us = SystemClock().now_us()
+    await put(database, "ours", [Bar("AAPL", now_us // MINUTE_US * MINUTE_US - 2 * DAY_US)])
+    done = of(await kept(database, now_us=now_us + 9_000 * DAY_US, bars_days=KEPT_DAYS), "ohlcv_1min")
+    assert (done.rows, done.chunks) == (0, 0)
+    assert len(await bars_in(database)) == 1
+
+
 async def test_dead_letters_and_gaps_go_after_their_days(database: str) -> None:
     await prepare(database, "ours")
     for days_ago in (89, 91):
