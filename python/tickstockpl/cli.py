@@ -219,6 +219,8 @@ def gaps(
 ) -> None:
     """List what may be missing, by day and symbol, against the exchange's calendar; by default of five sessions."""
     asked = _asked(since, until, symbol, mode)
+    if as_json and as_csv:
+        raise SettingsError("--json or --csv, not both")
     form: upkeep.Form = "json" if as_json else "csv" if as_csv else "table"
     flagged = _once(upkeep.show_gaps(_settings(config), asked, form=form, rows=rows))
     sys.exit(1 if fail and flagged else 0)

@@ -5,10 +5,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
+from rich.progress import Progress
 
 from tickstockpl import gaps, recording, repair, reports, retention, sessions, vendor
 from tickstockpl.errors import ServerError, SettingsError
@@ -95,7 +97,11 @@ async def run_repair(settings: Settings, asked: Asked, how: Repair, *, rows: int
         chosen = asked.days(calendar, asked.mode or settings.session.mode, now)
         found = await gaps.read(settings.database, chosen, _us(now), asked.symbols)
         wanted = repair.wanted(found, everything=how.everything)
-        given = await asyncio.to_thread(vendor.fetch, source, wanted)
+        terminal = Console(stderr=True)
+        with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as shown:
+            asking = shown.add_task("asking the vendor", total=len(wanted))
+            report = partial(shown.advance, asking)
+            given = await asyncio.to_thread(vendor.fetch, source, wanted, report)
         days = calendar.between("always", chosen[0].day, chosen[-1].day) if chosen else []
     revise_s, database = settings.bars.revise_s, settings.database
     revisable_us = await repair.revisable_from(database, _us(now), revise_s)

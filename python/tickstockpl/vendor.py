@@ -72,19 +72,19 @@ def client(key: SecretStr | None, base: str | None = None) -> Client:
     return made
 
 
-def fetch(source: Client, wanted: Sequence[Wanted], report: Callable[[int], None] = lambda _: None) -> GivenBars:
+def fetch(source: Client, wanted: Sequence[Wanted], report: Callable[[], None]) -> GivenBars:
     """The bars of what is wanted, one request each; minutes without a trade are absent. Blocks.
 
-    report: told after each request how many are done.
+    report: called after each request.
     Raises ServerError if the vendor cannot be asked or answers something else.
     """
     names: list[str] = []
     rows: list[tuple[float, ...]] = []
-    for done, each in enumerate(wanted, 1):
+    for each in wanted:
         for row in _asked(source, each):
             names.append(each.symbol)
             rows.append(row)
-        report(done)
+        report()
     ts_us, o, h, l, c, volume, vwap, trades = zip(*rows, strict=True) if rows else ((),) * 8  # noqa: E741 - a price
     try:
         return GivenBars.of("the vendor", names, ts_us, (o, h, l, c), volume, vwap, trades)

@@ -5,7 +5,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -18,13 +18,13 @@ from tickstockpl import sessions, vendor
 from tickstockpl.missed import Window
 from vendor_server import answering, needs_client
 
-FRIDAY = date(2026, 11, 20)
-WEEK = ("--from", "2026-11-16", "--to", "2026-11-20")
+FRIDAY = date(2025, 11, 21)
+WEEK = ("--from", "2025-11-17", "--to", "2025-11-21")
 
 
 @pytest.fixture
 def opens_us(state_dir: Path) -> int:
-    calendar = sessions.load("XNYS", "America/New_York", state_dir, FRIDAY, say=lambda _: None)
+    calendar = sessions.load("XNYS", "America/New_York", state_dir, datetime.now(UTC).date(), say=lambda _: None)
     return calendar.between("regular", FRIDAY, FRIDAY)[0].open_us
 
 
@@ -51,10 +51,10 @@ def test_gaps_shows_people_days_windows_and_what_is_not_whole(gaps: Callable[...
     done = gaps()
     assert (done.returncode, done.stderr) == (0, "")
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
-    assert "2026-11-20 14:30-21:00 390 1 2 390 390 2" in lines
-    assert "2026-11-20 14:33:00Z 60.0 s connection lost" in lines
-    assert "2026-11-20 AAPL 389 1 1 2 0 2 0" in lines
-    assert "2026-11-20 THIN 1 389 1 0 0 0 0" in lines
+    assert "2025-11-21 14:30-21:00 390 1 2 390 390 2" in lines
+    assert "2025-11-21 14:33:00Z 60.0 s connection lost" in lines
+    assert "2025-11-21 AAPL 389 1 1 2 0 2 0" in lines
+    assert "2025-11-21 THIN 1 389 1 0 0 0 0" in lines
     assert "1 rows more: --rows, --symbol or --csv show them" in gaps("--rows", "1").stdout
 
 
@@ -70,14 +70,15 @@ def test_gaps_tells_machines_the_same_of_every_symbol_and_day(gaps: Callable[...
 def test_gaps_fails_on_flagged_bars_alone_and_only_if_asked(gaps: Callable[..., Done]) -> None:
     assert gaps("--fail").returncode == 1
     assert gaps("--fail", "--symbol", "THIN").returncode == 0
+    assert said_once(gaps("--json", "--csv")) == "--json or --csv, not both"
     assert gaps("--fail", "--mode", "always", "--symbol", "AAPL", "--csv").returncode == 1
 
 
 def test_a_range_without_a_session_and_one_that_ends_before_it_begins_are_told(command: Run, missed: str) -> None:
-    done = command("gaps", "--from", "2026-11-21", "--to", "2026-11-22", DATABASE_URI=missed)
+    done = command("gaps", "--from", "2025-11-22", "--to", "2025-11-23", DATABASE_URI=missed)
     assert (done.returncode, done.stdout) == (0, "no session in these days has begun\n")
-    line = said_once(command("gaps", "--from", "2026-11-21", "--to", "2026-11-20", DATABASE_URI=missed))
-    assert line == "--to 2026-11-20 is before --from 2026-11-21"
+    line = said_once(command("gaps", "--from", "2025-11-21", "--to", "2025-11-20", DATABASE_URI=missed))
+    assert line == "--to 2025-11-20 is before --from 2025-11-21"
 
 
 def test_repair_from_a_file_says_what_it_changed_and_then_has_nothing_to_change(
@@ -92,13 +93,13 @@ def test_repair_from_a_file_says_what_it_changed_and_then_has_nothing_to_change(
     assert (dry.returncode, dry.stderr) == (0, "")
     assert "would be replaced 2, added 1 bars\n0 flagged bars left in these days\n" in dry.stdout
     done = command(*words, DATABASE_URI=missed)
-    assert "2026-11-20 AAPL 2 1 0 0" in " ".join(done.stdout.split())
+    assert "2025-11-21 AAPL 2 1 0 0" in " ".join(done.stdout.split())
     assert "\nreplaced 2, added 1 bars\n" in done.stdout
     assert (
         command(*words, DATABASE_URI=missed).stdout == "replaced 0, added 0 bars\n0 flagged bars left in these days\n"
     )
     assert command("gaps", *WEEK, "--fail", DATABASE_URI=missed).returncode == 0
-    others_day = command(*words, "--from", "2026-11-19", "--to", "2026-11-19", "--all", DATABASE_URI=missed)
+    others_day = command(*words, "--from", "2025-11-20", "--to", "2025-11-20", "--all", DATABASE_URI=missed)
     assert others_day.stdout.startswith("replaced 0, added 0 bars\n")
 
 
