@@ -31,8 +31,9 @@ from tickstockpl.dev.forget import forget_cached, forget_rows
 from tickstockpl.dev.simulate import MINUTE_US, TEST_PREFIX, Market, Simulation, TrueBars
 from tickstockpl.dev.stored import equal_rows, stored_rows
 from tickstockpl.errors import ServerError, SettingsError
+from tickstockpl.loading import load
 from tickstockpl.postgres import connect
-from tickstockpl.settings import Settings, load
+from tickstockpl.settings import Settings
 
 SYMBOLS, MINUTES = 20, 10
 LIVE_MINUTES = 2

@@ -17,8 +17,9 @@ from tickstockpl import rights
 from tickstockpl.cli import app
 from tickstockpl.environment import FOLDERS
 from tickstockpl.kernel import REASONS
+from tickstockpl.loading import SHARED
 from tickstockpl.metrics import Metrics
-from tickstockpl.settings import SHARED, Settings
+from tickstockpl.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

@@ -18,8 +18,9 @@ from tickstockpl.backlog import Allowance, Backlog
 from tickstockpl.dsn import exposed
 from tickstockpl.errors import TickstockError
 from tickstockpl.growth import Growth, growth
+from tickstockpl.loading import unknown_names
 from tickstockpl.selection import enabled_patterns, shown
-from tickstockpl.settings import REDIS_TRUST, Settings, unknown_names
+from tickstockpl.settings import REDIS_TRUST, Settings
 from tickstockpl.tls import reason
 from tickstockpl.web import access
 

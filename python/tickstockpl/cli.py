@@ -25,7 +25,8 @@ from tickstockpl.dev import replay as replaying
 from tickstockpl.dev import simulate as simulating
 from tickstockpl.dsn import check_redis_url
 from tickstockpl.errors import SettingsError, TickstockError
-from tickstockpl.settings import Settings, load, masked
+from tickstockpl.loading import load, masked
+from tickstockpl.settings import Settings
 
 T = TypeVar("T")
 

@@ -12,7 +12,8 @@ from redis.asyncio import ConnectionPool
 
 from tickstockpl.dsn import exposed, masked_url, postgres_dsn
 from tickstockpl.errors import SettingsError
-from tickstockpl.settings import RedisSettings, Settings, load, masked, unknown_names
+from tickstockpl.loading import load, masked, unknown_names
+from tickstockpl.settings import RedisSettings, Settings
 
 
 @pytest.fixture(autouse=True)
