@@ -188,6 +188,8 @@ def environment_of(settings: Settings) -> dict[str, str]:
         "TICKSTOCKPL_INGEST__MODE": settings.ingest.mode,
         "TICKSTOCKPL_INGEST__STREAM": settings.ingest.stream,
         "TICKSTOCKPL_INGEST__FILE": str(settings.ingest.file or ""),
+        "TICKSTOCKPL_BARS__MAX_SYMBOLS": str(settings.bars.max_symbols),
+        "TICKSTOCKPL_WRITER__QUEUE_MINUTES": str(settings.writer.queue_minutes),
         "TICKSTOCKPL_BARS__REVISE_S": str(settings.bars.revise_s),
         "TICKSTOCKPL_SESSION__MODE": settings.session.mode,
         "TICKSTOCKPL_WRITER__BATCH_AGE_S": str(settings.writer.batch_age_s),

@@ -51,7 +51,7 @@ SAID_AGAIN_US = 300_000_000
 """After a restart, the publisher hears of what was found so long ago at most: the rest has expired."""
 
 OLD_US = 60_000_000
-"""What the source gives after so long is caught up on: it is better late than dropped for want of room."""
+"""What the source gives after so long, or had before we began, is caught up on: better late than dropped."""
 
 PROGRESS_S = 10.0
 """Without a word from Redis for so long, the pipeline makes no progress and the heartbeat stops."""
@@ -120,6 +120,7 @@ class Pipeline:
         self._told_s: float | None = None
         self._told_src = self._src
         self._replayed = 0
+        self._began_us = clock.now_us()
         self._index = position.index if position is not None else None
         self._heard_us = heard_until_us if heard_until_us is not None else clock.now_us()
         self._loss: str | None = "start"
@@ -263,7 +264,9 @@ class Pipeline:
 
     def _can_wait(self, at_us: int | None) -> bool:
         """Whether what came at `at_us`, and may come again, is so old that it may as well wait for the database."""
-        return self._begun.can_wait or (at_us is not None and self._clock.now_us() - at_us > OLD_US)
+        if self._begun.can_wait or at_us is None:
+            return self._begun.can_wait
+        return at_us < self._began_us or self._clock.now_us() - at_us > OLD_US
 
     def _position(self) -> Position:
         """Where a start begins once all that was handed on is stored."""

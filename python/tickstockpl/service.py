@@ -112,7 +112,7 @@ async def run(
                 engine = build_engine(settings, calendar, writer.price_scale())
                 source = await open_source(settings, ownership, clock, servers)
                 begun = source.begun
-                writer.claimed(begun.src_id)
+                writer.claimed(begun.src_id, resumes=source.resumes)
                 warm_bars, newest_us = await warm(engine, settings, calendar, clock.now_us(), source.replayed)
                 if begun.position is not None:
                     engine.settle(begun.position.anew_us, begun.position.settled_src)

@@ -184,6 +184,8 @@ class WriterSettings(Section):
     queue_minutes: Count = 60
     """Bars kept in memory while the database is away, in minutes of the whole market."""
     dead_letters_per_hour: Annotated[int, Field(ge=0)] = 10_000
+    reassert_after_s: Positive | None = None
+    """Write each finished bar once more after so long, where somebody else writes the table too."""
 
 
 class PublishSettings(Section):

@@ -46,6 +46,8 @@ class Source(Protocol):
     """Bars that come of `past` and are not read from the database; None: none."""
     heard_us: int | None
     """When the last of its messages came to the run before, if that is known."""
+    resumes: bool
+    """Whether a new start gives again what is not stored."""
 
     def past(self) -> AsyncIterable[tuple[int, Inbound]] | None:
         """What it gives again, each item with its number, before `stages` give what is new."""
@@ -81,6 +83,7 @@ class PubSub:
         self.begun = replace(begun, unsent_us=_unsent_us(settings))
         self.replayed = recovery.replayed if recovery is not None else None
         self.heard_us = recovery.heard_us if recovery is not None else None
+        self.resumes = recovery is not None
         self._recovery = recovery
         self._settings = settings.ingest
         self._clock = clock
@@ -122,6 +125,8 @@ class PubSub:
 
 class Stream:
     """A stream of Redis, read from where everything before is stored."""
+
+    resumes = True
 
     def __init__(self, settings: Settings, clock: Clock, ownership: Ownership, oldest_src: int | None) -> None:
         position = ownership.position
@@ -172,6 +177,8 @@ def _unsent_us(settings: Settings) -> int:
 
 class Lines:
     """A file of messages, one a line; the service ends with it."""
+
+    resumes = True
 
     def __init__(self, path: Path, clock: Clock, ownership: Ownership) -> None:
         position = ownership.position

@@ -53,6 +53,11 @@ _NEWER = """(_AROUND AND (EXCLUDED.revision > stored.revision
     "_AROUND", _AROUND
 )
 
+_OTHERS = """((stored.open, stored.high, stored.low, stored.close, stored.volume) IS DISTINCT FROM
+             (EXCLUDED.open, EXCLUDED.high, EXCLUDED.low, EXCLUDED.close, EXCLUDED.volume)
+             AND stored.revision IS NOT DISTINCT FROM EXCLUDED.revision)"""
+"""Somebody else has changed the row since we have written it."""
+
 _BOTH = """(SELECT string_agg(DISTINCT word, ',') FROM
   unnest(string_to_array(concat_ws(',', stored.quality, EXCLUDED.quality), ',')) AS word WHERE word <> 'provisional')"""
 
@@ -94,14 +99,12 @@ def upsert(tables: Tables) -> str:
     and two that have none in common become one. Rows that share some of their messages are of two writers: the fuller
     one stays, flagged `ambiguous`. Of another source, or where that is not known, the row with more trades stays; of
     equals, the newer revision. A row without a count of trades is another writer's: it stays if it has more volume.
-    What was repaired stays.
+    What was repaired stays; what somebody else has changed is put right if it is written again.
 
     Returns the rows written, and how many of them are ambiguous.
     """
     columns = tables.columns["ohlcv_1min"]
-    start = _instant("ts_us")
-    if columns["timestamp"].type == "timestamp without time zone":
-        start = f"({start}) AT TIME ZONE 'UTC'"
+    start = at_start(naive=tables.naive)
     values = {
         "symbol": "symbol",
         '"timestamp"': start,
@@ -125,7 +128,7 @@ def upsert(tables: Tables) -> str:
           ON CONFLICT (symbol, "timestamp") DO UPDATE SET {renewed}
           WHERE CASE
             WHEN stored.quality LIKE '%{REPAIRED}%' THEN false
-            WHEN {_SAME} THEN NOT {_INSIDE} OR {_NEWER}
+            WHEN {_SAME} THEN NOT {_INSIDE} OR {_NEWER} OR {_AROUND} AND {_OTHERS}
             WHEN stored.trades IS NULL THEN coalesce(stored.volume, 0) <= EXCLUDED.volume
             WHEN stored.trades = EXCLUDED.trades THEN coalesce(stored.revision, 0) <= EXCLUDED.revision
             ELSE stored.trades < EXCLUDED.trades
@@ -140,6 +143,20 @@ SELECT EXISTS (SELECT FROM ohlcv_1min WHERE timestamp > now() - interval '1 hour
                AND (quality LIKE '%{REPAIRED}%') IS NOT TRUE)
 """
 """Whether another writer has written lately: its rows have no count of trades, or stand between two minutes."""
+
+CHANGED = """
+SELECT count(*) FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::float8[], $5::integer[])
+  AS ours(symbol, ts_us, volume, close, revision)
+JOIN ohlcv_1min b ON b.symbol = ours.symbol AND b.timestamp = {start}
+WHERE (b.volume <> ours.volume OR b.close::float8 <> ours.close) AND coalesce(b.revision, 0) <= ours.revision
+"""
+"""How many rows that we have written say something else now, and not since we have revised them."""
+
+
+def at_start(*, naive: bool) -> str:
+    """The stamp of a row that starts at `ts_us`, in the column's own type."""
+    return f"({_instant('ts_us')})" + (" AT TIME ZONE 'UTC'" if naive else "")
+
 
 CHECKPOINT = """
 UPDATE ingest_checkpoint SET position = coalesce($3::jsonb, position), updated_at = now() WHERE part = $1 AND epoch = $2

@@ -6,6 +6,7 @@ one transaction a flush, and keeps a flush until the database has taken it.
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from types import TracebackType
@@ -20,14 +21,15 @@ from tickstockpl import postgres
 from tickstockpl.backlog import Allowance, Backlog, Flush
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock
-from tickstockpl.errors import ServerError
+from tickstockpl.errors import BehindError, ServerError
 from tickstockpl.faults import Fault, fault_of
+from tickstockpl.foreign import ForeignWriter
 from tickstockpl.metrics import Metrics
 from tickstockpl.ownership import Ownership
 from tickstockpl.position import Position
 from tickstockpl.postgres import Connection, Pool
 from tickstockpl.settings import Settings
-from tickstockpl.statements import FOREIGN, STAGE
+from tickstockpl.statements import STAGE
 from tickstockpl.store import Claim, NotOwner, Outcome, Store
 from tickstockpl.tables import read_tables
 from tickstockpl.wire import WriteBatch
@@ -85,7 +87,12 @@ class Writer:
         self._pool: Pool | None = None
         self._store: Store | None = None
         self._claim: Claim | None = None
-        self._foreign = False
+        self._foreign: ForeignWriter | None = None
+        self._told_foreign = False
+        self._reassert_s = settings.writer.reassert_after_s
+        self._again: deque[tuple[float, WriteBatch]] = deque()
+        """Finished bars that are to be written once more, and when."""
+        self._resumes = False
         self._fault: Fault | None = None
         self._error = ""
         self._failures = 0
@@ -118,11 +125,12 @@ class Writer:
             raise RuntimeError("the writer must be entered before its tables are known")
         return self._store.tables.price_scale()
 
-    def claimed(self, src_id: UUID) -> None:
+    def claimed(self, src_id: UUID, *, resumes: bool) -> None:
         """From now on transactions are those of the ownership, and rows name messages of this source.
 
-        To be called once the writer was entered.
+        To be called once the writer was entered. resumes: a new start would make again what was dropped.
         """
+        self._resumes = resumes
         if self._ownership is not None and self._store is not None:
             self._claim = Claim(self._ownership.part, self._ownership.epoch, src_id)
             self._store = Store(self._store.tables, self._settings.symbol_policy, self._ttl_s, self._claim)
@@ -133,7 +141,7 @@ class Writer:
             while batch.can_wait and self._backlog.is_half_full and not self._ended:
                 self._written.clear()
                 await self._written.wait()
-            self._backlog.add(batch, self._clock.monotonic_s())
+            self._take_in(batch, self._clock.monotonic_s())
             self._tell("bars dropped: the database has been away for too long", self._backlog.dropped_bars)
             self._tell("events dropped: the database has been away for too long", self._backlog.dropped_events)
             self._tell("indicators dropped: the database has been away for too long", self._backlog.dropped_readings)
@@ -148,6 +156,7 @@ class Writer:
             async with asyncio.timeout_at(self._stop_at) as self._deadline:
                 while await self._due():
                     await self._write(self._backlog.take(self._batch_rows))
+                    self._mind_what_was_dropped()
         except TimeoutError:
             if self._deadline is None or not self._deadline.expired():
                 raise
@@ -179,13 +188,14 @@ class Writer:
             state, reason = "down", f"the tables cannot be written: {self._error}"
         elif self._fault is not None:
             state, reason = "degraded", f"the database does not take rows: {self._error}"
-        elif self._foreign:
+        elif self._foreign is not None and self._foreign.seen:
             state, reason = "degraded", "another writer fills ohlcv_1min too: rows that we have not counted"
         return {
             "state": state,
             **({"reason": reason} if reason else {}),
             **self._counts,
-            "foreign_writer": self._foreign,
+            "foreign_writer": self._foreign is not None and self._foreign.seen,
+            "foreign_changes": self._foreign.changed if self._foreign is not None else 0,
             "backlog_rows": backlog.rows,
             "backlog_items": len(backlog),
             "backlog_bytes": backlog.bytes,
@@ -203,6 +213,26 @@ class Writer:
             "pool_size": pool.get_size() if pool else 0,
             "pool_idle": pool.get_idle_size() if pool else 0,
         }
+
+    def _take_in(self, batch: WriteBatch, now_s: float) -> None:
+        self._backlog.add(batch, now_s)
+        if self._reassert_s is None:
+            return
+        if batch.bars is not None and len(batch.bars):
+            self._again.append((now_s + self._reassert_s, WriteBatch(bars=batch.bars, spans=batch.spans)))
+        while self._again and self._again[0][0] <= now_s:
+            self._backlog.add(self._again.popleft()[1], now_s)
+
+    def _mind_what_was_dropped(self) -> None:
+        """Once all that is left is stored, a start is the way to what was dropped.
+
+        Raises BehindError then.
+        """
+        if self._resumes and self._stop_at is None and self._backlog.lost and not len(self._backlog):
+            raise BehindError(
+                f"{self._backlog.dropped_bars} bars and {self._backlog.dropped_events} events were dropped while the "
+                "database was away; start again to have them made from the source once more"
+            )
 
     async def _due(self) -> bool:
         """Wait until a flush is due; False: there will be no more."""
@@ -242,18 +272,34 @@ class Writer:
         try:
             letters = self._letters.left(now_s)
             try:
-                return await store.write(connection, flush, sifting=False, letters=letters, now_us=now_us)
+                done = await store.write(connection, flush, sifting=False, letters=letters, now_us=now_us)
             except Exception as error:
                 if fault_of(error) is not Fault.POISON:
                     raise
                 log.warning("a row cannot be stored; looking for it", error=_said(error), bars=len(flush.bars))
                 store.forget_symbols()
-                return await store.write(connection, flush, sifting=True, letters=letters, now_us=now_us)
+                done = await store.write(connection, flush, sifting=True, letters=letters, now_us=now_us)
+            await self._look_for_others(connection, store, flush)
         except NotOwner:
             assert self._ownership is not None  # noqa: S101  # without one there is no claim
             raise self._ownership.fenced() from None
         finally:
             await pool.release(connection, timeout=self._settings.connect_timeout_s)
+        return done
+
+    async def _look_for_others(self, connection: Connection, store: Store, flush: Flush | None) -> None:
+        """Now and then, see whether somebody else writes the table too; said once, until it has ended."""
+        if self._foreign is None:
+            self._foreign = ForeignWriter(store.tables.naive)
+        await self._foreign.look(connection, self._clock.monotonic_s())
+        if flush is not None:
+            self._foreign.note(flush)
+        if self._foreign.seen and not self._told_foreign:
+            log.warning(
+                "another writer fills ohlcv_1min too: fuller rows win; switch one of them off",
+                rows_changed=self._foreign.changed,
+            )
+        self._told_foreign = self._foreign.seen
 
     def _backoff(self, error: Exception) -> bool | float:
         """Whether and when to try again after `error`; called by stamina."""
@@ -319,13 +365,11 @@ class Writer:
                 async with pool.acquire(timeout=self._settings.connect_timeout_s) as connection:
                     tables = await read_tables(connection)
                     self._store = Store(tables, self._settings.symbol_policy, self._ttl_s, self._claim)
-                    self._foreign = await connection.fetchval(FOREIGN)
+                    await self._look_for_others(connection, self._store, None)
             except BaseException:
                 pool.terminate()
                 raise
             self._pool = pool
-            if self._foreign:
-                log.warning("another writer fills ohlcv_1min too: fuller rows win; switch one of them off")
         return self._pool, self._store
 
     def _drop_pool(self) -> None:

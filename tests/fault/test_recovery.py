@@ -6,7 +6,7 @@ import random
 import signal
 import sqlite3
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -17,10 +17,13 @@ from redis.asyncio import Redis
 import tickstockpl as tp
 from bar_samples import ran, rows
 from oracle import Oracle, Row, Rules
+from own_servers import OwnServers
 from running import MINUTE, Child, child, settings_for
 from tickstockpl.clock import SystemClock
 from tickstockpl.dev.simulate import Market, Simulation
+from tickstockpl.dev.stored import equal_rows, stored_rows
 from tickstockpl.migrate import migrate
+from tickstockpl.postgres import connect
 from tickstockpl.settings import Settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
@@ -171,9 +174,48 @@ async def test_a_stop_and_a_kill_at_one_moment_lead_to_the_same_tables(
         await ran(database_uri, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-async def add(client: Any, stream: str, batches: Iterator[Any]) -> None:
-    """Put a market into a stream, at some 100 times its speed."""
+async def test_what_was_dropped_while_the_database_was_away_is_brought_back_by_a_new_start(
+    own_servers: Callable[..., OwnServers], redis: str, state_dir: Path
+) -> None:
+    servers = await asyncio.to_thread(own_servers, postgres=True)
+    await migrate(servers.database_uri)
+    settings = settings_for(
+        servers.database_uri,
+        redis,
+        state_dir,
+        ingest={"mode": "stream", "stream": f"stream.{uuid.uuid4().hex}"},
+        writer={"queue_minutes": 1},
+        bars={"max_symbols": 100},
+    )
+    begin_us = (SystemClock().now_us() // MINUTE - 32) * MINUTE
+    market = Market(symbols=SYMBOLS, start_us=begin_us, minutes=24, seed=6)
+    simulation = Simulation(market)
+    async with Redis.from_url(redis, protocol=2) as client, child(settings) as running:
+        await running.until_said("stream opened", 30)
+        await asyncio.to_thread(servers.postgres.kill)
+        # Entries young enough to be live: what is caught up on would wait.
+        await add(client, settings.ingest.stream, simulation.batches(), pause_s=0.002)
+        await running.until_said("bars dropped: the database has been away for too long")
+        await asyncio.to_thread(servers.postgres.restart)
+        assert await running.ends(60) == 4
+        (said,) = running.other
+        assert "start again to have them made from the source once more" in said
+    async with child(settings) as running:
+        await running.until_said("stream opened", 30)
+        await running.quiet(90)
+        running.signal()
+        assert await running.ends(20) == 0
+    truth = simulation.true_bars()
+    connection = await connect(servers.database_uri)
+    try:
+        assert equal_rows(await stored_rows(connection, truth.symbols), truth) == len(truth) == 144
+    finally:
+        await connection.close()
+
+
+async def add(client: Any, stream: str, batches: Iterator[Any], *, pause_s: float = 0.01) -> None:
+    """Put a market into a stream, by default at some 100 times its speed."""
     for batch in batches:
         for payload in batch.payloads:
             await client.xadd(stream, {"d": payload})
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(pause_s)

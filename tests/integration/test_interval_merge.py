@@ -184,6 +184,21 @@ async def test_a_row_of_another_source_gives_way_to_a_fuller_one_only(ready: str
         await connection.close()
 
 
+async def test_a_row_that_somebody_changed_is_put_right_when_it_is_written_again(ready: str) -> None:
+    connection = await asyncpg.connect(ready)
+    try:
+        table = await Table.of(connection, uuid4())
+        ticks = some_ticks(random.Random(6))
+        await table.write(ticks[0:6])
+        row = await table.row()
+        await connection.execute("UPDATE ohlcv_1min SET volume = volume * 2, high = high + 1")
+        done = await table.write(ticks[0:6])
+        assert done.bars == 1
+        assert await table.row() == row
+    finally:
+        await connection.close()
+
+
 async def test_what_was_repaired_stays(ready: str) -> None:
     connection = await asyncpg.connect(ready)
     try:

@@ -169,7 +169,7 @@ async def written(uri: str, **settings: Any) -> dict[str, Any]:
         held.callback(ownership.close)
         await ownership.acquire()
         await ownership.adopt(src_id)
-        writer.claimed(src_id)
+        writer.claimed(resumes=False, src_id=src_id)
         await writer.collect()
         writer.stop(0.2)
         await writer.run()

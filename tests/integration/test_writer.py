@@ -12,8 +12,11 @@ import pytest
 
 from bar_samples import MINUTE_US, NINE_30_US, bars, event, ran, rows, stored, versions, writer_for
 from event_samples import events
+from running import until
 from tickstockpl.backlog import Allowance, Backlog
+from tickstockpl.clock import ManualClock
 from tickstockpl.errors import ServerError
+from tickstockpl.foreign import LOOK_S
 from tickstockpl.migrate import migrate
 from tickstockpl.postgres import connect
 from tickstockpl.statements import STAGE
@@ -295,6 +298,31 @@ async def test_a_repaired_bar_without_a_count_is_no_other_writers(ready: str) ->
     writer, _ = writer_for(ready)
     async with writer:
         assert not writer.status()["foreign_writer"]
+
+
+async def test_a_writer_that_changes_our_rows_is_reported_and_put_right_if_we_are_told_to(ready: str) -> None:
+    clock = ManualClock(NINE_30_US)
+    writer, inbox = writer_for(ready, clock=clock, reassert_after_s=60.0)
+
+    async def stores(minute: int) -> dict[str, Any]:
+        batches = writer.status()["batches"]
+        inbox.put_nowait(WriteBatch(bars=bars(["AAPL"], minute)))
+        await until(lambda: writer.status()["batches"] > batches)
+        return writer.status()
+
+    async with writer, asyncio.TaskGroup() as tasks:
+        tasks.create_task(writer.collect())
+        tasks.create_task(writer.run())
+        assert not (await stores(0))["foreign_writer"]
+        await ran(ready, "UPDATE ohlcv_1min SET volume = volume + 77")
+        clock.advance(LOOK_S + 1)
+        status = await stores(1)
+        assert (status["foreign_writer"], status["foreign_changes"], status["state"]) == (True, 1, "degraded")
+        clock.advance(60)
+        await stores(2)
+        volumes = await rows(ready, "SELECT volume FROM ohlcv_1min ORDER BY timestamp")
+        assert [row["volume"] for row in volumes] == [1000, 1000, 1000]
+        inbox.close()
 
 
 async def test_price_scale_of_double_precision_is_unbounded(ready: str) -> None:
