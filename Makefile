@@ -1,7 +1,7 @@
 # Everything a checkout needs: Python 3.11 or newer, a Rust toolchain and this file. `make` prints what there is.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check parity chaos soak audit advisories bench servers-up servers-down clean
+.PHONY: help demo test check parity chaos outage soak audit advisories bench servers-up servers-down clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -45,6 +45,9 @@ parity: $(BUILT) ## 10 million bars x 61 candlesticks beside TA-Lib, cell by cel
 
 chaos: $(BUILT) ## the service and its servers killed at random moments (ARGS="--kills 20 --seed 3")
 	@PYTHONPATH=tests $(PY) -m fault.chaos $(ARGS)
+
+outage: $(BUILT) ## the tick path with the database there, and with it cut off (ARGS="--seconds 20")
+	@PYTHONPATH=tests $(PY) -m fault.outage $(ARGS)
 
 soak: $(BUILT) ## a day of 500 symbols through the service; does anything grow? (ARGS="--hours 3")
 	@$(PY) scripts/with_servers.py $(PY) scripts/soak.py $(ARGS)

@@ -135,9 +135,7 @@ def test_links_lead_somewhere(page: Path) -> None:
         if not anchor:
             continue
         headings = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
-        assert anchor in {
-            re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings
-        }, target
+        assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}, target
 
 
 def test_the_wire_page_refuses_its_examples_by_the_reasons_it_gives() -> None:

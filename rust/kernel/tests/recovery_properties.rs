@@ -157,6 +157,30 @@ proptest! {
     }
 
     #[test]
+    fn a_standing_that_is_any_text_is_refused_or_gone_on_with(
+        messages in proptest::collection::vec(message(), 1..40),
+        at in 0usize..400,
+        other in "[0-9eE.,:\\[\\]{}a-z_\"-]{0,12}",
+    ) {
+        let mut told = engine();
+        take(&mut told, &numbered(&messages));
+        let mut text = told.standing()[0].clone();
+        let at = at.min(text.len());
+        let end = (at + other.len() / 2).min(text.len());
+        text.replace_range(at..end, &other);
+        let mut changed = engine();
+        if changed.resume(0, &text).is_ok() {
+            let standing = changed.standing();
+            changed.resume(0, &standing[0]).expect("what was told is read");
+            prop_assert_eq!(changed.standing(), standing);
+            take(&mut changed, &numbered(&messages));
+            changed.subscribed(T0_US, false);
+            changed.advance(T0_US + 3_600 * SECOND_US);
+            changed.flush();
+        }
+    }
+
+    #[test]
     fn messages_of_a_stream_may_come_in_calls_of_any_size(
         messages in proptest::collection::vec(message(), 0..200),
         size in 1usize..50,
