@@ -81,12 +81,13 @@ async def test_a_service_that_waits_can_be_stopped(settings: Settings) -> None:
 
 
 async def test_a_killed_owner_keeps_nobody_waiting(settings: Settings) -> None:
-    async with child(settings) as first, child(settings) as second:
+    async with child(settings) as first:
         await first.until_said("ready")
-        await second.until_said(WAITS)
-        first.signal(signal.SIGKILL)
-        await first.ends(10)
-        await listens(second)
+        async with child(settings) as second:
+            await second.until_said(WAITS)
+            first.signal(signal.SIGKILL)
+            await first.ends(10)
+            await listens(second)
 
 
 async def test_taking_over_shuts_the_first_one_out_and_makes_no_wrong_bar(settings: Settings) -> None:
