@@ -34,8 +34,7 @@ async def test_rows_arrive_and_an_unknown_or_over_long_symbol_harms_only_itself(
     symbols = (KNOWN, "MSFT", UNKNOWN, TWENTY_BYTES)
     simulation = Simulation(Market(symbols=symbols, start_us=now_us - 32 * MINUTE, minutes=30, seed=3))
     async with serving(settings_for(database, redis, state_dir)) as up:
-        for batch in simulation.batches():
-            await up.send(batch.payloads)
+        await up.send(payload for batch in simulation.batches() for payload in batch.payloads)
         writer = up.stages["writer"]
         assert writer["state"] == "ok"
     truth = simulation.true_bars()
