@@ -27,9 +27,9 @@ help: ## this list
 demo: $(BUILT) ## a simulated session through the whole service, on private servers (ARGS="--keep")
 	@$(PY) $(VENV)/bin/tickstockpl demo $(ARGS)
 
-test: $(BUILT) ## cargo test, then pytest with real TimescaleDB and Redis (ARGS="-k late")
+test: $(BUILT) ## cargo test, then pytest with real TimescaleDB and Redis, two at a time (ARGS="-k late")
 	cargo test --locked --quiet --package tickstockpl-kernel
-	@$(PY) scripts/with_servers.py $(PY) -m pytest $(ARGS)
+	@$(PY) scripts/with_servers.py $(PY) -m pytest -n 2 --dist worksteal $(ARGS)
 
 check: $(BUILT) ## ruff, mypy, stubtest, import-linter, cargo fmt, clippy
 	$(PY) -m ruff check

@@ -57,12 +57,13 @@ def server_urls() -> Iterator[dict[str, str]]:
     if os.environ.get("TICKSTOCKPL_TEST_WITHOUT_SERVERS") == "1":
         pytest.skip("TICKSTOCKPL_TEST_WITHOUT_SERVERS=1: tests that need a server do not run")
     named = {name: os.environ[name] for name in (DATABASE, REDIS) if os.environ.get(name)}
-    if len(named) == 2:
+    further = os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0"
+    if len(named) == 2 and not further:
         yield named
         return
     # The servers live until the holder's standard input ends, which it does however this process ends.
     holder = "import json, os, sys; print(json.dumps(dict(os.environ)), flush=True); sys.stdin.read()"
-    command: list[str | Path] = [sys.executable, WITH_SERVERS, sys.executable, "-c", holder]
+    command: list[str | Path] = [sys.executable, WITH_SERVERS, *["--fresh"] * further, sys.executable, "-c", holder]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as started:
