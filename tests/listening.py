@@ -90,3 +90,8 @@ async def client(url: str) -> AsyncIterator[Any]:
     """A Redis client for a test's own commands; redis-py types few of them."""
     async with Redis.from_url(url, protocol=2) as redis:
         yield redis
+
+
+def was_cut(cause: str) -> bool:
+    """Whether a link says that Redis closed it, as TCP tells it: by its end, or by a reset if a PING was on its way."""
+    return cause == "closed by Redis" or cause.startswith("ConnectionResetError")
