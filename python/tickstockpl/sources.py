@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import AsyncIterable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Protocol
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
@@ -123,35 +122,38 @@ class PubSub:
         self._ingest.stop()
 
 
-class Stream:
-    """A stream of Redis, read from where everything before is stored."""
+class Reader(Protocol):
+    """A stage that reads by number: what came again is read like what is new."""
+
+    async def run(self, out: Channel[Inbound]) -> None:
+        """Hand over what there is; closes `out` on leaving."""
+        ...
+
+    def status(self) -> dict[str, Any]:
+        """Plain values: what `/health` shows."""
+        ...
+
+    def stop(self) -> None:
+        """End `run` soon."""
+        ...
+
+
+class Numbered:
+    """What keeps its messages and their numbers itself, so that it is read from where everything before is stored.
+
+    start_src: where `reader` begins: at the position, or behind it if what stands there is gone.
+    """
 
     resumes = True
 
-    def __init__(self, settings: Settings, clock: Clock, ownership: Ownership, oldest_src: int | None) -> None:
-        position = ownership.position
-        assert ownership.src_id is not None  # noqa: S101  # it was adopted
-        wanted = position.replay_src if position is not None else 0
-        start = max(wanted, oldest_src or 0)
-        if position is not None and start > wanted:
-            log.warning("the stream does not reach back as far as it should", first=id_of(start))
-        self.begun = Begun(
-            ownership.src_id, wanted, position, continues=position is not None, unsent_us=_unsent_us(settings)
-        )
-        anew_us = position.anew_us if position is not None else EVER_US
-        self.replayed: Replayed | None = Replayed(ownership.src_id, anew_us, start)
+    def __init__(self, reader: Reader, begun: Begun, start_src: int) -> None:
+        anew_us = begun.position.anew_us if begun.position is not None else EVER_US
+        self.begun = begun
+        self.replayed: Replayed | None = Replayed(begun.src_id, anew_us, start_src)
         self.heard_us: int | None = None
-        self._reader = StreamReader(
-            settings.redis,
-            settings.ingest.stream,
-            clock,
-            start_src=start,
-            stored_src=position.durable_src if position is not None else 0,
-            stored_index=position.index if position is not None else None,
-        )
+        self._reader = reader
 
     def past(self) -> AsyncIterable[tuple[int, Inbound]] | None:
-        """Nothing: an entry that comes again is read like one that is new."""
         return None
 
     def stages(self, inbox: Channel[Inbound]) -> list[Stage]:
@@ -164,50 +166,50 @@ class Stream:
         return {"ingest": self._reader.status}
 
     def release(self, position: Position) -> None:
-        """Nothing: who fills the stream decides how long it is."""
+        """Nothing: who fills it decides how long it is kept."""
 
     def stop(self) -> None:
         self._reader.stop()
+
+
+async def _stream(settings: Settings, ownership: Ownership, clock: Clock) -> Source:
+    """A stream of Redis; waits until Redis answers."""
+    key = settings.ingest.stream
+    src_id = uuid5(NAMESPACE_URL, f"tickstockpl:stream:{key}")
+    await ownership.adopt(src_id)
+    position = ownership.position
+    wanted = position.replay_src if position is not None else 0
+    start = max(wanted, await oldest_src(settings.redis, key) or 0)
+    if position is not None and start > wanted:
+        log.warning("the stream does not reach back as far as it should", first=id_of(start))
+    reader = StreamReader(
+        settings.redis,
+        key,
+        clock,
+        start_src=start,
+        stored_src=position.durable_src if position is not None else 0,
+        stored_index=position.index if position is not None else None,
+    )
+    begun = Begun(src_id, wanted, position, continues=position is not None, unsent_us=_unsent_us(settings))
+    return Numbered(reader, begun, start)
+
+
+async def _lines(settings: Settings, ownership: Ownership, clock: Clock) -> Source:
+    """A file of messages, one a line; the service ends with it."""
+    path = settings.ingest.file
+    if path is None:
+        raise SettingsError("ingest.file is not set: ingest.mode file reads messages from it, one a line")
+    src_id = uuid5(NAMESPACE_URL, f"tickstockpl:file:{path.absolute()}")
+    await ownership.adopt(src_id)
+    position = ownership.position
+    start = position.replay_src if position is not None else 0
+    begun = Begun(src_id, start, position, continues=position is not None, can_wait=True)
+    return Numbered(LineReader(path, clock, start_src=start), begun, start)
 
 
 def _unsent_us(settings: Settings) -> int:
     """How long an event may wait to be sent, with some seconds for a start."""
     return round(settings.publish.expire_s * 1e6) + 30_000_000
-
-
-class Lines:
-    """A file of messages, one a line; the service ends with it."""
-
-    resumes = True
-
-    def __init__(self, path: Path, clock: Clock, ownership: Ownership) -> None:
-        position = ownership.position
-        assert ownership.src_id is not None  # noqa: S101  # it was adopted
-        start = position.replay_src if position is not None else 0
-        self.begun = Begun(ownership.src_id, start, position, continues=position is not None, can_wait=True)
-        self.replayed: Replayed | None = Replayed(
-            ownership.src_id, position.anew_us if position is not None else EVER_US, start
-        )
-        self.heard_us: int | None = None
-        self._reader = LineReader(path, clock, start_src=start)
-
-    def past(self) -> AsyncIterable[tuple[int, Inbound]] | None:
-        return None
-
-    def stages(self, inbox: Channel[Inbound]) -> list[Stage]:
-        return [("ingest", self._reader.run(inbox))]
-
-    def queues(self) -> list[Channel[Inbound]]:
-        return []
-
-    def statuses(self) -> dict[str, Callable[[], dict[str, Any]]]:
-        return {"ingest": self._reader.status}
-
-    def release(self, position: Position) -> None:
-        """Nothing: the file is somebody's."""
-
-    def stop(self) -> None:
-        self._reader.stop()
 
 
 async def open_source(settings: Settings, ownership: Ownership, clock: Clock, servers: AsyncExitStack) -> Source:
@@ -217,13 +219,9 @@ async def open_source(settings: Settings, ownership: Ownership, clock: Clock, se
     """
     ingest = settings.ingest
     if ingest.mode == "stream":
-        await ownership.adopt(uuid5(NAMESPACE_URL, f"tickstockpl:stream:{ingest.stream}"))
-        return Stream(settings, clock, ownership, await oldest_src(settings.redis, ingest.stream))
+        return await _stream(settings, ownership, clock)
     if ingest.mode == "file":
-        if ingest.file is None:
-            raise SettingsError("ingest.file is not set: ingest.mode file reads messages from it, one a line")
-        await ownership.adopt(uuid5(NAMESPACE_URL, f"tickstockpl:file:{ingest.file.absolute()}"))
-        return Lines(ingest.file, clock, ownership)
+        return await _lines(settings, ownership, clock)
     recovery = None
     if ingest.spool:
         channels = settings.redis.channels
