@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import asyncpg
 import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -117,8 +116,6 @@ async def _database(settings: Settings) -> Finding:
         missing = await migrate.pending(settings.database.dsn(), policy=settings.database.symbol_policy)
     except TickstockError as error:
         return Finding("database", False, str(error))
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        return Finding("database", False, f"{address}: {error!r}")
     if missing:
         return Finding("database", False, f"{address}: {len(missing)} statements missing: run `tickstockpl migrate`")
     return Finding("database", True, f"{address}: the tables are as they must be")

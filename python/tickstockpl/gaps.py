@@ -19,8 +19,6 @@ from tickstockpl.settings import DatabaseSettings
 from tickstockpl.tables import Tables, read_tables
 from tickstockpl.wire import FLAGS, REPAIRED
 
-_COMMAND_TIMEOUT_S = 600.0
-
 
 @dataclass(frozen=True, slots=True)
 class Day:
@@ -99,7 +97,7 @@ async def read(
     begun = [session for session in sessions if session.open_us < now_us]
     if not begun:
         return Report([], [], [])
-    async with postgres.for_command(settings, command_timeout_s=_COMMAND_TIMEOUT_S) as connection:
+    async with postgres.for_command(settings) as connection:
         return await _read(connection, begun, now_us, symbols)
 
 

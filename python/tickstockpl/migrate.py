@@ -17,9 +17,7 @@ import structlog
 from tickstockpl import postgres
 from tickstockpl.dsn import masked_url, postgres_dsn
 from tickstockpl.errors import ServerError
-from tickstockpl.settings import DATABASE_TRUST
 from tickstockpl.tables import BASE, NEEDED, SERIAL, Tables, privileges, read_tables
-from tickstockpl.tls import reason
 
 VERSION_TABLE = "tickstockpl_schema_version"
 FOLDER = Path(__file__).with_name("migrations")
@@ -235,19 +233,11 @@ def _for_owner(why: str, sql: list[str]) -> str:
     return "\n".join([f"{why}. As the owner of the tables, run:", "", *sql])
 
 
-async def _connect(dsn: str) -> "asyncpg.Connection[asyncpg.Record]":
-    return await postgres.connect(dsn, command_timeout_s=_COMMAND_TIMEOUT_S)
-
-
 @asynccontextmanager
 async def _connected(uri: str) -> AsyncIterator[postgres.Connection]:
-    try:
-        connection = await _connect(postgres_dsn(uri))
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-        raise ServerError(
-            f"the database at {masked_url(uri)} cannot be used: {reason(error, DATABASE_TRUST)}"
-        ) from error
-    try:
-        yield connection
-    finally:
-        connection.terminate()
+    with postgres.usable(masked_url(uri)):
+        connection = await postgres.connect(postgres_dsn(uri), command_timeout_s=_COMMAND_TIMEOUT_S)
+        try:
+            yield connection
+        finally:
+            connection.terminate()

@@ -40,7 +40,6 @@ WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid() AND objsubid
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND classid = hashtext('tickstockpl')::bit(32)::bigint AND objid = hashtext($1)::bit(32)::bigint
 """
-LOST = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +48,6 @@ class Ownership:
     """The right to write one part of the work.
 
     part: what is owned; two services with different parts may share a database.
-    Raises what `postgres.connect` raises if the database cannot be reached.
     """
 
     def __init__(self, settings: DatabaseSettings, part: str) -> None:
@@ -68,7 +66,12 @@ class Ownership:
         """Become the owner, waiting for as long as another one lives.
 
         take_over: do not wait: from now on the other one's transactions fail.
+        Raises ServerError if the database cannot be used.
         """
+        with postgres.usable(self._settings.address):
+            await self._acquire(take_over=take_over)
+
+    async def _acquire(self, *, take_over: bool) -> None:
         connection = await self._connect()
         if take_over:
             await self._claim(connection)
@@ -87,12 +90,14 @@ class Ownership:
     async def adopt(self, src_id: UUID) -> None:
         """From now on rows name messages of this source; of another one's position nothing is left.
 
-        Raises FencedError if another process has taken over.
+        Raises FencedError if another process has taken over, ServerError if the database cannot be used.
         """
         if src_id == self.src_id:
             return
-        connection = self._connection or await self._connect()
-        if await connection.execute(_ADOPT, self.part, self.epoch, src_id) != "UPDATE 1":
+        with postgres.usable(self._settings.address):
+            connection = self._connection or await self._connect()
+            adopted = await connection.execute(_ADOPT, self.part, self.epoch, src_id)
+        if adopted != "UPDATE 1":
             raise self.fenced()
         self.src_id, self.position = src_id, None
 
@@ -110,7 +115,7 @@ class Ownership:
                     raise self.fenced(row["owner"] if row is not None else "nobody")
                 if not self.locked and not await self._try_lock(connection):
                     log.debug("the owner's lock is held by another process still", part=self.part)
-            except LOST:
+            except postgres.UNUSABLE:
                 self._drop()
 
     def fenced(self, owner: str = "") -> FencedError:

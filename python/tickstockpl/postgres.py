@@ -39,6 +39,9 @@ def _session(command_timeout_s: float) -> dict[str, str]:
     }
 
 
+UNUSABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What is raised of a database that is not there, is lost, or refuses; a timeout is an OSError."""
+
 _CANCELLED_OPENING = "unexpected connection_lost() call"
 """What asyncpg says to a connection that was asked for TLS and is gone before anybody waits for the answer."""
 
@@ -85,15 +88,24 @@ async def connect(
     )
 
 
+@contextmanager
+def usable(address: str) -> Iterator[None]:
+    """Raise ServerError, with the address and what is wrong, for what a database does not manage in the block."""
+    try:
+        yield
+    except UNUSABLE as error:
+        raise ServerError(f"the database at {address} cannot be used: {reason(error, DATABASE_TRUST)}") from error
+
+
 @asynccontextmanager
 async def for_command(
-    settings: DatabaseSettings, *, command_timeout_s: float
+    settings: DatabaseSettings, *, command_timeout_s: float = 600.0
 ) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    """A connection for a command that a person waits for, dropped at the end.
+    """A connection for work that somebody waits for, dropped at the end.
 
-    Raises ServerError, with the address and what is wrong, for whatever the block or the server does not manage.
+    Raises ServerError if the server cannot be used, in the block too.
     """
-    try:
+    with usable(settings.address):
         connection = await connect(
             settings.dsn(), connect_timeout_s=settings.connect_timeout_s, command_timeout_s=command_timeout_s
         )
@@ -101,9 +113,6 @@ async def for_command(
             yield connection
         finally:
             connection.terminate()
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-        said = reason(error, DATABASE_TRUST)
-        raise ServerError(f"the database at {settings.address} cannot be used: {said}") from error
 
 
 async def open_pool(

@@ -35,7 +35,6 @@ HEARD_US = 7 * 86_400_000_000
 COPIED_ROWS = 200_000
 """At a time: a day of the whole market need not be in memory twice."""
 
-_COMMAND_TIMEOUT_S = 600.0
 
 _FLAGGED = "(" + " OR ".join(f"b.quality LIKE '%{name}%'" for name in FLAGS) + ")"
 _START = "timestamptz 'epoch' + g.ts_us * interval '1 microsecond'"
@@ -116,7 +115,7 @@ async def repair(
     Gives a change for each day and symbol that has one, or has flagged bars left.
     Raises ServerError if the database cannot be used or refuses; earlier days stay repaired.
     """
-    async with postgres.for_command(settings, command_timeout_s=_COMMAND_TIMEOUT_S) as connection:
+    async with postgres.for_command(settings) as connection:
         tables = await _tables(connection)
         given = given.only(await _known(connection, tables, given, days, symbols))
         if symbols and tables.symbols_key and settings.symbol_policy == "accept" and not dry_run:
@@ -143,7 +142,7 @@ async def revisable_from(settings: DatabaseSettings, now_us: int, revise_s: floa
 
     Raises ServerError if the database cannot be asked.
     """
-    async with postgres.for_command(settings, command_timeout_s=_COMMAND_TIMEOUT_S) as connection:
+    async with postgres.for_command(settings) as connection:
         tables = await _tables(connection)
         newest_s = await connection.fetchval(
             "SELECT extract(epoch FROM max(timestamp))::bigint FROM ohlcv_1min WHERE timestamp <= $1",

@@ -28,7 +28,6 @@ BATCH_ROWS = 5_000
 BATCH_PAGES = 64
 """Of 8 KiB, where no index leads to old rows: at some 80 bars a page, no more rows than in the other batches."""
 
-_COMMAND_TIMEOUT_S = 600.0
 _BUSY = "1s"
 """A chunk that somebody uses is left for the next time: who waits to drop it makes others wait behind."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -138,7 +137,7 @@ async def retain(
     Raises ServerError if the database cannot be used; what was deleted before stays deleted.
     """
     done = Outcome()
-    async with postgres.for_command(database, command_timeout_s=_COMMAND_TIMEOUT_S) as connection:
+    async with postgres.for_command(database) as connection:
         done.lacking = await lacking(connection, retention)
         # A machine that wakes up in another year must not take all rows for old ones.
         now = min(_EPOCH + timedelta(microseconds=now_us), await connection.fetchval("SELECT now()"))

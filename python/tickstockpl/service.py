@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 from datetime import UTC, datetime
 from typing import Any
 
-import asyncpg
 import numpy as np
 import structlog
 
@@ -108,7 +107,7 @@ async def run(
                 calendar = await _prepared(settings, clock)
                 await servers.enter_async_context(writer)
                 servers.callback(ownership.close)
-                await _owned(ownership, settings, take_over=take_over)
+                await ownership.acquire(take_over=take_over)
                 engine = build_engine(settings, calendar, writer.price_scale())
                 source = await open_source(settings, ownership, clock, servers)
                 begun = source.begun
@@ -117,7 +116,7 @@ async def run(
                 if begun.position is not None:
                     engine.settle(begun.position.anew_us, begun.position.settled_src)
                     engine.resume(begun.position.standing)
-                sent = await _sent(settings)
+                sent = await published(settings.database, lately_s=settings.publish.expire_s + SENT_BEFORE_S)
         except StoppedEarly:
             log.info("stopped before it was ready")
             return
@@ -227,37 +226,12 @@ async def _prepared(settings: Settings, clock: Clock) -> calendars.Sessions:
 
     Raises ServerError if either cannot be had.
     """
-    try:
-        missing = await migrate.pending(settings.database.dsn(), policy=settings.database.symbol_policy)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise ServerError(f"the database at {settings.database.address} cannot be used: {error!r}") from error
+    missing = await migrate.pending(settings.database.dsn(), policy=settings.database.symbol_policy)
     if missing:
         raise ServerError(f"the database is not ready ({len(missing)} statements): run `tickstockpl migrate` first")
     today = datetime.fromtimestamp(clock.now_us() / 1e6, UTC).date()
     named = settings.session
     return await asyncio.to_thread(calendars.load, named.calendar, named.timezone, settings.state_dir, today)
-
-
-async def _owned(ownership: Ownership, settings: Settings, *, take_over: bool) -> None:
-    """Wait until the work is ours.
-
-    Raises ServerError if the database cannot be used.
-    """
-    try:
-        await ownership.acquire(take_over=take_over)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise ServerError(f"the database at {settings.database.address} cannot be used: {error!r}") from error
-
-
-async def _sent(settings: Settings) -> set[str]:
-    """The ids of the events that were sent lately.
-
-    Raises ServerError if the database cannot be read.
-    """
-    try:
-        return await published(settings.database, lately_s=settings.publish.expire_s + SENT_BEFORE_S)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise ServerError(f"events cannot be read from {settings.database.address}: {error!r}") from error
 
 
 async def warm(
@@ -278,23 +252,20 @@ async def warm(
     table = calendar.table(settings.session.mode)
     lately = table[table[:, 0] <= now_us + SESSION_AHEAD_US][-SESSIONS_BACK:]
     taken, newest_us = 0, None
-    try:
-        chunks = history(
-            settings.database,
-            lately,
-            now_us,
-            window=settings.bars.window,
-            revise_s=settings.bars.revise_s,
-            replayed=replayed,
-        )
-        async for chunk in chunks:
-            taken += engine.warm(chunk)
-            # After a kill the newest minute may be stored for some symbols only: it belongs to the gap.
-            heard_us = np.where(chunk.quality & PROVISIONAL, chunk.close_us, chunk.ts_us)
-            newest_us = max(newest_us or 0, int(heard_us.max()))
-        engine.recall(await revised(settings.database, lately, now_us, revise_s=settings.bars.revise_s))
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise ServerError(f"history cannot be read from {settings.database.address}: {error!r}") from error
+    chunks = history(
+        settings.database,
+        lately,
+        now_us,
+        window=settings.bars.window,
+        revise_s=settings.bars.revise_s,
+        replayed=replayed,
+    )
+    async for chunk in chunks:
+        taken += engine.warm(chunk)
+        # After a kill the newest minute may be stored for some symbols only: it belongs to the gap.
+        heard_us = np.where(chunk.quality & PROVISIONAL, chunk.close_us, chunk.ts_us)
+        newest_us = max(newest_us or 0, int(heard_us.max()))
+    engine.recall(await revised(settings.database, lately, now_us, revise_s=settings.bars.revise_s))
     return taken, newest_us
 
 

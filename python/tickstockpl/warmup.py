@@ -160,14 +160,11 @@ async def history(
     session, and every bar since its open, since the start of the revise window, and every provisional one.
     sessions: open and close of each session, µs UTC, int64 (n, 2), sorted: how far they reach back bounds the search.
     replayed: what is left out, since it comes by another way.
-    Raises what `postgres.connect` and asyncpg's queries raise.
+    Raises ServerError if the database cannot be used.
     """
     wanted = span(sessions, now_us, revise_s)
     started_s, rows = time.monotonic(), 0
-    connection = await postgres.connect(
-        settings.dsn(), connect_timeout_s=settings.connect_timeout_s, command_timeout_s=_COMMAND_TIMEOUT_S
-    )
-    try:
+    async with postgres.for_command(settings, command_timeout_s=_COMMAND_TIMEOUT_S) as connection:
         reader = _Reader(connection, wanted, window, await _is_naive(connection), replayed)
         symbols, unfinished = await reader.symbols(), await reader.unfinished()
         log.info("warm start", symbols=len(symbols), since_us=wanted.since_us, sessions=len(wanted.before))
@@ -179,8 +176,6 @@ async def history(
             if len(chunk):
                 yield chunk
         log.info("warm start read", symbols=len(symbols), rows=rows, seconds=round(time.monotonic() - started_s, 2))
-    finally:
-        connection.terminate()
 
 
 async def revised(
@@ -198,10 +193,7 @@ async def revised(
     revision first.
     """
     since_us = span(sessions, now_us, revise_s).since_us
-    connection = await postgres.connect(
-        settings.dsn(), connect_timeout_s=settings.connect_timeout_s, command_timeout_s=_COMMAND_TIMEOUT_S
-    )
-    try:
+    async with postgres.for_command(settings, command_timeout_s=_COMMAND_TIMEOUT_S) as connection:
         naive = await _is_naive(connection)
         start = "e.bar_start AT TIME ZONE 'UTC'" if naive else "e.bar_start"
         newest = await connection.fetchval("SELECT max(bar_end) FROM pattern_event WHERE bar_end <= $1", _at(now_us))
@@ -222,27 +214,20 @@ async def revised(
             _at(since_us - MINUTE_US, naive=naive),
         )
         return [tuple(row) for row in rows]
-    finally:
-        connection.terminate()
 
 
 async def published(settings: DatabaseSettings, *, lately_s: float) -> set[str]:
     """The ids of the events that were stored in the last `lately_s` and have been sent.
 
-    Raises what `postgres.connect` and asyncpg's queries raise.
+    Raises ServerError if the database cannot be used.
     """
-    connection = await postgres.connect(
-        settings.dsn(), connect_timeout_s=settings.connect_timeout_s, command_timeout_s=_COMMAND_TIMEOUT_S
-    )
-    try:
+    async with postgres.for_command(settings, command_timeout_s=_COMMAND_TIMEOUT_S) as connection:
         rows = await connection.fetch(
             """SELECT event_id::text FROM pattern_event
                WHERE published_at IS NOT NULL AND detected_at > now() - $1 * interval '1 second'""",
             lately_s,
         )
         return {row["event_id"] for row in rows}
-    finally:
-        connection.terminate()
 
 
 @dataclass(frozen=True, slots=True)
