@@ -224,13 +224,18 @@ impl Aggregator {
         &self.channels
     }
 
+    /// The same, to be changed.
+    pub fn channels_mut(&mut self) -> &mut [Channel] {
+        &mut self.channels
+    }
+
     /// A replay begins, or goes on as nothing but a replay: see [`Settled`].
     pub fn settle(&mut self, settled: Settled) {
         self.settled = settled;
     }
 
-    /// From which minute on bars may still be revised, and the number of the first message that went into one of those
-    /// minutes or decided about it; `None` where there is none.
+    /// From which minute on bars may still be revised, and made anew from their messages; and the number of the first
+    /// message that went into one of those minutes or decided about it. `None` where there is none.
     pub fn revisable(&mut self, now_us: i64) -> (Option<i64>, Option<i64>) {
         let revise_us = self.rules.revise_us;
         let idle_us = IDLE_REVISIONS * (revise_us + MINUTE_US);
@@ -238,12 +243,8 @@ impl Aggregator {
         if let Some(event_us) = event_us {
             self.begun.pass(event_us, revise_us);
         }
-        (event_us.map(|event_us| event_us - revise_us - MINUTE_US), self.begun.first())
-    }
-
-    /// The same, to be changed.
-    pub fn channels_mut(&mut self) -> &mut [Channel] {
-        &mut self.channels
+        let minute_us = event_us.map(|event_us| (event_us - revise_us - MINUTE_US).max(self.begun.whole_us()));
+        (minute_us, self.begun.first())
     }
 
     /// What all histories share.
@@ -409,11 +410,11 @@ impl Aggregator {
     }
 
     fn close_bar(&mut self, id: SymbolId, channel: u16, minute_us: i64, sink: &mut impl Sink) {
-        let open = &mut self.roster[id].open;
-        let at = open.iter().position(|fold| fold.minute_us == minute_us && fold.channel == channel);
+        let mut open = self.roster[id].open.iter();
+        let at = open.position(|fold| fold.minute_us == minute_us && fold.channel == channel);
         let Some(at) = at else { return };
-        let fold = open.swap_remove(at);
         self.trim(id);
+        let fold = self.roster[id].open.swap_remove(at);
         self.seal(id, fold, false, sink);
     }
 
@@ -425,7 +426,9 @@ impl Aggregator {
             Some(channel) => channel.event_us().unwrap_or(i64::MIN),
             None => newest_us,
         };
-        self.roster[id].history.trim(newest_us, event_us, &self.rules);
+        let state = &mut self.roster[id];
+        let open_us = state.open.iter().map(|fold| fold.minute_us).min().unwrap_or(i64::MAX);
+        state.history.trim(newest_us, event_us, open_us, &self.rules);
     }
 
     /// Closes a bar, `is_late` if its first tick came after its minute was final.

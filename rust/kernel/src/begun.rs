@@ -9,16 +9,27 @@ use crate::time::MINUTE_US;
 const BEFORE_US: i64 = 2 * MINUTE_US;
 
 /// The first message of each minute that can still be revised, or decides about one that can. `O(1)` a message in order.
-#[derive(Debug, Default)]
-pub(crate) struct Begun(VecDeque<(i64, i64)>);
+#[derive(Debug)]
+pub(crate) struct Begun {
+    /// Start of the minute and number of its first message, oldest first.
+    minutes: VecDeque<(i64, i64)>,
+    /// The first minute that can be made anew: neither its messages nor those that decide about it are forgotten.
+    whole_us: i64,
+}
+
+impl Default for Begun {
+    fn default() -> Self {
+        Self { minutes: VecDeque::new(), whole_us: i64::MIN }
+    }
+}
 
 impl Begun {
     /// A tick of this minute stands in the message `src`; true if it is the minute's first, so that others may be past.
     pub(crate) fn note(&mut self, minute_us: i64, src: i64) -> bool {
-        match self.0.iter().rposition(|&(known_us, _)| known_us <= minute_us) {
-            Some(at) if self.0[at].0 == minute_us => false,
+        match self.minutes.iter().rposition(|&(known_us, _)| known_us <= minute_us) {
+            Some(at) if self.minutes[at].0 == minute_us => false,
             at => {
-                self.0.insert(at.map_or(0, |at| at + 1), (minute_us, src));
+                self.minutes.insert(at.map_or(0, |at| at + 1), (minute_us, src));
                 true
             }
         }
@@ -27,13 +38,20 @@ impl Begun {
     /// Forgets the minutes that no tick can change when event time is `event_us`.
     pub(crate) fn pass(&mut self, event_us: i64, revise_us: i64) {
         let is_past = |minute_us: i64| minute_us.saturating_add(MINUTE_US + revise_us + BEFORE_US) < event_us;
-        while self.0.front().is_some_and(|&(minute_us, _)| is_past(minute_us)) {
-            self.0.pop_front();
+        while let Some(&(minute_us, _)) = self.minutes.front().filter(|(minute_us, _)| is_past(*minute_us)) {
+            self.whole_us = self.whole_us.max(minute_us + MINUTE_US + BEFORE_US);
+            self.minutes.pop_front();
         }
+    }
+
+    /// Start of the first minute that can be made anew. Event time may fall behind it, when a channel is heard again that
+    /// had gone silent.
+    pub(crate) fn whole_us(&self) -> i64 {
+        self.whole_us
     }
 
     /// The first message of all minutes that are left.
     pub(crate) fn first(&self) -> Option<i64> {
-        self.0.iter().map(|&(_, src)| src).min()
+        self.minutes.iter().map(|&(_, src)| src).min()
     }
 }

@@ -79,8 +79,10 @@ pub struct History {
     base: Standing,
     /// TA-Lib's functions; `None` if none of them is on.
     candles: Option<Box<Trail<Candles>>>,
-    /// Start of the newest bar behind the revisable ones.
+    /// Start of the newest bar that was let go of.
     base_minute_us: i64,
+    /// Start of the newest bar that can no longer be revised; it may wait for an older one that is still open.
+    behind_us: i64,
     sealed: VecDeque<Sealed>,
     /// What held on the bar that was last let go of: its memory is the next one's.
     spare: Found,
@@ -100,6 +102,7 @@ impl History {
             base: Standing::default(),
             candles: rules.has_candles().then(Box::default),
             base_minute_us: i64::MIN,
+            behind_us: i64::MIN,
             sealed: VecDeque::new(),
             spare: Found::default(),
             gauges: Gauges::default(),
@@ -147,7 +150,7 @@ impl History {
     /// Whether a minute lies behind everything that can be revised.
     #[must_use]
     pub fn is_behind(&self, minute_us: i64) -> bool {
-        minute_us <= self.base_minute_us
+        minute_us <= self.behind_us
     }
 
     /// Reads what [`History::close`] will read, and gives a value that must be kept alive.
@@ -175,7 +178,8 @@ impl History {
         }
         let at = self.sealed.iter().rposition(|sealed| sealed.fold.minute_us < fold.minute_us).map_or(0, |at| at + 1);
         let bar = fold.bar(rules.price_scale);
-        let session = session.filter(|_| bar.is_some());
+        // A bar that was open for longer than others may wait has no place in the window any more, only its row.
+        let session = session.filter(|_| bar.is_some() && fold.minute_us > self.base_minute_us);
         made.row = bar.map(|bar| Row { bar, revision: 0, span: fold.span() });
         let evaluation = u32::from(is_late);
         let found = std::mem::take(&mut self.spare);
@@ -264,12 +268,16 @@ impl History {
 
     /// Lets go of bars that can no longer be revised: those up to the newest one that is behind its revise window by
     /// `event_us` of its fold. No `event_us` is later than `newest_us`: what that leaves revisable is not looked at.
-    pub fn trim(&mut self, newest_us: i64, event_us: impl Fn(&Fold) -> i64, rules: &Rules) {
+    /// From `open_us` on, the oldest minute that is open, they wait: that bar's place is before them.
+    pub fn trim(&mut self, newest_us: i64, event_us: impl Fn(&Fold) -> i64, open_us: i64, rules: &Rules) {
         let last_us = |sealed: &Sealed| sealed.fold.end_us() + rules.revise_us;
         let candidates = self.sealed.iter().take_while(|sealed| last_us(sealed) < newest_us);
         let behind = candidates.enumerate().filter(|(_, sealed)| last_us(sealed) < event_us(&sealed.fold));
-        let count = behind.last().map_or(0, |(at, _)| at + 1);
-        for _ in 0..count {
+        if let Some((_, newest)) = behind.last() {
+            self.behind_us = self.behind_us.max(newest.fold.minute_us);
+        }
+        let leaves_us = self.behind_us.min(open_us.saturating_sub(1));
+        while self.sealed.front().is_some_and(|oldest| oldest.fold.minute_us <= leaves_us) {
             self.drop_oldest(rules);
         }
     }
@@ -287,6 +295,7 @@ impl History {
             return;
         };
         self.base_minute_us = self.base_minute_us.max(oldest.fold.minute_us);
+        self.behind_us = self.behind_us.max(self.base_minute_us);
         let bar = oldest.window_bar(rules);
         self.spare = oldest.found.in_place_of();
         if let Some(bar) = bar {

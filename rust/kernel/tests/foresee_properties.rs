@@ -102,7 +102,7 @@ proptest! {
                     let event_us = minute * MINUTE_US;
                     minute += 1;
                     let close = |history: &mut History| {
-                        history.trim(event_us, |_| event_us, &rules);
+                        history.trim(event_us, |_| event_us, i64::MAX, &rules);
                         let mut made = Made::default();
                         history.close(bar, Some(session), false, &rules, &mut made);
                         Some(made)

@@ -243,7 +243,7 @@ proptest! {
             };
             bars.push(given);
             let event_us = given.bar.ts_us + MINUTE_US;
-            history.trim(event_us, |_| event_us, &rules);
+            history.trim(event_us, |_| event_us, i64::MAX, &rules);
             let made = closed(&mut history, fold(&given.bar), given.session, false, &rules);
             prop_assert_eq!(made.readings.len(), usize::from(given.session.is_some()));
             prop_assert!(made.readings.iter().all(|reading| reading.fresh));

@@ -99,6 +99,45 @@ fn said(engine: &Engine, output: &Output) -> Vec<String> {
     lines
 }
 
+/// An engine that has taken the feed up to `end`, behind one that was made again from what it had left.
+fn recovered(feed: &[Numbered], end: usize) -> (Engine, Engine) {
+    let mut whole = engine();
+    let mut rows: BTreeMap<(String, i64), Row> = BTreeMap::new();
+    let mut marks = vec![(i64::MIN, 0, whole.standing())];
+    for message in &feed[..end] {
+        let output = take(&mut whole, std::slice::from_ref(message));
+        for (id, row) in output.bars {
+            rows.insert((whole.symbol_name(id).to_owned(), row.bar.ts_us), row);
+        }
+        let (minute_us, src) = whole.revisable();
+        marks.push((minute_us, src as usize, whole.standing()));
+    }
+    let low = whole.low_src() as usize;
+    // Minutes that could be revised when the oldest began that can be now are made anew, the others are read back.
+    let oldest = marks[low].1;
+    let anew_us = marks[oldest].0;
+    let start = marks[oldest..=low].iter().map(|(_, src, _)| *src).min().unwrap_or_default();
+    let standing = &marks[start].2;
+
+    let mut again = engine();
+    again.settle(Settled { minute_us: anew_us, src: oldest as i64 });
+    for (channel, text) in standing.iter().enumerate() {
+        again.resume(channel, text).expect("it was written by an engine");
+    }
+    for ((symbol, minute_us), row) in &rows {
+        if *minute_us < anew_us {
+            again.warm(symbol.as_bytes(), &row.bar, row.revision, row.span);
+        }
+    }
+    take(&mut again, &feed[start..end]);
+    (again, whole)
+}
+
+/// The bars of a symbol's window, by start.
+fn window(engine: &Engine, symbol: &str) -> Option<Vec<String>> {
+    engine.window(symbol.as_bytes()).map(|window| window.iter().map(|bar| format!("{bar:?}")).collect())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
@@ -109,42 +148,11 @@ proptest! {
     ) {
         let feed = numbered(&messages);
         let end = (feed.len() as f64 * ended) as usize;
-        let mut whole = engine();
-        let mut rows: BTreeMap<(String, i64), Row> = BTreeMap::new();
-        let mut marks = vec![(i64::MIN, 0, whole.standing())];
-        for message in &feed[..end] {
-            let output = take(&mut whole, std::slice::from_ref(message));
-            for (id, row) in output.bars {
-                rows.insert((whole.symbol_name(id).to_owned(), row.bar.ts_us), row);
-            }
-            let (minute_us, src) = whole.revisable();
-            marks.push((minute_us, src as usize, whole.standing()));
-        }
-        let low = whole.low_src() as usize;
-        // Minutes that could be revised when the oldest began that can be now are made anew, the others are read back.
-        let oldest = marks[low].1;
-        let anew_us = marks[oldest].0;
-        let start = marks[oldest..=low].iter().map(|(_, src, _)| *src).min().unwrap_or_default();
-        let standing = &marks[start].2;
-
-        let mut again = engine();
-        again.settle(Settled { minute_us: anew_us, src: oldest as i64 });
-        for (channel, text) in standing.iter().enumerate() {
-            again.resume(channel, text).expect("it was written by an engine");
-        }
-        for ((symbol, minute_us), row) in &rows {
-            if *minute_us < anew_us {
-                again.warm(symbol.as_bytes(), &row.bar, row.revision, row.span);
-            }
-        }
-        take(&mut again, &feed[start..end]);
+        let (mut again, mut whole) = recovered(&feed, end);
         prop_assert_eq!(again.low_src(), whole.low_src());
         prop_assert_eq!(again.event_time_us(), whole.event_time_us());
         for name in ["S0", "S1", "S2", "S3"] {
-            let window = |engine: &Engine| {
-                engine.window(name.as_bytes()).map(|window| format!("{:?}", window.iter().collect::<Vec<_>>()))
-            };
-            prop_assert_eq!(window(&again), window(&whole));
+            prop_assert_eq!(window(&again, name), window(&whole, name));
         }
         prop_assert_eq!(said(&again, &again.provisional()), said(&whole, &whole.provisional()));
         for message in &feed[end..] {
@@ -230,4 +238,45 @@ fn a_message_that_is_in_a_bar_already_is_passed_over_and_a_later_one_revises_it(
     let row = revised[0].1;
     assert_eq!((row.bar.trades, row.bar.close, row.revision, row.span.first, row.span.last), (2, 101.0, 1, 0, 1));
     assert_eq!(row.bar.quality, quality::LATE_REVISED, "both ticks are of one source");
+}
+
+/// A tick of kind A that is one second old.
+fn message_at(channel: usize, second: i64, stamp: i64, symbol: u8) -> Numbered {
+    let seconds = T0_US as f64 / 1e6 + stamp as f64;
+    let payload =
+        format!(r#"{{"ticker": "S{symbol}", "price": 100, "volume": 7, "timestamp": {seconds}, "event_type": "A"}}"#);
+    let arrival = Arrival { src: 0, now_us: T0_US + second * SECOND_US };
+    Numbered { channel, arrival, payload: payload.into_bytes() }
+}
+
+#[test]
+fn a_channel_that_is_heard_again_after_a_long_silence_costs_no_bar_of_another() {
+    let mut feed = vec![message_at(1, 11, 10, 1)];
+    feed.extend((1..40).map(|at| message_at(0, at * 30 + 1, at * 30, 0)));
+    feed.push(message_at(1, 1_180, 700, 1)); // event time falls back behind what had been forgotten
+    feed.extend((40..70).map(|at| message_at(0, at * 30 + 1, at * 30, 0)));
+    for (src, message) in (0i64..).zip(&mut feed) {
+        message.arrival.src = src;
+    }
+    for end in 40..feed.len() {
+        let (again, whole) = recovered(&feed, end);
+        assert_eq!(window(&again, "S0"), window(&whole, "S0"), "ended after {end} messages");
+    }
+}
+
+#[test]
+fn a_bar_that_closes_after_newer_ones_of_a_faster_channel_has_its_place_before_them() {
+    let mut engine = engine();
+    let mut take = |channel, second, symbol| {
+        let message = message_at(channel, second + 1, second, symbol);
+        engine.ingest([(channel, message.payload.as_slice())], message.arrival.now_us).expect("the channels exist");
+    };
+    take(1, 10, 1);
+    take(0, 70, 0);
+    take(0, 80, 1);
+    take(0, 130, 0); // closes the second minute
+    take(0, 250, 0); // after which it cannot be revised any more
+    take(1, 71, 1); // closes the first
+    let starts: Vec<i64> = engine.window(b"S1").expect("it was heard").iter().map(|bar| bar.ts_us - T0_US).collect();
+    assert_eq!(starts, [0, 60 * SECOND_US]);
 }
