@@ -28,10 +28,11 @@ from redis.exceptions import RedisError
 
 from tickstockpl.dev.feed import overhear, publish, tickers
 from tickstockpl.dev.forget import forget_cached, forget_rows
-from tickstockpl.dev.simulate import MINUTE_US, TEST_PREFIX, Market, Simulation, TrueBars
+from tickstockpl.dev.simulate import TEST_PREFIX, Market, Simulation, TrueBars
 from tickstockpl.dev.stored import equal_rows, stored_rows
 from tickstockpl.errors import ServerError, SettingsError
 from tickstockpl.loading import load
+from tickstockpl.moments import MINUTE_US
 from tickstockpl.postgres import connect
 from tickstockpl.settings import Settings
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from tickstockpl.kernel import ALERTS
-from tickstockpl.readings import COLUMNS, INDICATORS, MINUTE_US, Readings
+from tickstockpl.moments import MINUTE_US
+from tickstockpl.readings import COLUMNS, INDICATORS, Readings
 
 BAR_END_US = 1_757_600_460_000_000
 ALL_ALERTS = (1 << len(ALERTS)) - 1

@@ -15,8 +15,9 @@ from uuid import UUID, uuid4
 import numpy as np
 from numpy.typing import NDArray
 
+from tickstockpl.moments import MINUTE_US
 from tickstockpl.position import Position
-from tickstockpl.readings import MINUTE_US, Readings
+from tickstockpl.readings import Readings
 from tickstockpl.wire import BarColumns, DeadLetter, Events, Expiry, Gap, Sent, Spans, WriteBatch
 
 ROW = np.dtype(

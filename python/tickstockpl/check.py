@@ -18,6 +18,7 @@ from tickstockpl.dsn import exposed
 from tickstockpl.errors import TickstockError
 from tickstockpl.growth import Growth, growth
 from tickstockpl.loading import unknown_names
+from tickstockpl.moments import us_of
 from tickstockpl.selection import enabled_patterns, shown
 from tickstockpl.settings import REDIS_TRUST, Settings
 from tickstockpl.tls import reason
@@ -131,7 +132,7 @@ def _http(settings: Settings) -> Finding:
 async def _retention(settings: Settings) -> Finding:
     """What is kept how long, how fast it grows, and whether we may delete the rest."""
     told = []
-    now_us = int(datetime.now(UTC).timestamp() * 1e6)
+    now_us = us_of(datetime.now(UTC))
     try:
         async with postgres.for_command(settings.database, command_timeout_s=30) as connection:
             for rule in retention.RULES:
@@ -164,6 +165,6 @@ async def _calendar(settings: Settings) -> Finding:
         found = await asyncio.to_thread(sessions.load, named.calendar, named.timezone, settings.state_dir, now.date())
     except TickstockError as error:
         return Finding("sessions", False, str(error))
-    current = found.current(named.mode, int(now.timestamp() * 1e6))
+    current = found.current(named.mode, us_of(now))
     state = "open now" if current else "no session now"
     return Finding("sessions", True, f"{named.calendar}, {named.mode}: {state}")

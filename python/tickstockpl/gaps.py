@@ -12,7 +12,8 @@ import asyncpg
 
 from tickstockpl import postgres
 from tickstockpl.errors import ServerError
-from tickstockpl.missed import I64, MINUTE_US, Window, touched, windows
+from tickstockpl.missed import I64, Window, touched, windows
+from tickstockpl.moments import MINUTE_US
 from tickstockpl.postgres import Connection
 from tickstockpl.sessions import Session
 from tickstockpl.settings import DatabaseSettings

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tickstockpl.errors import SettingsError
+from tickstockpl.moments import MINUTE_US
 
 COLUMNS = ("ts_us", "open", "high", "low", "close", "volume", "vwap", "trades")
 
 _TYPES = ("<i8", "<f8", "<f8", "<f8", "<f8", "<i8", "<f8", "<i8")
-_MINUTE_US = 60_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def _wrong(rows: NDArray[np.void]) -> dict[str, NDArray[np.bool_]]:
     o, h, l, c = (rows[name] for name in ("open", "high", "low", "close"))  # noqa: E741 - a price
     prices = np.stack([o, h, l, c])
     return {
-        "must start at a whole minute": rows["ts_us"] % _MINUTE_US != 0,
+        "must start at a whole minute": rows["ts_us"] % MINUTE_US != 0,
         "must have finite prices above 0": ~(np.isfinite(prices) & (prices > 0)).all(axis=0),
         "must have a high that no price is above and a low that none is below": ~(
             (h >= np.maximum(o, c)) & (l <= np.minimum(o, c))

@@ -3,15 +3,15 @@
 # ruff: noqa: S608 - what is put into these texts are our own words; values are parameters
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import asyncpg
 
+from tickstockpl.moments import moment_at
 from tickstockpl.postgres import Connection
 
 BACK = timedelta(days=10)
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _COUNT_MS = 3_000
 
 _SIZE = """
@@ -50,7 +50,7 @@ async def growth(connection: Connection, table: str, column: str, now_us: int) -
 
     Of a hypertable its finished chunks tell, so nothing is counted; of another its rows are, for three seconds at most.
     """
-    now = _EPOCH + timedelta(microseconds=now_us)
+    now = moment_at(now_us)
     size = await connection.fetchrow(_SIZE, table, column)
     if size is None or size["bytes"] is None:
         return None

@@ -2,18 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tickstockpl.moments import MINUTE_US, moment_at, us_of
 from tickstockpl.postgres import Connection
 
 I64 = NDArray[np.int64]
 
-MINUTE_US = 60_000_000
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _READ = """
 SELECT started_at, ended_at, cause, channels FROM ingest_gap
@@ -33,8 +30,8 @@ class Window:
 
 async def windows(connection: Connection, first_us: int, last_us: int) -> list[Window]:
     """The windows that reach into [first_us, last_us), in order of their start."""
-    rows = await connection.fetch(_READ, *(_EPOCH + timedelta(microseconds=us) for us in (first_us, last_us)))
-    return [Window(_us(row[0]), _us(row[1]), row[2], tuple(row[3])) for row in rows]
+    rows = await connection.fetch(_READ, moment_at(first_us), moment_at(last_us))
+    return [Window(us_of(row[0]), us_of(row[1]), row[2], tuple(row[3])) for row in rows]
 
 
 def touched(found: Iterable[Window], first_us: int, last_us: int) -> I64:
@@ -54,7 +51,3 @@ def touched(found: Iterable[Window], first_us: int, last_us: int) -> I64:
         else:
             spans.append([begin, end])
     return np.array(spans, dtype=np.int64).reshape(-1, 2)
-
-
-def _us(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(microseconds=1)

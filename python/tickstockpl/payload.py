@@ -8,12 +8,12 @@ read, so what looks repeated is.
 """
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
 import orjson
 
+from tickstockpl.moments import moment_at
 from tickstockpl.readings import Alert, Calculation
 from tickstockpl.wire import TIMEFRAME
 
@@ -31,8 +31,6 @@ SERVICE_HEARTBEAT = "tickstockpl:heartbeat"
 
 COLOURS = {"ok": "healthy", "degraded": "warning", "down": "critical"}
 """Our states in AppV2's words: it paints `healthy` green, `warning` yellow and everything else red."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ class Pulse:
 @lru_cache(maxsize=1024)
 def iso(us: int) -> str:
     """ISO-8601 with milliseconds and Z: the one form that Python and every browser's `new Date` read alike."""
-    moment = _EPOCH + timedelta(microseconds=us)
+    moment = moment_at(us)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
@@ -207,7 +205,7 @@ def error(
             "traceback": None,
             "context": context,
             # +00:00 and not Z: this one is read by Python's fromisoformat, which knows Z only since 3.11
-            "timestamp": (_EPOCH + timedelta(microseconds=now_us)).isoformat(timespec="milliseconds"),
+            "timestamp": moment_at(now_us).isoformat(timespec="milliseconds"),
         }
     )
 

@@ -16,8 +16,9 @@ import structlog
 from tickstockpl._kernel import ALERTS, PATTERNS, Detections, Engine, EventEncoder, Output
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock
+from tickstockpl.moments import MINUTE_US
 from tickstockpl.position import Mark, Marks, Position
-from tickstockpl.readings import MINUTE_US, Indicator, Readings
+from tickstockpl.readings import Indicator, Readings
 from tickstockpl.wire import (
     Answered,
     Connected,

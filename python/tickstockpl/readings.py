@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-MINUTE_US = 60_000_000
+from tickstockpl.moments import MINUTE_US
 
 COLUMNS = (
     *("sma", "ema_12", "ema_26", "rsi", "macd", "macd_signal", "macd_histogram"),

@@ -17,7 +17,8 @@ from tickstockpl.binary_copy import copied
 from tickstockpl.errors import ServerError
 from tickstockpl.gaps import Report
 from tickstockpl.given import COLUMNS, GivenBars
-from tickstockpl.missed import MINUTE_US, touched, windows
+from tickstockpl.missed import touched, windows
+from tickstockpl.moments import MINUTE_US
 from tickstockpl.postgres import Connection
 from tickstockpl.sessions import Session
 from tickstockpl.settings import DatabaseSettings

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
 import orjson
@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tickstockpl.gaps import Count, Day, Report
+from tickstockpl.moments import moment_at
 from tickstockpl.repair import Change
 from tickstockpl.retention import Outcome
 from tickstockpl.wire import FLAGS, REPAIRED
@@ -59,8 +60,8 @@ def gap_json(report: Report) -> bytes:
             "days": [
                 {
                     "day": day.session.day,
-                    "opens": _moment(day.session.open_us),
-                    "until": _moment(day.session.close_us),
+                    "opens": moment_at(day.session.open_us),
+                    "until": moment_at(day.session.close_us),
                     "running": day.running,
                     "minutes": day.minutes,
                     "minutes_in_gap": day.minutes_in_gap,
@@ -69,8 +70,8 @@ def gap_json(report: Report) -> bytes:
             ],
             "windows": [
                 {
-                    "started_at": _moment(window.started_us),
-                    "ended_at": _moment(window.ended_us),
+                    "started_at": moment_at(window.started_us),
+                    "ended_at": moment_at(window.ended_us),
                     "cause": window.cause,
                     "channels": window.channels,
                 }
@@ -144,7 +145,7 @@ def _windows(report: Report) -> Table:
     table = _table("gaps in the feed", "started", "lasted", "cause")
     for window in report.windows:
         lasted_s = (window.ended_us - window.started_us) / 1e6
-        table.add_row(f"{_moment(window.started_us):%Y-%m-%d %H:%M:%S}Z", f"{lasted_s:,.1f} s", Text(window.cause))
+        table.add_row(f"{moment_at(window.started_us):%Y-%m-%d %H:%M:%S}Z", f"{lasted_s:,.1f} s", Text(window.cause))
     return table
 
 
@@ -169,9 +170,5 @@ def _cell(value: object) -> Text:
     return Text(f"{value:,}" if isinstance(value, int) else str(value))
 
 
-def _moment(us: int) -> datetime:
-    return datetime.fromtimestamp(us / 1e6, UTC)
-
-
 def _time(us: int) -> str:
-    return f"{_moment(us):%H:%M}"
+    return f"{moment_at(us):%H:%M}"

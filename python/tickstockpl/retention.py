@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import asyncpg
@@ -19,6 +19,7 @@ import structlog
 
 from tickstockpl import postgres
 from tickstockpl.clock import Clock
+from tickstockpl.moments import EPOCH, moment_at
 from tickstockpl.postgres import Connection
 from tickstockpl.settings import DatabaseSettings, RetentionSettings, Settings
 from tickstockpl.wire import REPAIRED
@@ -30,7 +31,6 @@ BATCH_PAGES = 64
 
 _BUSY = "1s"
 """A chunk that somebody uses is left for the next time: who waits to drop it makes others wait behind."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 log = structlog.get_logger(__name__)
 
@@ -140,7 +140,7 @@ async def retain(
     async with postgres.for_command(database) as connection:
         done.lacking = await lacking(connection, retention)
         # A machine that wakes up in another year must not take all rows for old ones.
-        now = min(_EPOCH + timedelta(microseconds=now_us), await connection.fetchval("SELECT now()"))
+        now = min(moment_at(now_us), await connection.fetchval("SELECT now()"))
         for rule in RULES:
             days = rule.days(retention)
             if days is None or any(f" {rule.table} " in sql for sql in done.lacking):
@@ -228,7 +228,7 @@ async def _clear(connection: Connection, rule: Rule, leaf: _Leaf, removed: Remov
             return replace(removed, chunks=removed.chunks + 1, bytes=removed.bytes + leaf.bytes)
         if fate == "busy":
             return removed
-    since = leaf.moment(_EPOCH)
+    since = leaf.moment(EPOCH)
     if dry_run:
         count = await connection.fetchval(f"SELECT count(*) FROM ONLY {leaf.name} t WHERE {old}", since, before)
         return replace(removed, rows=removed.rows + count)
@@ -287,7 +287,7 @@ async def _delete_along_index(connection: Connection, rule: Rule, leaf: _Leaf, o
             SELECT t.ctid FROM ONLY {leaf.name} t WHERE {old} ORDER BY t.{rule.column} LIMIT $3))
           RETURNING {rule.column} AS at
         ) SELECT count(*), max(at) FROM gone"""
-    total, since = 0, leaf.moment(_EPOCH)
+    total, since = 0, leaf.moment(EPOCH)
     while True:
         started_s = time.monotonic()
         row = await connection.fetchrow(statement, since, before, BATCH_ROWS)

@@ -14,7 +14,7 @@ import tempfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -26,6 +26,7 @@ import structlog
 from numpy.typing import NDArray
 
 from tickstockpl.errors import ServerError, SettingsError
+from tickstockpl.moments import us_of
 
 I64 = NDArray[np.int64]
 Mode = Literal["regular", "extended", "always"]
@@ -35,7 +36,6 @@ LIBRARY = "exchange_calendars"
 # Pre-market and after-hours trading of the US exchanges; elsewhere it is a frame around the regular session.
 EXTENDED_OPEN = time(4)
 EXTENDED_CLOSE = time(20)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNKNOWN_CALENDAR = 3
 _TIMEOUT_S = 120.0
 
@@ -94,7 +94,7 @@ class Sessions:
         zone, margin = ZoneInfo(self.timezone), timedelta(days=2)  # a night's session begins on another day
         table = self.table(mode)
         low, high = (
-            int(np.searchsorted(table[:, 0], _us(datetime.combine(day, time(), zone))))
+            int(np.searchsorted(table[:, 0], us_of(datetime.combine(day, time(), zone))))
             for day in (max(first, date(FIRST_YEAR, 1, 3)) - margin, min(last, date(9999, 1, 1)) + margin)
         )
         return [session for session in self.dated(table[low:high]) if first <= session.day <= last]
@@ -188,10 +188,6 @@ def _compute_apart(calendar: str, timezone: str, last_year: int, cache: Path) ->
         raise ServerError(f"cannot compute the sessions of {calendar} (exit {done.returncode}): {last_line}")
 
 
-def _us(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
 def compute(calendar: str, timezone: str, last_year: int) -> dict[str, I64]:
     """The three tables, by the calendar library. Imports pandas; never called in the service's process.
 
@@ -217,8 +213,8 @@ def compute(calendar: str, timezone: str, last_year: int) -> dict[str, I64]:
             usual = [at for since, at in exchange.close_times if since is None or since.date() <= label][-1]
             closed = datetime.fromtimestamp(int(regular[row, 1]) / 1e6, zone)
             end -= datetime.combine(label, usual, zone) - closed
-        extended[row, 0] = min(extended[row, 0], _us(datetime.combine(label, EXTENDED_OPEN, zone)))
-        extended[row, 1] = max(extended[row, 1], _us(end))
+        extended[row, 0] = min(extended[row, 0], us_of(datetime.combine(label, EXTENDED_OPEN, zone)))
+        extended[row, 1] = max(extended[row, 1], us_of(end))
     # Calendars that trade through the night would overlap themselves.
     extended[:-1, 1] = np.minimum(extended[:-1, 1], extended[1:, 0])
     return {"regular": regular, "extended": extended, "days": market_days(timezone, last_year)}
@@ -229,7 +225,7 @@ def market_days(timezone: str, last_year: int) -> I64:
     zone = ZoneInfo(timezone)
     first = date(FIRST_YEAR, 1, 1)
     count = (date(last_year + 1, 1, 1) - first).days
-    edges = [_us(datetime.combine(first + timedelta(days=n), time(), zone)) for n in range(count + 1)]
+    edges = [us_of(datetime.combine(first + timedelta(days=n), time(), zone)) for n in range(count + 1)]
     return np.stack([np.array(edges[:-1], np.int64), np.array(edges[1:], np.int64)], axis=1)
 
 

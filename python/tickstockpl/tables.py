@@ -4,8 +4,9 @@
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
+from tickstockpl.moments import moment_at
 from tickstockpl.postgres import Connection
 from tickstockpl.wire import QUALITY, quality_names
 
@@ -20,7 +21,6 @@ SOURCE = ("src_id", "first_src", "last_src")
 
 PRICES = ("open", "high", "low", "close")
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 NEEDED: dict[str, tuple[str, ...]] = {
     "ohlcv_1min": (*BASE, "trades", "vwap", "revision", "quality", "open_at", "close_at", *SOURCE),
@@ -120,7 +120,7 @@ class Tables:
 
     def moment(self, us: int) -> datetime:
         """A value of the type of `ohlcv_1min.timestamp`: a cast of the column would keep the planner from its index."""
-        moment = _EPOCH + timedelta(microseconds=us)
+        moment = moment_at(us)
         return moment.replace(tzinfo=None) if self.naive else moment
 
     def lacks(self) -> dict[str, tuple[str, ...]]:

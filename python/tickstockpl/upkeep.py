@@ -15,6 +15,7 @@ from rich.progress import Progress
 from tickstockpl import gaps, recording, repair, reports, retention, sessions, vendor
 from tickstockpl.errors import ServerError, SettingsError
 from tickstockpl.given import GivenBars
+from tickstockpl.moments import moment_at, us_of
 from tickstockpl.sessions import Mode, Session, Sessions
 from tickstockpl.settings import Settings
 
@@ -41,7 +42,7 @@ class Asked:
         Raises SettingsError if they end before they begin.
         """
         if self.first is None and self.last is None:
-            return calendar.latest(mode, SESSIONS_BACK, _us(now))
+            return calendar.latest(mode, SESSIONS_BACK, us_of(now))
         last = self.last or now.date()
         first = self.first or last
         if first > last:
@@ -68,7 +69,7 @@ async def show_gaps(settings: Settings, asked: Asked, *, form: Form, rows: int) 
     settings.database.dsn()
     now = datetime.now(UTC)
     days = asked.days(await _calendar(settings), asked.mode or settings.session.mode, now)
-    found = await gaps.read(settings.database, days, _us(now), asked.symbols)
+    found = await gaps.read(settings.database, days, us_of(now), asked.symbols)
     if form == "json":
         sys.stdout.write(reports.gap_json(found).decode())
     elif form == "csv":
@@ -95,7 +96,7 @@ async def run_repair(settings: Settings, asked: Asked, how: Repair, *, rows: int
         source = vendor.client(settings.feed.api_key)
         calendar = await _calendar(settings)
         chosen = asked.days(calendar, asked.mode or settings.session.mode, now)
-        found = await gaps.read(settings.database, chosen, _us(now), asked.symbols)
+        found = await gaps.read(settings.database, chosen, us_of(now), asked.symbols)
         wanted = repair.wanted(found, everything=how.everything)
         terminal = Console(stderr=True)
         with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as shown:
@@ -104,7 +105,7 @@ async def run_repair(settings: Settings, asked: Asked, how: Repair, *, rows: int
             given = await asyncio.to_thread(vendor.fetch, source, wanted, report)
         days = calendar.between("always", chosen[0].day, chosen[-1].day) if chosen else []
     revise_s, database = settings.bars.revise_s, settings.database
-    revisable_us = await repair.revisable_from(database, _us(now), revise_s)
+    revisable_us = await repair.revisable_from(database, us_of(now), revise_s)
     changes = repair.repair(
         *(database, given, days, revisable_us),
         symbols=asked.symbols,
@@ -112,7 +113,7 @@ async def run_repair(settings: Settings, asked: Asked, how: Repair, *, rows: int
         dry_run=how.dry_run,
     )
     done = [change async for change in changes]
-    revisable = f"{datetime.fromtimestamp(revisable_us / 1e6, UTC):%Y-%m-%d %H:%M}Z"
+    revisable = f"{moment_at(revisable_us):%Y-%m-%d %H:%M}Z"
     Console().print(*reports.repair_tables(done, revisable, rows, dry_run=how.dry_run), sep="\n")
 
 
@@ -122,7 +123,7 @@ async def run_retain(settings: Settings, *, dry_run: bool) -> None:
     Raises ServerError if the database cannot be used, or with the SQL for the owner if a right is missing.
     """
     settings.database.dsn()
-    done = await retention.retain(settings.database, settings.retention, _us(datetime.now(UTC)), dry_run=dry_run)
+    done = await retention.retain(settings.database, settings.retention, us_of(datetime.now(UTC)), dry_run=dry_run)
     Console().print(reports.retain_table(done, dry_run=dry_run))
     if done.lacking:
         raise ServerError(f"a right is missing; as the owner of the tables run: {' '.join(done.lacking)}")
@@ -140,7 +141,3 @@ def _days_of(given: GivenBars, asked: Asked, calendar: Sessions, now: datetime) 
 async def _calendar(settings: Settings) -> Sessions:
     named, today = settings.session, datetime.now(UTC).date()
     return await asyncio.to_thread(sessions.load, named.calendar, named.timezone, settings.state_dir, today)
-
-
-def _us(moment: datetime) -> int:
-    return int(moment.timestamp() * 1e6)

@@ -9,7 +9,7 @@ Python object per value: 10,000 symbols with 200 bars each take seconds.
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 import numpy as np
@@ -17,6 +17,7 @@ import structlog
 from numpy.typing import NDArray
 
 from tickstockpl import postgres
+from tickstockpl.moments import MINUTE_US, moment_at, us_of
 from tickstockpl.position import EVER_US
 from tickstockpl.postgres import Connection
 from tickstockpl.settings import DatabaseSettings
@@ -25,10 +26,8 @@ from tickstockpl.wire import QUALITY, REPAIRED
 I64 = NDArray[np.int64]
 
 SYMBOLS_PER_CHUNK = 250
-MINUTE_US = 60_000_000
 
 _COMMAND_TIMEOUT_S = 120.0
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_2000_US = 946_684_800_000_000
 _HEADER_BYTES, _TRAILER_BYTES = 19, 2
 _TYPES = {
@@ -200,7 +199,7 @@ async def revised(
         if newest is None:
             return []
         # Bars close after their end, and events are of closed bars: what may be revised ends no earlier than this.
-        revisable_us = (newest - _EPOCH) // timedelta(microseconds=1) - round(revise_s * 1e6) - 2 * MINUTE_US
+        revisable_us = us_of(newest) - round(revise_s * 1e6) - 2 * MINUTE_US
         since_us = max(since_us, revisable_us)
         rows = await connection.fetch(
             f"""
@@ -355,7 +354,7 @@ class _Reader:
 
 
 def _at(us: int, *, naive: bool = False) -> datetime:
-    moment = _EPOCH + timedelta(microseconds=int(us))
+    moment = moment_at(int(us))
     return moment.replace(tzinfo=None) if naive else moment
 
 

@@ -15,8 +15,9 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
+from tickstockpl.moments import MINUTE_US
 from tickstockpl.position import Position
-from tickstockpl.readings import MINUTE_US, Readings
+from tickstockpl.readings import Readings
 
 REPAIRED = "repaired"
 """The bar was put right by hand; no tick changes it any more."""

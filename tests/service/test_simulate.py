@@ -12,8 +12,9 @@ import pytest
 from tickstockpl.dev.broken import REASONS
 from tickstockpl.dev.feed import aggregate_message, message_head, message_tail, tickers
 from tickstockpl.dev.market import Walk
-from tickstockpl.dev.simulate import MINUTE_US, Market, Simulation, simulate, test_symbols
+from tickstockpl.dev.simulate import Market, Simulation, simulate, test_symbols
 from tickstockpl.errors import SettingsError
+from tickstockpl.moments import MINUTE_US
 
 START_US = 1_757_600_460_000_000
 KEYS = [

@@ -24,11 +24,12 @@ from rich.live import Live
 from tickstockpl import service, sessions
 from tickstockpl.dev.feed import Sent, publish
 from tickstockpl.dev.servers import EmbeddedServers, embedded_servers
-from tickstockpl.dev.simulate import MINUTE_US, Market, Simulation
+from tickstockpl.dev.simulate import Market, Simulation
 from tickstockpl.dev.stored import equal_rows, newest_rows, stored_rows
 from tickstockpl.dev.view import NEWEST, Result, Seen, screen, summary
 from tickstockpl.errors import ServerError, SettingsError
 from tickstockpl.migrate import migrate
+from tickstockpl.moments import MINUTE_US
 from tickstockpl.postgres import Connection, connect
 from tickstockpl.settings import DatabaseSettings, HttpSettings, PublishSettings, RedisSettings, Settings
 

@@ -32,8 +32,8 @@ from tickstockpl.dev.feed import (
 from tickstockpl.dev.market import SECONDS, Minute, Walk
 from tickstockpl.dev.progress import progress
 from tickstockpl.errors import SettingsError
+from tickstockpl.moments import MINUTE_US
 
-MINUTE_US: Final = 60_000_000
 SECOND_US: Final = 1_000_000
 LATEST_S: Final = 5
 """A late message comes 1 to this many seconds after its time, a repeated one 0 to this many."""
