@@ -68,13 +68,14 @@ async def put(uri: str, kind: Kind, bars: Sequence[Bar], windows: Sequence[Windo
     for window in windows:
         await rows(
             uri,
-            """INSERT INTO ingest_gap (started_at, ended_at, cause, channels)
+            """INSERT INTO ingest_gap (started_at, ended_at, cause, channels, symbols)
                VALUES (timestamptz 'epoch' + $1::bigint * interval '1 microsecond',
-                       timestamptz 'epoch' + $2::bigint * interval '1 microsecond', $3, $4)""",
+                       timestamptz 'epoch' + $2::bigint * interval '1 microsecond', $3, $4, $5)""",
             window.started_us,
             window.ended_us,
             window.cause,
             list(window.channels),
+            list(window.symbols) or None,
         )
 
 

@@ -16,6 +16,7 @@ from oracle_decode import NAN, Tick, decode_message
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
+DAY = 86_400 * SECOND
 PARTIAL_START, GAP, PROVISIONAL, LATE_REVISED = 1, 2, 4, 8
 BLOCKED_HIGH_LOW = frozenset({2, 7, 12, 13, 15, 16, 20, 21, 29, 37, 52, 53})
 BLOCKED_OPEN_CLOSE = BLOCKED_HIGH_LOW | {5, 10, 22, 32, 33}
@@ -32,6 +33,8 @@ class Rules:
     revise_s: float = 900.0
     max_symbols: int = 20_000
     price_scale: int | None = None
+    seq_counts: bool = False
+    volume_checked: bool = True
     regular: tuple[tuple[int, int], ...] = ()
 
     def lateness_us(self, kind: str) -> int:
@@ -98,6 +101,9 @@ class Channel:
     held: Tick | None = None
     flag_next: int = 0
     flagged: list[tuple[int, int, int]] = field(default_factory=list)
+    newest_seq: int | None = None
+    unreadable: int = 0
+    """Ticks since `newest_seq` whose number could not be read."""
 
     def silence_us(self, now_us: int) -> int:
         return max(0, now_us - self.moved_at_us)
@@ -124,6 +130,10 @@ class Oracle:
         self.emitted: list[Row] = []
         self.dead: list[tuple[str, str, int]] = []
         self.counts: Counter[str] = Counter()
+        self.day_volumes: dict[str, dict[int, list[tuple[int, int, int | None]]]] = {}
+        """Of each symbol's newest minutes, in order: channel, shares and day's volume of its owner's aggregates."""
+        self.jumps: list[tuple[str, int, int, int]] = []
+        self.short: list[tuple[str, int, int, int]] = []
         self.now_us = 0
 
     def ingest(self, payloads: Iterable[bytes], now_us: int, channel: int = 0) -> None:
@@ -134,7 +144,10 @@ class Oracle:
                 self.counts["ticks"] += 1
                 if isinstance(tick, str):
                     self.counts[f"refused_{tick}"] += 1
-                elif tick.kind == "Q":
+                    self.channels[channel].unreadable += 1
+                    continue
+                self._number(tick, channel)
+                if tick.kind == "Q":
                     self.counts["quotes"] += 1
                 elif tick.ts_us > now_us + 5 * SECOND:
                     self.counts["refused_future"] += 1
@@ -178,6 +191,23 @@ class Oracle:
     def event_time_us(self) -> list[int]:
         return [-1 if channel.event_time_us is None else channel.event_time_us for channel in self.channels]
 
+    def _number(self, tick: Tick, index: int) -> None:
+        channel = self.channels[index]
+        if not self.rules.seq_counts or tick.seq == -1:
+            return
+        newest = channel.newest_seq
+        if newest is not None and newest - 1024 < tick.seq <= newest:
+            return
+        missing = 0 if newest is None else tick.seq - newest - 1 - channel.unreadable
+        channel.newest_seq, channel.unreadable = tick.seq, 0
+        if missing <= 0:
+            return
+        self.counts["missing_ticks"] += missing
+        event_us = tick.ts_us if channel.event_time_us is None else channel.event_time_us
+        from_us, to_us = sorted((event_us, tick.ts_us))
+        self.jumps.append((self.rules.channels[index], missing, from_us, to_us))
+        channel.flag_next = channel.flag_next or GAP
+
     def _release_or_hold(self, tick: Tick, index: int) -> None:
         channel = self.channels[index]
         if channel.event_time_us is None:
@@ -212,6 +242,7 @@ class Oracle:
             self._set_flags(tick, channel)
             channel.event_time_us = tick.ts_us
             channel.moved_at_us = self.now_us
+        self._account(tick, index)
         self._fold(tick, index, channel.event_time_us)
         self._close(index, channel.event_time_us)
         self._forget(feed_before, max(self.event_time_us()))
@@ -225,6 +256,42 @@ class Oracle:
         last = minute_of(tick.ts_us + self.rules.lateness_us(tick.kind), tick.kind)
         channel.flagged.append((first, last, channel.flag_next))
         channel.flag_next = 0
+
+    def _account(self, tick: Tick, index: int) -> None:
+        minute_us = minute_of(tick.ts_us, tick.kind)
+        if not self.rules.volume_checked or self._owner(tick.symbol, minute_us) != (index, "A") or tick.kind != "A":
+            return
+        said = tick.accumulated_volume if Rights(*rights_of(tick, self.rules)).volume else None
+        known = self.day_volumes.get(tick.symbol, {})
+        if said is None and not known:
+            return
+        if minute_us not in known and len(known) == 4 and minute_us < min(known):
+            return
+        known.setdefault(minute_us, []).append((index, tick.volume, said))
+        self.day_volumes[tick.symbol] = dict(sorted(known.items())[-4:])
+
+    def _is_short(self, bar: Bar) -> bool:
+        """Notes what the day's volume says is missing as the bar closes; whether the bar may lack any of it."""
+        ends = {
+            minute_us: (min((said or 0) - shares for _, shares, said in ticks), max(said or 0 for _, _, said in ticks))
+            for minute_us, ticks in self.day_volumes.get(bar.symbol, {}).items()
+            if all(said is not None and channel == ticks[0][0] for channel, _, said in ticks)
+        }
+        if bar.kind != "A" or bar.start_us not in ends or self.day_volumes[bar.symbol][bar.start_us][0][0] != bar.owner:
+            return False
+        volume = sum(tick.volume for tick, rights in bar.ticks if rights.volume)
+        begin, end = ends[bar.start_us]
+        found = [(bar.start_us, bar.end_us, end - begin - volume)]
+        older = max((minute_us for minute_us in ends if minute_us < bar.start_us), default=None)
+        newer = min((minute_us for minute_us in ends if minute_us > bar.start_us), default=None)
+        if older is not None and older // DAY == bar.start_us // DAY:
+            found.append((older, bar.end_us, begin - ends[older][1]))
+        short = [each for each in found if each[2] > 0]
+        self.short += [(bar.symbol, *each) for each in short]
+        self.counts["missing_volume"] += sum(volume for _, _, volume in short)
+        if newer == bar.end_us and newer // DAY == bar.start_us // DAY and ends[newer][0] > end:
+            return True
+        return any(to_us - from_us <= 2 * MINUTE for from_us, to_us, _ in short)
 
     def _owner(self, symbol: str, start_us: int) -> tuple[int, str]:
         heard = {key for key, ts_us in self.heard[symbol].items() if ts_us >= start_us - MINUTE}
@@ -297,6 +364,8 @@ class Oracle:
 
     def _emit_closed(self, bar: Bar) -> None:
         bar.closed = True
+        if self._is_short(bar):
+            bar.quality |= GAP
         self._emit(bar, "bars", bar.ticks)
 
     def _emit(self, bar: Bar, counter: str, fresh: list[tuple[Tick, Rights]]) -> None:
@@ -350,6 +419,7 @@ class Oracle:
                 for symbol in [name for name, heard in self.heard.items() if max(heard.values()) < previous]:
                     if symbol not in busy:
                         del self.heard[symbol]
+                        self.day_volumes.pop(symbol, None)
                         self.bars = {key: bar for key, bar in self.bars.items() if bar.symbol != symbol}
 
 

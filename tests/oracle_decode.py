@@ -35,6 +35,7 @@ class Tick:
     vwap: float
     start_us: int
     seq: int
+    accumulated_volume: int | None
     source: str | None
     conditions: tuple[float, ...]
 
@@ -87,6 +88,7 @@ def decode_object(fields: dict[str, Any]) -> Tick:
         volume=_volume(fields, kind),
         start_us=_start(fields, ts_us),
         seq=_seq(fields),
+        accumulated_volume=_count(fields, "accumulated_volume", MAX_SEQ),
         source=_source(fields),
         conditions=_conditions(fields),
     )
@@ -154,7 +156,6 @@ def _start(fields: dict[str, Any], ts_us: int) -> int:
 
 def _seq(fields: dict[str, Any]) -> int:
     seq = _count(fields, "seq", MAX_SEQ)
-    _count(fields, "accumulated_volume", MAX_SEQ)
     return -1 if seq is None else seq
 
 

@@ -5,6 +5,7 @@ A feed is drawn as small numbers and then laid out in time by `calls_of`, so tha
 
 import json
 import os
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -197,7 +198,8 @@ OPTIONAL = ("tick_open", "tick_high", "tick_low", "tick_close", "tick_vwap")
 def tick_of(main: int, prices: int, rest: int) -> dict[str, Any]:
     """One good tick out of three numbers, each read digit by digit: a draw is dear, a division is not.
 
-    The tick has no stamp yet: `offset_us` says how far it is off the feed's clock.
+    The tick has no stamp yet: `offset_us` says how far it is off the feed's clock, `lost_before` how many like it
+    nobody has received; without that it does not say what it follows.
     """
     main, kind = divmod(main, len(KINDS))
     main, symbol = divmod(main, len(SYMBOLS))
@@ -211,8 +213,11 @@ def tick_of(main: int, prices: int, rest: int) -> dict[str, Any]:
     rest, condition = divmod(rest, len(CONDITIONS))
     if condition:
         tick["conditions"] = CONDITIONS[condition]
-    if KINDS[kind] == "T" and rest % 3:
-        tick["seq"] = rest % 3
+    rest, seq = divmod(rest, 3)
+    if KINDS[kind] == "T" and seq:
+        tick["seq"] = seq
+    if KINDS[kind] == "A" and rest:
+        tick["lost_before"] = rest - 1
     if KINDS[kind] == "Q":
         tick["tick_volume"] = None
     return tick | {"offset_us": OFFSETS_US[offset]}
@@ -220,7 +225,7 @@ def tick_of(main: int, prices: int, rest: int) -> dict[str, Any]:
 
 def ticks() -> st.SearchStrategy[dict[str, Any]]:
     wide = st.integers(0, 12 ** len(OPTIONAL) - 1)
-    rest = st.integers(0, 3 * len(CONDITIONS) - 1)
+    rest = st.integers(0, 12 * len(CONDITIONS) - 1)
     return st.builds(tick_of, st.integers(0, 2**22 - 1), st.just(0) | wide, st.just(0) | st.just(0) | rest)
 
 
@@ -252,6 +257,7 @@ def calls_of(feed: list[dict[str, Any]], delay_us: int, is_live: bool) -> list[C
     """
     at_us = T0
     sent: list[dict[str, Any]] = []
+    numbers, volumes = Counter[int](), Counter[str]()
     calls: list[Call] = [Subscribed(T0 + delay_us, first=True)] if is_live else []
     for step in feed:
         at_us += step["pass_us"]
@@ -272,8 +278,14 @@ def calls_of(feed: list[dict[str, Any]], delay_us: int, is_live: bool) -> list[C
                     elif isinstance(element, int):
                         together.extend(sent[-element:][:1])
                     else:
-                        tick = {key: value for key, value in element.items() if key != "offset_us"}
+                        tick = {key: value for key, value in element.items() if key not in {"offset_us", "lost_before"}}
                         tick["timestamp"] = (at_us + element["offset_us"]) / 1e6
+                        if "lost_before" in element:
+                            many = 1 + element["lost_before"]
+                            numbers[step["channel"]] += many
+                            volumes[tick["ticker"]] += many * int(tick["tick_volume"])
+                            tick["seq"] = numbers[step["channel"]]
+                            tick["accumulated_volume"] = volumes[tick["ticker"]]
                         sent.append(tick)
                         together.append(tick)
                 if len(together) == 1:
@@ -298,6 +310,7 @@ def rules() -> st.SearchStrategy[Rules]:
         revise_s=st.sampled_from((900.0, 60.0)),
         max_symbols=st.sampled_from((20_000, 20_000, 20_000, 2)),
         price_scale=st.sampled_from((None, 2)),
+        seq_counts=st.booleans(),
         regular=st.sampled_from((SESSIONS, ())),
     )
 

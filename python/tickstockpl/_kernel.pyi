@@ -296,6 +296,12 @@ class Output:
     """A sample: (reason, channel, the first 200 bytes), at most one a reason and call."""
     broken: list[tuple[str, str]]
     """(symbol, pattern's id) of detectors that are switched off for a symbol from now on: they ended in a panic."""
+    jumps: list[tuple[str, int, int, int]]
+    """Numbered ticks that never came, at most one row a channel: (channel, how many, event time before the first of
+    them, that of the first tick after them)."""
+    short: list[tuple[str, int, int, int]]
+    """Shares that the day's volume has and no tick had: (symbol, start of the first minute that may lack them, end of
+    the last one, how many)."""
     dead: list[tuple[str, str, int, bytes]]
     """Ticks too late to revise a bar: (symbol, channel, ts_us, the tick's own JSON); at most 1,000 a call."""
 

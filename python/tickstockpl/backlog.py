@@ -365,6 +365,7 @@ class Backlog:
                 max(last.ended_us, gap.ended_us),
                 last.cause,
                 tuple(dict.fromkeys(last.channels + gap.channels)),
+                tuple(dict.fromkeys(last.symbols + gap.symbols)) if last.symbols and gap.symbols else (),
             )
             at_s, kept = self._gaps[-1]
             self._gaps[-1] = at_s, Kept(wide, kept.id)

@@ -8,11 +8,9 @@ A minute without a bar is no fault by itself: no tick, no bar. It may be one whe
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import asyncpg
-
 from tickstockpl import postgres
 from tickstockpl.errors import ServerError
-from tickstockpl.missed import I64, Window, touched, windows
+from tickstockpl.missed import Missed, Window, in_gap, windows
 from tickstockpl.moments import MINUTE_US
 from tickstockpl.postgres import Connection
 from tickstockpl.sessions import Session
@@ -28,8 +26,7 @@ class Day:
     session: Session
     """`close_us` is now, where the session is still on."""
     running: bool
-    in_gap: I64
-    """The minutes in which ticks may have been missed: int64 (n, 2), [start, end) of each span in µs UTC."""
+    missed: Missed
 
     @property
     def minutes(self) -> int:
@@ -38,8 +35,8 @@ class Day:
 
     @property
     def minutes_in_gap(self) -> int:
-        """How many of them lie in a window, at least in part."""
-        return int((self.in_gap[:, 1] - self.in_gap[:, 0]).sum()) // MINUTE_US
+        """How many of them lie in a window of all symbols, at least in part."""
+        return self.missed.minutes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +107,7 @@ async def _read(connection: Connection, begun: list[Session], now_us: int, symbo
     days = []
     for session in begun:
         seen = session._replace(close_us=min(session.close_us, now_us))
-        days.append(Day(seen, seen != session, touched(found, seen.open_us, seen.close_us)))
+        days.append(Day(seen, seen != session, Missed.of(found, seen.open_us, seen.close_us)))
     rows = [await _count(connection, tables, day, symbols) for day in days]
     names = sorted({*symbols} or {name for of_day in rows for name in of_day})
     none = (0,) * (3 + len(FLAGS) + 1)
@@ -118,7 +115,7 @@ async def _read(connection: Connection, begun: list[Session], now_us: int, symbo
     for day, of_day in zip(days, rows, strict=True):
         for name in names:
             bars, bars_in_gap, *flags = of_day.get(name, none)
-            counts.append(Count(day, name, bars, day.minutes_in_gap - bars_in_gap, *flags))
+            counts.append(Count(day, name, bars, day.missed.minutes(name) - bars_in_gap, *flags))
     return Report(days, found, counts)
 
 
@@ -130,19 +127,15 @@ async def _count(
     One pass over the rows of one session: its bounds alone decide which chunks are looked at. Another writer's rows may
     stand at any second; only those at a whole minute are bars.
     """
-    kind = "ts" if tables.naive else "tstz"
-    values: list[object] = [*map(tables.moment, day.session[1:]), list(symbols) or None]
-    in_gap = "false"
-    if len(day.in_gap):
-        in_gap = f"b.timestamp <@ $4::{kind}multirange"
-        values.append([asyncpg.Range(*map(tables.moment, span)) for span in day.in_gap.tolist()])
+    values = [*map(tables.moment, day.session[1:]), list(symbols) or None, *day.missed.arguments(tables)]
+    join, is_missed = in_gap(tables, "b", 4)
     of_flags = ", ".join(f"count(*) FILTER (WHERE b.quality LIKE '%{name}%')" for name in (*FLAGS, REPAIRED))
     any_flag = " OR ".join(f"b.quality LIKE '%{name}%'" for name in FLAGS)
     rows = await connection.fetch(
         f"""
-        SELECT b.symbol::text, count(*), count(*) FILTER (WHERE {in_gap}), count(*) FILTER (WHERE {any_flag}),
+        SELECT b.symbol::text, count(*), count(*) FILTER (WHERE {is_missed}), count(*) FILTER (WHERE {any_flag}),
                {of_flags}
-        FROM ohlcv_1min b
+        FROM ohlcv_1min b {join}
         WHERE b.timestamp >= $1 AND b.timestamp < $2 AND ($3::text[] IS NULL OR b.symbol = ANY ($3))
           AND date_bin('1 minute', b.timestamp, $1) = b.timestamp
         GROUP BY b.symbol""",

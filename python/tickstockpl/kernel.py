@@ -102,6 +102,12 @@ class EngineSettings:
     30 bars. None keeps no state at all: detections have no `rsi`."""
     rsi_bounds: tuple[float, float] = (30.0, 70.0)
     """RSI below the first is oversold, above the second overbought."""
+    seq_counts: bool = False
+    """`seq` counts the ticks that one sender sends on a channel, so that a jump tells of lost ones (`Output.jumps`, and
+    `GAP` on the bars). False: it is a trade's own number."""
+    volume_checked: bool = True
+    """Where aggregates say the day's volume (`accumulated_volume`), it is held against what was folded (`Output.short`,
+    and `GAP` on the bars)."""
     benchmark: str | None = "SPY"
     """The symbol that `relative_strength` is measured against."""
 

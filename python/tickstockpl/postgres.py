@@ -6,7 +6,7 @@ server. So each command has a limit on both sides, and a connection that has pas
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -158,5 +158,6 @@ async def transaction(connection: Connection) -> AsyncIterator[None]:
             await current.rollback()
         raise
     except BaseException:
-        connection.terminate()
+        with suppress(asyncpg.InterfaceError):  # its pool was dropped meanwhile, and it with it
+            connection.terminate()
         raise

@@ -10,14 +10,12 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-import asyncpg
-
 from tickstockpl import postgres
 from tickstockpl.binary_copy import copied
 from tickstockpl.errors import ServerError
 from tickstockpl.gaps import Report
 from tickstockpl.given import COLUMNS, GivenBars
-from tickstockpl.missed import touched, windows
+from tickstockpl.missed import Missed, in_gap, windows
 from tickstockpl.moments import MINUTE_US
 from tickstockpl.postgres import Connection
 from tickstockpl.sessions import Session
@@ -197,14 +195,14 @@ class _Repair:
     async def _plan(self, day: Session, given: GivenBars) -> None:
         for part in given.parts(COPIED_ROWS):
             await self._copy(part)
-        in_gap = touched(await windows(self.connection, day.open_us, day.close_us), day.open_us, day.close_us)
+        missed = Missed.of(await windows(self.connection, day.open_us, day.close_us), day.open_us, day.close_us)
         await self.connection.execute(
             self._plan_sql(),
             self.tables.moment(day.open_us),
             self.tables.moment(day.close_us),
             self.everything,
-            [asyncpg.Range(*map(self.tables.moment, each)) for each in in_gap.tolist()],
             self.tables.moment(self.revisable_us),
+            *missed.arguments(self.tables),
         )
 
     async def _copy(self, given: GivenBars) -> None:
@@ -233,7 +231,7 @@ class _Repair:
             return f"({value}){text}::{columns[name].type} AS {name}"
 
         start = f"({_START}) AT TIME ZONE 'UTC'" if self.tables.naive else _START
-        multirange = "tsmultirange" if self.tables.naive else "tstzmultirange"
+        join, is_missed = in_gap(self.tables, "g", 5)
         values = [typed(name, f"g.{name}") for name in (*PRICES, "volume")]
         values += [typed("vwap", "nullif(g.vwap, 'NaN')"), typed("trades", "nullif(g.trades, -1)")]
         equal = [f"g.{name} IS NOT DISTINCT FROM b.{name}" for name in (*PRICES, "volume")]
@@ -242,12 +240,13 @@ class _Repair:
         return f"""
             INSERT INTO tickstockpl_plan
             SELECT g.*, b.revision, b.quality, CASE
-              WHEN b.symbol IS NULL AND NOT ($3::boolean OR g.timestamp <@ $4::{multirange}) THEN 'kept'
+              WHEN b.symbol IS NULL AND NOT ($3::boolean OR {is_missed}) THEN 'kept'
               WHEN b.symbol IS NOT NULL AND {fine} THEN 'kept'
-              WHEN g.timestamp >= $5 THEN 'revisable'
+              WHEN g.timestamp >= $4 THEN 'revisable'
               WHEN b.symbol IS NULL THEN 'added'
               ELSE 'replaced'
             END
             FROM (SELECT g.symbol, {start} AS timestamp, {", ".join(values)} FROM tickstockpl_given g) g
             LEFT JOIN ohlcv_1min b
-              ON b.symbol = g.symbol AND b.timestamp = g.timestamp AND b.timestamp >= $1 AND b.timestamp < $2"""
+              ON b.symbol = g.symbol AND b.timestamp = g.timestamp AND b.timestamp >= $1 AND b.timestamp < $2
+            {join}"""

@@ -26,6 +26,9 @@ COLUMNS = (
 _SHOWN = ("day", "symbol", "bars", "no_bar", "in_gap", "flagged", "partial_start", "gap", "provisional")
 """Those that people see: they fit into 80 columns."""
 
+_NAMED = 3
+"""Symbols of a gap that people see."""
+
 
 def gap_tables(report: Report, limit: int) -> Iterator[Table | Text]:
     """The days, the windows, and the symbols that are not whole: those with most minutes in doubt first.
@@ -74,6 +77,7 @@ def gap_json(report: Report) -> bytes:
                     "ended_at": moment_at(window.ended_us),
                     "cause": window.cause,
                     "channels": window.channels,
+                    "symbols": window.symbols,
                 }
                 for window in report.windows
             ],
@@ -142,10 +146,16 @@ def _days(report: Report) -> Table:
 
 
 def _windows(report: Report) -> Table:
-    table = _table("gaps in the feed", "started", "lasted", "cause")
+    table = _table("gaps in the feed", "started", "lasted", "cause", "of")
     for window in report.windows:
         lasted_s = (window.ended_us - window.started_us) / 1e6
-        table.add_row(f"{moment_at(window.started_us):%Y-%m-%d %H:%M:%S}Z", f"{lasted_s:,.1f} s", Text(window.cause))
+        names = " ".join(window.symbols[:_NAMED]) + (" …" if len(window.symbols) > _NAMED else "")
+        table.add_row(
+            f"{moment_at(window.started_us):%Y-%m-%d %H:%M:%S}Z",
+            f"{lasted_s:,.1f} s",
+            Text(window.cause),
+            Text(names or "all"),
+        )
     return table
 
 

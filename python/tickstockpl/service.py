@@ -289,6 +289,8 @@ def build_engine(settings: Settings, calendar: calendars.Sessions, price_scale: 
             regular=calendar.regular,
             days=calendar.days,
             patterns=enabled_patterns(settings.patterns),
+            seq_counts=settings.feed.seq == "channel",
+            volume_checked=settings.feed.check_volume,
             indicators=indicators.symbols or (),
             rsi_bounds=rsi_bounds(indicators),
             benchmark=indicators.benchmark or None,

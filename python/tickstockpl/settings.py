@@ -262,6 +262,11 @@ class FeedSettings(Section):
 
     stall_s: Positive = 30.0
     """No tick for so long, in session, is reported."""
+    seq: Literal["trade", "channel"] = "trade"
+    """What `seq` of a tick is: a trade's own number, or the sender's count of what it has sent on the channel; a jump
+    of that is a gap."""
+    check_volume: bool = True
+    """Where aggregates say the day's volume, more of it than was folded is a gap."""
     api_key: SecretStr | None = None
     """The vendor's, for `tickstockpl repair` without a file."""
 

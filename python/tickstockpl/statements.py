@@ -244,8 +244,8 @@ FROM unnest($1::uuid[], $2::bigint[]) AS s(id, at_us) WHERE event_id = id RETURN
 """
 
 GAP = f"""
-INSERT INTO ingest_gap (id, started_at, ended_at, cause, channels)
-VALUES ($1, {_instant("$2::bigint")}, {_instant("$3::bigint")}, $4, $5) ON CONFLICT (id) DO NOTHING
+INSERT INTO ingest_gap (id, started_at, ended_at, cause, channels, symbols)
+VALUES ($1, {_instant("$2::bigint")}, {_instant("$3::bigint")}, $4, $5, $6) ON CONFLICT (id) DO NOTHING
 """
 
 DEAD = f"""

@@ -305,7 +305,8 @@ def _letter_id(letter: DeadLetter) -> UUID:
 
 def _gap_row(kept: Kept) -> tuple[Any, ...]:
     gap = kept.row
-    return kept.id, gap.started_us, gap.ended_us, _storable(gap.cause), [_storable(name) for name in gap.channels]
+    channels, symbols = ([_storable(name) for name in names] for names in (gap.channels, gap.symbols))
+    return kept.id, gap.started_us, gap.ended_us, _storable(gap.cause), channels, symbols or None
 
 
 def _storable(text: str | None) -> str | None:

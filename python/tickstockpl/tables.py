@@ -21,7 +21,6 @@ SOURCE = ("src_id", "first_src", "last_src")
 
 PRICES = ("open", "high", "low", "close")
 
-
 NEEDED: dict[str, tuple[str, ...]] = {
     "ohlcv_1min": (*BASE, "trades", "vwap", "revision", "quality", "open_at", "close_at", *SOURCE),
     "intraday_patterns": (
@@ -64,7 +63,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
         "expires_at",
         "expired_at",
     ),
-    "ingest_gap": ("id", "started_at", "ended_at", "cause", "channels", "recorded_at"),
+    "ingest_gap": ("id", "started_at", "ended_at", "cause", "channels", "symbols", "recorded_at"),
     "ingest_checkpoint": ("part", "epoch", "owner", "src_id", "position", "updated_at"),
     "dead_letter": ("id", "at", "reason", "symbol", "channel", "event_at", "payload", "detail"),
 }

@@ -435,6 +435,8 @@ class Gap:
     ended_us: int
     cause: str
     channels: tuple[str, ...]
+    symbols: tuple[str, ...] = ()
+    """Whose ticks; empty: those of all."""
     id: UUID | None = None
     """The same if the gap is told again; None makes one."""
 

@@ -288,10 +288,16 @@ class Writer:
         return done
 
     async def _look_for_others(self, connection: Connection, store: Store, flush: Flush | None) -> None:
-        """Now and then, see whether somebody else writes the table too; said once, until it has ended."""
+        """Now and then, see whether somebody else writes the table too; said once, until it has ended.
+
+        Whether it can be seen is no matter of the rows: they are stored by now.
+        """
         if self._foreign is None:
             self._foreign = ForeignWriter(store.tables.naive)
-        await self._foreign.look(connection, self._clock.monotonic_s())
+        try:
+            await self._foreign.look(connection, self._clock.monotonic_s())
+        except postgres.UNUSABLE as error:
+            log.warning("cannot see whether somebody else writes ohlcv_1min too", error=_said(error))
         if flush is not None:
             self._foreign.note(flush)
         if self._foreign.seen and not self._told_foreign:

@@ -59,7 +59,8 @@ def counted(
                     break
                 numbers["minutes"] += 1
                 if (symbol, us) not in stored:
-                    covered = [w for w in windows if w.started_us < us + MINUTE_US and w.ended_us > us]
+                    of_it = [w for w in windows if not w.symbols or symbol in w.symbols]
+                    covered = [w for w in of_it if w.started_us < us + MINUTE_US and w.ended_us > us]
                     numbers["in_gap"] += bool(covered)
                     continue
                 numbers["bars"] += 1
@@ -97,9 +98,8 @@ async def test_counts_equal_those_of_every_minute_looked_at_by_itself(
     for day in days:
         for _ in range(chance.randrange(4)):
             begin = day.open_us + chance.randrange(-40 * 60, 400 * 60) * 1_000_000
-            windows.append(
-                Window(begin, begin + chance.randrange(0, 9) * chance.randrange(60) * 1_000_000, "lost", ("c",))
-            )
+            end = begin + chance.randrange(0, 9) * chance.randrange(60) * 1_000_000
+            windows.append(Window(begin, end, "lost", ("c",), chance.choice(((), (), ("BUSY",), ("NIGHT", "THIN")))))
     await put(database, kind, bars, windows)
     report = await found(database, days, now_us)
     assert table(report) == counted(days, bars, windows, now_us)

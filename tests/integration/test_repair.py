@@ -85,7 +85,8 @@ def mended(
         if bar.symbol not in known or not days[0].open_us <= bar.ts_us < days[-1].close_us or bar.ts_us >= until_us:
             continue
         was = stored.get((bar.symbol, bar.ts_us))
-        in_gap = any(w.started_us < bar.ts_us + MINUTE_US and w.ended_us > bar.ts_us for w in windows)
+        of_it = [w for w in windows if not w.symbols or bar.symbol in w.symbols]
+        in_gap = any(w.started_us < bar.ts_us + MINUTE_US and w.ended_us > bar.ts_us for w in of_it)
         if was is None:
             due = in_gap or everything
         elif FLAGS & {*(was.quality or "").split(",")}:
@@ -122,8 +123,8 @@ async def test_a_repair_does_what_one_minute_after_the_other_does_and_nothing_th
     ]
     given = [bar(symbol, us) for symbol in ("BUSY", "THIN", "NONE") for us in minutes if chance.random() < 0.9]
     windows = [
-        Window(us + chance.randrange(60_000_000), us + chance.randrange(60_000_000, 300_000_000), "lost", ("data.raw",))
-        for us in chance.sample(minutes, 8)
+        Window(us + chance.randrange(60_000_000), us + chance.randrange(60_000_000, 300_000_000), "lost", ("c",), of)
+        for us, of in zip(chance.sample(minutes, 10), [(), (), ("BUSY",), ("THIN",), ("BUSY", "THIN")] * 2, strict=True)
     ]
     until_us = minutes[-9]
     await put(database, kind, before, windows)

@@ -159,7 +159,7 @@ def everything() -> WriteBatch:
 
 
 async def written(uri: str, **settings: Any) -> dict[str, Any]:
-    """The writer's status after it has stored everything as the owner of a part of its own, or given up."""
+    """The writer's status after it has stored everything as the owner of a part of its own, or failed to."""
     ownership, src_id = Ownership(DatabaseSettings(uri=SecretStr(uri)), uuid.uuid4().hex), uuid.uuid4()
     writer, inbox = writer_for(uri, ownership=ownership, **settings)
     inbox.put_nowait(everything())
@@ -171,8 +171,10 @@ async def written(uri: str, **settings: Any) -> dict[str, Any]:
         await ownership.adopt(src_id)
         writer.claimed(resumes=False, src_id=src_id)
         await writer.collect()
-        writer.stop(0.2)
-        await writer.run()
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(writer.run())
+            await until(lambda: running.done() or writer.status()["failures"] > 0)
+            writer.stop(0.2)
         return writer.status()
 
 

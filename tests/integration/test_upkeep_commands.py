@@ -52,7 +52,7 @@ def test_gaps_shows_people_days_windows_and_what_is_not_whole(gaps: Callable[...
     assert (done.returncode, done.stderr) == (0, "")
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
     assert "2025-11-21 14:30-21:00 390 1 2 390 390 2" in lines
-    assert "2025-11-21 14:33:00Z 60.0 s connection lost" in lines
+    assert "2025-11-21 14:33:00Z 60.0 s connection lost all" in lines
     assert "2025-11-21 AAPL 389 1 1 2 0 2 0" in lines
     assert "2025-11-21 THIN 1 389 1 0 0 0 0" in lines
     assert "1 rows more: --rows, --symbol or --csv show them" in gaps("--rows", "1").stdout

@@ -206,10 +206,12 @@ async def test_mark_of_sending_finds_its_event_even_if_it_comes_first(ready: str
 async def test_gaps_and_dead_letters_are_kept_whatever_they_hold(ready: str) -> None:
     gap = Gap(NINE_30_US, NINE_30_US + 5_000_000, "lost\0link", ("data.raw", "tickstock.data.raw"))
     letter = DeadLetter("bad_ticker", "\0\ud800", "data.raw", None, b"\xff\0{", NINE_30_US)
-    status = await stored(ready, WriteBatch(gaps=(gap,), dead=(letter,)))
-    (found,) = await rows(ready, "SELECT cause, channels, ended_at - started_at AS length FROM ingest_gap")
+    of_two = replace(gap, cause="of two", symbols=("A", "B\0"))
+    status = await stored(ready, WriteBatch(gaps=(gap, of_two), dead=(letter,)))
+    found, other = await rows(ready, "SELECT *, ended_at - started_at AS length FROM ingest_gap ORDER BY cause")
     assert (found["cause"], found["channels"]) == ("lost\\0link", ["data.raw", "tickstock.data.raw"])
-    assert found["length"].total_seconds() == 5
+    assert (found["length"].total_seconds(), found["symbols"]) == (5, None)
+    assert other["symbols"] == ["A", "B\\0"]
     (found,) = await rows(ready, "SELECT reason, symbol, payload, event_at FROM dead_letter")
     assert found == {"reason": "bad_ticker", "symbol": "\\0\\ud800", "payload": b"\xff\0{", "event_at": None}
     assert status["dead_letters"] == 1
@@ -287,6 +289,22 @@ async def test_another_writer_on_the_table_is_reported(ready: str) -> None:
     async with writer:
         status = writer.status()
     assert (status["state"], status["foreign_writer"]) == ("degraded", True)
+
+
+async def test_rows_are_stored_once_though_nobody_can_tell_who_else_writes(
+    ready: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = ManualClock(NINE_30_US)
+    writer, inbox = writer_for(ready, clock=clock, database={"command_timeout_s": 1.0})
+    async with writer, asyncio.TaskGroup() as tasks:
+        monkeypatch.setattr("tickstockpl.foreign.FOREIGN", "SELECT true FROM pg_sleep(30)")
+        clock.advance(LOOK_S + 1)
+        inbox.put_nowait(WriteBatch(bars=bars(["AAPL"], 0)))
+        inbox.close()
+        await writer.collect()
+        tasks.create_task(writer.run())
+    status = writer.status()
+    assert (status["batches"], status["rows"], status["retries"], status["acquires"]) == (1, 1, 0, 1)
 
 
 async def test_a_repaired_bar_without_a_count_is_no_other_writers(ready: str) -> None:

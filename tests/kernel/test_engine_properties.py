@@ -1,5 +1,6 @@
 """The engine is the oracle, on any feed, however it is cut into calls."""
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -65,6 +66,19 @@ def test_engine_equals_oracle(rules: Rules, calls: list[Call]) -> None:
     assert counted(engine) == oracle.counters()
     assert engine.event_time_us() == oracle.event_time_us()
     assert sorted(engine.symbols()) == sorted(oracle.heard)
+
+
+@given(rules(), feeds())
+def test_what_numbers_and_volumes_say_is_missing_is_what_the_oracle_finds(rules: Rules, calls: list[Call]) -> None:
+    calls = [*calls, Flush()]
+    outputs, oracle = played(engine_of(rules), calls), judged(rules, calls)
+    assert sorted(short for output in outputs for short in output.short) == sorted(oracle.short)
+    ticks, missing = Counter[str](), Counter[str]()
+    for name, count, _, _ in (jump for output in outputs for jump in output.jumps):
+        ticks[name] += count
+    for name, count, _, _ in oracle.jumps:
+        missing[name] += count
+    assert ticks == missing
 
 
 @given(rules(), feeds())

@@ -11,7 +11,7 @@ import tickstockpl as tp
 from running import MINUTE, SECOND, tick
 from tickstockpl.channel import Channel
 from tickstockpl.clock import ManualClock
-from tickstockpl.pipeline import PROGRESS_S, Pipeline, Shown
+from tickstockpl.pipeline import JUMP, PROGRESS_S, SHORT, Pipeline, Shown
 from tickstockpl.readings import INDICATORS, Readings
 from tickstockpl.wire import (
     Answered,
@@ -250,3 +250,56 @@ async def test_unwatched_symbols_are_not_told_of() -> None:
     assert found == []
     assert all(batch.readings is None for batch in batches)
     assert stage.pipeline.status()["indicators_calculated"] == 0
+
+
+def numbered(second: int, seq: int, day_volume: int, symbol: str = "ZZTEST1") -> bytes:
+    """A tick of 100 shares that says its number on the channel, and what its symbol has traded today."""
+    head = tick(T0 + second * SECOND, symbol)[:-1]
+    return head + b', "seq": %d, "accumulated_volume": %d}' % (seq, day_volume)
+
+
+def gaps_of(batches: list[WriteBatch]) -> list[tuple[int, int, str, tuple[str, ...]]]:
+    """(first minute since T0, the one after the last, cause, symbols) of every gap."""
+    return [
+        ((gap.started_us - T0) // MINUTE, (gap.ended_us - T0) // MINUTE, gap.cause, gap.symbols)
+        for batch in batches
+        for gap in batch.gaps
+    ]
+
+
+async def test_a_jump_in_the_channels_numbers_is_one_gap_a_minute_and_a_flag() -> None:
+    stage = Stage(seq_counts=True)
+    ticks = [(10, 1), (20, 2), (30, 5), (40, 9), (70, 10), (80, 10), (130, 11), (135, 12)]
+    payloads = [numbered(second, seq, 100 * at) for at, (second, seq) in enumerate(ticks, 1)]
+    batches, _ = await stage.play(*(stage.received([payload]) for payload in payloads))
+    assert gaps_of(batches) == [(0, 1, JUMP, ())]
+    assert stage.engine.counters()["missing_ticks"] == 5
+    assert [row for row in bars_of(batches) if "provisional" not in row[2]] == [(0, 4, "gap"), (1, 2, "")]
+
+
+async def test_numbers_of_trades_tell_of_no_gap() -> None:
+    stage = Stage()
+    payloads = [numbered(second, seq, 100 * at) for at, (second, seq) in enumerate([(10, 1), (20, 900), (130, 7)], 1)]
+    batches, _ = await stage.play(stage.received(payloads))
+    assert gaps_of(batches) == []
+
+
+async def test_what_the_days_volume_says_is_missing_is_one_gap_for_all_symbols_and_a_flag_on_their_bars() -> None:
+    stage = Stage()
+    days = {"ZZTEST1": (100, 200, 300), "ZZTEST2": (100, 350, 450), "ZZTEST3": (100, 300, 400)}
+    payloads = [
+        numbered(second, 1, said[at], symbol)
+        for at, second in enumerate((10, 20, 130))
+        for symbol, said in days.items()
+    ]
+    batches, _ = await stage.play(stage.received(payloads))
+    assert gaps_of(batches) == [(0, 1, SHORT, ("ZZTEST2", "ZZTEST3"))]
+    assert stage.engine.counters()["missing_volume"] == 250
+    closed = [quality for minute, _, quality in bars_of(batches) if minute == 0]
+    assert sorted(closed) == ["", "gap", "gap"]
+
+
+async def test_a_feed_whose_volumes_are_not_to_be_believed_is_not_asked() -> None:
+    stage = Stage(volume_checked=False)
+    batches, _ = await stage.play(stage.received([numbered(10, 1, 100), numbered(20, 2, 9000), numbered(130, 3, 9100)]))
+    assert gaps_of(batches) == []

@@ -87,6 +87,8 @@ impl Engine {
             symbols: whole("max_symbols", "at least 1", settings.getattr("max_symbols")?.extract()?)?,
             price_scale: decimals(settings.getattr("price_scale")?.extract()?)?,
             patterns: settings.getattr("patterns")?.extract()?,
+            seq_counts: settings.getattr("seq_counts")?.extract()?,
+            volume_checked: settings.getattr("volume_checked")?.extract()?,
             calendar,
             watch: settings.getattr("indicators")?.extract::<Option<Vec<String>>>()?.map(watch),
             rsi_bounds: settings.getattr("rsi_bounds")?.extract()?,

@@ -35,6 +35,9 @@ pub(crate) struct Output {
     dead: Vec<output::Dead>,
     /// Symbol and pattern.
     broken: Vec<(String, &'static str)>,
+    jumps: Vec<output::Jump>,
+    /// Symbol, the minutes that may lack them, shares.
+    short: Vec<(String, i64, i64, i64)>,
     channels: Arc<[String]>,
 }
 
@@ -62,8 +65,12 @@ impl Output {
         let spans = made.bars.iter().map(|(_, row)| row.span).collect();
         let broken = made.broken.iter();
         let broken = broken.map(|&(id, at)| (engine.symbol_name(id).to_owned(), PATTERNS[usize::from(at)].id()));
+        let short = made.short.iter();
+        let short = short.map(|(id, lack)| (engine.symbol_name(*id).to_owned(), lack.from_us, lack.to_us, lack.volume));
         Ok(Self {
             broken: broken.collect(),
+            jumps: made.jumps,
+            short: short.collect(),
             spans,
             bars: closed,
             detections: found,
@@ -85,6 +92,8 @@ impl Output {
             || !self.refused.is_empty()
             || !self.dead.is_empty()
             || !self.broken.is_empty()
+            || !self.jumps.is_empty()
+            || !self.short.is_empty()
     }
 
     #[getter]
@@ -129,6 +138,17 @@ impl Output {
     #[getter]
     fn broken(&self) -> Vec<(String, &'static str)> {
         self.broken.clone()
+    }
+
+    #[getter]
+    fn jumps(&self) -> Vec<(&str, i64, i64, i64)> {
+        let named = |jump: &output::Jump| self.channels[usize::from(jump.channel)].as_str();
+        self.jumps.iter().map(|jump| (named(jump), jump.ticks, jump.from_us, jump.to_us)).collect()
+    }
+
+    #[getter]
+    fn short(&self) -> Vec<(String, i64, i64, i64)> {
+        self.short.clone()
     }
 
     #[getter]

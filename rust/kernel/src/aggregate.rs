@@ -35,6 +35,10 @@ pub struct Limits {
     pub lateness: Lateness,
     /// The most symbols known at once.
     pub symbols: usize,
+    /// See [`crate::settings::Settings::seq_counts`].
+    pub seq_counts: bool,
+    /// See [`crate::settings::Settings::volume_checked`].
+    pub volume_checked: bool,
 }
 
 /// What a replay need not look at: ticks of minutes before `minute_us` in messages before `src` stand in rows, or nowhere.
@@ -84,6 +88,13 @@ impl Aggregator {
     pub fn take(&mut self, channel: u16, tick: &Tick<'_>, raw: &[u8], arrival: Arrival, sink: &mut impl Sink) {
         let now_us = arrival.now_us;
         let at = usize::from(channel);
+        if let Some(seq) = tick.seq.filter(|_| self.limits.seq_counts) {
+            let missing = self.channels[at].number(seq);
+            if missing > 0 {
+                let event_us = self.channels[at].event_us().unwrap_or(tick.ts_us);
+                sink.jump(channel, missing, event_us.min(tick.ts_us), event_us.max(tick.ts_us));
+            }
+        }
         if tick.kind == Kind::Q {
             return sink.fate(Fate::Quote, channel, tick, raw);
         }
@@ -102,6 +113,11 @@ impl Aggregator {
             return;
         }
         self.accept(channel, tick, raw, arrival, sink);
+    }
+
+    /// A tick of one channel could not be read.
+    pub fn refused(&mut self, channel: u16) {
+        self.channels[usize::from(channel)].refused();
     }
 
     /// Closes what silence has made final. To be called only when all that was sent before `now_us` has been taken.
@@ -272,11 +288,26 @@ impl Aggregator {
         if self.begun.note(minute_us, arrival.src) {
             self.revisable(arrival.now_us);
         }
+        self.account(id, channel, tick, minute_us);
         let fate = self.place(id, channel, tick, minute_us, arrival.src, sink);
         sink.fate(fate, channel, tick, raw);
         if moved {
             self.close_final(channel, None, sink);
             self.forget_idle(tick.ts_us);
+        }
+    }
+
+    /// Notes what an aggregate of the symbol's owner says of the day's volume, whether it is folded or was before.
+    fn account(&mut self, id: SymbolId, channel: u16, tick: &Tick<'_>, minute_us: i64) {
+        if !self.limits.volume_checked || tick.kind != Kind::A {
+            return;
+        }
+        let accumulated = tick.accumulated_volume.filter(|_| tick.rights.volume);
+        if accumulated.is_none() && self.roster[id].accumulated.is_none() {
+            return;
+        }
+        if self.heard.owner(id, minute_us) == (channel, Kind::A) {
+            self.roster[id].accumulated.get_or_insert_default().note(minute_us, channel, tick.volume, accumulated);
         }
     }
 
@@ -434,6 +465,13 @@ impl Aggregator {
     /// Closes a bar, `is_late` if its first tick came after its minute was final.
     fn seal(&mut self, id: SymbolId, mut fold: Fold, is_late: bool, sink: &mut impl Sink) {
         fold.quality |= self.flags(&fold);
+        if let Some(accumulated) = self.roster[id].accumulated.as_ref().filter(|_| fold.kind == Kind::A) {
+            let day = |us: i64| self.calendar.simulated.open_at(us);
+            let same_day = |one, other| day(one) == day(other);
+            let (shorts, lacks) = accumulated.judge(fold.minute_us, fold.channel, fold.volume(), same_day);
+            shorts.for_each(|short| sink.short(id, short));
+            fold.quality |= if lacks { quality::GAP } else { 0 };
+        }
         if !fold.has_price() {
             sink.without_price(fold.volume());
         }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::bar::quality;
 use crate::symbol::SymbolId;
 use crate::tick::{Kind, Tick};
 use crate::time::{MINUTE_US, SECOND_US, minute_of};
@@ -11,6 +12,9 @@ const AHEAD_US: i64 = MINUTE_US;
 
 /// Silence closes this much later than a tick would.
 const QUIET_US: i64 = SECOND_US;
+
+/// A number so little behind the newest one is that of a tick which came twice: by two taps, or sent again.
+const REPEATED: i64 = 1024;
 
 /// Stretches that are remembered: more minutes apart than can be revised.
 const MOST_FLAGGED: usize = 32;
@@ -78,6 +82,8 @@ pub struct Channel {
     pub(crate) pending: Option<(u8, Option<i64>)>,
     /// Oldest first.
     pub(crate) flagged: VecDeque<Flagged>,
+    /// The newest number of its ticks, where they are numbered, and how many without a number were refused since.
+    pub(crate) numbered: (Option<i64>, i64),
 }
 
 impl Default for Channel {
@@ -92,6 +98,7 @@ impl Default for Channel {
             spare: Vec::new(),
             pending: None,
             flagged: VecDeque::new(),
+            numbered: (None, 0),
         }
     }
 }
@@ -132,6 +139,28 @@ impl Channel {
         self.listening_us = now_us;
         let since = self.pending.map_or(self.event_us, |(_, since)| since);
         self.pending = Some((flag, since));
+    }
+
+    /// A tick that could not be read: its number is not known.
+    pub fn refused(&mut self) {
+        self.numbered.1 += 1;
+    }
+
+    /// A tick has this number, of a sender that counts what it sends here. How many are missing before it; the minutes
+    /// since E are then flagged like those in which nobody listened.
+    ///
+    /// A number that was passed by not long ago is a repeat; one further back begins a new count.
+    pub fn number(&mut self, seq: i64) -> i64 {
+        let (newest, refused) = self.numbered;
+        if newest.is_some_and(|newest| seq <= newest && newest - seq < REPEATED) {
+            return 0;
+        }
+        self.numbered = (Some(seq), 0);
+        let missing = newest.map_or(0, |newest| seq.saturating_sub(newest) - 1 - refused);
+        if missing > 0 && self.pending.is_none() {
+            self.pending = Some((quality::GAP, self.event_us));
+        }
+        missing.max(0)
     }
 
     /// Flags of a minute, as far as they are known now.

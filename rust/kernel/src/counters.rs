@@ -29,6 +29,10 @@ pub struct Counters {
     pub readings: u64,
     /// Patterns switched off for a symbol after a panic.
     pub broken: u64,
+    /// Numbered ticks that never came.
+    pub missing_ticks: u64,
+    /// Shares that the day's volume has and no tick had.
+    pub missing_volume: u64,
 }
 
 impl Counters {
@@ -74,6 +78,8 @@ impl Counters {
             ("withdrawn".into(), self.withdrawn),
             ("readings".into(), self.readings),
             ("broken".into(), self.broken),
+            ("missing_ticks".into(), self.missing_ticks),
+            ("missing_volume".into(), self.missing_volume),
         ];
         all.extend(Self::FATES.iter().zip(self.fates).map(|(name, n)| ((*name).to_owned(), n)));
         all.extend(Reason::ALL.iter().zip(self.refused).map(|(reason, n)| (format!("refused_{}", reason.name()), n)));

@@ -44,7 +44,12 @@ impl Engine {
             indicators: settings.indicators()?,
             benchmark: Benchmark::new(settings.benchmark.as_deref().unwrap_or_default().as_bytes()),
         };
-        let limits = Limits { lateness: settings.lateness, symbols: settings.symbols };
+        let limits = Limits {
+            lateness: settings.lateness,
+            symbols: settings.symbols,
+            seq_counts: settings.seq_counts,
+            volume_checked: settings.volume_checked,
+        };
         Ok(Self {
             decoders: (0..settings.channels).map(|_| Decoder::default()).collect(),
             aggregator: Aggregator::new(settings.channels, limits, rules, settings.calendar),
@@ -174,6 +179,7 @@ impl Engine {
                 match tick {
                     Ok(tick) => aggregator.take(channel as u16, &tick, raw, arrival, &mut sink),
                     Err(reason) => {
+                        aggregator.refused(channel as u16);
                         sink.counters.refuse(reason);
                         sink.sample(reason.name(), channel as u16, raw);
                     }

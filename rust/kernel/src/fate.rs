@@ -1,5 +1,6 @@
 //! What became of a tick: every one meets exactly one fate, and is counted under it.
 
+use crate::accumulated::Short;
 use crate::history::Made;
 use crate::symbol::SymbolId;
 use crate::tick::Tick;
@@ -41,6 +42,10 @@ pub trait Sink {
     fn expect(&mut self, bars: usize);
     /// A bar closed or was revised.
     fn made(&mut self, symbol: SymbolId, made: &Made);
+    /// Numbered ticks of a channel never came: so many, between two event times.
+    fn jump(&mut self, channel: u16, ticks: i64, from_us: i64, to_us: i64);
+    /// Shares of a symbol were traded in ticks that never came.
+    fn short(&mut self, symbol: SymbolId, short: Short);
     /// A bar closed without a price: its volume stands nowhere else.
     fn without_price(&mut self, volume: i64);
 }

@@ -4,6 +4,7 @@
 //! No Python, clock, environment, I/O, log or `unsafe`: time is an argument, faults are counted values.
 #![forbid(unsafe_code)]
 
+pub mod accumulated;
 pub mod aggregate;
 pub mod bar;
 pub mod batch;

@@ -1,5 +1,6 @@
 //! What one call of the engine makes, and how it is collected.
 
+use crate::accumulated::Short;
 use crate::counters::{Counters, Skew};
 use crate::detection::Detection;
 use crate::fate::{Fate, Sink};
@@ -41,6 +42,19 @@ pub struct Dead {
     pub bytes: Vec<u8>,
 }
 
+/// Numbered ticks of one channel that never came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Jump {
+    /// On which channel.
+    pub channel: u16,
+    /// How many.
+    pub ticks: i64,
+    /// Event time before the first of them, µs.
+    pub from_us: i64,
+    /// Event time of the first tick after them, µs.
+    pub to_us: i64,
+}
+
 /// What one call made.
 #[derive(Debug, Default)]
 pub struct Output {
@@ -58,6 +72,10 @@ pub struct Output {
     pub dead: Vec<Dead>,
     /// Patterns that are switched off for a symbol from now on, by their place in the list of all.
     pub broken: Vec<(SymbolId, u16)>,
+    /// What numbers of ticks say is missing, at most one a channel.
+    pub jumps: Vec<Jump>,
+    /// What the day's volume says is missing.
+    pub short: Vec<(SymbolId, Short)>,
 }
 
 /// Collects what the aggregator says during one call.
@@ -118,6 +136,21 @@ impl Sink for Collector<'_> {
         self.output.readings.extend(made.readings.iter().map(|reading| (symbol, *reading)));
         self.counters.broken += made.broken.len() as u64;
         self.output.broken.extend(made.broken.iter().map(|&pattern| (symbol, pattern)));
+    }
+
+    fn jump(&mut self, channel: u16, ticks: i64, from_us: i64, to_us: i64) {
+        self.counters.missing_ticks = self.counters.missing_ticks.saturating_add(ticks as u64);
+        if let Some(jump) = self.output.jumps.iter_mut().find(|jump| jump.channel == channel) {
+            (jump.from_us, jump.to_us) = (jump.from_us.min(from_us), jump.to_us.max(to_us));
+            jump.ticks = jump.ticks.saturating_add(ticks);
+        } else {
+            self.output.jumps.push(Jump { channel, ticks, from_us, to_us });
+        }
+    }
+
+    fn short(&mut self, symbol: SymbolId, short: Short) {
+        self.counters.missing_volume = self.counters.missing_volume.saturating_add(short.volume as u64);
+        self.output.short.push((symbol, short));
     }
 
     fn without_price(&mut self, volume: i64) {

@@ -2,6 +2,7 @@
 
 use std::ops::{Index, IndexMut};
 
+use crate::accumulated::Accumulated;
 use crate::bar::Fold;
 use crate::history::History;
 use crate::owner::NEVER_US;
@@ -20,11 +21,13 @@ pub(crate) struct Symbol {
     pub(crate) simulated: bool,
     /// The newest stamp of its ticks, µs.
     pub(crate) heard_us: i64,
+    /// The day's volume, if its ticks say it.
+    pub(crate) accumulated: Option<Box<Accumulated>>,
 }
 
 impl Symbol {
     fn new(rules: &Rules) -> Self {
-        Self { open: Vec::new(), history: History::new(rules), simulated: false, heard_us: NEVER_US }
+        Self { open: Vec::new(), history: History::new(rules), simulated: false, heard_us: NEVER_US, accumulated: None }
     }
 }
 

@@ -27,6 +27,11 @@ pub struct Settings {
     pub price_scale: Option<u32>,
     /// Ids of the patterns that are on; `None` is all, but of those that share a name the first.
     pub patterns: Option<Vec<String>>,
+    /// `seq` counts the ticks that one sender has sent on a channel, so that a jump tells of lost ones; otherwise it is a
+    /// trade's own number.
+    pub seq_counts: bool,
+    /// `accumulated_volume` of aggregates is held against what was folded.
+    pub volume_checked: bool,
     /// Sessions.
     pub calendar: Calendar,
     /// Whose indicators are read; `None` keeps none, not even events' RSI.

@@ -19,6 +19,7 @@ pub(crate) fn write(channel: &Channel) -> String {
         "held": held,
         "pending": channel.pending,
         "flagged": flagged,
+        "numbered": channel.numbered,
     })
     .to_string()
 }
@@ -52,6 +53,11 @@ pub(crate) fn read(text: &str) -> Result<Channel, KernelError> {
         let ends = each[0].as_i64().zip(each[1].as_i64());
         let (from_us, to_us) = ends.ok_or_else(|| fault("a flagged stretch has no ends"))?;
         channel.flagged.push_back(Flagged { from_us, to_us, flag: flag(&each[2])? });
+    }
+    // Standings of before there were numbers have none.
+    if let Some(numbered) = fields.get("numbered") {
+        let refused = numbered[1].as_i64().map(believed).ok_or_else(|| fault("numbered is no pair"))??;
+        channel.numbered = (numbered[0].as_i64(), refused);
     }
     Ok(channel)
 }

@@ -18,6 +18,8 @@ fn engine(symbols: usize) -> Engine {
         symbols,
         price_scale: Some(2),
         patterns: None,
+        seq_counts: true,
+        volume_checked: true,
         calendar: Calendar::default(),
         watch: None,
         rsi_bounds: (30.0, 70.0),

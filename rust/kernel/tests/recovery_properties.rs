@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use tickstockpl_kernel::accumulated::Short;
 use tickstockpl_kernel::aggregate::Settled;
 use tickstockpl_kernel::bar::quality;
 use tickstockpl_kernel::calendar::Calendar;
@@ -13,6 +14,8 @@ use tickstockpl_kernel::offset::Arrival;
 use tickstockpl_kernel::output::Output;
 use tickstockpl_kernel::session::Sessions;
 use tickstockpl_kernel::settings::Settings;
+use tickstockpl_kernel::symbol::SymbolId;
+use tickstockpl_kernel::time::MINUTE_US;
 
 const T0_US: i64 = 1_757_599_200_000_000;
 const SECOND_US: i64 = 1_000_000;
@@ -28,6 +31,8 @@ fn engine() -> Engine {
         symbols: 20,
         price_scale: Some(2),
         patterns: None,
+        seq_counts: true,
+        volume_checked: true,
         calendar: Calendar { window: days.clone(), simulated: days, regular: None },
         watch: None,
         rsi_bounds: (30.0, 70.0),
@@ -36,7 +41,8 @@ fn engine() -> Engine {
     Engine::new(settings).expect("these settings are in range")
 }
 
-/// A message of a feed that runs on: its channel, how much time passes before it, and how far off its stamp is.
+/// A message of a feed that runs on: its channel, how much time passes before it, how far off its stamp is, and how many
+/// others like it were lost on the way.
 #[derive(Clone, Debug)]
 struct Message {
     channel: usize,
@@ -45,6 +51,7 @@ struct Message {
     symbol: u8,
     kind: char,
     cents: i64,
+    lost: i64,
 }
 
 fn message() -> impl Strategy<Value = Message> {
@@ -52,14 +59,18 @@ fn message() -> impl Strategy<Value = Message> {
     let off = prop_oneof![8 => Just(0i64), 3 => -8i64..0, 2 => -150i64..0, 1 => 0i64..100];
     let kind = prop_oneof![6 => Just('A'), 1 => Just('T')];
     let channel = prop_oneof![6 => Just(0usize), 1 => Just(1usize)];
-    (channel, pace, off, 0u8..4, kind, 9_900i64..10_100).prop_map(|(channel, pace, off, symbol, kind, cents)| Message {
-        channel,
-        pace_us: pace * SECOND_US,
-        off_us: off * SECOND_US,
-        symbol,
-        kind,
-        cents,
-    })
+    let lost = prop_oneof![12 => Just(0i64), 1 => 1i64..4];
+    (channel, pace, off, 0u8..4, kind, 9_900i64..10_100, lost).prop_map(
+        |(channel, pace, off, symbol, kind, cents, lost)| Message {
+            channel,
+            pace_us: pace * SECOND_US,
+            off_us: off * SECOND_US,
+            symbol,
+            kind,
+            cents,
+            lost,
+        },
+    )
 }
 
 struct Numbered {
@@ -70,15 +81,20 @@ struct Numbered {
 
 fn numbered(messages: &[Message]) -> Vec<Numbered> {
     let mut now_us = T0_US;
+    let (mut sent, mut traded) = ([0; 2], [0; 4]);
     (0i64..)
         .zip(messages)
         .map(|(src, message)| {
+            let seq = &mut sent[message.channel];
+            let day = &mut traded[usize::from(message.symbol)];
+            *seq += 1 + message.lost;
+            *day += 7 * (1 + message.lost);
             now_us += message.pace_us;
             let seconds = (now_us - SECOND_US + message.off_us) as f64 / 1e6;
             let price = message.cents as f64 / 100.0;
             let Message { symbol, kind, .. } = message;
             let payload = format!(
-                r#"{{"ticker": "S{symbol}", "price": {price}, "volume": 7, "timestamp": {seconds}, "event_type": "{kind}"}}"#
+                r#"{{"ticker": "S{symbol}", "price": {price}, "volume": 7, "timestamp": {seconds}, "event_type": "{kind}", "seq": {seq}, "accumulated_volume": {day}}}"#
             );
             Numbered { channel: message.channel, arrival: Arrival { src, now_us }, payload: payload.into_bytes() }
         })
@@ -95,6 +111,9 @@ fn said(engine: &Engine, output: &Output) -> Vec<String> {
     let named = |id| engine.symbol_name(id).to_owned();
     let mut lines: Vec<String> = output.bars.iter().map(|(id, row)| format!("{} {row:?}", named(*id))).collect();
     lines.extend(output.detections.iter().map(|(id, found)| format!("{} {found:?}", named(*id))));
+    // Between minutes that are no neighbours, an engine that began anew may not know the older one.
+    let near = |short: &&(SymbolId, Short)| short.1.to_us - short.1.from_us <= 2 * MINUTE_US;
+    lines.extend(output.short.iter().filter(near).map(|(id, short)| format!("{} {short:?}", named(*id))));
     lines.sort_unstable();
     lines
 }
@@ -158,6 +177,7 @@ proptest! {
         for message in &feed[end..] {
             let (one, other) = (take(&mut again, std::slice::from_ref(message)), take(&mut whole, std::slice::from_ref(message)));
             prop_assert_eq!(said(&again, &one), said(&whole, &other));
+            prop_assert_eq!(one.jumps, other.jumps);
         }
         let (one, other) = (again.flush(), whole.flush());
         prop_assert_eq!(said(&again, &one), said(&whole, &other));
@@ -196,9 +216,12 @@ proptest! {
         let feed = numbered(&messages);
         let (mut single, mut several) = (engine(), engine());
         let mut lines = [Vec::new(), Vec::new()];
+        let mut missing = [0, 0];
+        let ticks = |output: &Output| output.jumps.iter().map(|jump| jump.ticks).sum::<i64>();
         for message in &feed {
             let output = take(&mut single, std::slice::from_ref(message));
             lines[0].extend(said(&single, &output));
+            missing[0] += ticks(&output);
             // What a reader may do that finds nothing more.
             let output = single.advance(message.arrival.now_us - 1);
             lines[0].extend(said(&single, &output));
@@ -206,6 +229,7 @@ proptest! {
         for part in feed.chunks(size) {
             let output = take(&mut several, part);
             lines[1].extend(said(&several, &output));
+            missing[1] += ticks(&output);
         }
         let now_us = feed.last().map_or(T0_US, |last| last.arrival.now_us);
         let output = several.advance(now_us - 1);
@@ -215,6 +239,7 @@ proptest! {
         }
         let [one, other] = lines;
         prop_assert_eq!(one, other);
+        prop_assert_eq!(missing[0], missing[1]);
     }
 }
 

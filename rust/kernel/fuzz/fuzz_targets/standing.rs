@@ -21,6 +21,8 @@ fuzz_target!(|text: &[u8]| {
         symbols: 10,
         price_scale: None,
         patterns: None,
+        seq_counts: true,
+        volume_checked: true,
         calendar: Calendar::default(),
         watch: None,
         rsi_bounds: (30.0, 70.0),

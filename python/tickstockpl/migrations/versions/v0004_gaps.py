@@ -1,0 +1,21 @@
+"""Whose ticks are missing in a gap."""
+
+from alembic import op
+
+from tickstockpl.migrate import script
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    """Run the file; every statement in it may run again."""
+    op.execute(script("0004_gaps.sql"))
+
+
+def downgrade() -> None:
+    """Forward only: going back would drop columns that hold data.
+
+    Raises NotImplementedError, always.
+    """
+    raise NotImplementedError("migrations go forward only")
