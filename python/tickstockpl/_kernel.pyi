@@ -149,15 +149,19 @@ class EventEncoder:
     """Writes events, thousands in a call: what AppV2 reads and what the database keeps.
 
     columns: any object with the columns of `Detections` as attributes. rows: which of them, in the order wanted.
-    lifetime_us: from a bar's END until its event expires.
+    lifetime_us: from a bar's END until its event expires. seq: the first message's number on its channel, 0 or more.
     Raises IndexError for a row or pattern that there is not.
     """
 
     def __new__(cls, patterns: Sequence[Mapping[str, Any]]) -> EventEncoder:
         """patterns: `id`, `name`, `tier` and `talib_name` of each that the column `pattern` counts."""
-    def universal(self, columns: Any, rows: NDArray[np.intp], channel: str, lifetime_us: int) -> bytes:
+    def universal(
+        self, columns: Any, rows: NDArray[np.intp], channel: str, lifetime_us: int, seq: int
+    ) -> bytes:
         """PUBLISH commands on `channel`, as RESP one after the other: messages that every release of AppV2 reads."""
-    def streaming(self, columns: Any, rows: NDArray[np.intp], channel: str, session_id: str) -> bytes:
+    def streaming(
+        self, columns: Any, rows: NDArray[np.intp], channel: str, session_id: str, seq: int
+    ) -> bytes:
         """The same of the messages for `tickstock:patterns:streaming`."""
     def cached(self, columns: Any, rows: NDArray[np.intp], lifetime_us: int) -> list[bytes]:
         """Values of AppV2's pattern cache, one a row."""

@@ -4,6 +4,9 @@ An event counts as sent when Redis has answered its PUBLISH on the main pattern 
 the two makes it go out twice, with the same id. What that channel refuses is sent there again, and on the streaming
 channel only if it was refused there too. What only the streaming channel refuses is counted and not sent again: a right
 that is missing there for a day must not hold up events that AppV2 acts on.
+
+The messages of each channel are numbered from 1 in the order in which they go out (`seq`), so that who listens sees
+what it has missed; one that goes out again has a number of its own.
 """
 
 import math
@@ -62,6 +65,8 @@ class Dispatch:
         """Ids of sent events that the writer has not been told."""
         self._resume_s: dict[str, float] = {}
         """When a channel on which Redis refused a message may be tried again."""
+        self._numbers: Counter[str] = Counter()
+        """Of each channel, the newest message's."""
         self._refusals: dict[str, str] = {}
         """What Redis said, by channel, where it refused the last message."""
         self._expired = 0
@@ -127,9 +132,10 @@ class Dispatch:
 
         def commands() -> Iterator[bytes]:
             for events in parts:
-                yield event_payload.universal(events, self._named, self._ttl_s)
+                yield event_payload.universal(events, self._named, self._ttl_s, self._number(self._named, len(events)))
             for events in parts if len(fresh) == len(chunk) else gathered(fresh, PART):
-                yield event_payload.streaming(events, self._session_id)
+                seq = self._number(payload.PATTERNS_STREAMING, len(events))
+                yield event_payload.streaming(events, self._session_id, seq)
 
         answers = await send_packed(redis, commands(), len(chunk) + len(fresh))
         heard_by, streamed_by = answers[: len(chunk)], answers[len(chunk) :]
@@ -167,13 +173,20 @@ class Dispatch:
             return
         refused = taken
         try:
-            answers = await round_trip(redis, (("PUBLISH", bulletin.channel, message) for message in taken))
+            first = self._number(bulletin.channel, len(taken))
+            numbered = (payload.numbered(message, seq) for seq, message in enumerate(taken, first))
+            answers = await round_trip(redis, (("PUBLISH", bulletin.channel, message) for message in numbered))
             refused = [each for each, heard in zip(taken, answers, strict=True) if isinstance(heard, ResponseError)]
             self._count(bulletin.channel, answers)
             if refused:
                 self._resume_s[bulletin.channel] = self._clock.monotonic_s() + PAUSE_S
         finally:
             bulletin.settle(arrived_s, len(taken), refused, self._clock.monotonic_s())
+
+    def _number(self, channel: str, count: int) -> int:
+        """The first of so many messages' numbers."""
+        self._numbers[channel] += count
+        return self._numbers[channel] - count + 1
 
     def _pause_s(self, channel: str, now_s: float) -> float:
         """Seconds until the channel may be tried; 0 unless Redis has just refused it. The others go on."""

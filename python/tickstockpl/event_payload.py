@@ -38,20 +38,21 @@ def faults(events: Events) -> dict[int, str]:
     return found
 
 
-def universal(events: Events, channel: str, ttl_s: float) -> bytes:
+def universal(events: Events, channel: str, ttl_s: float, seq: int) -> bytes:
     """Commands that publish each event on AppV2's pattern channel, in the form that every release of it reads.
 
-    events: such as `faults` does not name. ttl_s: seconds from the bar's END until an event expires.
+    events: such as `faults` does not name. ttl_s: seconds from the bar's END until an event expires. seq: the first
+    message's number on the channel.
     """
-    return events.encoder.universal(events.columns, events.rows, channel, lifetime_us(ttl_s))
+    return events.encoder.universal(events.columns, events.rows, channel, lifetime_us(ttl_s), seq)
 
 
-def streaming(events: Events, session_id: str) -> bytes:
+def streaming(events: Events, session_id: str, seq: int) -> bytes:
     """Commands that publish each event on the streaming channel.
 
-    events: such as `faults` does not name.
+    events: such as `faults` does not name. seq: the first message's number on the channel.
     """
-    return events.encoder.streaming(events.columns, events.rows, PATTERNS_STREAMING, session_id)
+    return events.encoder.streaming(events.columns, events.rows, PATTERNS_STREAMING, session_id, seq)
 
 
 def cached(events: Events, ttl_s: float) -> list[bytes]:

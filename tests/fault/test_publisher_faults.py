@@ -57,6 +57,8 @@ async def test_killed_connections_lose_no_event_and_keep_each_symbols_order(redi
             await client.client_kill_filter(_id=own["id"])
         status = await published.until(lambda status: status["sent"] == len(events))
     assert orders(heard.heard[published.channel]) == {f"ZZ{n}": list(range(12)) for n in range(10)}
+    numbers = [message["seq"] for message in heard.heard[published.channel]]
+    assert numbers == sorted({*numbers})  # what went out again has a new one
     assert [sent.event_id for sent in published.sent] == [one.event_id for one in events]
     assert status["reconnections"] >= 3
 

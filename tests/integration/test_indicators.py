@@ -48,6 +48,9 @@ async def test_values_and_alerts_reach_both_releases_at_the_pace(redis: str) -> 
     alerts = [appv2.indicator_alert(one) for one in of(heard.heard[ALERTS], "ZZPACE")]
     assert {one["alert_type"] for one in alerts} == {"RSI_OVERBOUGHT"}
     assert {one["session_id"] for one in alerts} == {status["session_id"]}
+    for channel, count in ((VALUES, 120), (ALERTS, 60)):
+        own = [one["seq"] for one in of(heard.heard[channel], "ZZPACE")]
+        assert own == list(range(1, count + 1))
     at_s = heard.at_s[VALUES]
     assert at_s[-1] - at_s[0] > 1.2
     assert all(later - earlier > 0.2 for earlier, later in zip(at_s, at_s[20:], strict=False))

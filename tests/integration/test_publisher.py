@@ -59,6 +59,7 @@ async def test_burst_is_spread_and_nothing_of_it_is_lost(redis: str) -> None:
         await published.inbox.put(found(*events))
         messages = await heard.count(published.channel, 100)
     assert flow_ids(messages) == [one.event_id for one in reversed(events)]
+    assert [one["seq"] for one in messages] == list(range(1, 101))
     at_s = heard.at_s[published.channel]
     assert at_s[-1] - began_s > 1.15
     # Redis saw at least 250 ms; this listener shares a busy machine, so its own clock is given some room

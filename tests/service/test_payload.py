@@ -61,13 +61,13 @@ events = st.builds(
 
 
 def universal_bytes(event: Event) -> bytes:
-    ((channel, message),) = published(event_payload.universal(columns(event), CHANNEL, TTL_S))
+    ((channel, message),) = published(event_payload.universal(columns(event), CHANNEL, TTL_S, 1))
     assert channel == CHANNEL
     return message
 
 
 def streaming_bytes(event: Event) -> bytes:
-    ((channel, message),) = published(event_payload.streaming(columns(event), SESSION.session_id))
+    ((channel, message),) = published(event_payload.streaming(columns(event), SESSION.session_id, 1))
     assert channel == payload.PATTERNS_STREAMING
     return message
 
@@ -129,7 +129,7 @@ def test_universal_payload_is_this_byte_for_byte() -> None:
         f'"flow_id":"{flow}","source":"intraday","timestamp":1757600460.0,"expires_at":1757604060.0,'
         '"current_price":227.55,"price_change":0.2,"direction":"bullish","indicators":{"relative_volume":2.1},'
         '"bar":{"open":227.1,"high":227.6,"low":226.2,"close":227.55,"volume":184230},"bar_start":1757600400.0,'
-        '"bar_end":1757600460.0,"levels":{"entry":227.6,"stop":226.2}}}'
+        '"bar_end":1757600460.0,"levels":{"entry":227.6,"stop":226.2}},"seq":1}'
     )
 
 
@@ -163,7 +163,7 @@ class OneByOne:
         if event.talib_name is not None:
             self.remarks |= {"talib_name": event.talib_name, "talib_value": event.talib_value}
 
-    def universal(self) -> bytes:
+    def universal(self, seq: int) -> bytes:
         event = self.event
         named = {**self.names, "tier": event.tier, "timeframe": event.timeframe, "flow_id": event.event_id}
         data = {
@@ -182,9 +182,9 @@ class OneByOne:
             **self.remarks,
         }
         top = {"event_type": "pattern_detected", "source": "TickStockPL", "timestamp": payload.iso(event.bar_end_us)}
-        return orjson.dumps({**named, **top, "data": data})
+        return orjson.dumps({**named, **top, "data": data, "seq": seq})
 
-    def streaming(self) -> bytes:
+    def streaming(self, seq: int) -> bytes:
         event, session_id, at = self.event, SESSION.session_id, payload.iso(self.event.bar_end_us)
         detection = {
             **self.names,
@@ -195,7 +195,7 @@ class OneByOne:
             "metadata": {"session_id": session_id, "event_id": event.event_id, **self.remarks},
         }
         top = {"type": "streaming_pattern", "event": "pattern_detected", "session_id": session_id, "timestamp": at}
-        return orjson.dumps({**top, "source": "TickStockPL", "detection": detection})
+        return orjson.dumps({**top, "source": "TickStockPL", "detection": detection, "seq": seq})
 
     def cached(self) -> bytes:
         event = self.event
@@ -268,10 +268,12 @@ def test_events_written_together_are_byte_for_byte_those_written_one_by_one(made
     together = columns(*made)
     assert list(together) == [replace(one, bar_start_us=one.bar_end_us - 60_000_000) for one in made]
     alone = [OneByOne(one) for one in together]
-    universal = published(event_payload.universal(together, CHANNEL, TTL_S))
-    assert universal == [(CHANNEL, one.universal()) for one in alone]
-    streaming = published(event_payload.streaming(together, SESSION.session_id))
-    assert streaming == [(payload.PATTERNS_STREAMING, one.streaming()) for one in alone]
+    universal = published(event_payload.universal(together, CHANNEL, TTL_S, 7))
+    assert universal == [(CHANNEL, one.universal(seq)) for seq, one in enumerate(alone, 7)]
+    streaming = published(event_payload.streaming(together, SESSION.session_id, 2**53))
+    assert streaming == [
+        (payload.PATTERNS_STREAMING, one.streaming(seq)) for seq, one in enumerate(alone, 2**53)
+    ]
     assert event_payload.cached(together, TTL_S) == [one.cached() for one in alone]
     assert rows_of(event_payload.staged(together)) == [one.staged() for one in alone]
 

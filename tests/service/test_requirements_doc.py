@@ -87,11 +87,11 @@ def test_the_events_shown_are_made_byte_for_byte() -> None:
         bar_end_us=round(data["bar_end"] * 1e6), first_us=round(data["bar_start"] * 1e6), bars=1, revision=0,
         supersedes=None, price_change=data["price_change"], indicators=data["indicators"], quality=(), **bar, **levels,
     )  # fmt: skip
-    assert published(event_payload.universal(columns(made), "tickstock.events.patterns", 3600)) == [
+    assert published(event_payload.universal(columns(made), "tickstock.events.patterns", 3600, shown["seq"])) == [
         ("tickstock.events.patterns", event.encode())
     ]
-    session = json.loads(streaming)["session_id"]
-    assert published(event_payload.streaming(columns(made), session)) == [
+    session, seq = (json.loads(streaming)[name] for name in ("session_id", "seq"))
+    assert published(event_payload.streaming(columns(made), session, seq)) == [
         (payload.PATTERNS_STREAMING, streaming.encode())
     ]
     pulse = payload.Pulse(

@@ -102,18 +102,21 @@ impl EventEncoder {
         rows.as_slice()?.iter().map(text).collect()
     }
 
-    /// Commands that publish on `channel` what `message` says of each of the rows.
+    /// Commands that publish on `channel` what `message` says of each of the rows; the first one's number is `seq`.
     fn published<'py>(
         &self,
         py: Python<'py>,
         columns: &Columns<'py>,
         rows: &Rows<'py>,
         channel: &str,
-        message: impl for<'a> Fn(&'a mut Encoder, &Event<'_>) -> &'a [u8],
+        seq: u64,
+        message: impl for<'a> Fn(&'a mut Encoder, &Event<'_>, u64) -> &'a [u8],
     ) -> PyResult<Bound<'py, PyBytes>> {
         let mut commands = Vec::with_capacity(rows.len()? * MESSAGE_BYTES);
+        let mut numbers = seq..;
         self.each(columns, rows, |encoder, event| {
-            push_publish(&mut commands, channel, message(encoder, event));
+            let seq = numbers.next().unwrap_or(u64::MAX);
+            push_publish(&mut commands, channel, message(encoder, event, seq));
             Ok(())
         })?;
         Ok(PyBytes::new(py, &commands))
@@ -135,8 +138,11 @@ impl EventEncoder {
         rows: Rows<'py>,
         channel: &str,
         lifetime_us: i64,
+        seq: u64,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        self.published(py, &columns, &rows, channel, |encoder, event| encoder.universal(event, lifetime_us))
+        self.published(py, &columns, &rows, channel, seq, |encoder, event, seq| {
+            encoder.universal(event, lifetime_us, seq)
+        })
     }
 
     fn streaming<'py>(
@@ -146,9 +152,12 @@ impl EventEncoder {
         rows: Rows<'py>,
         channel: &str,
         session_id: &str,
+        seq: u64,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let session_id = quoted(session_id);
-        self.published(py, &columns, &rows, channel, |encoder, event| encoder.streaming(event, &session_id))
+        self.published(py, &columns, &rows, channel, seq, |encoder, event, seq| {
+            encoder.streaming(event, &session_id, seq)
+        })
     }
 
     fn cached<'py>(

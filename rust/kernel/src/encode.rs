@@ -113,8 +113,8 @@ pub struct Encoder {
 impl Encoder {
     /// The message for `tickstock.events.patterns`, read alike by every release of the application.
     ///
-    /// `lifetime_us`: from the bar's END until the event expires.
-    pub fn universal(&mut self, event: &Event<'_>, lifetime_us: i64) -> &[u8] {
+    /// `lifetime_us`: from the bar's END until the event expires. `seq`: the message's number on its channel.
+    pub fn universal(&mut self, event: &Event<'_>, lifetime_us: i64, seq: u64) -> &[u8] {
         self.begin(event.end_us());
         self.push("{");
         self.push_identity(event);
@@ -140,14 +140,15 @@ impl Encoder {
         self.push_seconds(event.end_us());
         self.push_levels(event);
         self.push_remarks(event);
-        self.push("}}");
+        self.push("}");
+        self.push_seq(seq);
         &self.text
     }
 
     /// The message for `tickstock:patterns:streaming`.
     ///
-    /// `session_id`: a JSON text, quotes included ([`quoted`]).
-    pub fn streaming(&mut self, event: &Event<'_>, session_id: &str) -> &[u8] {
+    /// `session_id`: a JSON text, quotes included ([`quoted`]). `seq`: the message's number on its channel.
+    pub fn streaming(&mut self, event: &Event<'_>, session_id: &str, seq: u64) -> &[u8] {
         self.begin(event.end_us());
         self.push_all([r#"{"type":"streaming_pattern","event":"pattern_detected","session_id":"#, session_id]);
         self.push(r#","timestamp":""#);
@@ -162,7 +163,8 @@ impl Encoder {
         self.push_bar(event);
         self.push_all([r#","metadata":{"session_id":"#, session_id, r#","event_id":""#, event.event_id, "\""]);
         self.push_remarks(event);
-        self.push("}}}");
+        self.push("}}");
+        self.push_seq(seq);
         &self.text
     }
 
@@ -271,6 +273,13 @@ impl Encoder {
 
     fn push_seconds(&mut self, us: i64) {
         self.push_json(&(us as f64 / 1e6));
+    }
+
+    /// The end of a message.
+    fn push_seq(&mut self, seq: u64) {
+        self.push(r#","seq":"#);
+        self.push_json(&seq);
+        self.push("}");
     }
 
     fn push_end(&mut self) {
