@@ -31,6 +31,7 @@ __all__ = [
     "Frames",
     "IndicatorStream",
     "Output",
+    "PanicException",
     "Readings",
     "Ticks",
     "adx",
@@ -75,13 +76,22 @@ ALERTS: Final[tuple[str, ...]]
 """What can happen between two bars, in the order of the bits of `Readings.alerts`."""
 
 PARTIAL_START: Final = 1
+"""Bits of a bar's `quality`; this one: the first minute after the start of listening."""
 GAP: Final = 2
+"""Ticks may have been missed."""
 PROVISIONAL: Final = 4
+"""Written while it was still open, at a stop."""
 LATE_REVISED: Final = 8
+"""A late tick was folded in after it had closed."""
 HANDOVER: Final = 16
 """Ticks were added to a bar that was read back and is of another source: which ticks it had is not known."""
 AMBIGUOUS: Final = 32
+"""Two writers have counted different ticks of one source; the fuller row was kept."""
 REPAIRED: Final = 64
+"""Taken from a file or the vendor afterwards."""
+
+class PanicException(BaseException):
+    """The kernel ended in a panic, which is a bug of ours: whatever it was called on is lost."""
 
 @final
 class Ticks:
@@ -155,13 +165,9 @@ class EventEncoder:
 
     def __new__(cls, patterns: Sequence[Mapping[str, Any]]) -> EventEncoder:
         """patterns: `id`, `name`, `tier` and `talib_name` of each that the column `pattern` counts."""
-    def universal(
-        self, columns: Any, rows: NDArray[np.intp], channel: str, lifetime_us: int, seq: int
-    ) -> bytes:
+    def universal(self, columns: Any, rows: NDArray[np.intp], channel: str, lifetime_us: int, seq: int) -> bytes:
         """PUBLISH commands on `channel`, as RESP one after the other: messages that every release of AppV2 reads."""
-    def streaming(
-        self, columns: Any, rows: NDArray[np.intp], channel: str, session_id: str, seq: int
-    ) -> bytes:
+    def streaming(self, columns: Any, rows: NDArray[np.intp], channel: str, session_id: str, seq: int) -> bytes:
         """The same of the messages for `tickstock:patterns:streaming`."""
     def cached(self, columns: Any, rows: NDArray[np.intp], lifetime_us: int) -> list[bytes]:
         """Values of AppV2's pattern cache, one a row."""
@@ -379,6 +385,8 @@ class Frames:
     def __len__(self) -> int: ...
     def counts(self) -> list[int]:
         """Messages per channel, in the framer's order."""
+    def messages(self) -> list[tuple[int, bytes]]:
+        """Channel and payload of each message, copied, in the order in which they came."""
     def payloads(self, channel: int) -> list[bytes]:
         """The payloads of one channel, copied: for the curious and for tests."""
 

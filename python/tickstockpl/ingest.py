@@ -19,11 +19,12 @@ from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock
-from tickstockpl.connection import sturdy
+from tickstockpl.connection import heed_cancellation, sturdy
 from tickstockpl.errors import TickstockError
 from tickstockpl.link import Framer, Link, Tally
 from tickstockpl.settings import REDIS_TRUST, RedisSettings
 from tickstockpl.tls import reason, untrusted
+from tickstockpl.trouble import Trouble
 from tickstockpl.wire import Inbound, Lost
 
 log = structlog.get_logger(__name__)
@@ -79,8 +80,7 @@ class Ingest:
         self._server: Server | None = None
         self._tally = Tally([0] * len(settings.channels))
         self._connections = 0
-        self._failures = 0
-        self._reason = "not connected yet"
+        self._trouble = Trouble("not connected yet")
         self._heard: set[str] = set()
 
     async def run(self, out: Channel[Inbound]) -> None:
@@ -116,7 +116,7 @@ class Ingest:
         age_s = None if tally.answered_s is None else round(self._clock.monotonic_s() - tally.answered_s, 3)
         return {
             "state": "ok" if connected else "down",
-            **({} if connected else {"reason": self._reason}),
+            **({} if connected else {"reason": self._trouble.reason}),
             "connected": connected,
             "address": self._settings.address,
             "db": server.db if server else None,
@@ -168,7 +168,7 @@ class Ingest:
         if link.connected_us is not None:
             await out.put(Lost(self._clock.now_us(), link.cause))
             log.warning("redis subscription lost", address=self._settings.address, cause=link.cause)
-        self._reason = link.cause
+        self._trouble.reason = link.cause
         if link.refused:
             raise LinkRefused(link.cause)
         if self._clock.monotonic_s() - began_s < SETTLED_S:
@@ -217,6 +217,7 @@ class Ingest:
 
     async def _attend(self, link: Link, server: Server, wake: asyncio.Event) -> None:
         """Keep the link going until it ends: its PINGs, its full channel, its log lines."""
+        heed_cancellation()
         loop = asyncio.get_running_loop()
         watch_at = loop.time()
         report_at = watch_at + HEARD_AFTER_S
@@ -244,7 +245,7 @@ class Ingest:
 
     def _announce(self, server: Server) -> None:
         self._connections += 1
-        self._failures = 0
+        self._trouble.over()
         log.info(
             "redis subscribed",
             address=self._settings.address,
@@ -276,13 +277,9 @@ class Ingest:
                 )
 
     def _note(self, error: Exception) -> None:
-        """Log the first failure, each new reason, and the 10th, 100th, ... of one reason."""
-        why = reason(error, REDIS_TRUST)
-        self._failures = self._failures + 1 if why == self._reason else 1
-        self._reason = why
-        if self._failures in (1, 10, 100) or self._failures % 1000 == 0:
+        if self._trouble.again(why := reason(error, REDIS_TRUST)):
             say = log.error if _refusal(error) else log.warning
-            say("redis cannot be used", address=self._settings.address, reason=why, attempts=self._failures)
+            say("redis cannot be used", address=self._settings.address, reason=why, attempts=self._trouble.times)
 
 
 async def _reply(connection: Any, otherwise: Any) -> Any:

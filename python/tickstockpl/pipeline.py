@@ -6,19 +6,21 @@ It never waits for a server. Its outlets are drained promptly by stages that buf
 import logging
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterable, Iterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
 import structlog
 
-from tickstockpl._kernel import ALERTS, PATTERNS, Detections, Engine, EventEncoder, Output
+from tickstockpl._kernel import ALERTS, PATTERNS, Detections, Engine, EventEncoder, Output, PanicException
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock
 from tickstockpl.moments import MINUTE_US
 from tickstockpl.position import Mark, Marks, Position
+from tickstockpl.quarantine import Quarantine
 from tickstockpl.readings import Indicator, Readings
+from tickstockpl.trouble import is_told
 from tickstockpl.wire import (
     Answered,
     Connected,
@@ -44,6 +46,8 @@ log = structlog.get_logger(__name__)
 ENCODER = EventEncoder(PATTERNS)
 """What the events of this process are written by: those who send and store them have no way to the kernel."""
 
+PASSED_OVER = "message passed over"
+"""Cause of the gap that a message leaves which ends the engine."""
 JUMP = "seq jump"
 """Cause of a gap that the numbers of ticks tell of."""
 SHORT = "volume missing"
@@ -97,6 +101,7 @@ class Pipeline:
     channels: the names behind the engine's channel indices.
     begun: None is a source of its own, that nobody has heard.
     heard_until_us: what came before is known to be stored; the first gap begins there. None: begins at the start.
+    quarantine: messages in which the engine ended before.
     """
 
     def __init__(
@@ -111,7 +116,9 @@ class Pipeline:
         begun: Begun | None = None,
         heard_until_us: int | None = None,
         shown: Shown | None = None,
+        quarantine: Quarantine | None = None,
     ) -> None:
+        self._quarantine = quarantine or Quarantine()
         self._engine = engine
         self._channels = tuple(channels)
         self._inbox = inbox
@@ -195,10 +202,22 @@ class Pipeline:
         match item:
             case Received(frames, now_us):
                 self._heard_us = now_us
-                await self._hand_on(engine.ingest_frames(frames, now_us, first), now_us, at_us)
+                if self._quarantine.touches(first, self._src - 1):
+                    messages = enumerate(frames.messages(), first)
+                    rows = [(channel, src, now_us, payload) for src, (channel, payload) in messages]
+                    await self._take_single(rows, at_us, stamped=False)
+                else:
+                    with self._watched(first, self._src - 1):
+                        output = engine.ingest_frames(frames, now_us, first)
+                    await self._hand_on(output, now_us, at_us)
             case Entries(rows, index):
                 self._src, self._heard_us, self._index = rows[-1][1] + 1, item.now_us, index
-                await self._hand_on(engine.ingest_stamped(rows), item.now_us, at_us)
+                if self._quarantine.touches(first, self._src - 1):
+                    await self._take_single(rows, at_us, stamped=True)
+                else:
+                    with self._watched(first, self._src - 1):
+                        output = engine.ingest_stamped(rows)
+                    await self._hand_on(output, item.now_us, at_us)
             case Answered(now_us):
                 self._heard_us = max(self._heard_us, now_us)
                 engine.continue_at(self._src)
@@ -216,6 +235,38 @@ class Pipeline:
                 self._src = max(self._src, src)
                 self._heard_us, self._loss = since_us, cause
                 await self._resume(now_us, first=False)
+
+    async def _take_single(
+        self, rows: Sequence[tuple[int, int, int, bytes]], at_us: int | None, *, stamped: bool
+    ) -> None:
+        """Messages one by one, but for those in which the engine is known to end.
+
+        rows: as those of `Entries`. stamped: each is taken at its own time.
+        """
+        for row in rows:
+            channel, src, now_us, payload = row
+            self._src = src + 1
+            if self._quarantine.holds(src):
+                self._heard_us, self._loss = now_us, PASSED_OVER
+                self._engine.continue_at(self._src)
+                await self._resume(now_us, first=False)
+                continue
+            with self._watched(src, src, self._channels[channel], payload):
+                if stamped:
+                    output = self._engine.ingest_stamped([row])
+                else:
+                    self._engine.continue_at(src)
+                    output = self._engine.ingest([payload], now_us, channel)
+            await self._hand_on(output, now_us, at_us)
+
+    @contextmanager
+    def _watched(self, first: int, last: int, channel: str = "", payload: bytes = b"") -> Iterator[None]:
+        """Have it noted in which messages the engine ends."""
+        try:
+            yield
+        except PanicException as error:
+            self._quarantine.ended(first, last, said=str(error), channel=channel, payload=payload)
+            raise
 
     def made_progress(self) -> bool:
         """Whether anything came through lately; an idle feed still has its answered PINGs."""
@@ -243,6 +294,7 @@ class Pipeline:
             "processing_lag_ms": self._lag_ms,
             "gaps": self._gaps,
             "replayed": self._replayed,
+            "passed_over": self._quarantine.dead,
             "next_src": self._src,
             "marks": len(self._marks),
             "indicators_calculated": self._calculated,
@@ -293,7 +345,7 @@ class Pipeline:
             return
         for reason, channel, sample in output.refused:
             self._told[reason] += 1
-            if _is_power_of_ten(self._told[reason]):
+            if is_told(self._told[reason]):
                 log.warning("tick refused", reason=reason, channel=channel, sample=sample)
         for symbol, pattern in output.broken:
             log.error(
@@ -357,7 +409,7 @@ class Pipeline:
     def _missing(self, cause: str, **facts: Any) -> None:
         self._gaps += 1
         self._told[cause] += 1
-        if _is_power_of_ten(self._told[cause]):
+        if is_told(self._told[cause]):
             log.warning("ticks are missing", cause=cause, times=self._told[cause], **facts)
 
     def _name(self, payload: bytes, at: int) -> UUID:
@@ -385,7 +437,3 @@ def _expired(found: Detections) -> Iterator[Expiry]:
 def _news(readings: Readings | None) -> Readings | None:
     """Those that AppV2 is told; a bar that is read again corrects the table only."""
     return readings.where(readings.fresh) if readings is not None and readings.fresh.any() else None
-
-
-def _is_power_of_ten(count: int) -> bool:
-    return str(count).rstrip("0") == "1"

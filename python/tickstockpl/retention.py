@@ -22,6 +22,7 @@ from tickstockpl.clock import Clock
 from tickstockpl.moments import EPOCH, moment_at
 from tickstockpl.postgres import Connection
 from tickstockpl.settings import DatabaseSettings, RetentionSettings, Settings
+from tickstockpl.trouble import is_told
 from tickstockpl.wire import REPAIRED
 
 DAY_S, RETRY_S = 86_400.0, 3_600.0
@@ -123,7 +124,7 @@ class Retention:
 
     def _complain(self, what: str, **facts: Any) -> None:
         self._failures += 1
-        if self._failures in (1, 10) or self._failures % 100 == 0:
+        if is_told(self._failures):
             log.error(what, times=self._failures, **facts)
 
 

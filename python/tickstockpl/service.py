@@ -22,9 +22,10 @@ from tickstockpl.health import Health
 from tickstockpl.kernel import PROVISIONAL, Engine, EngineSettings
 from tickstockpl.metrics import Metrics
 from tickstockpl.ownership import Ownership
-from tickstockpl.pipeline import Pipeline
+from tickstockpl.pipeline import Begun, Pipeline
 from tickstockpl.position import Position
 from tickstockpl.publisher import Publisher
+from tickstockpl.quarantine import Quarantine
 from tickstockpl.retention import Retention
 from tickstockpl.selection import enabled_patterns, rsi_bounds, shown
 from tickstockpl.settings import Settings
@@ -121,8 +122,13 @@ async def run(
             log.info("stopped before it was ready")
             return
         heard_us = newest_us if source.heard_us is None else source.heard_us
+        quarantine = _quarantine(settings, begun)
         pipeline = Pipeline(
-            engine, channels, inbox, writes, events, clock, begun=begun, heard_until_us=heard_us, shown=told
+            *(engine, channels, inbox, writes, events, clock),
+            begun=begun,
+            heard_until_us=heard_us,
+            shown=told,
+            quarantine=quarantine,
         )
         publisher = Publisher(
             settings,
@@ -137,9 +143,7 @@ async def run(
         )
         fillers = source.stages(inbox)
         queues: list[Channel[Any]] = [*source.queues(), inbox, writes, events]
-        metrics.read_engine(engine.counters)
-        metrics.read_queues(lambda: [(c.name, len(c), c.capacity) for c in queues])
-        metrics.read_stages(health.statuses)
+        _measure(metrics, engine, queues, health)
 
         async def drain() -> None:
             await stop.wait()
@@ -178,6 +182,17 @@ async def run(
             for helper in helpers:
                 helper.cancel()
         log.info("stopped", **_totals(engine.counters()))
+
+
+def _measure(metrics: Metrics, engine: Engine, queues: list[Channel[Any]], health: Health) -> None:
+    metrics.read_engine(engine.counters)
+    metrics.read_queues(lambda: [(c.name, len(c), c.capacity) for c in queues])
+    metrics.read_stages(health.statuses)
+
+
+def _quarantine(settings: Settings, begun: Begun) -> Quarantine:
+    begins_src = begun.position.replay_src if begun.position is not None else 0
+    return Quarantine(settings.state_dir / "quarantine" / f"{settings.ingest.part}.json", begun.src_id, begins_src)
 
 
 @contextmanager

@@ -18,10 +18,11 @@ from redis.exceptions import ResponseError
 
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock
-from tickstockpl.connection import LOST, sturdy
+from tickstockpl.connection import LOST, heed_cancellation, sturdy
 from tickstockpl.lane import GAP, MESSAGE
 from tickstockpl.settings import REDIS_TRUST, RedisSettings
 from tickstockpl.tls import reason
+from tickstockpl.trouble import Trouble
 from tickstockpl.wire import Entries, Inbound, Missed, Passed
 
 COUNT = 2000
@@ -68,12 +69,23 @@ async def oldest_src(settings: RedisSettings, key: str) -> int | None:
 
     None: there is none.
     """
+    trouble = Trouble()
     async for attempt in stamina.retry_context(on=LOST, attempts=None, timeout=None, wait_initial=0.1, wait_max=5.0):
         with attempt:
-            async with _client(settings, settings.pong_timeout_s) as client:
-                found: Any = await client.xrange(key, count=1)
+            try:
+                async with _client(settings, settings.pong_timeout_s) as client:
+                    found: Any = await client.xrange(key, count=1)
+            except LOST as error:
+                _note(trouble, error, settings)
+                heed_cancellation()
+                raise
             return number_of(found[0][0]) if found else None
     raise AssertionError("it is tried for ever")
+
+
+def _note(trouble: Trouble, error: Exception, settings: RedisSettings) -> None:
+    if trouble.again(why := reason(error, REDIS_TRUST)):
+        log.warning("stream cannot be read", address=settings.address, reason=why, tries=trouble.times)
 
 
 def _client(settings: RedisSettings, timeout_s: float) -> Redis:
@@ -116,8 +128,7 @@ class StreamReader:
         self._index = stored_index if stored_src else 0
         self._stopping = asyncio.Event()
         self._connected = False
-        self._reason = "not connected yet"
-        self._failures = 0
+        self._trouble = Trouble("not connected yet")
         self._connections = 0
         self._read_s: float | None = None
         self._inspect_s = 0.0
@@ -138,7 +149,7 @@ class StreamReader:
         age_s = None if self._read_s is None else round(self._clock.monotonic_s() - self._read_s, 3)
         return {
             "state": "ok" if self._connected else "down",
-            **({} if self._connected else {"reason": self._reason}),
+            **({} if self._connected else {"reason": self._trouble.reason}),
             "connected": self._connected,
             "address": self._settings.address,
             "stream": self._key,
@@ -163,7 +174,7 @@ class StreamReader:
                 try:
                     await self._read(out)
                 except LOST as error:
-                    self._note(error)
+                    _note(self._trouble, error, self._settings)
                     raise
 
     async def _read(self, out: Channel[Inbound]) -> None:
@@ -172,7 +183,7 @@ class StreamReader:
         async with client:
             await client.ping()
             self._connections += 1
-            self._failures = 0
+            self._trouble.over()
             self._connected = True
             log.info("stream opened", address=self._settings.address, stream=self._key, first=id_of(self._next_src))
             try:
@@ -180,6 +191,7 @@ class StreamReader:
                     await self._inspect(client, out)
                 while not self._stopping.is_set():
                     await self._read_some(client, out)
+                    heed_cancellation()
             finally:
                 self._connected = False
 
@@ -268,11 +280,3 @@ class StreamReader:
     async def _report(self, missed: Missed, out: Channel[Inbound]) -> None:
         self._counts["gaps"] += 1
         await out.put(missed)
-
-    def _note(self, error: Exception) -> None:
-        """Log the first failure, each new reason, and the 10th, 100th, ... of one reason."""
-        why = reason(error, REDIS_TRUST)
-        self._failures = self._failures + 1 if why == self._reason else 1
-        self._reason = why
-        if self._failures in (1, 10, 100) or self._failures % 1000 == 0:
-            log.warning("stream cannot be read", address=self._settings.address, reason=why, tries=self._failures)

@@ -50,6 +50,10 @@ class FramesLike(Sized, Protocol):
         """The frames as they came: a new framer makes the same of them."""
         ...
 
+    def messages(self) -> list[tuple[int, bytes]]:
+        """Channel and payload of each message, in order."""
+        ...
+
     @property
     def payload_bytes(self) -> int:
         """Sum of the payloads' lengths."""

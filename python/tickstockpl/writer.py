@@ -32,6 +32,7 @@ from tickstockpl.settings import Settings
 from tickstockpl.statements import STAGE
 from tickstockpl.store import Claim, NotOwner, Outcome, Store
 from tickstockpl.tables import read_tables
+from tickstockpl.trouble import is_told
 from tickstockpl.wire import WriteBatch
 
 SCHEMA_RETRY_S = 10.0
@@ -316,7 +317,7 @@ class Writer:
         self._failures += 1
         self._counts["retries"] += 1
         self._metrics.write_errors.labels(fault.value).inc()
-        if self._failures in (1, 10) or self._failures % 100 == 0:
+        if is_told(self._failures):
             log.error("bars not stored, trying again", error=self._error, tries=self._failures, rows=self._backlog.rows)
         if fault is Fault.RETRY:
             return True

@@ -1,6 +1,7 @@
 """Ticks from a Redis Stream: each entry once, over restarts, and what was trimmed unread is said."""
 
 import asyncio
+import random
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,14 +14,15 @@ from redis.asyncio import Redis
 from bar_samples import rows
 from running import MINUTE, SECOND, Up, serving, settings_for, tick, until
 from tickstockpl import service
+from tickstockpl.channel import Channel
 from tickstockpl.clock import SystemClock
 from tickstockpl.dev.simulate import Market, Simulation
 from tickstockpl.dev.stored import equal_rows, stored_rows
 from tickstockpl.migrate import migrate
 from tickstockpl.postgres import connect
 from tickstockpl.settings import Settings
-from tickstockpl.stream import arrival_us, gap_of, id_of, number_of
-from tickstockpl.wire import Missed
+from tickstockpl.stream import StreamReader, arrival_us, gap_of, id_of, number_of
+from tickstockpl.wire import Inbound, Missed
 
 pytestmark = pytest.mark.anyio
 
@@ -185,3 +187,17 @@ async def test_a_redis_that_is_not_there_is_waited_for_and_the_wait_can_be_stopp
     asyncio.get_running_loop().call_later(1.0, stop.set)
     async with asyncio.timeout(10):
         await service.run(nowhere, stop=stop)
+
+
+async def test_a_reader_that_is_cancelled_at_any_moment_ends(settings: Settings) -> None:
+    await add(settings, *(tick(minutes_ago(5) + n * SECOND) for n in range(5)))
+    rng = random.Random(2)
+    for _ in range(30):
+        out: Channel[Inbound] = Channel(1000, "ticks")
+        reader = StreamReader(settings.redis, settings.ingest.stream, SystemClock())
+        running = asyncio.create_task(reader.run(out))
+        # One in thirty cancellations met redis-py in the moment in which it swallows them.
+        await asyncio.wait([running], timeout=rng.uniform(0.0, 0.3))
+        running.cancel()
+        done, _ = await asyncio.wait([running], timeout=5)
+        assert done

@@ -271,9 +271,7 @@ def test_events_written_together_are_byte_for_byte_those_written_one_by_one(made
     universal = published(event_payload.universal(together, CHANNEL, TTL_S, 7))
     assert universal == [(CHANNEL, one.universal(seq)) for seq, one in enumerate(alone, 7)]
     streaming = published(event_payload.streaming(together, SESSION.session_id, 2**53))
-    assert streaming == [
-        (payload.PATTERNS_STREAMING, one.streaming(seq)) for seq, one in enumerate(alone, 2**53)
-    ]
+    assert streaming == [(payload.PATTERNS_STREAMING, one.streaming(seq)) for seq, one in enumerate(alone, 2**53)]
     assert event_payload.cached(together, TTL_S) == [one.cached() for one in alone]
     assert rows_of(event_payload.staged(together)) == [one.staged() for one in alone]
 

@@ -95,6 +95,11 @@ impl Frames {
         counts
     }
 
+    /// Channel and payload of each message, in order.
+    fn messages<'py>(&self, py: Python<'py>) -> Vec<(usize, Bound<'py, PyBytes>)> {
+        self.inner.messages().map(|(channel, payload)| (channel, PyBytes::new(py, payload))).collect()
+    }
+
     fn payloads<'py>(&self, py: Python<'py>, channel: usize) -> PyResult<Vec<Bound<'py, PyBytes>>> {
         if channel >= self.channels {
             return Err(PyIndexError::new_err(format!("channel must be below {}, was {channel}", self.channels)));

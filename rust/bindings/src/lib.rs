@@ -57,6 +57,7 @@ mod _kernel {
         let py = module.py();
         module.add("REASONS", PyTuple::new(py, Reason::ALL.map(Reason::name))?)?;
         module.add("CANDLESTICKS", PyTuple::new(py, talib::CANDLESTICKS.map(|candlestick| candlestick.name))?)?;
+        module.add("PanicException", py.get_type::<pyo3::panic::PanicException>())?;
         module.add("ALERTS", PyTuple::new(py, ALERTS)?)?;
         module.add("PARTIAL_START", quality::PARTIAL_START)?;
         module.add("GAP", quality::GAP)?;
