@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -51,6 +52,8 @@ async def findings(settings: Settings, environ: Mapping[str, str] = os.environ) 
         yield Finding("tls", True, f"passwords and market data go in the clear to {' and '.join(seen)}", warning=True)
     yield await _calendar(settings)
     yield _http(settings)
+    if settings.ingest.mode == "pubsub" and settings.ingest.spool:
+        yield await asyncio.to_thread(_spool, settings)
     minutes, symbols = settings.writer.queue_minutes, settings.bars.max_symbols
     backlog = Backlog(minutes * symbols, Allowance(0))
     yield Finding(
@@ -59,6 +62,16 @@ async def findings(settings: Settings, environ: Mapping[str, str] = os.environ) 
         f"at most {backlog.max_rows:,} bars wait for the database ({minutes} minutes x {symbols:,} symbols), "
         f"{backlog.max_bytes / 2**20:,.0f} MiB with their events",
     )
+
+
+def _spool(settings: Settings) -> Finding:
+    """Where what is received is kept, and whether its disk could hold the most that may be."""
+    folder = settings.state_dir.absolute()
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    free, cap = shutil.disk_usage(there).free, settings.ingest.spool_bytes
+    said = f"at most {cap / 2**30:,.1f} GiB or {settings.ingest.spool_hours:g} hours of messages in {folder / 'spool'}"
+    said += f", whose disk has {free / 2**30:,.1f} GiB free; how many minutes that is, /health says (cap_minutes)"
+    return Finding("spool", True, said, warning=free < cap)
 
 
 def _selection(settings: Settings) -> Finding:

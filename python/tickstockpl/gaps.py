@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tickstockpl import postgres
-from tickstockpl.errors import ServerError
 from tickstockpl.missed import Missed, Window, in_gap, windows
 from tickstockpl.moments import MINUTE_US
 from tickstockpl.postgres import Connection
 from tickstockpl.sessions import Session
 from tickstockpl.settings import DatabaseSettings
-from tickstockpl.tables import Tables, read_tables
+from tickstockpl.tables import FLAGGED, Tables, has, whole_tables
 from tickstockpl.wire import FLAGS, REPAIRED
 
 
@@ -100,9 +99,7 @@ async def read(
 
 
 async def _read(connection: Connection, begun: list[Session], now_us: int, symbols: Sequence[str]) -> Report:
-    tables = await read_tables(connection)
-    if lacking := tables.lacks():
-        raise ServerError(f"tables or columns are missing ({', '.join(lacking)}): run `tickstockpl migrate` first")
+    tables = await whole_tables(connection)
     found = await windows(connection, begun[0].open_us, min(begun[-1].close_us, now_us))
     days = []
     for session in begun:
@@ -129,11 +126,10 @@ async def _count(
     """
     values = [*map(tables.moment, day.session[1:]), list(symbols) or None, *day.missed.arguments(tables)]
     join, is_missed = in_gap(tables, "b", 4)
-    of_flags = ", ".join(f"count(*) FILTER (WHERE b.quality LIKE '%{name}%')" for name in (*FLAGS, REPAIRED))
-    any_flag = " OR ".join(f"b.quality LIKE '%{name}%'" for name in FLAGS)
+    of_flags = ", ".join(f"count(*) FILTER (WHERE {has(name)})" for name in (*FLAGS, REPAIRED))
     rows = await connection.fetch(
         f"""
-        SELECT b.symbol::text, count(*), count(*) FILTER (WHERE {is_missed}), count(*) FILTER (WHERE {any_flag}),
+        SELECT b.symbol::text, count(*), count(*) FILTER (WHERE {is_missed}), count(*) FILTER (WHERE {FLAGGED}),
                {of_flags}
         FROM ohlcv_1min b {join}
         WHERE b.timestamp >= $1 AND b.timestamp < $2 AND ($3::text[] IS NULL OR b.symbol = ANY ($3))

@@ -87,16 +87,13 @@ def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -
 
 def _secrets(settings: Settings) -> set[tuple[str, ...]]:
     """Where a secret stands: passwords, tokens and keys, and addresses with a password in them."""
-    redis, database, tap = settings.redis, settings.database, settings.tap
     plain = {
-        ("redis", "password"): redis.password,
+        ("redis", "password"): settings.redis.password,
         ("http", "token"): settings.http.token,
         ("feed", "api_key"): settings.feed.api_key,
     }
-    urls = {("redis", "url"): redis.url, ("database", "uri"): database.uri, ("tap", "url"): tap.url}
-    return {path for path, value in plain.items() if value is not None} | {
-        path for path, url in urls.items() if url is not None and has_password(url.get_secret_value())
-    }
+    given: set[tuple[str, ...]] = {path for path, value in plain.items() if value is not None}
+    return given | {path for path, url in _urls(settings).items() if has_password(url)}
 
 
 def unknown_names(environ: Mapping[str, str]) -> list[str]:
@@ -117,13 +114,19 @@ def unknown_names(environ: Mapping[str, str]) -> list[str]:
 def masked(settings: Settings) -> dict[str, Any]:
     """The settings as nested plain values, with secrets and the passwords inside URLs masked."""
     values = settings.model_dump(mode="json")
-    if settings.redis.url is not None:
-        values["redis"]["url"] = masked_url(settings.redis.url.get_secret_value())
-    if settings.database.uri is not None:
-        values["database"]["uri"] = masked_url(settings.database.uri.get_secret_value())
-    if settings.tap.url is not None:
-        values["tap"]["url"] = masked_url(settings.tap.url.get_secret_value())
+    for (section, name), url in _urls(settings).items():
+        values[section][name] = masked_url(url)
     return values
+
+
+def _urls(settings: Settings) -> dict[tuple[str, str], str]:
+    """Addresses that are given, passwords and all, by their setting."""
+    urls = {
+        ("redis", "url"): settings.redis.url,
+        ("database", "uri"): settings.database.uri,
+        ("tap", "url"): settings.tap.url,
+    }
+    return {path: url.get_secret_value() for path, url in urls.items() if url is not None}
 
 
 def _paths(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from tickstockpl import postgres
 from tickstockpl.binary_copy import copied
-from tickstockpl.errors import ServerError
 from tickstockpl.gaps import Report
 from tickstockpl.given import COLUMNS, GivenBars
 from tickstockpl.missed import Missed, in_gap, windows
@@ -21,9 +20,9 @@ from tickstockpl.postgres import Connection
 from tickstockpl.sessions import Session
 from tickstockpl.settings import DatabaseSettings
 from tickstockpl.statements import accept
-from tickstockpl.tables import PRICES, SOURCE, Tables, read_tables
+from tickstockpl.tables import FLAGGED, PRICES, SOURCE, Tables, whole_tables
 from tickstockpl.vendor import Wanted
-from tickstockpl.wire import FLAGS, REPAIRED
+from tickstockpl.wire import REPAIRED
 
 MARGIN_S = 300.0
 """Beyond the revise window: a bar closes after its end, and its row is written later still."""
@@ -34,8 +33,6 @@ HEARD_US = 7 * 86_400_000_000
 COPIED_ROWS = 200_000
 """At a time: a day of the whole market need not be in memory twice."""
 
-
-_FLAGGED = "(" + " OR ".join(f"b.quality LIKE '%{name}%'" for name in FLAGS) + ")"
 _START = "timestamptz 'epoch' + g.ts_us * interval '1 microsecond'"
 
 _STAGE = """
@@ -47,7 +44,7 @@ CREATE TEMPORARY TABLE tickstockpl_given (
 
 _FLAGGED_LEFT = f"""
 SELECT b.symbol::text, count(*) FROM ohlcv_1min b
-WHERE b.timestamp >= $1 AND b.timestamp < $2 AND ($3::text[] IS NULL OR b.symbol = ANY ($3)) AND {_FLAGGED}
+WHERE b.timestamp >= $1 AND b.timestamp < $2 AND ($3::text[] IS NULL OR b.symbol = ANY ($3)) AND {FLAGGED}
   AND NOT EXISTS (SELECT FROM tickstockpl_plan p
                   WHERE p.what = 'replaced' AND p.symbol = b.symbol AND p.timestamp = b.timestamp)
 GROUP BY 1
@@ -115,7 +112,7 @@ async def repair(
     Raises ServerError if the database cannot be used or refuses; earlier days stay repaired.
     """
     async with postgres.for_command(settings) as connection:
-        tables = await _tables(connection)
+        tables = await whole_tables(connection)
         given = given.only(await _known(connection, tables, given, days, symbols))
         if symbols and tables.symbols_key and settings.symbol_policy == "accept" and not dry_run:
             await connection.execute(accept(tables.columns["symbols"]), sorted(given.symbols()))
@@ -142,20 +139,13 @@ async def revisable_from(settings: DatabaseSettings, now_us: int, revise_s: floa
     Raises ServerError if the database cannot be asked.
     """
     async with postgres.for_command(settings) as connection:
-        tables = await _tables(connection)
+        tables = await whole_tables(connection)
         newest_s = await connection.fetchval(
             "SELECT extract(epoch FROM max(timestamp))::bigint FROM ohlcv_1min WHERE timestamp <= $1",
             tables.moment(now_us),
         )
     until_us = now_us if newest_s is None else min(now_us, newest_s * 1_000_000 + MINUTE_US)
     return (until_us - round((revise_s + MARGIN_S) * 1e6)) // MINUTE_US * MINUTE_US
-
-
-async def _tables(connection: Connection) -> Tables:
-    tables = await read_tables(connection)
-    if lacking := tables.lacks():
-        raise ServerError(f"tables or columns are missing ({', '.join(lacking)}): run `tickstockpl migrate` first")
-    return tables
 
 
 async def _known(
@@ -236,7 +226,7 @@ class _Repair:
         values += [typed("vwap", "nullif(g.vwap, 'NaN')"), typed("trades", "nullif(g.trades, -1)")]
         equal = [f"g.{name} IS NOT DISTINCT FROM b.{name}" for name in (*PRICES, "volume")]
         equal += [f"coalesce(g.{name} = b.{name}, g.{name} IS NULL)" for name in ("vwap", "trades")]
-        fine = f"NOT coalesce({_FLAGGED}, false) AND (NOT $3 OR ({' AND '.join(equal)}))"
+        fine = f"NOT coalesce({FLAGGED}, false) AND (NOT $3 OR ({' AND '.join(equal)}))"
         return f"""
             INSERT INTO tickstockpl_plan
             SELECT g.*, b.revision, b.quality, CASE

@@ -6,9 +6,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from tickstockpl.errors import ServerError
 from tickstockpl.moments import moment_at
 from tickstockpl.postgres import Connection
-from tickstockpl.wire import QUALITY, quality_names
+from tickstockpl.wire import FLAGS, QUALITY, quality_names
 
 QUALITY_TEXT: tuple[str | None, ...] = tuple(",".join(quality_names(bits)) or None for bits in range(1 << len(QUALITY)))
 """The column's text for each value of the bits: the names joined by a comma, or NULL."""
@@ -74,6 +75,15 @@ SERIAL = ("intraday_patterns", "intraday_indicators")
 
 APPENDED = frozenset({"ingest_gap", "dead_letter"})
 """Those whose rows stay as they were written."""
+
+
+def has(flag: str) -> str:
+    """Whether a row `b` of `ohlcv_1min` bears a flag, as a condition."""
+    return f"b.quality LIKE '%{flag}%'"
+
+
+FLAGGED = f"({' OR '.join(map(has, FLAGS))})"
+"""Whether it bears one of those that say that ticks may be missing or be there twice."""
 
 
 def privileges(table: str, policy: str = "accept") -> tuple[str, ...]:
@@ -183,3 +193,14 @@ async def read_tables(connection: Connection) -> Tables:
         timescale=ties["timescale"],
         hypertable=ties["timescale"] and await connection.fetchval(_HYPERTABLE),
     )
+
+
+async def whole_tables(connection: Connection) -> Tables:
+    """The tables, which a person asks about.
+
+    Raises ServerError if one of them, or a column, is missing.
+    """
+    tables = await read_tables(connection)
+    if lacking := tables.lacks():
+        raise ServerError(f"tables or columns are missing ({', '.join(lacking)}): run `tickstockpl migrate` first")
+    return tables

@@ -32,11 +32,22 @@ async def found(settings: Settings, environ: Mapping[str, str] | None = None) ->
 async def test_everything_is_fine_on_migrated_servers(database: str, redis: str, state_dir: Path) -> None:
     await migrate(database)
     looked_at = await found(settings_for(database, redis, state_dir))
-    assert list(looked_at) == ["names", "selection", "redis", "database", "retention", "sessions", "http", "memory"]
+    assert list(looked_at) == [
+        "names",
+        "selection",
+        "redis",
+        "database",
+        "retention",
+        "sessions",
+        "http",
+        "spool",
+        "memory",
+    ]
     assert all(finding.ok for finding in looked_at.values()), looked_at
     assert "version 8" in looked_at["redis"].said
     assert "XNYS, always: open now" in looked_at["sessions"].said
     assert "1,200,000 bars" in looked_at["memory"].said
+    assert looked_at["spool"].said.startswith(f"at most 4.0 GiB or 24 hours of messages in {state_dir / 'spool'}, ")
     kept = looked_at["retention"].said
     assert kept.startswith("ohlcv_1min 0.0 MiB, kept for ever; pattern_event 0.0 MiB, kept for ever; ")
     assert kept.endswith("; dead_letter 0.0 MiB, kept 90 days; ingest_gap 0.0 MiB, kept 365 days")
