@@ -4,7 +4,7 @@ It never waits for a server. Its outlets are drained promptly by stages that buf
 """
 
 import logging
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import AsyncIterable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ import structlog
 from tickstockpl._kernel import ALERTS, PATTERNS, Detections, Engine, EventEncoder, Output, PanicException
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock
+from tickstockpl.losses import Losses
 from tickstockpl.moments import MINUTE_US
 from tickstockpl.position import Mark, Marks, Position
 from tickstockpl.quarantine import Quarantine
@@ -48,10 +49,6 @@ ENCODER = EventEncoder(PATTERNS)
 
 PASSED_OVER = "message passed over"
 """Cause of the gap that a message leaves which ends the engine."""
-JUMP = "seq jump"
-"""Cause of a gap that the numbers of ticks tell of."""
-SHORT = "volume missing"
-"""Cause of a gap that the day's volume tells of."""
 
 POSITION_S = 0.2
 """Between two positions, while there is something to write."""
@@ -140,14 +137,12 @@ class Pipeline:
         self._step_s = clock.monotonic_s()
         self._tick_s: float | None = None
         self._gaps = 0
-        self._jumps: dict[str, UUID] = {}
-        """Of each channel, the newest gap that numbers have told of."""
+        self._losses = Losses(self._begun.src_id, self._channels)
         self._lag_ms = 0.0
         self._shown = shown or Shown()
         self._alerts = sum(1 << bit for bit, kind in enumerate(ALERTS) if kind in self._shown.alerts)
         self._calculated = 0
-        self._told: Counter[str] = Counter()
-        """Refusals and gaps in what ticks say, by their reason."""
+        self._refusals: Counter[str] = Counter()
 
     async def run(self, past: AsyncIterable[tuple[int, Inbound]] | None = None) -> None:
         """Take everything from the inbox until it is closed; then write the open bars as provisional ones.
@@ -292,7 +287,7 @@ class Pipeline:
             "event_lag_s": None if newest < 0 else round((now_us - newest) / 1e6, 3),
             "silence_s": self.silence_s(),
             "processing_lag_ms": self._lag_ms,
-            "gaps": self._gaps,
+            "gaps": self._gaps + self._losses.count,
             "replayed": self._replayed,
             "passed_over": self._quarantine.dead,
             "next_src": self._src,
@@ -344,8 +339,8 @@ class Pipeline:
                 await self._writes.put(WriteBatch(position=self._position()))
             return
         for reason, channel, sample in output.refused:
-            self._told[reason] += 1
-            if is_told(self._told[reason]):
+            self._refusals[reason] += 1
+            if is_told(self._refusals[reason]):
                 log.warning("tick refused", reason=reason, channel=channel, sample=sample)
         for symbol, pattern in output.broken:
             log.error(
@@ -360,7 +355,8 @@ class Pipeline:
             readings=_news(readings),
             at_us=at_us,
         )
-        gaps = (*self._jumped(output), *self._short(output, now_us))
+        losses = self._losses
+        gaps = (*losses.of_jumps(output.jumps), *losses.of_volume(output.short, self._src, now_us))
         batch = WriteBatch(
             bars=bars if len(bars) else None,
             spans=(output.first_src, output.last_src),
@@ -383,34 +379,6 @@ class Pipeline:
             return
         if batch.bars is not None or batch.events or batch.readings or batch.expired or batch.dead or batch.gaps:
             await self._writes.put(batch)
-
-    def _jumped(self, output: Output) -> Iterator[Gap]:
-        """What numbers of ticks say is missing, in whole minutes: a feed that always jumps is one gap a minute."""
-        for channel, ticks, from_us, to_us in output.jumps:
-            started_us, ended_us = from_us // MINUTE_US * MINUTE_US, -(-(to_us + 1) // MINUTE_US) * MINUTE_US
-            name = uuid5(self._begun.src_id, f"{JUMP} {channel} {started_us} {ended_us}")
-            if self._jumps.get(channel) == name:
-                continue
-            self._jumps[channel] = name
-            self._missing(JUMP, channel=channel, ticks=ticks)
-            yield Gap(started_us, ended_us, JUMP, (channel,), id=name)
-
-    def _short(self, output: Output, now_us: int) -> Iterator[Gap]:
-        """What the day's volume says is missing: one gap for all symbols of the same minutes."""
-        symbols: dict[tuple[int, int], dict[str, int]] = defaultdict(dict)
-        for symbol, from_us, to_us, volume in output.short:
-            symbols[from_us, to_us][symbol] = volume
-        for (from_us, to_us), short in symbols.items():
-            names = tuple(sorted(short))
-            name = uuid5(self._begun.src_id, f"{SHORT} {self._src} {now_us} {from_us} {to_us}")
-            self._missing(SHORT, symbols=len(names), shares=sum(short.values()), first=names[0])
-            yield Gap(from_us, to_us, SHORT, self._channels, names, name)
-
-    def _missing(self, cause: str, **facts: Any) -> None:
-        self._gaps += 1
-        self._told[cause] += 1
-        if is_told(self._told[cause]):
-            log.warning("ticks are missing", cause=cause, times=self._told[cause], **facts)
 
     def _name(self, payload: bytes, at: int) -> UUID:
         """The id of a dead letter: the same if its message comes again."""

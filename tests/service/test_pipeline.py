@@ -11,7 +11,8 @@ import tickstockpl as tp
 from running import MINUTE, SECOND, tick
 from tickstockpl.channel import Channel
 from tickstockpl.clock import ManualClock
-from tickstockpl.pipeline import JUMP, PROGRESS_S, SHORT, Pipeline, Shown
+from tickstockpl.losses import JUMP, SHORT
+from tickstockpl.pipeline import PROGRESS_S, Pipeline, Shown
 from tickstockpl.readings import INDICATORS, Readings
 from tickstockpl.wire import (
     Answered,
