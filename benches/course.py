@@ -5,6 +5,7 @@ The schedule is made before, so whoever lags, the publisher too, lags behind tha
 
 import json
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -101,15 +102,24 @@ def real_time(feed: Feed, early_s: int, rate: float) -> tuple[F64, int]:
 class Course:
     """The way from publisher to subscriber, on which each service is put in turn.
 
-    due_s: when each tick is due, in seconds after the start. folder: for what the processes tell each other.
-    counted_from: a tick; events that earlier ones bring are left out.
+    due_s: when each tick is due, in seconds after the start. folder: for what the processes tell each other, and for
+    nothing else. counted_from: a tick; events that earlier ones bring are left out. command: what sends a message.
     """
 
-    def __init__(self, url: str, folder: Path, feed: Feed, due_s: F64, counted_from: int = 0) -> None:
+    def __init__(
+        self,
+        url: str,
+        folder: Path,
+        feed: Feed,
+        due_s: F64,
+        counted_from: int = 0,
+        command: Callable[[Sequence[bytes]], bytes] = ticks.published,
+    ) -> None:
+        folder.mkdir(exist_ok=True)
         self._url, self._folder, self.feed, self._due_s = url, folder, feed, due_s
         self.counted_from = counted_from
         self._commands, self._schedule = folder / "commands", folder / "schedule.npz"
-        commands = [ticks.published([payload]) for payload in feed.payloads]
+        commands = [command([payload]) for payload in feed.payloads]
         self._commands.write_bytes(b"".join(commands))
         np.savez(self._schedule, ends=np.cumsum([len(command) for command in commands]), due_s=due_s)
         self.late_ms: list[tuple[float, float]] = []

@@ -19,7 +19,7 @@ from benches.course import ECHO_EVERY, LATENESS_US, Course, Delays, Feed, echoed
 from benches.processes import role
 from benches.runner import Finding, Goal, Spread, Table
 from benches.seed import NAME, WINDOW, Seed, warm_up
-from benches.service import START, SYMBOLS, compare
+from benches.service import MODES, START, STREAM, SYMBOLS, compare
 from tickstockpl.dev.simulate import TrueBars
 from tickstockpl.settings import PublishSettings
 
@@ -33,7 +33,7 @@ REAL_TIME_S = 108, 124
 """Seconds of the feed from which and until which it goes in real time: 12 s before a minute's end, and 4 after it."""
 CONFIDENT = PublishSettings().min_confidence
 EMPTY_BUT_HISTORY = (
-    "TRUNCATE intraday_patterns, pattern_event, ingest_gap, dead_letter; "
+    "TRUNCATE intraday_patterns, pattern_event, ingest_gap, dead_letter, ingest_checkpoint; "
     "DELETE FROM ohlcv_1min WHERE timestamp >= '2025-10-13 13:30Z'"
 )
 EVENTS = f"SELECT event_id::text FROM pattern_event WHERE confidence >= {CONFIDENT}"  # noqa: S608  # our own number
@@ -64,16 +64,23 @@ REAL_TIME_NOTES = [
 class Ours:
     """Our service, with stored history.
 
-    per_s: for `publish.rate_per_s`. patterns: for `patterns.enabled`; none means all.
+    per_s: for `publish.rate_per_s`. patterns: for `patterns.enabled`; none means all. mode: the way in.
     """
 
     def __init__(
-        self, database: str, folder: Path, truth: TrueBars, per_s: float, patterns: Sequence[str] = ()
+        self,
+        database: str,
+        folder: Path,
+        truth: TrueBars,
+        per_s: float,
+        patterns: Sequence[str] = (),
+        mode: str = "spool off",
     ) -> None:
         self._database, self._folder, self._truth = database, folder, truth
         self.unsent = 0
         """Events of the last run that expired or found no room, as the service counts them."""
-        self._setting = json.dumps({"rate_per_s": per_s, "now_us": NOW_US, "patterns": patterns or None})
+        setting = {"rate_per_s": per_s, "now_us": NOW_US, "patterns": patterns or None, "ingest": MODES[mode]}
+        self._setting = json.dumps(setting)
 
     def run(self, course: Course) -> Delays:
         """One run, checked."""
@@ -143,7 +150,7 @@ def run(quick: bool) -> list[Table]:
         half = Course(url, folder, feed, evenly(len(payloads), most / 2))
         runs = [(every.run(half), few.run(half), seed.run(half), echoed(half)) for _ in range(rounds)]
         assert every.unsent == few.unsent == 0, "all that was found was measured"
-        tables = [_loaded(half, most, runs, seed)]
+        tables = [_loaded(half, most, runs, seed), by_mode(url, database, folder, half, truth, most / 2, rounds)]
         if not quick:
             short = feed.until(REAL_TIME_S[1])
             course = Course(url, folder, short, *real_time(short, REAL_TIME_S[0], most / 2))
@@ -151,6 +158,36 @@ def run(quick: bool) -> list[Table]:
             tables.append(_real_time(course, [*once, echoed(course)], seed))
             tables[-1].findings.append(Finding(f"events not sent: {PACED}", paced.unsent, ""))
     return tables
+
+
+def by_mode(
+    url: str, database: str, folder: Path, published: Course, truth: TrueBars, load: float, rounds: int
+) -> Table:
+    """What durability costs an event: the same ticks by each way in, one after the other in each round."""
+
+    def entered(payloads: Sequence[bytes]) -> bytes:
+        return ticks.entered(payloads, STREAM)
+
+    feed = published.feed
+    added = Course(url, folder / "added", feed, evenly(len(feed.payloads), load), command=entered)
+    runs: dict[str, list[Delays]] = {mode: [] for mode in MODES}
+    for _ in range(rounds):
+        for mode, found in runs.items():
+            ours = Ours(database, folder / mode.replace(" ", "_"), truth, UNPACED_PER_S, (FEW,), mode)
+            found.append(ours.run(added if mode == "stream" else published))
+            servers.forget(url, STREAM)
+    spreads = [Spread(mode, [each.ms for each in found]) for mode, found in runs.items()]
+    p99 = {spread.name: spread.at(99)[0] for spread in spreads}
+    return Table(
+        name="latency",
+        title=f"The same by each way in, {FEW} alone, {load:,.0f} ticks/s",
+        unit="",
+        agreement="our bars in TimescaleDB equal the simulator's in every round and mode; every event was heard once",
+        regresses="a commit of the spool that events wait for, a read of the stream that waits for company",
+        spreads=spreads,
+        findings=[Finding(f"p99, {mode} ÷ spool off", p99[mode] / p99["spool off"], "×") for mode in list(MODES)[1:]],
+        notes=["Each mode begins with its spool or stream empty; ticks are written to Redis by the same publisher"],
+    )
 
 
 def saturation(url: str, folder: Path, feed: Feed, seed: Seed, rounds: int) -> float:

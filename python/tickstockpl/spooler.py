@@ -5,6 +5,7 @@ While the disk takes nothing, items go on to the pipeline all the same: bars sta
 
 import asyncio
 import sqlite3
+from collections import deque
 from contextlib import aclosing
 from typing import Any
 
@@ -21,6 +22,8 @@ RETRY_S = 5.0
 """Between two tries to write to a disk that took nothing."""
 TEND_S = 5.0
 """Between two looks at what may be deleted."""
+RATE_S = 60.0
+"""The rate of what comes is that of so long."""
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +57,8 @@ class Spooler:
         self._fault: str | None = None
         self._retry_s = 0.0
         self._tend_s = 0.0
-        self._began_s = clock.monotonic_s()
+        self._written: deque[tuple[float, int]] = deque([(clock.monotonic_s(), 0)])
+        """Bytes written up to some moments of the last `RATE_S`, and one before."""
         self._counts = {"items": 0, "commits": 0, "bytes_written": 0, "unspooled": 0, "dropped": 0}
         self._bytes = 0
         self._oldest_us: int | None = None
@@ -77,7 +81,8 @@ class Spooler:
     def status(self) -> dict[str, Any]:
         """Plain values: what `/health` shows."""
         age_s = None if self._oldest_us is None else max(0.0, (self._clock.now_us() - self._oldest_us) / 1e6)
-        rate = self._counts["bytes_written"] / max(1.0, self._clock.monotonic_s() - self._began_s)
+        since_s, before = self._written[0]
+        rate = (self._counts["bytes_written"] - before) / max(1.0, self._clock.monotonic_s() - since_s)
         state: dict[str, Any] = {"state": "ok"}
         if self._fault is not None:
             state = {"state": "degraded", "reason": f"what is received is in memory only: {self._fault}"}
@@ -120,6 +125,10 @@ class Spooler:
     async def _tend(self) -> None:
         """Delete a few of the items that nobody needs, or that do not fit."""
         now_s = self._clock.monotonic_s()
+        if now_s - self._written[-1][0] >= TEND_S:
+            self._written.append((now_s, self._counts["bytes_written"]))
+            while now_s - self._written[1][0] >= RATE_S:
+                self._written.popleft()
         if now_s < self._tend_s or self._fault is not None:
             return
         try:

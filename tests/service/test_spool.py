@@ -225,3 +225,23 @@ async def test_what_is_stored_is_let_go(spool: Spool) -> None:
         stage.inbox.close()
     assert [number for number, _ in read(spool)] == [4, 5, 6, 7]
     assert stage.spooler.status()["state"] == "ok"
+
+
+@pytest.mark.anyio
+async def test_the_minutes_of_the_cap_are_those_at_the_rate_of_the_last_minute(spool: Spool) -> None:
+    stage = Stage(spool, cap_bytes=60 << 20)
+
+    async def takes_a_minute_of(size: int) -> float:
+        for _ in range(12):
+            stage.clock.advance(TEND_S)
+            await stage.take(received(1, b"x" * size))
+        minutes: float = stage.spooler.status()["cap_minutes"]
+        return minutes
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(stage.spooler.run())
+        slow = await takes_a_minute_of(10_000)
+        fast = await takes_a_minute_of(100_000)
+        assert slow == pytest.approx((60 << 20) / 120_000, rel=0.2)
+        assert fast == pytest.approx((60 << 20) / 1_200_000, rel=0.2)
+        stage.inbox.close()
