@@ -9,10 +9,8 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,7 +23,7 @@ import redis as redis_py
 import structlog
 
 from commands import Done, Run
-from own_servers import OwnServers
+from own_servers import OwnServers, lent
 from tickstockpl import cli, logs
 
 WITH_SERVERS = Path(__file__).resolve().parent.parent / "scripts" / "with_servers.py"
@@ -160,14 +158,7 @@ def own_servers(server_urls: dict[str, str]) -> Iterator[Callable[..., OwnServer
     with contextlib.ExitStack() as made:
 
         def make(*, redis: bool = False, postgres: bool = False) -> OwnServers:
-            # /var/tmp, since root's pytest folders are hidden from the user that PostgreSQL runs as
-            folder = Path(tempfile.mkdtemp(prefix="tickstockpl-test-", dir="/var/tmp"))
-            made.callback(shutil.rmtree, folder, ignore_errors=True)
-            folder.chmod(0o755)
-            servers = OwnServers(folder, redis=redis, postgres=postgres)
-            made.callback(servers.stop)
-            servers.start()
-            return servers
+            return made.enter_context(lent(redis=redis, postgres=postgres))
 
         yield make
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from tickstockpl.ingest import Ingest
 from tickstockpl.kernel import Framer
 from tickstockpl.settings import RedisSettings
 from tickstockpl.wire import Answered, Connected, Inbound, Lost, Received
+from waiting import until
 
 Item = TypeVar("Item", Received, Answered, Connected, Lost)
 
@@ -61,13 +62,6 @@ class Listener:
         if isinstance(item, Received):
             for channel in range(len(self.channels)):
                 self.payloads[channel] += item.frames.payloads(channel)
-
-
-async def until(condition: Callable[[], bool], within_s: float = 15.0) -> None:
-    """Wait for what another task or process does without telling us."""
-    async with asyncio.timeout(within_s):
-        while not condition():
-            await asyncio.sleep(0.002)
 
 
 @asynccontextmanager

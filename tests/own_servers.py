@@ -1,10 +1,14 @@
 """Servers of one test's own, from the same private folder as the session's: what a fault test may do to them."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,6 +95,21 @@ class OwnServers:
             if (self._folder / server.pid_file).exists():
                 server.thaw()
         timescale_up("down", self._folder, "--purge")
+
+
+@contextmanager
+def lent(*, redis: bool = False, postgres: bool = False) -> Iterator[OwnServers]:
+    """Servers in a new folder, from their start until they are stopped and deleted."""
+    # /var/tmp, since root's pytest folders are hidden from the user that PostgreSQL runs as
+    folder = Path(tempfile.mkdtemp(prefix="tickstockpl-test-", dir="/var/tmp"))
+    folder.chmod(0o755)
+    servers = OwnServers(folder, redis=redis, postgres=postgres)
+    try:
+        servers.start()
+        yield servers
+    finally:
+        servers.stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def timescale_up(*words: str | Path) -> dict[str, str]:

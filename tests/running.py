@@ -7,18 +7,25 @@ import os
 import signal
 import sys
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+from pydantic import BaseModel, SecretStr
 from redis.asyncio import Redis
 
 from listening import own_channels
 from tickstockpl import service
+from tickstockpl.clock import SystemClock
 from tickstockpl.dev.feed import aggregate_message, message_head, message_tail
+from tickstockpl.dev.simulate import TrueBars
+from tickstockpl.dev.stored import equal_rows, stored_rows
+from tickstockpl.loading import load
+from tickstockpl.postgres import connect
 from tickstockpl.settings import Settings
+from waiting import until
 
 MINUTE = 60_000_000
 SECOND = 1_000_000
@@ -80,11 +87,18 @@ class Up:
         await until(lambda: self.stages["writer"]["backlog_rows"] == 0 and self.stages["writer"]["batches"] >= wanted)
 
 
-async def until(holds: Callable[[], bool], within_s: float = 20.0) -> None:
-    """Wait for what another task or process does without telling us."""
-    async with asyncio.timeout(within_s):
-        while not holds():
-            await asyncio.sleep(0.01)
+def minutes_ago(count: int) -> int:
+    """The start of the minute so long before this one, µs."""
+    return (SystemClock().now_us() // MINUTE - count) * MINUTE
+
+
+async def equal_bars(uri: str, truth: TrueBars) -> int:
+    """How many of the stored bars are the true ones."""
+    connection = await connect(uri)
+    try:
+        return equal_rows(await stored_rows(connection, truth.symbols), truth)
+    finally:
+        await connection.close()
 
 
 @asynccontextmanager
@@ -105,6 +119,9 @@ async def serving(settings: Settings, **options: Any) -> AsyncIterator[Up]:
 
 class Child:
     """`tickstockpl run` as a process of its own; its log is JSON lines."""
+
+    following: asyncio.Task[None]
+    """Reads the log to its end."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
@@ -135,18 +152,27 @@ class Child:
             body: dict[str, Any] = await answer.json()
             return body
 
-    async def quiet(self, within_s: float = 30.0) -> None:
-        """Wait until no bar is open and everything is stored."""
+    async def quiet(self, within_s: float = 30.0, *, messages: int = 0, src: int = -1) -> None:
+        """Wait until no bar is open and everything is stored, which it also is before anything was read.
+
+        messages: so many must have come that are no replay. src: up to this number the source must have been read.
+        """
         async with asyncio.timeout(within_s):
             while True:
                 stages = (await self.health())["stages"]
-                if not stages["pipeline"]["counters"]["open_bars"] and not stages["writer"]["backlog_rows"]:
+                pipeline, writer = stages["pipeline"], stages["writer"]
+                counters = pipeline["counters"]
+                read = counters["messages"] - pipeline["replayed"] >= messages and pipeline["next_src"] > src
+                if read and not (counters["open_bars"] or writer["backlog_rows"] or writer["backlog_items"]):
                     return
                 await asyncio.sleep(0.05)
 
-    async def ends(self, within_s: float) -> int:
+    async def ends(self, within_s: float | None) -> int:
+        """Its exit code, once its log is read to the end."""
         async with asyncio.timeout(within_s):
-            return await self.process.wait()
+            code = await self.process.wait()
+            await asyncio.wait([self.following])
+            return code
 
     def signal(self, number: signal.Signals = signal.SIGTERM) -> None:
         self.process.send_signal(number)
@@ -163,41 +189,34 @@ async def child(settings: Settings, *command: str) -> AsyncIterator[Child]:
         stdout=asyncio.subprocess.DEVNULL,
     )
     started = Child(process)
-    following = asyncio.create_task(started.follow())
+    started.following = asyncio.create_task(started.follow())
     try:
         yield started
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
-        await following
+        await started.following
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
-    """The variables that make a process use `settings`, as far as tests set them."""
-    redis, database = settings.redis, settings.database
-    given = {
-        "DATABASE_URI": database.dsn(),
-        "REDIS_URL": redis.connection_url(),
-        "REDIS_PATTERN_CHANNEL": redis.pattern_channel,
-        "REDIS_ERROR_CHANNEL": redis.error_channel,
-        "TICKSTOCKPL_REDIS__CHANNELS": ",".join(redis.channels),
-        "TICKSTOCKPL_REDIS__MAX_BACKOFF_S": str(redis.max_backoff_s),
-        "TICKSTOCKPL_INGEST__PART": settings.ingest.part,
-        "TICKSTOCKPL_INGEST__SPOOL": str(settings.ingest.spool),
-        "TICKSTOCKPL_INGEST__MODE": settings.ingest.mode,
-        "TICKSTOCKPL_INGEST__STREAM": settings.ingest.stream,
-        "TICKSTOCKPL_INGEST__FILE": str(settings.ingest.file or ""),
-        "TICKSTOCKPL_BARS__MAX_SYMBOLS": str(settings.bars.max_symbols),
-        "TICKSTOCKPL_WRITER__QUEUE_MINUTES": str(settings.writer.queue_minutes),
-        "TICKSTOCKPL_BARS__REVISE_S": str(settings.bars.revise_s),
-        "TICKSTOCKPL_SESSION__MODE": settings.session.mode,
-        "TICKSTOCKPL_WRITER__BATCH_AGE_S": str(settings.writer.batch_age_s),
-        "TICKSTOCKPL_HTTP__PORT": str(settings.http.port),
-        "TICKSTOCKPL_LOG__FORMAT": "json",
-        "TICKSTOCKPL_STATE_DIR": str(settings.state_dir),
-    }
-    return {**os.environ, **given}
+    """The variables that make a process use `settings`, and log lines of JSON."""
+    given = {f"TICKSTOCKPL_{name}": value for name, value in _told(settings, type(settings)())}
+    environ = {**os.environ, **given, "TICKSTOCKPL_LOG__FORMAT": "json"}
+    wanted = settings.model_copy(update={"log": settings.log.model_copy(update={"format": "json"})})
+    assert load(environ=environ) == wanted, "a setting of this test cannot be told to a process, or is overruled"
+    return environ
+
+
+def _told(section: BaseModel, usual: BaseModel) -> Iterator[tuple[str, str]]:
+    """Name and text of each setting that is not as usual."""
+    for name in type(section).model_fields:
+        value, default = getattr(section, name), getattr(usual, name)
+        if isinstance(value, BaseModel):
+            yield from ((f"{name.upper()}__{rest}", text) for rest, text in _told(value, default))
+        elif value != default:
+            value = value.get_secret_value() if isinstance(value, SecretStr) else value
+            yield name.upper(), ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 def tick(ts_us: int, symbol: str = "ZZTEST1", price: float = 100.0, volume: int = 100) -> bytes:

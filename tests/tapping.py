@@ -8,11 +8,12 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from listening import own_channels, until
+from listening import own_channels
 from tickstockpl import tap
 from tickstockpl.ingest import Ingest
 from tickstockpl.settings import Settings
 from tickstockpl.tap import Tap
+from waiting import until
 
 
 def tap_settings(url: str, /, channels: int = 1, *, redis: dict[str, Any] | None = None, **given: Any) -> Settings:

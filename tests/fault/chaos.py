@@ -31,12 +31,13 @@ from bar_samples import rows
 from fault.proxy import FaultProxy
 from oracle import Oracle, Row, Rules
 from own_servers import OwnServers
-from running import MINUTE, SECOND, Child, child, settings_for, until
+from running import MINUTE, SECOND, Child, child, settings_for
 from tickstockpl.clock import SystemClock
 from tickstockpl.dev.simulate import Market, Simulation
 from tickstockpl.migrate import migrate
 from tickstockpl.settings import Settings
 from tickstockpl.stream import arrival_us, number_of
+from waiting import until
 
 SYMBOLS = tuple(f"ZZTEST{n}" for n in range(1, 9))
 PATTERNS = ("volume_spike", "doji", "engulfing", "hammer", "high_of_day")

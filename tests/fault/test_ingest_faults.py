@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from fault.proxy import FaultProxy
-from listening import client, listening, own_channels, until, was_cut
+from listening import client, listening, own_channels, was_cut
 from own_servers import OwnServers
 from tickstockpl.channel import Channel
 from tickstockpl.clock import SystemClock
@@ -20,6 +20,7 @@ from tickstockpl.ingest import Ingest
 from tickstockpl.kernel import Framer
 from tickstockpl.settings import RedisSettings
 from tickstockpl.wire import Answered, Connected, Inbound, Lost, Received
+from waiting import until
 
 pytestmark = pytest.mark.anyio
 

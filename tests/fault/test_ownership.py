@@ -8,8 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from bar_samples import rows
-from running import MINUTE, SECOND, Child, child, settings_for, tick
-from tickstockpl.clock import SystemClock
+from running import MINUTE, SECOND, Child, child, minutes_ago, settings_for, tick
 from tickstockpl.migrate import migrate
 from tickstockpl.settings import Settings
 
@@ -35,7 +34,7 @@ async def bars(settings: Settings) -> list[tuple[int, int]]:
 
 async def publish(settings: Settings, *minutes: int) -> None:
     """A tick in each of these minutes, counted from an hour ago."""
-    begin_us = (SystemClock().now_us() // MINUTE - 60) * MINUTE
+    begin_us = minutes_ago(60)
     async with Redis.from_url(settings.redis.connection_url(), protocol=2) as client:
         for minute in minutes:
             await client.publish(settings.redis.channels[0], tick(begin_us + minute * MINUTE + 30 * SECOND))

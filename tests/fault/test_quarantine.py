@@ -13,13 +13,14 @@ from redis.asyncio import Redis
 
 import tickstockpl as tp
 from bar_samples import rows
-from running import MINUTE, SECOND, serving, settings_for, tick, until
+from running import MINUTE, SECOND, serving, settings_for, tick
 from tickstockpl import service
 from tickstockpl._kernel import PanicException
 from tickstockpl.clock import SystemClock
 from tickstockpl.migrate import migrate
 from tickstockpl.quarantine import Quarantine
 from tickstockpl.settings import Settings
+from waiting import until
 
 pytestmark = pytest.mark.anyio
 

@@ -23,27 +23,23 @@ from running import (
     Child,
     Up,
     child,
+    minutes_ago,
     serving,
     settings_for,
     tick,
-    until,
 )
 from tickstockpl import service
-from tickstockpl.clock import SystemClock
 from tickstockpl.dev.simulate import Market, Simulation
 from tickstockpl.dev.stored import stored_rows
 from tickstockpl.migrate import migrate
 from tickstockpl.postgres import connect
+from waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
 SYMBOLS = ("ZZTEST1", "ZZTEST2", "ZZTEST3", "ZZTEST4")
 MINUTES = 30
 CUT = "client_kill", "redis_dead", "backend_killed", "postgres_dead"
-
-
-def minutes_ago(count: int) -> int:
-    return (SystemClock().now_us() // MINUTE - count) * MINUTE
 
 
 class Sampled:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 import pytest
 
 from fault.proxy import FaultProxy
-from listening import until, was_cut
+from listening import was_cut
 from own_servers import OwnServers
 from tapping import gaps_in, messages_in, tap_settings, tapping
+from waiting import until
 
 pytestmark = pytest.mark.anyio
 

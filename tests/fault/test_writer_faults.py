@@ -21,6 +21,7 @@ from tickstockpl.migrate import migrate
 from tickstockpl.postgres import claimed_waiters, connect
 from tickstockpl.wire import Gap, WriteBatch
 from tickstockpl.writer import Writer
+from waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -47,12 +48,6 @@ async def writing(
         finally:
             inbox.close()
             writer.stop(drain_s)
-
-
-async def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not true():
-            await asyncio.sleep(0.01)
 
 
 async def stored_rows(uri: str) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bar_samples import ran, rows
-from running import MINUTE, SECOND, serving, settings_for, tick
+from running import MINUTE, SECOND, minutes_ago, serving, settings_for, tick
 from tickstockpl.clock import SystemClock
 from tickstockpl.dev.simulate import Market, Simulation
 from tickstockpl.dev.stored import equal_rows, stored_rows
@@ -63,7 +63,7 @@ async def test_prices_are_rounded_once_to_the_columns_scale_before_anything_is_m
 ) -> None:
     await ran(database, APPV2)
     await migrate(database)
-    begin_us = (SystemClock().now_us() // MINUTE - 5) * MINUTE
+    begin_us = minutes_ago(5)
     async with serving(settings_for(database, redis, state_dir, patterns={"enabled": ("high_of_day",)})) as up:
         prices = (100.00001, 100.00002, 101.00004, 100.0)
         await up.send(tick(begin_us + n * MINUTE + 30 * SECOND, KNOWN, price) for n, price in enumerate(prices))

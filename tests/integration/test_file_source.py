@@ -7,21 +7,18 @@ from pathlib import Path
 import pytest
 
 from bar_samples import rows
-from running import MINUTE, child, settings_for
+from running import child, equal_bars, minutes_ago, settings_for
 from tickstockpl import service
-from tickstockpl.clock import SystemClock
 from tickstockpl.dev.simulate import Market, Simulation, TrueBars
-from tickstockpl.dev.stored import equal_rows, stored_rows
 from tickstockpl.errors import SettingsError
 from tickstockpl.migrate import migrate
-from tickstockpl.postgres import connect
 from tickstockpl.settings import Settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
 
 
 def recorded(path: Path, *, symbols: int, minutes: int) -> TrueBars:
-    begin_us = (SystemClock().now_us() // MINUTE - minutes - 2) * MINUTE
+    begin_us = minutes_ago(minutes + 2)
     names = tuple(f"ZZTEST{n}" for n in range(1, symbols + 1))
     simulation = Simulation(Market(symbols=names, start_us=begin_us, minutes=minutes, seed=9, duplicate=0.01))
     with path.open("wb") as file:
@@ -37,20 +34,12 @@ async def settings(database: str, redis: str, state_dir: Path, tmp_path: Path) -
     return settings_for(database, redis, state_dir, ingest={"mode": "file", "file": path})
 
 
-async def equal(settings: Settings, truth: TrueBars) -> int:
-    connection = await connect(settings.database.dsn())
-    try:
-        return equal_rows(await stored_rows(connection, truth.symbols), truth)
-    finally:
-        await connection.close()
-
-
 async def test_a_file_becomes_its_true_bars_and_the_service_ends_with_it(settings: Settings) -> None:
     assert settings.ingest.file is not None
     truth = recorded(settings.ingest.file, symbols=4, minutes=30)
     async with asyncio.timeout(30):
         await service.run(settings, stop=asyncio.Event())
-    assert await equal(settings, truth) == len(truth) == 120
+    assert await equal_bars(settings.database.dsn(), truth) == len(truth) == 120
     assert await rows(settings.database.dsn(), "SELECT FROM ohlcv_1min WHERE quality IS NOT NULL") == []
 
 
@@ -80,7 +69,7 @@ async def test_a_run_that_is_killed_goes_on_where_it_had_come_to(settings: Setti
                     await running.ends(10)
                     kills += 1
     assert kills >= 2
-    assert await equal(settings, truth) == len(truth) == 2400
+    assert await equal_bars(settings.database.dsn(), truth) == len(truth) == 2400
 
 
 async def test_a_file_that_is_not_there_is_named(settings: Settings) -> None:

@@ -15,9 +15,8 @@ import appv2_readers as appv2
 from bar_samples import bars, ran, rows, stored
 from publishing import hearing, minute_us, publishing
 from reading_samples import readings
-from running import MINUTE, SECOND, serving, settings_for, tick
+from running import MINUTE, SECOND, minutes_ago, serving, settings_for, tick
 from tickstockpl import service
-from tickstockpl.clock import SystemClock
 from tickstockpl.errors import SettingsError
 from tickstockpl.migrate import migrate
 from tickstockpl.wire import Findings, WriteBatch
@@ -137,7 +136,7 @@ async def test_the_service_tells_and_stores_the_indicators_of_watched_symbols(
 ) -> None:
     await migrate(database)
     watched, other = "ZZSERV1", "ZZSERV2"
-    begin_us = (SystemClock().now_us() // MINUTE - 28) * MINUTE
+    begin_us = minutes_ago(28)
     given = {"symbols": (watched,), "enabled": ("RSI", "VWAP", "RelativeVolume")}
     settings = settings_for(database, redis, state_dir, indicators=given)
     prices = [100.0 + 0.1 * (n % 2) for n in range(20)] + [101.0 + n for n in range(6)]

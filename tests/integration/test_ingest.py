@@ -14,7 +14,7 @@ from redis.asyncio import ConnectionPool
 from structlog.testing import capture_logs
 
 from fault.proxy import FaultProxy
-from listening import client, listening, own_channels, until
+from listening import client, listening, own_channels
 from tickstockpl import ingest as ingest_module
 from tickstockpl.channel import Channel
 from tickstockpl.clock import SystemClock
@@ -22,6 +22,7 @@ from tickstockpl.kernel import Framer
 from tickstockpl.link import Link, Tally
 from tickstockpl.settings import RedisSettings
 from tickstockpl.wire import Answered, Connected, Inbound, Received
+from waiting import until
 
 pytestmark = pytest.mark.anyio
 CERTIFICATE = Path(__file__).parents[1] / "fault" / "localhost.pem"

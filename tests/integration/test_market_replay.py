@@ -13,9 +13,10 @@ import pytest
 from rich.console import Console
 
 from bar_samples import rows
-from running import serving, settings_for, until
+from running import serving, settings_for
 from tickstockpl.dev.replay import replay
 from tickstockpl.migrate import migrate
+from waiting import until
 
 MARKET = Path(__file__).parents[2] / "../shared/data/market"
 AUCTIONS = frozenset({"09:30", "15:59", "16:00"})  # the vendor puts official auction prices there

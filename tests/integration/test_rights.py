@@ -22,7 +22,7 @@ from event_samples import events
 from listening import client
 from own_servers import OwnServers
 from reading_samples import readings
-from running import MINUTE, SECOND, serving, settings_for, tick, until
+from running import MINUTE, SECOND, minutes_ago, serving, settings_for, tick
 from tapping import tap_settings, tapping
 from tickstockpl import rights
 from tickstockpl.clock import SystemClock
@@ -37,6 +37,7 @@ from tickstockpl.rights import Use
 from tickstockpl.settings import DatabaseSettings, RetentionSettings, Settings
 from tickstockpl.tables import NEEDED, SERIAL, privileges
 from tickstockpl.wire import DeadLetter, Expiry, Gap, Sent, WriteBatch
+from waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -198,7 +199,7 @@ async def test_the_printed_rights_are_enough_for_a_whole_life_and_each_of_redis_
     await redis.admin.zadd(BY_CONFIDENCE, {STALE: 0.9})
     await redis.admin.hset("tickstock:api_cache:old", "data", "x")
     async with redis.watching(), serving(settings) as up:
-        begin_us = (SystemClock().now_us() // MINUTE - 30) * MINUTE
+        begin_us = minutes_ago(30)
         falling = [tick(begin_us + n * MINUTE + 30 * SECOND, price=100.0 - n / 10) for n in range(25)]
         spike = tick(begin_us + 25 * MINUTE + 30 * SECOND, price=120.0, volume=10_000)
         payloads = [*falling, spike, tick(begin_us + 26 * MINUTE + 30 * SECOND)]

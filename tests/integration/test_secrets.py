@@ -6,10 +6,8 @@ Each password begins and ends with a word that no encoding changes, and holds ev
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,9 +20,10 @@ from redis import Redis
 
 from bar_samples import ran, rows
 from conftest import execute
-from own_servers import OwnServers
-from running import MINUTE, SECOND, tick, until
+from own_servers import lent
+from running import MINUTE, SECOND, tick
 from tickstockpl.clock import SystemClock
+from waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
@@ -84,17 +83,13 @@ class Planted:
 @pytest.fixture(scope="module")
 def planted(server_urls: dict[str, str]) -> Iterator[Planted]:
     del server_urls  # asked for so that a session without servers skips these tests too
-    folder = Path(tempfile.mkdtemp(prefix="tickstockpl-test-", dir="/var/tmp"))
-    folder.chmod(0o755)
-    servers = OwnServers(folder, redis=True, postgres=True)
-    try:
-        servers.start()
+    with lent(redis=True, postgres=True) as servers:
         quoted = DATABASE_PASSWORD.replace("'", "''")
         execute(servers.database_uri, f"CREATE ROLE planted LOGIN PASSWORD '{quoted}'")
         execute(servers.database_uri, "CREATE DATABASE planted OWNER planted")
         admin_uri = urlsplit(servers.database_uri)._replace(path="/planted").geturl()
         execute(admin_uri, "CREATE EXTENSION timescaledb")
-        access = folder / "pg" / "pg_hba.conf"
+        access = servers.postgres.folder / "pg" / "pg_hba.conf"
         access.write_text(f"host all planted all scram-sha-256\n{access.read_text()}")
         execute(servers.database_uri, "SELECT pg_reload_conf()")
         with contextlib.closing(Redis.from_url(servers.redis_url)) as client:
@@ -107,9 +102,6 @@ def planted(server_urls: dict[str, str]) -> Iterator[Planted]:
                 categories=["+@all"],
             )
         yield Planted(int(servers.postgres.port), int(servers.redis.port), admin_uri, servers.redis_url)
-    finally:
-        servers.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -17,16 +17,15 @@ import appv2_readers as appv2
 import tickstockpl as tp
 from bar_samples import rows
 from publishing import hearing
-from running import MINUTE, SECOND, Up, serving, settings_for, tick, until
+from running import MINUTE, SECOND, Up, equal_bars, minutes_ago, serving, settings_for, tick
 from tickstockpl import sessions
 from tickstockpl.clock import SystemClock
-from tickstockpl.dev.simulate import Market, Simulation, TrueBars
-from tickstockpl.dev.stored import equal_rows, stored_rows
+from tickstockpl.dev.simulate import Market, Simulation
 from tickstockpl.kernel import PATTERNS
 from tickstockpl.migrate import migrate
-from tickstockpl.postgres import connect
 from tickstockpl.service import build_engine
 from tickstockpl.settings import Settings
+from waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -37,18 +36,6 @@ SYMBOL = "ZZTEST1"
 async def ready(database: str) -> str:
     await migrate(database)
     return database
-
-
-def minutes_ago(count: int) -> int:
-    return (SystemClock().now_us() // MINUTE - count) * MINUTE
-
-
-async def equal_bars(uri: str, truth: TrueBars) -> int:
-    connection = await connect(uri)
-    try:
-        return equal_rows(await stored_rows(connection, truth.symbols), truth)
-    finally:
-        await connection.close()
 
 
 @contextlib.asynccontextmanager

@@ -12,17 +12,16 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from bar_samples import rows
-from running import MINUTE, SECOND, Up, serving, settings_for, tick, until
+from running import MINUTE, SECOND, Up, equal_bars, minutes_ago, serving, settings_for, tick
 from tickstockpl import service
 from tickstockpl.channel import Channel
 from tickstockpl.clock import SystemClock
 from tickstockpl.dev.simulate import Market, Simulation
-from tickstockpl.dev.stored import equal_rows, stored_rows
 from tickstockpl.migrate import migrate
-from tickstockpl.postgres import connect
 from tickstockpl.settings import Settings
 from tickstockpl.stream import StreamReader, arrival_us, gap_of, id_of, number_of
 from tickstockpl.wire import Inbound, Missed
+from waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -70,10 +69,6 @@ async def taken(up: Up, messages: int) -> None:
     await until(lambda: up.counters["messages"] >= messages)
 
 
-def minutes_ago(count: int) -> int:
-    return (SystemClock().now_us() // MINUTE - count) * MINUTE
-
-
 async def bars(settings: Settings) -> list[Any]:
     found = await rows(
         settings.database.dsn(),
@@ -96,11 +91,7 @@ async def test_a_market_in_a_stream_becomes_its_true_bars_without_a_flag(setting
         while "provisional" in {bar[4] for bar in await bars(settings)}:
             await asyncio.sleep(0.05)
     truth = simulation.true_bars()
-    connection = await connect(settings.database.dsn())
-    try:
-        assert equal_rows(await stored_rows(connection, truth.symbols), truth) == len(truth) == 40
-    finally:
-        await connection.close()
+    assert await equal_bars(settings.database.dsn(), truth) == len(truth) == 40
     assert {bar[4] for bar in await bars(settings)} == {None}
     assert await rows(settings.database.dsn(), "SELECT FROM ingest_gap") == []
 

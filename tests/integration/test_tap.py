@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 import tickstockpl as tp
 from bar_samples import rows
-from listening import client, until, was_cut
+from listening import client, was_cut
 from rows import rows_of
 from running import MINUTE, SECOND, child, serving, settings_for, tick
 from tapping import entries_of, gaps_in, messages_in, tap_settings, tapping
@@ -20,6 +20,7 @@ from tickstockpl import tap
 from tickstockpl.connection import round_trip
 from tickstockpl.lane import Doubt, Lane
 from tickstockpl.migrate import migrate
+from waiting import until
 
 pytestmark = pytest.mark.anyio
 

@@ -13,10 +13,9 @@ from bar_samples import rows
 from listening import client, listening
 from own_servers import OwnServers
 from publishing import hearing, publishing
-from running import MINUTE, SECOND, serving, settings_for, tick
+from running import MINUTE, SECOND, minutes_ago, serving, settings_for, tick
 from secured import Authority, authority, postgres_with_tls, redis_with_tls
 from tickstockpl.check import Finding, findings
-from tickstockpl.clock import SystemClock
 from tickstockpl.errors import ServerError
 from tickstockpl.migrate import migrate
 from tickstockpl.settings import Settings
@@ -57,7 +56,7 @@ async def test_the_whole_service_runs_over_tls_with_both_servers(
         f"{alchemy}?ssl=verify-full&{trusted}", redis, state_dir, patterns={"enabled": ("volume_spike",)}
     )
     async with serving(settings) as up, hearing(redis, settings.redis.pattern_channel) as heard:
-        begin_us = (SystemClock().now_us() // MINUTE - 26) * MINUTE
+        begin_us = minutes_ago(26)
         await up.send(tick(begin_us + n * MINUTE + 30 * SECOND) for n in range(22))
         await up.send(tick(begin_us + n * MINUTE + 30 * SECOND, volume=1000) for n in (22, 23))
         await heard.count(settings.redis.pattern_channel, 1)

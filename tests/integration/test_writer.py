@@ -12,7 +12,6 @@ import pytest
 
 from bar_samples import MINUTE_US, NINE_30_US, bars, event, ran, rows, stored, versions, writer_for
 from event_samples import events
-from running import until
 from tickstockpl.backlog import Allowance, Backlog
 from tickstockpl.clock import ManualClock
 from tickstockpl.errors import ServerError
@@ -23,6 +22,7 @@ from tickstockpl.statements import STAGE
 from tickstockpl.store import Store
 from tickstockpl.tables import read_tables
 from tickstockpl.wire import DeadLetter, Expiry, Gap, Sent, WriteBatch
+from waiting import until
 
 pytestmark = pytest.mark.anyio
 

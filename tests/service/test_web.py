@@ -14,11 +14,11 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
-from running import until
 from tickstockpl.errors import ServerError, SettingsError
 from tickstockpl.metrics import Metrics
 from tickstockpl.settings import HttpSettings
 from tickstockpl.web import Answer, Answers, Limits, access, bears, is_own_host, json_answer, serving
+from waiting import until
 
 pytestmark = pytest.mark.anyio
 
