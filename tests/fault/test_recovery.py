@@ -1,12 +1,11 @@
 """A service that is killed at any moment: what it had received is in exactly one bar, and every event is there once."""
 
 import asyncio
-import contextlib
 import random
 import signal
-import sqlite3
 import uuid
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -14,22 +13,19 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 from redis.asyncio import Redis
 
-import tickstockpl as tp
 from bar_samples import ran, rows
-from oracle import Oracle, Row, Rules
+from fault.truth import BARS, Received, differences
 from own_servers import OwnServers
-from running import MINUTE, SECOND, Child, child, settings_for, tick
+from running import child, equal_bars, minutes_ago, settings_for
 from tickstockpl.clock import SystemClock
 from tickstockpl.dev.simulate import Market, Simulation
-from tickstockpl.dev.stored import equal_rows, stored_rows
 from tickstockpl.migrate import migrate
-from tickstockpl.postgres import connect
-from tickstockpl.settings import Settings
+from tickstockpl.moments import us_of
+from tickstockpl.stream import number_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
 SYMBOLS = tuple(f"ZZTEST{n}" for n in range(1, 7))
-BARS = "SELECT symbol, timestamp, open, high, low, close, volume, trades, vwap, revision, quality FROM ohlcv_1min"
 
 
 @pytest.fixture
@@ -38,99 +34,71 @@ async def ready(database: str) -> str:
     return database
 
 
-class Received:
-    """What a service has put on disk, kept beyond what it keeps itself."""
+class Sender:
+    """A market at some 200 times its speed, which does not go on unless it is told to; and when nobody heard it."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._items: dict[int, tuple[str, int, bytes]] = {}
+    def __init__(self, client: Any, channel: str, market: Market) -> None:
+        self._client = client
+        self._channel = channel
+        self._payloads = (payload for batch in Simulation(market).batches() for payload in batch.payloads)
+        self.deaf_us: list[int] = []
 
-    def look(self) -> None:
-        path = self._settings.state_dir / "spool" / f"{self._settings.ingest.part}.sqlite"
-        with contextlib.closing(sqlite3.connect(path)) as db:
-            for first, kind, at_us, data in db.execute("SELECT first, kind, at_us, data FROM log"):
-                assert self._items.setdefault(first, (kind, at_us, data)) == (kind, at_us, data)
-
-    def folded(self) -> dict[tuple[str, int], Row]:
-        """The newest row of each bar that the oracle makes of it."""
-        channels = self._settings.redis.channels
-        oracle = Oracle(Rules(channels=channels, revise_s=self._settings.bars.revise_s))
-        framer = tp.Framer(channels)
-        for _, (kind, at_us, data) in sorted(self._items.items()):
-            match kind:
-                case "received":
-                    oracle.ingest(framer.feed(data).payloads(0), at_us)
-                case "answered":
-                    oracle.advance(at_us)
-                case "connected":
-                    oracle.subscribed(at_us, data == b"first")
-        return {(row.symbol, row.ts_us): row for row in oracle.emitted}
+    async def send(self, most: int) -> int:
+        """The next messages, some six of which are a second of the market; how many there were."""
+        count = 0
+        for payload in islice(self._payloads, most):
+            now_us = SystemClock().now_us()
+            if not await self._client.publish(self._channel, payload):
+                self.deaf_us.append(now_us)
+            count += 1
+            if count % len(SYMBOLS) == 0:
+                await asyncio.sleep(0.005)
+        return count
 
 
-async def differences(uri: str, truth: dict[tuple[str, int], Row]) -> list[Any]:
-    """Closed bars that are not as the oracle has them."""
-    wrong: list[Any] = []
-    stored = {}
-    for row in await rows(uri, BARS):
-        stored[row["symbol"], int(row["timestamp"].timestamp()) * 1_000_000] = row
-    for key, bar in truth.items():
-        row = stored.pop(key, None)
-        if row is None:
-            wrong.append(("missing", key))
-            continue
-        is_vwap = (row["vwap"] or 0.0) == pytest.approx(bar.vwap, rel=1e-12)
-        names = ("open", "high", "low", "close", "volume", "trades", "revision")
-        wrong += [(name, key, row[name], getattr(bar, name)) for name in names if row[name] != getattr(bar, name)]
-        if not is_vwap:
-            wrong.append(("vwap", key, row["vwap"], bar.vwap))
-    return wrong + [("extra", key) for key, row in stored.items() if "provisional" not in (row["quality"] or "")]
+ENDS = (*[signal.SIGKILL] * 3, signal.SIGTERM, *[signal.SIGKILL] * 5)
 
 
-async def publish(client: Any, channel: str, batches: Iterator[Any]) -> None:
-    """Send a market at some 100 times its speed, whether anybody listens or not."""
-    for batch in batches:
-        for payload in batch.payloads:
-            await client.publish(channel, payload)
-        await asyncio.sleep(0.01)
-
-
-async def started(running: Child) -> None:
-    await running.until_said("ready", 30)
-    await running.until_said("redis subscribed", 30)
-
-
+@pytest.mark.timeout(300)
 async def test_killed_again_and_again_it_counts_what_it_received_once(ready: str, redis: str, state_dir: Path) -> None:
-    settings = settings_for(ready, redis, state_dir, bars={"revise_s": 60.0})
+    # With a long patience, so that a machine that stands still for seconds has no outages of its own.
+    settings = settings_for(ready, redis, state_dir, bars={"revise_s": 60.0}, redis={"pong_timeout_s": 60.0})
     received = Received(settings)
     rng = random.Random(4)
-    begin_us = (SystemClock().now_us() // MINUTE - 32) * MINUTE
-    market = Market(symbols=SYMBOLS, start_us=begin_us, minutes=28, seed=11, late=0.02, duplicate=0.02, bursts=0.1)
-    async with Redis.from_url(redis, protocol=2) as client, asyncio.TaskGroup() as tasks:
-        sending = tasks.create_task(publish(client, settings.redis.channels[0], Simulation(market).batches()))
-        ends = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGKILL, signal.SIGKILL]
-        while not sending.done():
+    start_us = minutes_ago(36)
+    market = Market(symbols=SYMBOLS, start_us=start_us, minutes=32, seed=11, late=0.02, duplicate=0.02, bursts=0.1)
+    outages_us: list[int] = []
+    async with Redis.from_url(redis, protocol=2) as client:
+        sender = Sender(client, settings.redis.channels[0], market)
+        for end in ENDS:
             async with child(settings) as running:
-                await started(running)
-                await asyncio.wait([sending], timeout=rng.uniform(0.3, 1.5))
-                running.signal(ends.pop() if ends else signal.SIGKILL)
-                await running.ends(20)
-            received.look()
+                await running.until_said("redis subscribed", 60)
+                assert await sender.send(rng.randint(360, 1800)) >= 360
+                running.signal(end)
+                await running.ends(30)
+            outages_us.append(SystemClock().now_us())
+            await sender.send(rng.randint(0, 120))
         async with child(settings) as running:
-            await started(running)
-            await running.until_said("replayed", 30)
-            for symbol in SYMBOLS[:2]:  # silence would close a minute whose last seconds nobody heard a minute later
-                await client.publish(settings.redis.channels[0], tick(begin_us + 28 * MINUTE - SECOND, symbol))
-            await running.quiet()
+            await running.until_said("redis subscribed", 60)
+            sent = await sender.send(100_000)
+            assert sent > 360
+            await running.quiet(60, messages=sent)
             running.signal()
-            assert await running.ends(20) == 0
-    received.look()
+            assert await running.ends(30) == 0
     truth = received.folded()
-    assert len(truth) > 100
-    assert await differences(ready, truth) == []
+    assert len(truth) > 170
+    assert differences(await rows(ready, BARS), truth) == []
     events = await rows(ready, "SELECT event_id FROM pattern_event")
-    assert len(events) > 5
+    assert len(events) > 200
     once = await rows(ready, "SELECT event_id, count(*) FROM intraday_patterns GROUP BY 1 HAVING count(*) <> 1")
     assert once == []
+    found = await rows(ready, "SELECT started_at, ended_at FROM ingest_gap ORDER BY started_at")
+    gaps = [(us_of(gap["started_at"]), us_of(gap["ended_at"])) for gap in found]
+    assert gaps[1:] == list(received.windows())
+    assert len(gaps) == 1 + len(ENDS)
+    assert len(sender.deaf_us) > 400
+    unheard_us = [*outages_us, *sender.deaf_us]
+    assert [us for us in unheard_us if not any(begin_us < us < end_us for begin_us, end_us in gaps)] == []
 
 
 TABLES = (
@@ -150,7 +118,7 @@ async def test_a_stop_and_a_kill_at_one_moment_lead_to_the_same_tables(
         await migrate(other)
         source = {"mode": "stream", "stream": f"stream.{name}", "part": uuid.uuid4().hex}
         both = [settings_for(uri, redis, state_dir, ingest=source) for uri in (ready, other)]
-        begin_us = (SystemClock().now_us() // MINUTE - 32) * MINUTE
+        begin_us = minutes_ago(32)
         market = Market(symbols=SYMBOLS, start_us=begin_us, minutes=12, seed=5, late=0.02, duplicate=0.02, bursts=0.2)
         async with Redis.from_url(redis, protocol=2) as client, asyncio.TaskGroup() as tasks:
             sending = tasks.create_task(add(client, f"stream.{name}", Simulation(market).batches()))
@@ -164,9 +132,9 @@ async def test_a_stop_and_a_kill_at_one_moment_lead_to_the_same_tables(
                 await killed.ends(20)
             async with child(both[0]) as one, child(both[1]) as two:
                 await asyncio.wait([sending])
+                last = await newest(client, f"stream.{name}")
                 for each in (one, two):
-                    await each.until_said("stream opened", 30)
-                    await each.quiet(90)
+                    await each.quiet(90, src=last)
                     each.signal()
                     assert await each.ends(20) == 0
         for query in TABLES:
@@ -190,7 +158,7 @@ async def test_what_was_dropped_while_the_database_was_away_is_brought_back_by_a
         writer={"queue_minutes": 1},
         bars={"max_symbols": 100},
     )
-    begin_us = (SystemClock().now_us() // MINUTE - 32) * MINUTE
+    begin_us = minutes_ago(32)
     market = Market(symbols=SYMBOLS, start_us=begin_us, minutes=24, seed=6)
     simulation = Simulation(market)
     async with Redis.from_url(redis, protocol=2) as client, child(settings) as running:
@@ -203,17 +171,13 @@ async def test_what_was_dropped_while_the_database_was_away_is_brought_back_by_a
         assert await running.ends(60) == 4
         (said,) = running.other
         assert "start again to have them made from the source once more" in said
+        last = await newest(client, settings.ingest.stream)
     async with child(settings) as running:
-        await running.until_said("stream opened", 30)
-        await running.quiet(90)
+        await running.quiet(90, src=last)
         running.signal()
         assert await running.ends(20) == 0
     truth = simulation.true_bars()
-    connection = await connect(servers.database_uri)
-    try:
-        assert equal_rows(await stored_rows(connection, truth.symbols), truth) == len(truth) == 144
-    finally:
-        await connection.close()
+    assert await equal_bars(servers.database_uri, truth) == len(truth) == 144
 
 
 async def add(client: Any, stream: str, batches: Iterator[Any], *, pause_s: float = 0.01) -> None:
@@ -222,3 +186,9 @@ async def add(client: Any, stream: str, batches: Iterator[Any], *, pause_s: floa
         for payload in batch.payloads:
             await client.xadd(stream, {"d": payload})
         await asyncio.sleep(pause_s)
+
+
+async def newest(client: Any, stream: str) -> int:
+    """The number of the stream's last entry."""
+    ((entry_id, _),) = await client.xrevrange(stream, count=1)
+    return number_of(entry_id)
