@@ -19,6 +19,8 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYO3_PYTHON := $(CURDIR)/$(PY)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# A second worker needs servers of its own: none where somebody has named servers.
+WORKERS := $(if $(TICKSTOCKPL_TEST_DATABASE_URI)$(TICKSTOCKPL_TEST_REDIS_URL),-n 0,-n 2 --dist worksteal)
 PIP_INSTALL := $(PY) -m pip install --quiet
 
 help: ## this list
@@ -29,7 +31,7 @@ demo: $(BUILT) ## a simulated session through the whole service, on private serv
 
 test: $(BUILT) ## cargo test, then pytest with real TimescaleDB and Redis, two at a time (ARGS="-k late")
 	cargo test --locked --quiet --package tickstockpl-kernel
-	@$(PY) scripts/with_servers.py $(PY) -m pytest -n 2 --dist worksteal $(ARGS)
+	@$(PY) scripts/with_servers.py $(PY) -m pytest $(WORKERS) $(ARGS)
 
 check: $(BUILT) ## ruff, mypy, stubtest, import-linter, cargo fmt, clippy
 	$(PY) -m ruff check

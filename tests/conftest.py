@@ -1,8 +1,11 @@
 """Fixtures for all tests: the two servers, a database and a Redis number of one's own, servers that may be killed.
 
 The servers are those of TICKSTOCKPL_TEST_DATABASE_URI and TICKSTOCKPL_TEST_REDIS_URL (`make test` sets them); without
-these names a session starts its own through scripts/with_servers.py. The service's own variables are taken out of the
-environment first, so that no test can reach a server that somebody works with.
+these names a session starts its own through scripts/with_servers.py. Each further worker of pytest-xdist starts servers
+of its own in any case: who names servers uses one worker, `-n 0`, as `make test` then does.
+
+The service's own variables are taken out of the environment first, so that no test can reach a server that somebody
+works with.
 """
 
 import asyncio
