@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from bar_samples import ran, rows
 from tickstockpl.migrate import migrate
 from tickstockpl.missed import Window
-from tickstockpl.tables import NEEDED
+from tickstockpl.rights import postgres_grants
+from tickstockpl.settings import DatabaseSettings, RetentionSettings, Settings
 
 APPV2 = (Path(__file__).resolve().parent / "appv2_tables.sql").read_text(encoding="utf-8")
 
@@ -81,11 +82,12 @@ async def put(uri: str, kind: Kind, bars: Sequence[Bar], windows: Sequence[Windo
 
 @asynccontextmanager
 async def narrow_role(uri: str) -> AsyncIterator[str]:
-    """The URI of a role with the rights of the operations page, but for DELETE; it owns nothing."""
+    """The URI of a role with the rights that `tickstockpl rights` prints where all is kept; it owns nothing."""
     name = f"tickstockpl_test_{uuid.uuid4().hex[:12]}"
-    await ran(uri, f"CREATE ROLE {name} LOGIN PASSWORD 'x'")
-    await ran(uri, f"GRANT SELECT, INSERT, UPDATE ON {', '.join(NEEDED)} TO {name}")
-    await ran(uri, f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {name}")
+    values: dict[str, Any] = {"uri": uri}
+    for_ever = RetentionSettings(dead_letters_days=None, gaps_days=None)
+    await ran(uri, "\n".join(postgres_grants(Settings(database=DatabaseSettings(**values), retention=for_ever), name)))
+    await ran(uri, f"ALTER ROLE {name} PASSWORD 'x'")
     parts = urlsplit(uri)
     try:
         yield urlunsplit(parts._replace(netloc=f"{name}:x@{parts.hostname}:{parts.port}"))

@@ -31,6 +31,11 @@ class Tapped:
         self.tap, self.ingest = tap, ingest
         self.ticks, self.redis = ticks, streams
 
+    @property
+    def faults(self) -> int:
+        """Answers of the streams' Redis that did not come, and links to it that could not be made."""
+        return self.tap._link.faults
+
     async def publish(self, *payloads: bytes, channel: int = 0) -> None:
         async with self.ticks.pipeline(transaction=False) as pipe:
             for payload in payloads:

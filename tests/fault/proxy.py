@@ -6,6 +6,7 @@ import ssl
 import struct
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit, urlunsplit
 
 
 class FaultProxy:
@@ -104,3 +105,10 @@ class FaultProxy:
             writer.write(chunk)
             await writer.drain()
         writer.close()
+
+
+def through(proxy: FaultProxy, url: str) -> str:
+    """The address with the proxy in place of its server."""
+    parts = urlsplit(url)
+    user, at, _ = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user}{at}127.0.0.1:{proxy.port}"))

@@ -204,9 +204,12 @@ async def test_a_server_that_is_no_redis_is_named_and_tried_again() -> None:
 
 async def test_stopping_is_quick_wherever_it_waits(proxy: FaultProxy) -> None:
     proxy.black_hole()
-    for settings in (through(proxy, connect_timeout_s=60), at("redis://127.0.0.1:1/0", max_backoff_s=60)):
+    for settings, reached in (
+        (through(proxy, connect_timeout_s=60), lambda _: until(lambda: proxy.connections > 0)),
+        (at("redis://127.0.0.1:1/0", max_backoff_s=60), lambda listener: listener.state("down", "Connect call failed")),
+    ):
         async with listening(settings) as listener:
-            await asyncio.sleep(0.3)
+            await reached(listener)
             began_s = time.monotonic()
             assert listener.ingest.status()["state"] == "down"
         assert time.monotonic() - began_s < 1

@@ -178,6 +178,7 @@ async def test_a_redis_that_is_not_there_is_waited_for_and_the_wait_can_be_stopp
     asyncio.get_running_loop().call_later(1.0, stop.set)
     async with asyncio.timeout(10):
         await service.run(nowhere, stop=stop)
+    assert stop.is_set()
 
 
 async def test_a_reader_that_is_cancelled_at_any_moment_ends(settings: Settings) -> None:

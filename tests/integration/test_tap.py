@@ -185,6 +185,7 @@ async def test_a_gap_that_another_tap_has_copied_is_not_marked(redis: str) -> No
         async with tapping(settings) as new:
             await new.publish(b"2")
             await new.copied(1)
+            await old.copied(2)
             entries = await new.entries()
     assert sorted(messages_in(entries)) == [b"1", b"2", b"2"]
     assert gaps_in(entries) == []
