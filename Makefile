@@ -45,7 +45,7 @@ check: $(BUILT) ## ruff, mypy, stubtest, import-linter, cargo fmt, clippy
 parity: $(BUILT) ## 10 million bars x 61 candlesticks beside TA-Lib, cell by cell (ARGS="--bars 1e6")
 	@$(PY) scripts/candle_parity.py $(ARGS)
 
-chaos: $(BUILT) ## the service and its servers killed at random moments (ARGS="--kills 20 --seed 3")
+chaos: $(BUILT) ## the service and its servers killed at random moments (ARGS="--mode pubsub --kills 20")
 	@PYTHONPATH=tests $(PY) -m fault.chaos $(ARGS)
 
 outage: $(BUILT) ## the tick path with the database there, and with it cut off (ARGS="--seconds 20")

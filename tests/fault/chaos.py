@@ -1,7 +1,9 @@
 """A service that is killed, frozen and cut off at random moments, its servers too; and what must hold all the same.
 
-A feed writes a market into a stream, and tries again until Redis has taken each tick. At the end the bars must be those
-of a fold, by the oracle, of every entry that is there; and every event must be stored once and sent.
+A market comes through a stream, whose feed tries again until Redis has taken each tick, or on a channel, where what is
+sent while nobody listens is lost. At the end the bars must be those of a fold, by the oracle, of every entry that is in
+the stream, or of every message that the service has put on disk; no loss may be silent; no bar may have lost a tick
+while we looked on; and every event must be stored once and sent.
 """
 
 import argparse
@@ -11,38 +13,32 @@ import json
 import logging
 import os
 import random
-import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections import Counter, defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import structlog
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from bar_samples import rows
-from fault.proxy import FaultProxy
-from oracle import Oracle, Row, Rules
-from own_servers import OwnServers
-from running import MINUTE, SECOND, Child, child, settings_for
-from tickstockpl.clock import SystemClock
-from tickstockpl.dev.simulate import Market, Simulation
+from fault.feeds import ChannelFeed, Feed, StreamFeed
+from fault.proxy import FaultProxy, through
+from fault.report import Report
+from fault.sampled import Sampled
+from fault.truth import BARS, differences
+from own_servers import OwnServers, lent
+from publishing import Listener, hearing
+from running import MINUTE, SECOND, Child, child, minutes_ago, settings_for
+from tickstockpl.dev.simulate import Market, Simulation, test_symbols
 from tickstockpl.migrate import migrate
 from tickstockpl.settings import Settings
-from tickstockpl.stream import arrival_us, number_of
 from waiting import until
 
-SYMBOLS = tuple(f"ZZTEST{n}" for n in range(1, 9))
-PATTERNS = ("volume_spike", "doji", "engulfing", "hammer", "high_of_day")
-BARS = "SELECT symbol, timestamp, open, high, low, close, volume, trades, vwap, revision, quality FROM ohlcv_1min"
-BARE_BAR = ("open", "high", "low", "close", "volume", "trades", "revision")
+READS = {"stream": "stream opened", "pubsub": "redis subscribed"}
+"""What the service says when it reads its source, by mode."""
+SAMPLE_S = 0.5
 
 KILL = "service killed"
 FAULTS = {
@@ -59,68 +55,23 @@ FAULTS = {
 """Each fault, and how often it comes beside the others."""
 
 
-@dataclass
-class Report:
-    """What was done, and what came of it."""
-
-    seed: int
-    faults: Counter[str] = field(default_factory=Counter)
-    seconds: float = 0.0
-    ticks: int = 0
-    bars: int = 0
-    wrong: list[Any] = field(default_factory=list)
-    flagged: int = 0
-    gaps: int = 0
-    events: int = 0
-    heard: int = 0
-    repeated: int = 0
-    unsent: list[str] = field(default_factory=list)
-    strange: list[str] = field(default_factory=list)
-    """Events heard that are in no table, that came again with another content, or that are not stored exactly once."""
-    refused: int = 0
-    """Starts that ended since a server was away: a service manager tries again."""
-    ended: list[Any] = field(default_factory=list)
-    """Ends of the service that nobody caused."""
-    recoveries_s: list[float] = field(default_factory=list)
-    """From a kill until the service reads the stream again."""
-
-    @property
-    def holds(self) -> bool:
-        return not (self.wrong or self.unsent or self.strange or self.ended or self.flagged or self.gaps)
-
-    def lines(self) -> Iterator[str]:
-        """The report for a person."""
-        times = sorted(self.recoveries_s) or [0.0]
-        yield f"seed {self.seed}, {self.seconds:.0f} s"
-        yield "faults     " + ", ".join(f"{name} {count}" for name, count in sorted(self.faults.items()))
-        yield f"ticks      {self.ticks:,} in the stream"
-        yield f"bars       {self.bars:,}, {len(self.wrong)} wrong, {self.flagged} flagged, {self.gaps} gap rows"
-        heard = f"{self.heard:,} heard, {self.repeated} of them again"
-        yield f"events     {self.events:,} stored, {heard}, {len(self.unsent)} unsent"
-        yield f"starts     {self.refused} refused, since a server was away"
-        yield f"recovery   {times[len(times) // 2]:.2f} s in the middle, {times[-1]:.2f} s at most"
-        for name in ("wrong", "unsent", "strange", "ended"):
-            for each in getattr(self, name)[:20]:
-                yield f"{name:<10} {str(each)[:400]}"
-
-
 class Chaos:
     """One run on servers of its own, whose Redis keeps an append-only file and syncs it always.
 
-    kills: how many times the service is killed; the other faults come between.
+    mode: of the source, "stream" or "pubsub". kills: how many times the service is killed; other faults come between.
     """
 
-    def __init__(self, servers: OwnServers, state_dir: Path, *, seed: int, kills: int) -> None:
+    def __init__(self, servers: OwnServers, state_dir: Path, *, mode: str, seed: int, kills: int) -> None:
         self._servers = servers
         self._state_dir = state_dir
         self._rng = random.Random(seed)
         self._kills = kills
-        self._report = Report(seed)
+        self._report = Report(mode, seed)
         self._service: Child | None = None
+        self._batches = 0
         self._expected = False
         self._done = asyncio.Event()
-        self._fed = asyncio.Event()
-        self._heard: dict[str, list[str]] = defaultdict(list)
+        self._harmed = asyncio.Event()
 
     async def run(self) -> Report:
         started_s = time.monotonic()
@@ -129,70 +80,60 @@ class Chaos:
             self._redis_proxy = await stack.enter_async_context(FaultProxy("127.0.0.1", redis.port or 0))
             self._postgres_proxy = await stack.enter_async_context(FaultProxy("127.0.0.1", database.port or 0))
             settings = settings_for(
-                _through(database, self._postgres_proxy.port),
-                _through(redis, self._redis_proxy.port),
+                through(self._postgres_proxy, self._servers.database_uri),
+                through(self._redis_proxy, self._servers.redis_url),
                 self._state_dir,
-                ingest={"mode": "stream"},
+                ingest={"mode": self._report.mode},
                 bars={"revise_s": 60.0},
-                patterns={"enabled": PATTERNS},
                 publish={"rate_per_s": 5000.0},
                 redis={"pong_timeout_s": 1.0, "connect_timeout_s": 1.0, "max_backoff_s": 0.5},
                 database={"command_timeout_s": 2.0, "connect_timeout_s": 2.0},
             )
+            feed = self._feed(settings)
+            channel = settings.redis.pattern_channel
+            heard = await stack.enter_async_context(hearing(self._servers.redis_url, channel))
+            sampled = Sampled(self._servers.database_uri)
             async with asyncio.TaskGroup() as tasks:
-                feeding = tasks.create_task(self._feed(settings))
-                hearing = tasks.create_task(self._hear(settings.redis.pattern_channel))
+                feeding = tasks.create_task(self._play(feed))
+                watching = tasks.create_task(sampled.watch(SAMPLE_S))
                 serving = tasks.create_task(self._serve(settings))
                 await self._harm()
-                self._fed.set()
+                self._harmed.set()
                 await feeding
-                await self._settled(settings)
+                await self._settled(feed)
                 self._done.set()
                 await serving
-                hearing.cancel()
-            await self._judge(settings)
+                watching.cancel()
+            await sampled.look()
+            self._report.looks, self._report.shrunk = sampled.looks, sampled.shrunk
+            await self._judge(feed, heard, channel)
         self._report.seconds = time.monotonic() - started_s
         return self._report
 
-    async def _feed(self, settings: Settings) -> None:
-        """A market at a hundred times its speed; a tick is tried until Redis has it."""
-        begin_us = (SystemClock().now_us() // MINUTE - 1400) * MINUTE
+    def _feed(self, settings: Settings) -> Feed:
+        url = self._servers.redis_url
+        if settings.ingest.mode == "stream":
+            return StreamFeed(url, settings)
+        return ChannelFeed(url, settings, self._report.seed)
+
+    async def _play(self, feed: Feed) -> None:
+        """A market at a hundred times its speed, until no more harm is done."""
         market = Market(
-            symbols=SYMBOLS,
-            start_us=begin_us,
+            symbols=test_symbols(8),
+            start_us=minutes_ago(1400),
             minutes=1390,
             seed=self._report.seed,
             late=0.02,
             duplicate=0.02,
             bursts=0.2,
         )
-        client = Redis.from_url(self._servers.redis_url, protocol=2, socket_timeout=2.0)
-        async with client:
-            for batch in Simulation(market).batches():
-                # With the last second of a minute, so that its bars close soon after.
-                if self._fed.is_set() and batch.due_us % MINUTE >= 59 * SECOND:
-                    return
-                while True:
-                    try:
-                        async with client.pipeline(transaction=True) as pipe:
-                            for payload in batch.payloads:
-                                pipe.xadd(settings.ingest.stream, {"d": payload})
-                            await pipe.execute()
-                        break
-                    except (RedisError, OSError):
-                        await asyncio.sleep(0.05)
-                await asyncio.sleep(0.01)
-
-    async def _hear(self, channel: str) -> None:
-        while True:
-            with contextlib.suppress(RedisError, OSError):
-                async with Redis.from_url(self._servers.redis_url, protocol=2) as client, client.pubsub() as pubsub:
-                    await pubsub.subscribe(channel)
-                    async for message in pubsub.listen():
-                        if message["type"] == "message":
-                            event = json.loads(message["data"])
-                            self._heard[event["flow_id"]].append(json.dumps(event, sort_keys=True))
-            await asyncio.sleep(0.02)
+        for batch in Simulation(market).batches():
+            # With the last second of a minute, so that its bars close soon after.
+            if self._harmed.is_set() and batch.due_us % MINUTE >= 59 * SECOND:
+                return
+            await feed.send(batch)
+            self._batches += 1
+            await asyncio.sleep(0.01)
 
     async def _serve(self, settings: Settings) -> None:
         """What a service manager does: start it again whenever it has ended."""
@@ -200,8 +141,8 @@ class Chaos:
         while not self._done.is_set():
             async with child(settings) as service:
                 self._service, self._expected = service, False
-                opened = asyncio.create_task(until(lambda: bool(service.said("stream opened")), 120))
-                waiting = asyncio.create_task(service.process.wait())
+                opened = asyncio.create_task(until(lambda: bool(service.said(READS[self._report.mode])), 120))
+                waiting = asyncio.create_task(service.ends(None))
                 await asyncio.wait([opened, waiting], return_when=asyncio.FIRST_COMPLETED)
                 if ended_s and opened.done() and not opened.exception():
                     self._report.recoveries_s.append(time.monotonic() - ended_s)
@@ -218,8 +159,19 @@ class Chaos:
         """Faults at random moments until there were enough kills."""
         names, weights = list(FAULTS), list(FAULTS.values())
         while self._report.faults[KILL] < self._kills:
-            await asyncio.sleep(self._rng.uniform(0.2, 1.6))
+            await self._pause()
             await self._one(self._rng.choices(names, weights)[0])
+
+    async def _pause(self) -> None:
+        """Until the service has read some of the market, however slow the machine; or not, so that starts fail too."""
+        is_hasty, pause_s, batches = self._rng.random() < 0.25, self._rng.uniform(0.2, 1.6), self._rng.randint(20, 160)
+        if is_hasty:
+            await asyncio.sleep(pause_s)
+            return
+        reads = READS[self._report.mode]
+        await until(lambda: self._service is not None and bool(self._service.said(reads)), 60)
+        wanted = self._batches + batches
+        await until(lambda: self._batches >= wanted, 60)
 
     async def _one(self, fault: str) -> None:
         self._report.faults[fault] += 1
@@ -260,24 +212,17 @@ class Chaos:
             with contextlib.suppress(ProcessLookupError):
                 self._service.signal(number)
 
-    async def _settled(self, settings: Settings) -> None:
-        """Wait until the service has read the stream to its end and stored what came of it, then end it."""
-        async with Redis.from_url(self._servers.redis_url, protocol=2) as client:
-            newest: Any = await client.xrevrange(settings.ingest.stream, count=1)
-        last: bytes = newest[0][0]
+    async def _settled(self, feed: Feed) -> None:
+        """Wait until the service has read everything and stored what came of it, then end it."""
         async with asyncio.timeout(120):
             while True:
                 service = self._service
                 assert service is not None
                 try:
-                    health = await service.health()
-                    stages = health["stages"]
-                    read = stages["pipeline"]["next_src"] > number_of(last)
-                    if (
-                        read
-                        and not stages["pipeline"]["counters"]["open_bars"]
-                        and not stages["writer"]["backlog_items"]
-                    ):
+                    stages = (await service.health())["stages"]
+                    pipeline, writer = stages["pipeline"], stages["writer"]
+                    read = await feed.is_read(pipeline)
+                    if read and not pipeline["counters"]["open_bars"] and not writer["backlog_items"]:
                         break
                 except (TimeoutError, OSError, AssertionError, KeyError):
                     pass
@@ -285,102 +230,31 @@ class Chaos:
         self._expected = True
         service.signal()
 
-    async def _judge(self, settings: Settings) -> None:
+    async def _judge(self, feed: Feed, heard: Listener, channel: str) -> None:
         uri, report = self._servers.database_uri, self._report
-        async with Redis.from_url(self._servers.redis_url, protocol=2) as client:
-            entries: Any = await client.xrange(settings.ingest.stream)
-        report.ticks = len(entries)
-        truth = folded(entries, settings)
         stored = await rows(uri, BARS)
-        report.bars = len(truth)
-        report.wrong = differences(stored, truth)
-        report.flagged = sum("gap" in (row["quality"] or "") for row in stored)
         report.gaps = len(await rows(uri, "SELECT FROM ingest_gap"))
-        events = await rows(
-            uri,
-            """SELECT e.event_id::text, e.confidence, e.revision, e.published_at, e.expired_at,
-                      count(i.event_id) AS shown
-               FROM pattern_event e LEFT JOIN intraday_patterns i USING (event_id)
-               GROUP BY 1, 2, 3, 4, 5""",
-        )
-        report.events, report.heard = len(events), sum(map(len, self._heard.values()))
-        report.repeated = report.heard - len(self._heard)
-        known = {event["event_id"] for event in events}
-        report.strange += [f"{each} is in no table" for each in self._heard if each not in known]
-        report.strange += [
-            f"{each} came with another content: {_difference(said)}"
-            for each, said in self._heard.items()
-            if len(set(said)) > 1
-        ]
-        report.strange += [
-            f"{event['event_id']} is shown {event['shown']} times" for event in events if event["shown"] != 1
-        ]
-        report.unsent = [
-            event["event_id"]
-            for event in events
-            if event["confidence"] >= 0.6
-            and event["revision"] == 0
-            and event["published_at"] is None
-            and event["expired_at"] is None  # a revision took it away before it was sent
-            and event["event_id"] not in self._heard
-        ]
+        report.flagged = sum("gap" in (row["quality"] or "") for row in stored)
+        truth = await feed.truth(report, uri, stored)
+        report.bars, report.wrong = len(truth), differences(stored, truth)
+        said: dict[str, list[str]] = {}
+        for event in heard.heard.get(channel, []):
+            # An event that goes out again has a number of its own on the channel, and nothing else is another.
+            content = {name: value for name, value in event.items() if name != "seq"}
+            said.setdefault(event["flow_id"], []).append(json.dumps(content, sort_keys=True))
+        await report.add_events(uri, said)
 
 
-def _difference(said: list[str]) -> list[Any]:
-    """The parts in which contents of one event are not equal."""
-    counted = Counter(part for each in set(said) for part in set(each.split(", ")))
-    return sorted(part for part, count in counted.items() if count < len(set(said)))
-
-
-def _through(url: Any, port: int) -> str:
-    """The address with the proxy's port in place of the server's."""
-    user, at, _ = url.netloc.rpartition("@")
-    return str(urlunsplit(url._replace(netloc=f"{user}{at}127.0.0.1:{port}")))
-
-
-def folded(entries: list[tuple[bytes, dict[bytes, bytes]]], settings: Settings) -> dict[tuple[str, int], Row]:
-    """The newest row of each bar that the oracle makes of a stream; bars that are open at its end close with it."""
-    oracle = Oracle(Rules(channels=settings.tick_channels, revise_s=settings.bars.revise_s))
-    for entry_id, fields in entries:
-        now_us = arrival_us(number_of(entry_id))
-        oracle.advance(now_us - 1)
-        oracle.ingest([fields[b"d"]], now_us)
-    oracle.flush()
-    return {(row.symbol, row.ts_us): row for row in oracle.emitted}
-
-
-def differences(stored: list[Any], truth: dict[tuple[str, int], Row]) -> list[Any]:
-    """Bars that are not as the oracle has them, value by value."""
-    wrong: list[Any] = []
-    left = {(row["symbol"], int(row["timestamp"].timestamp()) * 1_000_000): row for row in stored}
-    for key, bar in truth.items():
-        row = left.pop(key, None)
-        if row is None:
-            wrong.append(("missing", key))
-            continue
-        wrong += [(name, key, row[name], getattr(bar, name)) for name in BARE_BAR if row[name] != getattr(bar, name)]
-        if abs((row["vwap"] or 0.0) - bar.vwap) > 1e-9 * bar.vwap:
-            wrong.append(("vwap", key, row["vwap"], bar.vwap))
-    return wrong + [("extra", key) for key, row in left.items() if "provisional" not in (row["quality"] or "")]
-
-
-async def _long(kills: int, seed: int) -> Report:
-    folder = Path(tempfile.mkdtemp(prefix="tickstockpl-chaos-", dir="/var/tmp"))
-    os.chmod(folder, 0o755)  # noqa: PTH101 - PostgreSQL runs as another user where we are root
-    servers = OwnServers(folder, redis=True, postgres=True)
-    try:
-        await asyncio.to_thread(servers.start)
+async def _long(mode: str, kills: int, seed: int) -> Report:
+    with lent(redis=True, postgres=True) as servers, tempfile.TemporaryDirectory() as state:
         await migrate(servers.database_uri)
-        with tempfile.TemporaryDirectory() as state:
-            return await Chaos(servers, Path(state), seed=seed, kills=kills).run()
-    finally:
-        await asyncio.to_thread(servers.stop)
-        shutil.rmtree(folder, ignore_errors=True)
+        return await Chaos(servers, Path(state), mode=mode, seed=seed, kills=kills).run()
 
 
 def main() -> None:
     """The long form: exit code 1 if anything does not hold."""
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
+    parser.add_argument("--mode", choices=READS, default="stream", help="how ticks come to it (stream)")
     parser.add_argument("--kills", type=int, default=100, help="of the service; other faults come between (100)")
     parser.add_argument("--seed", type=int, default=1, help="the same faults in the same order (1)")
     given = parser.parse_args()
@@ -388,7 +262,8 @@ def main() -> None:
     logging.disable()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     sys.stdout.write(f"{given.kills} kills with seed {given.seed}: some {given.kills * 3 // 60 + 1} minutes\n")
-    report = asyncio.run(_long(given.kills, given.seed))
+    sys.stdout.flush()
+    report = asyncio.run(_long(given.mode, given.kills, given.seed))
     sys.stdout.write("\n".join(report.lines()) + f"\n{'holds' if report.holds else 'DOES NOT HOLD'}\n")
     sys.exit(not report.holds)
 

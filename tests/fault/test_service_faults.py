@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from bar_samples import ran, rows
+from fault.sampled import Sampled
 from own_servers import OwnServers
 from running import (
     MINUTE,
@@ -40,32 +40,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 SYMBOLS = ("ZZTEST1", "ZZTEST2", "ZZTEST3", "ZZTEST4")
 MINUTES = 30
 CUT = "client_kill", "redis_dead", "backend_killed", "postgres_dead"
-
-
-class Sampled:
-    """Every bar's trades and volume, looked at again and again: neither may ever become less."""
-
-    def __init__(self, uri: str) -> None:
-        self._uri = uri
-        self.looks = 0
-        self.most: dict[tuple[str, Any], tuple[int, int]] = {}
-
-    async def look(self) -> None:
-        for row in await rows(self._uri, "SELECT symbol, timestamp, trades, volume FROM ohlcv_1min"):
-            key, now = (row["symbol"], row["timestamp"]), (row["trades"], row["volume"])
-            before = self.most.get(key, (0, 0))
-            assert now[0] >= before[0], (key, before, now)
-            assert now[1] >= before[1], (key, before, now)
-            self.most[key] = now
-        self.looks += 1
-
-    async def watch(self) -> None:
-        while True:
-            try:
-                await self.look()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
-                await asyncio.sleep(0.05)  # the last one: asyncpg closes what was lost in the middle of a query
-            await asyncio.sleep(0.02)
 
 
 async def play(url: str, channel: str, batches: Iterator[Any], until_us: int) -> None:
@@ -136,6 +110,7 @@ async def test_killed_servers_and_connections_leave_gaps_flags_and_no_smaller_ba
         assert counters["ticks"] == counters["folded"]
     await sampled.look()
     assert sampled.looks > 20
+    assert sampled.shrunk == []
 
     gaps = await rows(servers.database_uri, "SELECT * FROM ingest_gap ORDER BY ended_at")
     assert len(gaps) == 3

@@ -1,7 +1,6 @@
 """`tickstockpl demo` with servers of its own: ends by itself, and every bar is the simulator's."""
 
 import asyncio
-from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from tickstockpl.dev.demo import Demo, show
 from tickstockpl.dev.feed import Sent
 from tickstockpl.dev.view import Result, Seen, screen, summary
 from tickstockpl.errors import SettingsError
+from waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
@@ -56,7 +56,7 @@ async def test_keep_leaves_the_service_running_until_it_is_stopped(state_dir: Pa
     options = Demo(minutes=2, symbols=2, play_s=1, keep=True, state_dir=state_dir)
     async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         kept = tasks.create_task(show(options, console=console, stop=stop))
-        await _until(lambda: "kept running" in out.getvalue())
+        await until(lambda: "kept running" in out.getvalue(), 60)
         port = int(out.getvalue().split("http://127.0.0.1:")[1].split("/")[0])
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /health HTTP/1.0\r\n\r\n")
@@ -73,7 +73,7 @@ async def test_a_stop_ends_it_early_and_says_so(state_dir: Path) -> None:
     stop = asyncio.Event()
     async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         ended = tasks.create_task(show(Demo(play_s=60, state_dir=state_dir), console=console, stop=stop))
-        await _until(lambda: "the service is up" in out.getvalue())
+        await until(lambda: "the service is up" in out.getvalue(), 60)
         stop.set()
     assert not ended.result().complete
     assert "ended early" in out.getvalue()
@@ -82,12 +82,6 @@ async def test_a_stop_ends_it_early_and_says_so(state_dir: Path) -> None:
 async def test_more_minutes_than_a_session_has_are_refused(state_dir: Path) -> None:
     with pytest.raises(SettingsError, match=r"minutes must be at most (210|390), the last session's length, was 999"):
         await show(Demo(minutes=999, state_dir=state_dir), console=printed()[1])
-
-
-async def _until(holds: Callable[[], bool]) -> None:
-    """Wait for something to be printed: output knows no events."""
-    while not holds():
-        await asyncio.sleep(0.05)
 
 
 def test_a_wrong_bar_is_shown_as_wrong() -> None:
