@@ -68,7 +68,7 @@ async def recover(path: Path, framed: Callable[[bytes], FramesLike], ownership: 
             spool,
             Begun(spool.src_id, next_src, position, continues=next_src > 0),
             Replayed(spool.src_id, position.anew_us if position is not None else EVER_US, start),
-            await asyncio.to_thread(spool.last_at_us),
+            await asyncio.to_thread(spool.heard_us),
             whole,
         )
     except BaseException:

@@ -92,9 +92,9 @@ class Spool:
         ).fetchone()
         return row[0] if row else None
 
-    def last_at_us(self) -> int | None:
-        """When the last item came."""
-        row = self._db.execute("SELECT at_us FROM log ORDER BY first DESC LIMIT 1").fetchone()
+    def heard_us(self) -> int | None:
+        """When the last item came that was heard: a loss is noticed later."""
+        row = self._db.execute("SELECT at_us FROM log WHERE kind <> 'lost' ORDER BY first DESC LIMIT 1").fetchone()
         return row[0] if row else None
 
     def append(self, first: int, items: Sequence[Inbound]) -> int:

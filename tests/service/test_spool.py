@@ -68,12 +68,17 @@ def test_what_was_written_is_read_again_each_item_with_its_number(spool: Spool) 
     spool.append(0, ITEMS[:3])
     spool.append(4, ITEMS[3:])
     assert read(spool) == [(number, shown(item)) for number, item in zip((0, 1, 3, 4, 5, 6), ITEMS, strict=True)]
-    assert (spool.first_src(), spool.next_src(), spool.last_at_us(), spool.oldest()) == (0, 7, 6, 1)
+    assert (spool.first_src(), spool.next_src(), spool.heard_us(), spool.oldest()) == (0, 7, 6, 1)
     assert [number for number, _ in read(spool, 3)] == [3, 4, 5, 6]
 
 
+def test_a_loss_is_no_word_that_was_heard(spool: Spool) -> None:
+    spool.append(0, ITEMS[:5])
+    assert spool.heard_us() == 4
+
+
 def test_an_empty_one_has_neither_beginning_nor_end(spool: Spool) -> None:
-    assert (spool.first_src(), spool.next_src(), spool.last_at_us(), spool.oldest()) == (None, 0, None, None)
+    assert (spool.first_src(), spool.next_src(), spool.heard_us(), spool.oldest()) == (None, 0, None, None)
     assert read(spool) == []
 
 
