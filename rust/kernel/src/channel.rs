@@ -156,7 +156,7 @@ impl Channel {
             return 0;
         }
         self.numbered = (Some(seq), 0);
-        let missing = newest.map_or(0, |newest| seq.saturating_sub(newest) - 1 - refused);
+        let missing = newest.map_or(0, |newest| seq.saturating_sub(newest).saturating_sub(1).saturating_sub(refused));
         if missing > 0 && self.pending.is_none() {
             self.pending = Some((quality::GAP, self.event_us));
         }
@@ -289,4 +289,17 @@ impl Lateness {
 
 fn slot(kind: Kind) -> usize {
     usize::from(kind != Kind::A)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_far_behind_begins_anew_however_large_the_newest_was() {
+        let mut channel = Channel::default();
+        assert_eq!(channel.number(i64::MAX), 0);
+        channel.refused();
+        assert_eq!((channel.number(0), channel.number(3)), (0, 2));
+    }
 }

@@ -154,6 +154,7 @@ impl Sink for Collector<'_> {
     }
 
     fn without_price(&mut self, volume: i64) {
-        self.counters.volume_without_bar += volume.max(0) as u64;
+        let all = &mut self.counters.volume_without_bar;
+        *all = all.saturating_add(volume.max(0) as u64);
     }
 }
