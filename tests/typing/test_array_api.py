@@ -158,6 +158,8 @@ def test_an_engine_gives_outputs(output: tp.Output) -> None:
     assert_type(engine.clock_skew_us(), int | None)
     assert_type(engine.symbols(), list[str])
     assert_type(engine.window("AAPL"), tp.Bars)
+    assert_type(engine.snapshot(), bytes)
+    engine.restore(engine.snapshot())
 
 
 def test_an_output_has_bars_detections_and_readings(output: tp.Output) -> None:

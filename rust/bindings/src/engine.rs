@@ -7,7 +7,7 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::sync::MutexExt;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyTuple};
 use tickstockpl_kernel::aggregate::Settled;
 use tickstockpl_kernel::calendar::Calendar;
 use tickstockpl_kernel::channel::Lateness;
@@ -226,6 +226,19 @@ impl Engine {
 
     fn subscribed(&self, now_us: i64, first: bool) -> PyResult<()> {
         self.lock()?.subscribed(now_us, first);
+        Ok(())
+    }
+
+    fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let bytes = py.detach(|| Ok::<_, PyErr>(self.lock()?.snapshot()))?;
+        Ok(PyBytes::new(py, &bytes))
+    }
+
+    fn restore(&self, py: Python<'_>, snapshot: &[u8]) -> PyResult<()> {
+        let names = self.names.lock_py_attached(py);
+        let mut names = names.map_err(|_| PyRuntimeError::new_err("the engine panicked before"))?;
+        py.detach(|| self.lock()?.restore(snapshot).map_err(to_py))?;
+        *names = Names::default();
         Ok(())
     }
 

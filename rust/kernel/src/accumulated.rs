@@ -1,14 +1,16 @@
 //! What the feed says a symbol has traded today, beside what was folded: where it says more, ticks never came.
 
 use arrayvec::ArrayVec;
+use serde::{Deserialize, Serialize};
 
+use crate::snapshot::is_near;
 use crate::time::MINUTE_US;
 
 /// Minutes that are remembered of a symbol: one that closes, those beside it, and one that came late.
 const MINUTES: usize = 4;
 
 /// A minute's part of the day's volume, by its ticks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Part {
     minute_us: i64,
     /// The channel of its first tick.
@@ -33,13 +35,18 @@ pub struct Short {
 }
 
 /// The day's volume of one symbol, in the newest minutes in which it was heard. `O(1)` a tick.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Accumulated {
     /// Oldest first.
     minutes: ArrayVec<Part, MINUTES>,
 }
 
 impl Accumulated {
+    /// Whether its times can be counted on from.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.minutes.iter().all(|part| is_near(part.minute_us))
+    }
+
     /// A tick of this minute says on its channel that the day's volume up to and with its own shares is `accumulated`; `None`: it says
     /// nothing, and the minute cannot be judged.
     pub(crate) fn note(&mut self, minute_us: i64, channel: u16, volume: i64, accumulated: Option<i64>) {

@@ -2,6 +2,8 @@
 //!
 //! `O(1)` a tick; a gap of a year is one step, because minutes are computed and never walked.
 
+use serde::{Deserialize, Serialize};
+
 use crate::bar::{Fold, quality};
 use crate::begun::Begun;
 use crate::calendar::Calendar;
@@ -42,7 +44,7 @@ pub struct Limits {
 }
 
 /// What a replay need not look at: ticks of minutes before `minute_us` in messages before `src` stand in rows, or nowhere.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Settled {
     /// Start of the first minute that a replay makes anew, µs.
     pub minute_us: i64,
@@ -53,15 +55,15 @@ pub struct Settled {
 /// The live aggregator of all symbols and channels.
 #[derive(Debug)]
 pub struct Aggregator {
-    limits: Limits,
-    rules: Rules,
+    pub(crate) limits: Limits,
+    pub(crate) rules: Rules,
     calendar: Calendar,
-    roster: Roster,
-    channels: Vec<Channel>,
-    heard: Heard,
-    orphans: Orphans,
-    begun: Begun,
-    settled: Settled,
+    pub(crate) roster: Roster,
+    pub(crate) channels: Vec<Channel>,
+    pub(crate) heard: Heard,
+    pub(crate) orphans: Orphans,
+    pub(crate) begun: Begun,
+    pub(crate) settled: Settled,
     /// What the last change of a history made.
     made: Made,
 }

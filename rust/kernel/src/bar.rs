@@ -1,7 +1,10 @@
 //! One minute of one symbol: the fold of its ticks, and the bar that comes of it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::condition::Rights;
 use crate::offset::Span;
+use crate::snapshot::{FEW, is_near};
 use crate::tick::{Kind, Tick};
 use crate::time::{MINUTE_US, SECOND_US};
 
@@ -61,7 +64,7 @@ impl Bar {
 }
 
 /// The running fold of one minute. `O(1)` a tick; the same ticks in the same order give the same bits.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Fold {
     /// Start of the minute, µs.
     pub minute_us: i64,
@@ -246,6 +249,11 @@ impl Fold {
         if tick.ts_us >= self.close_us {
             (self.close, self.close_us) = (close, tick.ts_us);
         }
+    }
+
+    /// Whether ticks can be folded into it, and times counted on from it, without an overflow.
+    pub(crate) fn is_sound(&self) -> bool {
+        is_near(self.minute_us) && self.trades <= FEW
     }
 
     /// The bar as it stands, prices rounded to `scale` decimals; `None` without a price.

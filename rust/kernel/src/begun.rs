@@ -2,6 +2,9 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
+use crate::snapshot::is_near;
 use crate::time::MINUTE_US;
 
 /// Minutes beyond the revisable ones whose messages still count: who owns a bar is decided by who was heard in the minute
@@ -9,7 +12,7 @@ use crate::time::MINUTE_US;
 const BEFORE_US: i64 = 2 * MINUTE_US;
 
 /// The first message of each minute that can still be revised, or decides about one that can. `O(1)` a message in order.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Begun {
     /// Start of the minute and number of its first message, oldest first.
     minutes: VecDeque<(i64, i64)>,
@@ -24,6 +27,11 @@ impl Default for Begun {
 }
 
 impl Begun {
+    /// Whether its times can be counted on from.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.minutes.iter().all(|&(minute_us, _)| is_near(minute_us))
+    }
+
     /// A tick of this minute stands in the message `src`; true if it is the minute's first, so that others may be past.
     pub(crate) fn note(&mut self, minute_us: i64, src: i64) -> bool {
         match self.minutes.iter().rposition(|&(known_us, _)| known_us <= minute_us) {

@@ -31,6 +31,16 @@ impl Benchmark {
         self.id
     }
 
+    /// What it remembers, for a snapshot.
+    pub(crate) fn returns(&self) -> &[(i64, f64)] {
+        &self.returns
+    }
+
+    /// That of the same ticker, restored: known by this id, with these returns.
+    pub(crate) fn restored(&self, find: impl FnOnce(&[u8]) -> Option<SymbolId>, returns: Vec<(i64, f64)>) -> Self {
+        Self { ticker: self.ticker.clone(), id: find(&self.ticker), returns }
+    }
+
     /// A ticker has got an id.
     pub fn named(&mut self, ticker: &[u8], id: SymbolId) {
         if *self.ticker == *ticker {

@@ -2,7 +2,12 @@
 
 use std::collections::VecDeque;
 
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::bar::quality;
+use crate::decode::Decoder;
+use crate::snapshot::{FEW, Sound, holds, is_near};
 use crate::symbol::SymbolId;
 use crate::tick::{Kind, Tick};
 use crate::time::{MINUTE_US, SECOND_US, minute_of};
@@ -20,7 +25,7 @@ const REPEATED: i64 = 1024;
 const MOST_FLAGGED: usize = 32;
 
 /// A minute and who has an open bar in it, in opening order.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct OpenMinute {
     minute_us: i64,
     /// The number of the message that opened it.
@@ -46,6 +51,14 @@ impl Held {
         Self { ticker: tick.ticker.to_vec(), tick: Tick { ticker: b"", ..*tick }, raw: raw.to_vec(), src }
     }
 
+    /// The one tick of a message that was kept.
+    #[must_use]
+    pub fn read(raw: &[u8], src: i64) -> Option<Self> {
+        let mut found = None;
+        Decoder::default().decode(&[raw], |_, tick, raw| found = tick.ok().map(|tick| Self::new(&tick, raw, src)));
+        found
+    }
+
     /// The tick as it came.
     #[must_use]
     pub fn tick(&self) -> Tick<'_> {
@@ -53,8 +66,22 @@ impl Held {
     }
 }
 
+/// Its message and the number of that, of which the tick is made again.
+impl Serialize for Held {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        (self.src, &self.raw).serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Held {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let (src, raw) = <(i64, Vec<u8>)>::deserialize(from)?;
+        Self::read(&raw, src).ok_or_else(|| Error::custom("what is held is no tick"))
+    }
+}
+
 /// Minutes in which ticks of this channel may be missing.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Flagged {
     pub(crate) from_us: i64,
     pub(crate) to_us: i64,
@@ -62,7 +89,7 @@ pub(crate) struct Flagged {
 }
 
 /// The state of one channel. Event time decides; a clock only helps a quiet channel along.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Channel {
     /// E: the highest accepted stamp, µs.
     pub(crate) event_us: Option<i64>,
@@ -75,8 +102,10 @@ pub struct Channel {
     /// Open minutes by kind (A, T), oldest first.
     open: [VecDeque<OpenMinute>; 2],
     /// The event time at which the next open minute is final; `None` with nothing open.
+    #[serde(skip)]
     due_us: Option<i64>,
     /// Emptied lists, to be filled again.
+    #[serde(skip)]
     spare: Vec<Vec<SymbolId>>,
     /// A flag that waits for the next tick to say up to which minute it holds, and E when listening stopped.
     pub(crate) pending: Option<(u8, Option<i64>)>,
@@ -104,6 +133,22 @@ impl Default for Channel {
 }
 
 impl Channel {
+    /// Makes one that was read from a snapshot whole, with so many symbols' ids.
+    ///
+    /// # Errors
+    /// What about it cannot be.
+    pub(crate) fn fit(&mut self, ids: usize, lateness: Lateness) -> Sound {
+        let since_us = self.pending.and_then(|(_, since_us)| since_us);
+        holds(self.event_us.into_iter().chain(since_us).all(is_near), "event time")?;
+        holds(self.flagged.len() <= MOST_FLAGGED, "flagged minutes")?;
+        holds(self.numbered.1 <= FEW, "numbers")?;
+        let mut open = self.open.iter().flatten();
+        let sound = |each: &OpenMinute| is_near(each.minute_us) && each.symbols.iter().all(|id| id.index() < ids);
+        holds(open.all(sound), "open minutes")?;
+        self.refresh_due(lateness);
+        Ok(())
+    }
+
     /// E, or `None` before the first tick.
     #[must_use]
     pub fn event_us(&self) -> Option<i64> {

@@ -1,18 +1,21 @@
 //! Every tick accounted for: what is read by people, Prometheus and the tests' invariant.
 
+use serde::{Deserialize, Serialize};
+
 use crate::fate::Fate;
+use crate::snapshot::FEW;
 use crate::tick::Reason;
 use crate::time::SECOND_US;
 
 /// How many ticks met which fate, and what came of the others.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Counters {
     /// Messages taken.
     pub messages: u64,
     /// Ticks in them.
     pub ticks: u64,
     /// By [`Fate`], in the order of [`Counters::FATES`].
-    fates: [u64; Self::FATES.len()],
+    fates: [u64; Counters::FATES.len()],
     /// By [`Reason`], in the order of [`Reason::ALL`].
     refused: [u64; Reason::ALL.len()],
     /// Shares of minutes in which no tick could set a price.
@@ -65,6 +68,15 @@ impl Counters {
         self.refused[reason as usize] += 1;
     }
 
+    /// Those that stay at the most there can be.
+    const SATURATING: [&'static str; 3] = ["volume_without_bar", "missing_ticks", "missing_volume"];
+
+    /// Whether all can be counted on.
+    pub(crate) fn is_sound(&self) -> bool {
+        let few = |(name, count): &(String, u64)| *count <= FEW as u64 || Self::SATURATING.contains(&name.as_str());
+        self.by_name().iter().all(few)
+    }
+
     /// Every counter by name.
     #[must_use]
     pub fn by_name(&self) -> Vec<(String, u64)> {
@@ -88,7 +100,7 @@ impl Counters {
 }
 
 /// How many of the ticks of one second of the caller's time lay in its future.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Skew {
     second: i64,
     ticks: u64,
@@ -106,6 +118,11 @@ impl Skew {
             let most = self.ticks > 0 && self.future * 2 > self.ticks;
             *self = Self { second, shown_us: most.then_some(self.ahead_us), ..Self::default() };
         }
+    }
+
+    /// Whether its ticks can be counted on.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.ticks.max(self.future) <= FEW as u64
     }
 
     /// Notes one tick; `ahead_us` if it was refused as future.

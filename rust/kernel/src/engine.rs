@@ -12,6 +12,7 @@ use crate::output::{Collector, Output};
 use crate::pattern::{Direction, PATTERNS};
 use crate::rules::Rules;
 use crate::settings::Settings;
+use crate::snapshot::{self, Digest, Moment};
 use crate::symbol::SymbolId;
 use crate::tick::Kind;
 use crate::window::Window;
@@ -27,6 +28,8 @@ pub struct Engine {
     now_us: i64,
     /// The number of the next message that comes without one.
     next_src: i64,
+    /// What a snapshot must have been made under, the price scale apart.
+    settings: Digest,
 }
 
 impl Engine {
@@ -36,6 +39,7 @@ impl Engine {
     /// [`KernelError::Setting`] names the first setting out of its range, [`KernelError::UnknownPattern`] an id.
     pub fn new(settings: Settings) -> Result<Self, KernelError> {
         settings.check()?;
+        let digest = snapshot::digest(&settings);
         let rules = Rules {
             window_bars: settings.window_bars,
             price_scale: settings.price_scale,
@@ -57,6 +61,7 @@ impl Engine {
             skew: Skew::default(),
             now_us: i64::MIN,
             next_src: 0,
+            settings: digest,
         })
     }
 
@@ -138,6 +143,28 @@ impl Engine {
     pub fn revisable(&mut self) -> (i64, i64) {
         let (minute_us, src) = self.aggregator.revisable(self.now_us);
         (minute_us.unwrap_or(i64::MIN), src.unwrap_or(self.next_src))
+    }
+
+    /// All state, for [`Engine::restore`]. What comes of the same messages afterwards is the same to the bit.
+    ///
+    /// Some 14 KB a symbol with a window of 200 bars.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<u8> {
+        let Self { aggregator, counters, skew, now_us, next_src, .. } = self;
+        let now = Moment { counters, skew, now_us: *now_us, next_src: *next_src };
+        snapshot::write(&self.settings, aggregator, now)
+    }
+
+    /// Becomes what an engine of the same settings was when it made the snapshot.
+    ///
+    /// # Errors
+    /// [`KernelError::Snapshot`] if the bytes are not whole, or of another version or other settings; the engine is then
+    /// as it was.
+    pub fn restore(&mut self, bytes: &[u8]) -> Result<(), KernelError> {
+        let now = snapshot::read(bytes, &self.settings, &mut self.aggregator)?;
+        let Moment { counters, skew, now_us, next_src } = now;
+        (self.counters, self.skew, self.now_us, self.next_src) = (counters, skew, now_us, next_src);
+        Ok(())
     }
 
     fn take<'a>(

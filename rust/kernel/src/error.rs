@@ -1,5 +1,7 @@
 //! What a caller can do wrong. Data faults are counted instead, see [`crate::tick::Reason`].
 
+use std::borrow::Cow;
+
 use thiserror::Error;
 
 /// A caller's fault, with the facts.
@@ -45,7 +47,7 @@ pub enum KernelError {
     },
     /// A snapshot that is not of this object.
     #[error("the snapshot {0}")]
-    Snapshot(&'static str),
+    Snapshot(Cow<'static, str>),
     /// A text that is no channel's standing.
     #[error("the standing of a channel cannot be read: {0}")]
     Standing(String),

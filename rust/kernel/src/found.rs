@@ -1,11 +1,13 @@
 //! The patterns that hold on one bar, and what changes when it is looked at again.
 
+use serde::{Deserialize, Serialize};
+
 use crate::detection::{Detail, Detection};
-use crate::pattern::{Direction, Match};
+use crate::pattern::{self, Direction, Match};
 use crate::window::WindowBar;
 
 /// A pattern that holds on a bar, and since which evaluation of it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Held {
     pattern: u16,
     direction: Direction,
@@ -13,7 +15,7 @@ struct Held {
 }
 
 /// The patterns that hold on a bar.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Found(Vec<Held>);
 
 impl Found {
@@ -21,6 +23,11 @@ impl Found {
     pub(crate) fn in_place_of(mut self) -> Self {
         self.0.clear();
         self
+    }
+
+    /// Whether each is a pattern that there is.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.0.iter().all(|held| usize::from(held.pattern) < pattern::COUNT)
     }
 
     /// Reads a word of the first of them; see `History::touch`.

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::panic::{self, AssertUnwindSafe};
 
 use arrayvec::ArrayVec;
+use serde::{Deserialize, Serialize};
 
 use crate::bar::{Bar, Fold, quality};
 use crate::candle::talib::Candles;
@@ -18,6 +19,7 @@ use crate::offset::Span;
 use crate::pattern::{self, Closing, Direction, Match, Pattern, SessionRange};
 use crate::rules::{MOST_REVISABLE, Rules};
 use crate::sealed::Sealed;
+use crate::snapshot::{Sound, holds};
 use crate::trail::Trail;
 use crate::window::{Window, WindowBar};
 
@@ -56,7 +58,7 @@ impl Made {
 }
 
 /// Where the window stands: which session, and what it has seen.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Standing {
     session: Option<i64>,
     range: SessionRange,
@@ -72,7 +74,7 @@ impl Standing {
 }
 
 /// The closed bars of one symbol.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct History {
     window: Window,
     now: Standing,
@@ -85,6 +87,7 @@ pub struct History {
     behind_us: i64,
     sealed: VecDeque<Sealed>,
     /// What held on the bar that was last let go of: its memory is the next one's.
+    #[serde(skip)]
     spare: Found,
     gauges: Gauges,
     /// Patterns that are switched off here, and how many of them have been told.
@@ -114,6 +117,21 @@ impl History {
     /// Reads all indicators of the symbol from now on.
     pub fn watch(&mut self) {
         self.gauges.watch();
+    }
+
+    /// Makes one that was read from a snapshot fit what all have in common.
+    ///
+    /// # Errors
+    /// What about it cannot have come of these rules.
+    pub(crate) fn fit(&mut self, rules: &Rules, watched: bool) -> Sound {
+        let patterns = self.broken.iter().all(|&pattern| usize::from(pattern) < pattern::COUNT);
+        holds(patterns && self.broken.len() <= pattern::COUNT, "patterns")?;
+        holds(self.sealed.len() <= MOST_REVISABLE && self.sealed.iter().all(Sealed::is_sound), "closed bars")?;
+        holds(self.candles.is_some() == rules.has_candles(), "candlesticks")?;
+        holds(self.gauges.is_watched() == watched, "indicators")?;
+        let window = self.window.resized(rules.window_bars, self.in_window_from(0));
+        self.window = window.ok_or("a window")?;
+        Ok(())
     }
 
     /// A bar of `session` has opened, if it is of one: prepares what its close would have to do at a session's open.

@@ -51,6 +51,7 @@ mod sealed;
 pub mod session;
 pub mod settings;
 mod sixteen;
+mod snapshot;
 mod standing;
 mod stride;
 pub mod symbol;

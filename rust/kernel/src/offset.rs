@@ -3,6 +3,8 @@
 //! A source numbers its messages upwards: by the row of a spool, the id of a stream's entry, the line of a file. What is
 //! kept of a bar names the first and the last number that went into it, so that a message which comes again is known.
 
+use serde::{Deserialize, Serialize};
+
 /// A message's number in its source, and when it arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
@@ -13,7 +15,7 @@ pub struct Arrival {
 }
 
 /// The numbers of the first and the last message that went into a bar.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     /// The first; -1 if that is not known in this source.
     pub first: i64,

@@ -1,12 +1,20 @@
 //! Bars opened again from the database that no tick has claimed yet.
 
+use serde::{Deserialize, Serialize};
+
+use crate::snapshot::is_near;
 use crate::symbol::SymbolId;
 
 /// Which bars they are, by symbol and minute; a handful at a start, none soon after.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Orphans(Vec<(SymbolId, i64)>);
 
 impl Orphans {
+    /// Whether each is of one of so many ids.
+    pub(crate) fn is_sound(&self, ids: usize) -> bool {
+        self.0.iter().all(|&(id, minute_us)| id.index() < ids && is_near(minute_us))
+    }
+
     /// One more.
     pub(crate) fn push(&mut self, id: SymbolId, minute_us: i64) {
         self.0.push((id, minute_us));

@@ -3,6 +3,8 @@
 //! One tick is published on several channels, and a trade comes as a trade and within an aggregate: counting both
 //! would double the volume.
 
+use serde::{Deserialize, Serialize};
+
 use crate::symbol::SymbolId;
 use crate::tick::Kind;
 use crate::time::MINUTE_US;
@@ -14,7 +16,7 @@ const HEARD_US: i64 = MINUTE_US;
 pub const NEVER_US: i64 = i64::MIN / 2;
 
 /// When each symbol was heard, by channel and kind. `O(1)` a tick.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Heard {
     channels: usize,
     /// Per symbol and channel, the newest stamps of kinds A and T.
@@ -26,6 +28,11 @@ impl Heard {
     #[must_use]
     pub fn new(channels: usize) -> Self {
         Self { channels, stamps: Vec::new() }
+    }
+
+    /// Whether it is one of so many channels and at most so many symbols.
+    pub(crate) fn is_sound(&self, channels: usize, ids: usize) -> bool {
+        self.channels == channels && self.stamps.len() <= ids * channels && self.stamps.len() % channels == 0
     }
 
     /// Notes a stamp.

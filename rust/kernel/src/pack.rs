@@ -266,7 +266,7 @@ macro_rules! widest {
 macro_rules! state {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident),* $(,)? }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq)]
+        #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
         pub struct $name<N> {
             $($(#[$field_doc])* pub $field: N,)*
         }

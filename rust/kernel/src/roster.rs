@@ -1,6 +1,9 @@
 //! The known symbols, each with what is kept of it.
 
+use std::collections::HashSet;
 use std::ops::{Index, IndexMut};
+
+use serde::{Deserialize, Serialize};
 
 use crate::accumulated::Accumulated;
 use crate::bar::Fold;
@@ -8,10 +11,11 @@ use crate::history::History;
 use crate::owner::NEVER_US;
 use crate::rules::Rules;
 use crate::session::Sessions;
+use crate::snapshot::{Sound, holds};
 use crate::symbol::{SymbolId, Symbols};
 
 /// What is kept of a symbol.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Symbol {
     /// Open bars, rarely more than two.
     pub(crate) open: Vec<Fold>,
@@ -32,7 +36,7 @@ impl Symbol {
 }
 
 /// The known symbols.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Roster {
     names: Symbols,
     /// By id; of a forgotten one, an empty state.
@@ -58,6 +62,26 @@ impl IndexMut<SymbolId> for Roster {
 }
 
 impl Roster {
+    /// Makes one that was read from a snapshot fit what all symbols have in common.
+    ///
+    /// # Errors
+    /// What about it cannot have come of these rules.
+    pub(crate) fn fit(&mut self, most: usize, rules: &Rules) -> Sound {
+        // Beside the known ones, those that were forgotten in one call wait for its end.
+        let few = self.names.len() <= most && self.names.given() <= most.saturating_mul(2);
+        holds(self.states.len() == self.names.given() && few, "symbols")?;
+        let known: HashSet<SymbolId> = self.names.ids().collect();
+        for (at, state) in self.states.iter_mut().enumerate() {
+            let id = SymbolId(at as u32);
+            let on = rules.indicators.as_ref().filter(|_| known.contains(&id));
+            let watched = on.is_some_and(|on| on.watch.has(self.names.name(id).as_bytes()));
+            holds(state.open.iter().all(Fold::is_sound), "open bars")?;
+            holds(state.accumulated.as_ref().is_none_or(|known| known.is_sound()), "volumes")?;
+            state.history.fit(rules, watched)?;
+        }
+        Ok(())
+    }
+
     /// Their names.
     pub(crate) fn names(&self) -> &Symbols {
         &self.names

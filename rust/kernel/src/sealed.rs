@@ -1,12 +1,17 @@
 //! A closed bar that late ticks may still change.
 
+use serde::{Deserialize, Serialize};
+
 use crate::bar::Fold;
 use crate::found::Found;
 use crate::rules::Rules;
 use crate::window::WindowBar;
 
+/// Revisions of a restored bar: as many may still come.
+const MOST_REVISIONS: u32 = u32::MAX / 2;
+
 /// A closed bar that may still be revised.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Sealed {
     /// Its ticks.
     pub(crate) fold: Fold,
@@ -28,6 +33,13 @@ impl Sealed {
     pub(crate) fn touch(&self) -> u64 {
         let last = u64::from(self.evaluation) ^ self.session.map_or(0, |us| us as u64);
         self.fold.touch() ^ last ^ self.found.touch()
+    }
+
+    /// Whether it can be revised without an overflow; only what has a price is in a window.
+    pub(crate) fn is_sound(&self) -> bool {
+        let in_window = self.session.is_none() || self.fold.has_price();
+        let few = self.revision.max(self.evaluation) <= MOST_REVISIONS;
+        self.fold.is_sound() && self.found.is_sound() && in_window && few
     }
 
     /// The bar as the window takes it; `None` if it belongs to no session of the window.

@@ -1,11 +1,13 @@
 //! Trading sessions as a table of half-open intervals: the calendar without its rules.
 
+use serde::Serialize;
+
 use crate::error::KernelError;
 
 const DAY_US: i64 = 86_400_000_000;
 
 /// Sessions in ascending order, `[open, close)` in µs UTC; or, the default, one a UTC day, without end.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Sessions {
     /// False: every instant belongs to the session of its UTC day.
     listed: bool,

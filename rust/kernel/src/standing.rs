@@ -5,7 +5,6 @@
 use serde_json::{Map, Value, json};
 
 use crate::channel::{Channel, Flagged, Held};
-use crate::decode::Decoder;
 use crate::error::KernelError;
 
 /// The standing of a channel.
@@ -39,11 +38,7 @@ pub(crate) fn read(text: &str) -> Result<Channel, KernelError> {
     if let Some(held) = fields.get("held").filter(|held| !held.is_null()) {
         let parts = held[0].as_i64().zip(held[1].as_str());
         let (src, raw) = parts.ok_or_else(|| fault("held is no number and message"))?;
-        let mut found = None;
-        Decoder::default().decode(&[raw.as_bytes()], |_, tick, raw| {
-            found = tick.ok().map(|tick| Held::new(&tick, raw, src));
-        });
-        channel.held = Some(found.ok_or_else(|| fault("held is no tick"))?);
+        channel.held = Some(Held::read(raw.as_bytes(), src).ok_or_else(|| fault("held is no tick"))?);
     }
     if let Some(pending) = fields.get("pending").filter(|pending| !pending.is_null()) {
         let since = pending[1].as_i64().map(believed).transpose()?;

@@ -4,9 +4,11 @@ use std::hash::{BuildHasher, Hash, Hasher};
 
 use arrayvec::ArrayString;
 use hashbrown::{DefaultHashBuilder, HashTable};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A dense handle of one ticker, valid until the ticker is forgotten.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SymbolId(pub u32);
 
 impl SymbolId {
@@ -205,6 +207,11 @@ impl Symbols {
         self.table.is_empty()
     }
 
+    /// Ids that were given out, those of forgotten tickers included.
+    pub(crate) fn given(&self) -> usize {
+        self.names.len()
+    }
+
     /// The tickers of all ids that were given out, in order: those known, if none has been forgotten.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
         self.names.iter().map(ArrayString::as_str)
@@ -214,6 +221,51 @@ impl Symbols {
     pub fn ids(&self) -> impl Iterator<Item = SymbolId> + '_ {
         let known = |id: &SymbolId| self.find(self.name(*id).as_bytes()) == Some(*id);
         (0..self.names.len() as u32).map(SymbolId).filter(known)
+    }
+}
+
+/// What a snapshot has of them: names by id, and which of these stand for nobody, in the order in which they will be
+/// given out.
+#[derive(Serialize, Deserialize)]
+struct Written<'a> {
+    #[serde(borrow)]
+    names: Vec<&'a str>,
+    free: Vec<SymbolId>,
+    resting: Vec<SymbolId>,
+    renamed: u64,
+}
+
+impl Serialize for Symbols {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let names = self.names().collect();
+        Written { names, free: self.free.clone(), resting: self.resting.clone(), renamed: self.renamed }.serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Symbols {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let Written { names, free, resting, renamed } = Written::deserialize(from)?;
+        let mut unused = vec![false; names.len()];
+        for id in free.iter().chain(&resting) {
+            let unused = unused.get_mut(id.index()).filter(|unused| !**unused);
+            *unused.ok_or_else(|| Error::custom("an id is free that is not, or twice"))? = true;
+        }
+        let mut symbols = Self::with_capacity(names.len());
+        for (name, unused) in names.iter().zip(unused) {
+            let kept = Key::new(name.as_bytes()).zip(ArrayString::from(name).ok());
+            let (key, name) = kept.ok_or_else(|| Error::custom("a ticker is too long"))?;
+            if !unused && symbols.get(key).is_some() {
+                return Err(Error::custom("a ticker is there twice"));
+            }
+            let id = SymbolId(symbols.names.len() as u32);
+            symbols.names.push(name);
+            symbols.keys.push(key);
+            if !unused {
+                let (hasher, keys) = (&symbols.hasher, &symbols.keys);
+                symbols.table.insert_unique(hasher.hash_one(key), id, |id| hasher.hash_one(keys[id.index()]));
+            }
+        }
+        Ok(Self { free, resting, renamed: renamed.min(u64::MAX / 2), ..symbols })
     }
 }
 

@@ -1,9 +1,11 @@
 //! One tick, and why a tick is refused.
 
+use serde::{Deserialize, Serialize};
+
 use crate::condition::Rights;
 
 /// What a tick stands for: `event_type` of the message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Kind {
     /// An aggregate of a second or a minute, stamped with the END of its window.

@@ -2,6 +2,8 @@
 
 use std::ops::BitXor;
 
+use serde::{Deserialize, Serialize};
+
 use crate::window::{View, Window, WindowBar};
 
 /// What is carried from bar to bar.
@@ -31,7 +33,7 @@ pub(crate) trait Carried: Clone + Copy + Default {
 }
 
 /// A state in a session.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct At<S> {
     session: Option<i64>,
     state: S,
@@ -55,7 +57,7 @@ impl<S: Carried> At<S> {
 /// A state at two places: after the newest bar, and before the oldest one that may be revised.
 ///
 /// `enter` comes before a bar goes into the window, `push` after; both again, in order, for each bar after a `rewind`.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Trail<S> {
     now: At<S>,
     base: At<S>,

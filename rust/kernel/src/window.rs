@@ -1,6 +1,9 @@
 //! The rolling window of one symbol's closed bars.
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::bar::{Bar, quality};
+use crate::snapshot::FEW;
 
 /// Slots beyond the window's length, so that as many of the newest bars can be taken back and pushed again.
 ///
@@ -11,7 +14,7 @@ pub const SPARE: usize = 20;
 /// One closed bar, as detectors see it.
 ///
 /// Prices in the currency of the feed; `ts_us` is the START of the bar, µs UTC; `quality` holds the bar's flags.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WindowBar {
     /// Start of the bar, µs UTC.
     pub ts_us: i64,
@@ -156,13 +159,33 @@ impl Window {
     /// False, and nothing changed, if fewer were pushed, or if a bar that would come back into sight is no longer
     /// held. Up to [`SPARE`] bars can always be taken back, if that many were pushed since the last rewind.
     pub fn rewind(&mut self, k: usize) -> bool {
-        if k > self.held || self.held - k < self.bars.min(self.pushed - k) {
+        if !self.can_rewind(k) {
             return false;
         }
         self.next = self.slot(k);
         self.held -= k;
         self.pushed -= k;
         true
+    }
+
+    /// Whether the newest `k` bars can be taken back.
+    fn can_rewind(&self, k: usize) -> bool {
+        k <= self.held && self.held - k >= self.bars.min(self.pushed - k)
+    }
+
+    /// The same bars in a window of another length, as if that had been pushed what this was.
+    ///
+    /// `None` if it would hold another number of them, or if the newest `back` could not be taken back.
+    pub(crate) fn resized(&self, bars: usize, back: usize) -> Option<Self> {
+        let mut window = Self::new(bars);
+        if self.held > window.slots() || !(self.held..=FEW as usize).contains(&self.pushed) {
+            return None;
+        }
+        for back in (1..=self.held).rev() {
+            window.push(self.at(self.slot(back)));
+        }
+        window.pushed = self.pushed;
+        window.can_rewind(back).then_some(window)
     }
 
     /// Bars in the window, at most N.
@@ -262,6 +285,26 @@ impl Window {
             volume: self.volume[slot],
             quality: self.quality[slot],
         }
+    }
+}
+
+/// Bars pushed, and those that are held, oldest first: where they lie is of no consequence.
+impl Serialize for Window {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let held: Vec<WindowBar> = (1..=self.held).rev().map(|back| self.at(self.slot(back))).collect();
+        (self.pushed, held).serialize(to)
+    }
+}
+
+/// As long as what it holds; see [`Window::resized`].
+impl<'de> Deserialize<'de> for Window {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let (pushed, held) = <(usize, Vec<WindowBar>)>::deserialize(from)?;
+        let mut window = Self::new(held.len());
+        for bar in held {
+            window.push(bar);
+        }
+        Ok(Self { pushed, ..window })
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::live::{Kernels, Live, Strength, Values};
 use crate::bar::quality;
 use crate::trail::Trail;
@@ -59,16 +61,17 @@ pub struct Reading {
 }
 
 /// A watched symbol's state, and its readings that nobody has taken yet.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Watched {
     trail: Trail<Live>,
     /// The close before the newest bar and what was shown there.
     before: Option<(f64, Values)>,
+    #[serde(skip)]
     readings: Vec<Reading>,
 }
 
 /// A symbol's indicators.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Gauges {
     strength: Trail<Strength>,
     watched: Option<Box<Watched>>,
@@ -78,6 +81,11 @@ impl Gauges {
     /// Shows all indicators of the symbol from now on.
     pub fn watch(&mut self) {
         self.watched = Some(Box::default());
+    }
+
+    /// Whether all indicators are read.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watched.is_some()
     }
 
     /// RSI at the newest bar, 0 to 100.

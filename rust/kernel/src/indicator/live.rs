@@ -4,6 +4,8 @@
 //! that a number on its pages does not depend on who calculated it. The kernels are those of the batches; what is
 //! carried here is their state, `advance`d by each bar.
 
+use serde::{Deserialize, Serialize};
+
 use super::Seed;
 use super::adx::{Adx, AdxState, Directional, Move};
 use super::atr::{Atr, AtrState};
@@ -39,7 +41,7 @@ const SLOW: usize = 26;
 macro_rules! values {
     ($(#[$doc:meta])* $struct:ident { $($(#[$field_doc:meta])* $name:ident),* $(,)? }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug)]
+        #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
         pub struct $struct {
             $($(#[$field_doc])* pub $name: f64,)*
         }
@@ -134,7 +136,7 @@ impl Kernels {
 }
 
 /// RSI alone: what every symbol carries, since every event shows it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Strength {
     seen: u32,
     previous: f64,
@@ -169,7 +171,7 @@ impl Carried for Strength {
 }
 
 /// Every indicator of a symbol that is watched.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Live {
     seen: u32,
     rsi: (RsiState<f64>, f64),

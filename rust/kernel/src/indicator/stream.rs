@@ -295,7 +295,7 @@ impl IndicatorStream {
     pub fn restore(&mut self, bytes: &[u8]) -> Result<(), KernelError> {
         let head = self.head();
         let Some(numbers) = bytes.strip_prefix(&head[..]) else {
-            return Err(KernelError::Snapshot("is of another version, of other settings or of other symbols"));
+            return Err(KernelError::Snapshot("is of another version, of other settings or of other symbols".into()));
         };
         let mut expected = 0;
         let mut blocks = vec![Block::new(&self.kernels); self.blocks.len()];
@@ -303,7 +303,7 @@ impl IndicatorStream {
             block.visit(&mut |_| expected += WIDTH * size_of::<f64>());
         }
         if numbers.len() != expected {
-            return Err(KernelError::Snapshot("is cut short or too long"));
+            return Err(KernelError::Snapshot("is cut short or too long".into()));
         }
         let mut numbers = numbers.chunks_exact(size_of::<f64>());
         for block in &mut blocks {

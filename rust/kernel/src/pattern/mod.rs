@@ -9,6 +9,8 @@ mod volume_spike;
 
 pub use session_range::SessionRange;
 
+use serde::{Deserialize, Serialize};
+
 use crate::candle::talib::pattern::TALIB;
 use crate::candle::talib::{self, Candles};
 use crate::candle::{Doji, Engulfing, EveningStar, Hammer, HangingMan, Harami, MorningStar, ShootingStar};
@@ -99,7 +101,7 @@ pub trait Pattern: Sync {
 }
 
 /// Which way a pattern points.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(i8)]
 pub enum Direction {
     /// Prices are expected to fall.

@@ -1,5 +1,7 @@
 //! The range of a session so far, and when its extremes were last reported.
 
+use serde::{Deserialize, Serialize};
+
 use crate::window::WindowBar;
 
 /// Bars after a new extreme of the day during which no further one on that side is reported: in a steady climb every
@@ -10,7 +12,7 @@ const COOLDOWN_BARS: u8 = 5;
 ///
 /// `push` each bar after its patterns were looked for; `reset` at the session's open. A copy restores the state for
 /// bars that are taken back. O(1).
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SessionRange {
     high: f64,
     low: f64,

@@ -1,6 +1,8 @@
 //! The candlestick state of `N` symbols side by side; of one symbol alone if `N` is 1.
 
 use pulp::{Arch, Scalar, Simd, WithSimd};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::grade::Grading;
 use super::lanes::{Is, Price};
@@ -73,6 +75,25 @@ impl<const N: usize> Layout for BySymbol<N> {
     fn mean(total: usize, ago: usize) -> usize {
         assert!(ago < TOTALS[total].depth, "no function looks that far back");
         (MEAN[total] + ago) * N
+    }
+}
+
+/// The values of one symbol.
+impl Serialize for Block<1> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.rows.as_flattened().serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Block<1> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let values: Vec<f64> = Vec::deserialize(from)?;
+        let counts = |seen: &f64| (0..=WARM + 1).any(|bars| *seen == bars as f64);
+        if values.len() != ROWS || !values.get(SEEN).is_some_and(counts) {
+            return Err(Error::custom("candlesticks have other values"));
+        }
+        let mut values = values.into_iter();
+        Ok(Self::from_values(|| values.next().unwrap_or_default()))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The candlesticks of one symbol in the live engine, bar by bar, and what they say about the newest one.
 
+use serde::{Deserialize, Serialize};
+
 use super::block::Block;
 use super::{CANDLESTICKS, Hits, WARM};
 use crate::trail::Carried;
@@ -12,7 +14,7 @@ const BEFORE: usize = WARM + 1;
 ///
 /// At a session's open they begin anew with the last 15 bars before it: running totals remember how they were rounded, and
 /// so a service that has run for a week and one that has just started agree to the last bit.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Candles {
     block: Block<1>,
     hits: Hits,

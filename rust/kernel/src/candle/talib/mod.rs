@@ -41,6 +41,7 @@ mod view;
 mod words;
 
 use pulp::Simd;
+use serde::{Deserialize, Serialize};
 
 pub use candles::Candles;
 pub use rows::Prices;
@@ -180,7 +181,7 @@ const ANSWERING: [u64; WARM + 1] = {
 };
 
 /// What the 61 functions say about one bar: bit n is the function of column n.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hits {
     /// The functions that answer something else than 0.
     pub hit: u64,

@@ -36,7 +36,7 @@ impl CandlestickStream {
     /// # Errors
     /// [`KernelError::Snapshot`] if they are not what [`Self::snapshot`] of this version wrote.
     pub fn restore(bytes: &[u8]) -> Result<Self, KernelError> {
-        let fault = |what| Err(KernelError::Snapshot(what));
+        let fault = |what: &'static str| Err(KernelError::Snapshot(what.into()));
         let Some((head, rest)) = bytes.split_first_chunk::<HEAD>() else {
             return fault("is too short");
         };
