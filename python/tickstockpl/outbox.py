@@ -215,6 +215,18 @@ class Outbox:
         if self._count > self._capacity:
             self._shrink()
 
+    def waiting(self) -> list[tuple[float, Events]]:
+        """What waits, and when it came, in the order in which it did."""
+        parts: dict[int, tuple[float, Events, list[int]]] = {}
+        for run in self._runs:
+            first = run.rank_of(0)[2]
+            parts[first] = (run.arrived_s, run.events, run.waiting.nonzero()[0].tolist())
+        for item in chain.from_iterable(self._groups.values()):
+            if item.waits:
+                parts.setdefault(item.rank[2] - item.at, (item.arrived_s, item.events, []))[2].append(item.at)
+        lots = (lot for _, lot in sorted(parts.items()) if lot[2])
+        return [(arrived_s, events.where(np.array(sorted(at)))) for arrived_s, events, at in lots]
+
     def take(self, count: int, now_s: float) -> list[Waiting]:
         """The next events, at most `count`. What became of them is told with `put_back`, before the next `take`."""
         self.expire(now_s)

@@ -30,7 +30,7 @@ _LOCK = "SELECT pg_try_advisory_lock(hashtext('tickstockpl'), hashtext($1))"
 _CLAIM = """
 INSERT INTO ingest_checkpoint AS known (part, epoch, owner) VALUES ($1, 1, $2)
 ON CONFLICT (part) DO UPDATE SET epoch = known.epoch + 1, owner = $2, updated_at = now()
-RETURNING epoch, src_id, position
+RETURNING epoch, src_id, position, (SELECT epoch FROM ingest_checkpoint WHERE part = '*repair') AS repairs
 """
 _ADOPT = "UPDATE ingest_checkpoint SET src_id = $3, position = NULL, updated_at = now() WHERE part = $1 AND epoch = $2"
 _OWNER = "SELECT epoch, owner FROM ingest_checkpoint WHERE part = $1"
@@ -58,6 +58,8 @@ class Ownership:
         """The source whose messages the rows name; None before the first run."""
         self.position: Position | None = None
         """Where the run before had come to, of that source."""
+        self.repairs = 0
+        """How often rows had been put right by hand when this run began."""
         self.locked = False
         self._owner = f"{socket.gethostname()} pid {os.getpid()} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
         self._connection: Connection | None = None
@@ -145,6 +147,7 @@ class Ownership:
         assert row is not None  # noqa: S101  # it inserts or updates
         self.epoch, self.src_id = row["epoch"], row["src_id"]
         self.position = position_of(row["position"])
+        self.repairs = row["repairs"] or 0
 
     async def _evict(self, connection: Connection) -> None:
         """End the session that holds the lock; whoever may not do that goes on without it, for the epoch decides."""

@@ -18,7 +18,7 @@ from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock
 from tickstockpl.losses import Losses
 from tickstockpl.moments import MINUTE_US
-from tickstockpl.position import Mark, Marks, Position
+from tickstockpl.position import Mark, Marks, Position, Progress
 from tickstockpl.quarantine import Quarantine
 from tickstockpl.readings import Indicator, Readings
 from tickstockpl.trouble import is_told
@@ -89,6 +89,8 @@ class Begun:
     continues: bool = False
     unsent_us: int = 0
     can_wait: bool = False
+    progress: Progress | None = None
+    """What the run before had come to, if the engine is as it was then."""
 
 
 class Pipeline:
@@ -126,14 +128,17 @@ class Pipeline:
         self._src = self._begun.next_src
         position = self._begun.position
         self._durable_src = position.durable_src if position is not None else -1
-        self._marks = Marks(position, self._begun.unsent_us)
+        progress = self._begun.progress
+        unsent_us = self._begun.unsent_us
+        self._marks = Marks(position, unsent_us) if progress is None else Marks.of(progress, unsent_us)
+        self._left: Progress | None = None
         self._told_s: float | None = None
         self._told_src = self._src
         self._replayed = 0
         self._began_us = clock.now_us()
         self._index = position.index if position is not None else None
         self._heard_us = heard_until_us if heard_until_us is not None else clock.now_us()
-        self._loss: str | None = "start"
+        self._loss: str | None = (progress.loss if progress is not None else None) or "start"
         self._step_s = clock.monotonic_s()
         self._tick_s: float | None = None
         self._gaps = 0
@@ -165,6 +170,13 @@ class Pipeline:
                 log.info("open bars written as provisional", bars=len(left.bars))
             position = self._position() if len(self._marks) else None
             await self._writes.put(WriteBatch(bars=left.bars, spans=(left.first_src, left.last_src), position=position))
+            if position is not None:
+                marks = self._marks
+                self._left = Progress(self._src, position, self._heard_us, self._loss, marks.least, tuple(marks))
+
+    def left(self) -> Progress | None:
+        """After `run`: what it has come to; None if it has not taken all that there was."""
+        return self._left
 
     async def _replay(self, past: AsyncIterable[tuple[int, Inbound]]) -> bool:
         """Take what was received before this run began.

@@ -6,7 +6,7 @@ beginning at `replay_src` with the channels as `standing` says. Ticks of older m
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -20,6 +20,10 @@ EVER_US = -(2**63)
 
 Standing = tuple[tuple[str, str], ...]
 """By channel, what it has come to: text of the kernel's."""
+
+
+def _standing(pairs: Iterable[Any]) -> Standing:
+    return tuple((str(name), str(text)) for name, text in pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ class Position:
 
         Raises KeyError, TypeError or ValueError if it is something else.
         """
-        standing = tuple((str(name), str(text)) for name, text in values["standing"])
+        standing = _standing(values["standing"])
         numbers = ("low_src", "replay_src", "anew_us", "settled_src", "durable_src")
         index = values.get("index")
         return cls(**{name: int(values[name]) for name in numbers}, standing=standing, index=index)
@@ -67,6 +71,49 @@ class Mark:
     standing: Standing
 
 
+_NUMBERS = ("src", "at_us", "minute_us", "first_src")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a run had come to when it ended: with its engine, the next one goes on from there.
+
+    heard_us, loss: since when, and why, nothing may have been heard. least, marks: those of `Marks`.
+    """
+
+    next_src: int
+    position: Position
+    heard_us: int
+    loss: str | None
+    least: tuple[int, int]
+    marks: tuple[Mark, ...]
+
+    def to_values(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return asdict(self)
+
+    @classmethod
+    def of_values(cls, values: Mapping[str, Any]) -> Self:
+        """What `to_values` gave.
+
+        Raises KeyError, TypeError or ValueError if it is something else.
+        """
+        marks = (
+            Mark(standing=_standing(mark["standing"]), **{name: int(mark[name]) for name in _NUMBERS})
+            for mark in values["marks"]
+        )
+        minute_us, src = values["least"]
+        loss = values["loss"]
+        return cls(
+            int(values["next_src"]),
+            Position.of_values(values["position"]),
+            int(values["heard_us"]),
+            None if loss is None else str(loss),
+            (int(minute_us), int(src)),
+            tuple(marks),
+        )
+
+
 class Marks:
     """The marks that a start may still need, oldest first: some hundred for the half hour that it goes back.
 
@@ -80,8 +127,23 @@ class Marks:
         self._least = (begun.anew_us, begun.settled_src) if begun is not None else (EVER_US, 0)
         self._marks: deque[Mark] = deque()
 
+    @classmethod
+    def of(cls, progress: "Progress", unsent_us: int = 0) -> Self:
+        """Those that a run had when it ended."""
+        marks = cls(unsent_us=unsent_us)
+        marks._least, marks._marks = progress.least, deque(progress.marks)
+        return marks
+
     def __len__(self) -> int:
         return len(self._marks)
+
+    def __iter__(self) -> Iterator[Mark]:
+        return iter(self._marks)
+
+    @property
+    def least(self) -> tuple[int, int]:
+        """Minute and message before which nothing is opened again."""
+        return self._least
 
     def is_due(self, src: int, at_us: int) -> bool:
         """Whether a mark should be set before the message `src`."""

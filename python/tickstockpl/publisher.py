@@ -165,6 +165,18 @@ class Publisher:
         if unsent or unreported:
             log.warning("publisher stopped early", unsent=unsent, unreported=unreported)
 
+    def unsent(self) -> list[tuple[int, Events]] | None:
+        """After `run`: the events that wait still, and when they were found.
+
+        None: more is left than that, which a start would find again in what it replays.
+        """
+        self._dispatch.expire()
+        if self._dispatch.unreported or self._dispatch.alerts:
+            return None
+        now_us, now_s = self._clock.now_us(), self._clock.monotonic_s()
+        waiting = self._dispatch.events.waiting()
+        return [(now_us - round((now_s - arrived_s) * 1e6), events) for arrived_s, events in waiting if len(events)]
+
     def status(self) -> dict[str, Any]:
         """Counters and state, as plain values."""
         self._dispatch.expire()

@@ -71,6 +71,12 @@ WHERE what = 'added' ORDER BY symbol, timestamp
 ON CONFLICT (symbol, timestamp) DO NOTHING
 """
 
+_COUNT = """
+INSERT INTO ingest_checkpoint AS known (part, epoch, owner) VALUES ('*repair', 1, 'tickstockpl repair')
+ON CONFLICT (part) DO UPDATE SET epoch = known.epoch + 1, updated_at = now()
+"""
+"""Of a part that no service can have: a start that would go on with windows from before reads rows instead."""
+
 _KNOWN = """
 SELECT name FROM unnest($1::text[]) AS s(name)
 WHERE EXISTS (SELECT FROM ohlcv_1min b WHERE b.symbol = name AND b.timestamp >= $2 AND b.timestamp < $3)
@@ -178,6 +184,7 @@ class _Repair:
             if not dry_run and len(given):
                 await self.connection.execute(_REPLACE, *span)
                 await self.connection.execute(_ADD)
+                await self.connection.execute(_COUNT)
         names = sorted({symbol for symbol, _ in done})
         what = ("replaced", "added", "revisable", "flagged")
         return [Change(day, symbol, *(done[symbol, each] for each in what)) for symbol in names]

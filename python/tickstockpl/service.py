@@ -7,6 +7,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +18,7 @@ from tickstockpl import migrate
 from tickstockpl import sessions as calendars
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock, SystemClock
+from tickstockpl.continuation import ignored, keep, restored, unsent
 from tickstockpl.errors import ServerError
 from tickstockpl.health import Health
 from tickstockpl.kernel import PROVISIONAL, Engine, EngineSettings
@@ -29,6 +31,7 @@ from tickstockpl.quarantine import Quarantine
 from tickstockpl.retention import Retention
 from tickstockpl.selection import enabled_patterns, rsi_bounds, shown
 from tickstockpl.settings import Settings
+from tickstockpl.snapshot import Snapshot
 from tickstockpl.sources import Source, open_source
 from tickstockpl.warmup import Replayed, history, published, revised
 from tickstockpl.web import serving
@@ -88,7 +91,11 @@ async def run(
     ownership = Ownership(settings.database, settings.ingest.part)
     source: Source | None = None
 
+    reached: Position | None = None
+
     def stored(position: Position) -> None:
+        nonlocal reached
+        reached = position
         if source is not None:
             source.release(position)
 
@@ -109,24 +116,17 @@ async def run(
                 await servers.enter_async_context(writer)
                 servers.callback(ownership.close)
                 await ownership.acquire(take_over=take_over)
-                engine = build_engine(settings, calendar, writer.price_scale())
-                source = await open_source(settings, ownership, clock, servers)
-                begun = source.begun
-                writer.claimed(begun.src_id, resumes=source.resumes)
-                warm_bars, newest_us = await warm(engine, settings, calendar, clock.now_us(), source.replayed)
-                if begun.position is not None:
-                    engine.settle(begun.position.anew_us, begun.position.settled_src)
-                    engine.resume(begun.position.standing)
+                start = await _start(settings, calendar, clock, writer, ownership, servers)
                 sent = await published(settings.database, lately_s=settings.publish.expire_s + SENT_BEFORE_S)
         except StoppedEarly:
             log.info("stopped before it was ready")
             return
-        heard_us = newest_us if source.heard_us is None else source.heard_us
+        engine, source, begun = start.engine, start.source, start.source.begun
         quarantine = _quarantine(settings, begun)
         pipeline = Pipeline(
             *(engine, channels, inbox, writes, events, clock),
             begun=begun,
-            heard_until_us=heard_us,
+            heard_until_us=start.heard_us,
             shown=told,
             quarantine=quarantine,
         )
@@ -141,6 +141,8 @@ async def run(
             drain_s=PUBLISH_DRAIN_S,
             sent=sent,
         )
+        for findings in unsent(start.kept):
+            publisher.admit(findings)
         fillers = source.stages(inbox)
         queues: list[Channel[Any]] = [*source.queues(), inbox, writes, events]
         _measure(metrics, engine, queues, health)
@@ -175,12 +177,15 @@ async def run(
                 tasks.create_task(ownership.watch(), name="ownership"),
                 tasks.create_task(Retention(settings, clock).run(), name="retention"),
             ]
-            log.info("ready", health=f"http://{settings.http.host}:{port}/health", warm_bars=warm_bars)
+            log.info("ready", health=f"http://{settings.http.host}:{port}/health", warm_bars=start.warm_bars)
             if on_ready is not None:
                 on_ready(Running(health, port))
             await asyncio.wait(stages)
             for helper in helpers:
                 helper.cancel()
+        if source.continues:
+            left = reached, pipeline.left(), publisher.unsent()
+            await keep(engine, settings, ownership, begun.src_id, *left)
         log.info("stopped", **_totals(engine.counters()))
 
 
@@ -282,6 +287,43 @@ async def warm(
         newest_us = max(newest_us or 0, int(heard_us.max()))
     engine.recall(await revised(settings.database, lately, now_us, revise_s=settings.bars.revise_s))
     return taken, newest_us
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What the stages begin with. kept: of the run before, if it is gone on from; the engine is as it was then."""
+
+    engine: Engine
+    source: Source
+    kept: Snapshot | None
+    warm_bars: int
+    heard_us: int | None
+
+
+async def _start(
+    settings: Settings,
+    calendar: calendars.Sessions,
+    clock: Clock,
+    writer: Writer,
+    ownership: Ownership,
+    servers: AsyncExitStack,
+) -> _Start:
+    """The engine as the run before has left it: from its snapshot, else from rows, and from messages yet to come."""
+    engine = build_engine(settings, calendar, writer.price_scale())
+    kept = await restored(engine, settings, ownership)
+    source = await open_source(settings, ownership, clock, servers, kept.progress if kept is not None else None)
+    begun = source.begun
+    writer.claimed(begun.src_id, resumes=source.resumes)
+    if kept is not None and begun.progress is not None:
+        return _Start(engine, source, kept, 0, begun.progress.heard_us)
+    if kept is not None:
+        ignored("the source has come to another place")
+        engine = build_engine(settings, calendar, writer.price_scale())
+    warm_bars, newest_us = await warm(engine, settings, calendar, clock.now_us(), source.replayed)
+    if begun.position is not None:
+        engine.settle(begun.position.anew_us, begun.position.settled_src)
+        engine.resume(begun.position.standing)
+    return _Start(engine, source, None, warm_bars, newest_us if source.heard_us is None else source.heard_us)
 
 
 def build_engine(settings: Settings, calendar: calendars.Sessions, price_scale: int | None) -> Engine:

@@ -155,6 +155,8 @@ class IngestSettings(Section):
     """Whether received messages go to a file before anything is made of them."""
     spool_bytes: Annotated[int, Field(ge=1 << 20)] = 4 << 30
     spool_hours: Positive = 24.0
+    snapshot: bool = True
+    """Whether a clean stop leaves the engine's state in a file, and the next start goes on from it if it fits."""
 
 
 class BarSettings(Section):

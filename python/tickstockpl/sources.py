@@ -21,7 +21,7 @@ from tickstockpl.kernel import Framer
 from tickstockpl.lines import LineReader
 from tickstockpl.ownership import Ownership
 from tickstockpl.pipeline import Begun
-from tickstockpl.position import EVER_US, Position
+from tickstockpl.position import EVER_US, Position, Progress
 from tickstockpl.recovery import Recovery, recover
 from tickstockpl.settings import Settings
 from tickstockpl.spooler import Spooler
@@ -47,6 +47,8 @@ class Source(Protocol):
     """When the last of its messages came to the run before, if that is known."""
     resumes: bool
     """Whether a new start gives again what is not stored."""
+    continues: bool
+    """Whether what it gives has a number and an arrival of its own, so that a snapshot can be gone on from."""
 
     def past(self) -> AsyncIterable[tuple[int, Inbound]] | None:
         """What it gives again, each item with its number, before `stages` give what is new."""
@@ -76,13 +78,17 @@ class Source(Protocol):
 class PubSub:
     """Channels of Redis that are listened to, by way of a spool if there is one."""
 
-    def __init__(self, settings: Settings, clock: Clock, recovery: Recovery | None) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, recovery: Recovery | None, progress: Progress | None = None
+    ) -> None:
         channels = settings.redis.channels
         begun = recovery.begun if recovery is not None else Begun(uuid4())
-        self.begun = replace(begun, unsent_us=_unsent_us(settings))
+        if progress is not None and (recovery is None or progress.next_src != begun.next_src):
+            progress = None
+        self.begun = replace(begun, unsent_us=_unsent_us(settings), progress=progress)
         self.replayed = recovery.replayed if recovery is not None else None
         self.heard_us = recovery.heard_us if recovery is not None else None
-        self.resumes = recovery is not None
+        self.resumes = self.continues = recovery is not None
         self._recovery = recovery
         self._settings = settings.ingest
         self._clock = clock
@@ -91,7 +97,8 @@ class PubSub:
         self._spooler: Spooler | None = None
 
     def past(self) -> AsyncIterable[tuple[int, Inbound]] | None:
-        return self._recovery.past() if self._recovery is not None else None
+        is_needed = self._recovery is not None and self.begun.progress is None
+        return self._recovery.past() if self._recovery is not None and is_needed else None
 
     def stages(self, inbox: Channel[Inbound]) -> list[Stage]:
         if self._recovery is None:
@@ -146,9 +153,10 @@ class Numbered:
 
     resumes = True
 
-    def __init__(self, reader: Reader, begun: Begun, start_src: int) -> None:
+    def __init__(self, reader: Reader, begun: Begun, start_src: int, *, continues: bool) -> None:
         anew_us = begun.position.anew_us if begun.position is not None else EVER_US
         self.begun = begun
+        self.continues = continues
         self.replayed: Replayed | None = Replayed(begun.src_id, anew_us, start_src)
         self.heard_us: int | None = None
         self._reader = reader
@@ -172,15 +180,18 @@ class Numbered:
         self._reader.stop()
 
 
-async def _stream(settings: Settings, ownership: Ownership, clock: Clock) -> Source:
+async def _stream(settings: Settings, ownership: Ownership, clock: Clock, progress: Progress | None) -> Source:
     """A stream of Redis; waits until Redis answers."""
     key = settings.ingest.stream
     src_id = uuid5(NAMESPACE_URL, f"tickstockpl:stream:{key}")
     await ownership.adopt(src_id)
     position = ownership.position
     wanted = position.replay_src if position is not None else 0
+    if progress is not None:
+        wanted = progress.next_src
     start = max(wanted, await oldest_src(settings.redis, key) or 0)
-    if position is not None and start > wanted:
+    # The entry after the last one may be the oldest; whether there was one between them, the reader finds out.
+    if position is not None and progress is None and start > wanted:
         log.warning("the stream does not reach back as far as it should", first=id_of(start))
     reader = StreamReader(
         settings.redis,
@@ -190,8 +201,15 @@ async def _stream(settings: Settings, ownership: Ownership, clock: Clock) -> Sou
         stored_src=position.durable_src if position is not None else 0,
         stored_index=position.index if position is not None else None,
     )
-    begun = Begun(src_id, wanted, position, continues=position is not None, unsent_us=_unsent_us(settings))
-    return Numbered(reader, begun, start)
+    begun = Begun(
+        src_id,
+        wanted,
+        position,
+        continues=position is not None,
+        unsent_us=_unsent_us(settings),
+        progress=progress,
+    )
+    return Numbered(reader, begun, start, continues=True)
 
 
 async def _lines(settings: Settings, ownership: Ownership, clock: Clock) -> Source:
@@ -204,7 +222,8 @@ async def _lines(settings: Settings, ownership: Ownership, clock: Clock) -> Sour
     position = ownership.position
     start = position.replay_src if position is not None else 0
     begun = Begun(src_id, start, position, continues=position is not None, can_wait=True)
-    return Numbered(LineReader(path, clock, start_src=start), begun, start)
+    # Its lines have no arrivals: what is open would be closed by the time that passes between two runs.
+    return Numbered(LineReader(path, clock, start_src=start), begun, start, continues=False)
 
 
 def _unsent_us(settings: Settings) -> int:
@@ -212,14 +231,22 @@ def _unsent_us(settings: Settings) -> int:
     return round(settings.publish.expire_s * 1e6) + 30_000_000
 
 
-async def open_source(settings: Settings, ownership: Ownership, clock: Clock, servers: AsyncExitStack) -> Source:
+async def open_source(
+    settings: Settings,
+    ownership: Ownership,
+    clock: Clock,
+    servers: AsyncExitStack,
+    progress: Progress | None = None,
+) -> Source:
     """The source of the settings, at the place where the run before has left it; `servers` closes it.
 
+    progress: what that run had come to, where the engine is as it was then. If the source can go on from there, its
+    `begun` says so, and nothing is given again.
     Raises SettingsError or ServerError if it cannot be used, FencedError if the ownership is lost.
     """
     ingest = settings.ingest
     if ingest.mode == "stream":
-        return await _stream(settings, ownership, clock)
+        return await _stream(settings, ownership, clock, progress)
     if ingest.mode == "file":
         return await _lines(settings, ownership, clock)
     recovery = None
@@ -228,6 +255,6 @@ async def open_source(settings: Settings, ownership: Ownership, clock: Clock, se
         path = settings.state_dir / "spool" / f"{ingest.part}.sqlite"
         recovery = await recover(path, lambda data: Framer(channels).feed(data), ownership)
         servers.push_async_callback(asyncio.to_thread, recovery.spool.close)
-    source = PubSub(settings, clock, recovery)
+    source = PubSub(settings, clock, recovery, progress)
     await ownership.adopt(source.begun.src_id)
     return source

@@ -154,6 +154,22 @@ def test_what_could_not_be_sent_comes_next_in_the_same_order(
     assert sent + drained(stormy) == drained(calm)
 
 
+@given(lots=st.lists(arrivals, min_size=1, max_size=4), failures=st.lists(st.integers(0, 5), max_size=6), bulk=bulks)
+def test_what_waits_is_sent_by_another_outbox_in_the_same_order(
+    lots: list[list[tuple[str, int, float]]], failures: list[int], bulk: int
+) -> None:
+    first, second = Outbox(1000, 60.0, bulk=bulk), Outbox(1000, 60.0, bulk=bulk)
+    for now_s, rows in enumerate(lots):
+        first.add(columns(*made(rows)), float(now_s))
+    for count in failures:
+        first.put_back(first.take(count, 9.0)[count // 2 :], 9.0)
+    for arrived_s, events in first.waiting():
+        second.add(events, arrived_s)
+    assert len(second) == len(first)
+    assert drained(second, now_s=59.5) == drained(first, now_s=59.5)
+    assert (first.waiting(), second.expired) == ([], first.expired)
+
+
 @given(rows=arrivals, moments=st.lists(st.floats(0, 30), min_size=1, max_size=5), bulk=bulks)
 def test_unsent_events_expire_and_every_event_is_accounted_for(
     rows: list[tuple[str, int, float]], moments: list[float], bulk: int
