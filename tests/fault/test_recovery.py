@@ -62,18 +62,23 @@ ENDS = (*[signal.SIGKILL] * 3, signal.SIGTERM, *[signal.SIGKILL] * 5)
 @pytest.mark.timeout(300)
 async def test_killed_again_and_again_it_counts_what_it_received_once(ready: str, redis: str, state_dir: Path) -> None:
     # With a long patience, so that a machine that stands still for seconds has no outages of its own.
-    settings = settings_for(ready, redis, state_dir, bars={"revise_s": 60.0}, redis={"pong_timeout_s": 60.0})
+    settings = settings_for(
+        *(ready, redis, state_dir),
+        bars={"revise_s": 60.0},
+        redis={"pong_timeout_s": 60.0},
+        publish={"rate_per_s": 5000.0},
+    )
     received = Received(settings)
     rng = random.Random(4)
-    start_us = minutes_ago(36)
-    market = Market(symbols=SYMBOLS, start_us=start_us, minutes=32, seed=11, late=0.02, duplicate=0.02, bursts=0.1)
+    start_us = minutes_ago(26)
+    market = Market(symbols=SYMBOLS, start_us=start_us, minutes=22, seed=11, late=0.02, duplicate=0.02, bursts=0.1)
     outages_us: list[int] = []
     async with Redis.from_url(redis, protocol=2) as client:
         sender = Sender(client, settings.redis.channels[0], market)
         for end in ENDS:
             async with child(settings) as running:
                 await running.until_said("redis subscribed", 60)
-                assert await sender.send(rng.randint(360, 1800)) >= 360
+                assert await sender.send(rng.randint(240, 1100)) >= 240
                 running.signal(end)
                 await running.ends(30)
             outages_us.append(SystemClock().now_us())
@@ -86,10 +91,10 @@ async def test_killed_again_and_again_it_counts_what_it_received_once(ready: str
             running.signal()
             assert await running.ends(30) == 0
     truth = received.folded()
-    assert len(truth) > 170
+    assert len(truth) > 115
     assert differences(await rows(ready, BARS), truth) == []
     events = await rows(ready, "SELECT event_id FROM pattern_event")
-    assert len(events) > 200
+    assert len(events) > 120
     once = await rows(ready, "SELECT event_id, count(*) FROM intraday_patterns GROUP BY 1 HAVING count(*) <> 1")
     assert once == []
     found = await rows(ready, "SELECT started_at, ended_at FROM ingest_gap ORDER BY started_at")

@@ -59,8 +59,10 @@ def kept(settings: Settings) -> Path:
 async def copied(settings: Settings, database_uri: str, uri: str, state_dir: Path) -> Settings:
     """The same service, as it has ended, on a copy of all that it has left but its snapshot."""
     given, other = (urlsplit(each).path[1:] for each in (settings.database.dsn(), uri))
+    # A vacuum or TimescaleDB's scheduler would come again and again, each holding CREATE DATABASE up for five seconds.
+    await ran(database_uri, f"ALTER DATABASE {given} ALLOW_CONNECTIONS false")
     async with asyncio.timeout(60):
-        while True:  # the session that held the owner's lock, or a vacuum, may be there still
+        while True:  # the session that held the owner's lock may be there still
             try:
                 others = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{given}'"
                 await rows(database_uri, others)
@@ -68,6 +70,7 @@ async def copied(settings: Settings, database_uri: str, uri: str, state_dir: Pat
                 break
             except asyncpg.ObjectInUseError:
                 await asyncio.sleep(0.1)
+    await ran(database_uri, f"ALTER DATABASE {given} ALLOW_CONNECTIONS true")
     await asyncio.to_thread(shutil.copytree, settings.state_dir, state_dir)
     values = settings.model_dump() | {"state_dir": state_dir}
     values["database"]["uri"] = uri
@@ -80,7 +83,7 @@ async def copied(settings: Settings, database_uri: str, uri: str, state_dir: Pat
 def parts_of_a_market(parts: int) -> list[list[bytes]]:
     """Some messages each, of minutes that are long past."""
     begin_us = (SystemClock().now_us() // MINUTE - 40) * MINUTE
-    simulated = Market(symbols=SYMBOLS, start_us=begin_us, minutes=24, seed=8, late=0.02, duplicate=0.02, bursts=0.2)
+    simulated = Market(symbols=SYMBOLS, start_us=begin_us, minutes=16, seed=8, late=0.02, duplicate=0.02, bursts=0.2)
     payloads = [payload for batch in Simulation(simulated).batches() for payload in batch.payloads]
     size = -(-len(payloads) // parts)
     return [payloads[at : at + size] for at in range(0, len(payloads), size)]
@@ -135,7 +138,8 @@ async def test_a_start_with_a_snapshot_and_one_without_lead_to_the_same_tables(
     ingest = {"mode": mode, "stream": f"stream.{uuid.uuid4().hex}"}
     # Silence closes nothing here: it would do so at another moment in each of the two.
     bars = {"revise_s": 120.0, "lateness_a_s": 60.0}
-    one = settings_for(ready, redis, state_dir / mode / "one", ingest=ingest, bars=bars)
+    publish = {"rate_per_s": 5000.0}  # a stop that has nothing left to send is a short one
+    one = settings_for(ready, redis, state_dir / mode / "one", ingest=ingest, bars=bars, publish=publish)
     parts = parts_of_a_market(4)
     async with Redis.from_url(redis, protocol=2) as client:
         sending = Sending(client, one)
