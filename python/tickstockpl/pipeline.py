@@ -241,7 +241,7 @@ class Pipeline:
             case Missed(src, since_us, now_us, cause):
                 self._src = max(self._src, src)
                 self._heard_us, self._loss = since_us, cause
-                await self._resume(now_us, first=False)
+                await self._resume(now_us, first=False, stored=src <= self._durable_src)
 
     async def _take_single(
         self, rows: Sequence[tuple[int, int, int, bytes]], at_us: int | None, *, stamped: bool
@@ -308,8 +308,11 @@ class Pipeline:
             "counters": self._engine.counters(),
         }
 
-    async def _resume(self, now_us: int, *, first: bool) -> None:
-        """Ticks are heard again: what was missed becomes a gap row and flags on the bars it touched."""
+    async def _resume(self, now_us: int, *, first: bool, stored: bool | None = None) -> None:
+        """Ticks are heard again: what was missed becomes a gap row and flags on the bars it touched.
+
+        stored: whether the row is there already; None: if the newest item is.
+        """
         self._engine.subscribed(now_us, first)
         cause, self._loss = self._loss or "subscribed again", None
         name = uuid5(self._begun.src_id, f"gap {self._src}")
@@ -322,7 +325,7 @@ class Pipeline:
             cause=cause,
             seconds=round((gap.ended_us - gap.started_us) / 1e6, 3),
         )
-        if not self._is_stored:
+        if not (self._is_stored if stored is None else stored):
             await self._writes.put(WriteBatch(gaps=(gap,)))
 
     @property

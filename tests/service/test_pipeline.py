@@ -12,7 +12,8 @@ from running import MINUTE, SECOND, tick
 from tickstockpl.channel import Channel
 from tickstockpl.clock import ManualClock
 from tickstockpl.losses import JUMP, SHORT
-from tickstockpl.pipeline import PROGRESS_S, Pipeline, Shown
+from tickstockpl.pipeline import PROGRESS_S, Begun, Pipeline, Shown
+from tickstockpl.position import EVER_US, Position
 from tickstockpl.readings import INDICATORS, Readings
 from tickstockpl.wire import (
     Answered,
@@ -22,6 +23,7 @@ from tickstockpl.wire import (
     Findings,
     Inbound,
     Lost,
+    Missed,
     Received,
     WriteBatch,
     quality_names,
@@ -42,7 +44,14 @@ def has_rows(batch: WriteBatch) -> bool:
 class Stage:
     """A pipeline over real channels; `play` runs it over items until its inbox ends."""
 
-    def __init__(self, *, heard_until_us: int | None = None, shown: Shown | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        *,
+        heard_until_us: int | None = None,
+        shown: Shown | None = None,
+        begun: Begun | None = None,
+        **settings: Any,
+    ) -> None:
         self.clock = ManualClock(T0 + 3600 * SECOND)
         self.engine = tp.Engine(tp.EngineSettings(channels=(CHANNEL,), **settings))
         self.framer = tp.Framer([CHANNEL])
@@ -56,6 +65,7 @@ class Stage:
             self.writes,
             self.events,
             self.clock,
+            begun=begun,
             heard_until_us=heard_until_us,
             shown=shown,
         )
@@ -276,6 +286,13 @@ async def test_a_jump_in_the_channels_numbers_is_one_gap_a_minute_and_a_flag() -
     assert gaps_of(batches) == [(0, 1, JUMP, ())]
     assert stage.engine.counters()["missing_ticks"] == 5
     assert [row for row in bars_of(batches) if "provisional" not in row[2]] == [(0, 4, "gap"), (1, 2, "")]
+
+
+async def test_a_gap_right_behind_the_last_entry_that_is_stored_is_not_stored_yet() -> None:
+    stage = Stage(begun=Begun(uuid.uuid4(), 9, Position(9, 9, EVER_US, 0, 9, ())))
+    gaps = [Missed(src, T0, T0 + src, "told by a tap") for src in (9, 10)]
+    batches, _ = await stage.play(*gaps)
+    assert [gap.ended_us for batch in batches for gap in batch.gaps] == [T0 + 10]
 
 
 async def test_numbers_of_trades_tell_of_no_gap() -> None:
