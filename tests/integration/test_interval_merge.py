@@ -1,5 +1,6 @@
 """Rows never shrink: whatever versions of a bar are written in whatever order, none of its ticks is lost or doubled."""
 
+import os
 import random
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ from tickstockpl.wire import WriteBatch
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
 PART = "ticks"
+SEEDS = int(os.environ.get("TICKSTOCKPL_TEST_MERGE_SEEDS", "4"))
+"""Of 60 bars each; CONTRIBUTING.md says how to play more."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ def some_ticks(rng: random.Random) -> list[Tick]:
     return [Tick(number, rng.randrange(9000, 11000) / 100, rng.randrange(1, 500)) for number in range(12)]
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(SEEDS))
 async def test_any_order_repetition_and_loss_of_versions_ends_in_the_fold_of_their_union(ready: str, seed: int) -> None:
     """What one writer makes of one source, with commits repeated, lost and out of order.
 
