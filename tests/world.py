@@ -22,8 +22,8 @@ from tickstockpl.channel import Channel
 from tickstockpl.clock import ManualClock
 from tickstockpl.dev.feed import aggregate_message, message_head, message_tail
 from tickstockpl.kernel import PROVISIONAL
-from tickstockpl.pipeline import POSITION_S, Begun, Pipeline
-from tickstockpl.position import EVER_US, Position
+from tickstockpl.pipeline import POSITION_S, Pipeline
+from tickstockpl.position import EVER_US, Begun, Position
 from tickstockpl.warmup import Replayed
 from tickstockpl.wire import Entries, Findings, Inbound, Passed, WriteBatch
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 import asyncpg
 
 from tickstockpl.moments import moment_at
-from tickstockpl.postgres import Connection
+from tickstockpl.postgres import Connection, has_timescale
 
 BACK = timedelta(days=10)
 
@@ -54,7 +54,7 @@ async def growth(connection: Connection, table: str, column: str, now_us: int) -
     size = await connection.fetchrow(_SIZE, table, column)
     if size is None or size["bytes"] is None:
         return None
-    if await connection.fetchval("SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb')"):
+    if await has_timescale(connection):
         chunks = await connection.fetchrow(_CHUNKS, table, now, BACK)
         if chunks is not None and chunks["days"]:
             rows = chunks["rows"] / chunks["days"]

@@ -63,12 +63,12 @@ class Pulse:
     resources: dict[str, float] = field(default_factory=dict)
 
 
-@lru_cache(maxsize=1024)
 def numbered(message: bytes, seq: int) -> bytes:
     """The message, a JSON object that is not empty, with its number on its channel."""
     return b'%b,"seq":%d}' % (message[:-1], seq)
 
 
+@lru_cache(maxsize=1024)
 def iso(us: int) -> str:
     """ISO-8601 with milliseconds and Z: the one form that Python and every browser's `new Date` read alike."""
     moment = moment_at(us)

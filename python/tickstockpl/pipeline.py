@@ -18,7 +18,7 @@ from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock
 from tickstockpl.losses import Losses
 from tickstockpl.moments import MINUTE_US
-from tickstockpl.position import Mark, Marks, Position, Progress
+from tickstockpl.position import Begun, Mark, Marks, Position, Progress
 from tickstockpl.quarantine import Quarantine
 from tickstockpl.readings import Indicator, Readings
 from tickstockpl.trouble import is_told
@@ -72,25 +72,6 @@ class Shown:
     alerts: tuple[str, ...] = ALERTS
     rsi_bounds: tuple[float, float] = (30.0, 70.0)
     """As the engine has them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """Where in its source a pipeline begins.
-
-    src_id: the source. next_src: the number of the first item. position: where the run before had come to, if it is of
-    this source: what came of messages up to its `durable_src` is stored. continues: the source was heard before.
-    unsent_us: how long an event may wait to be sent. can_wait: nobody waits for what comes of it.
-    """
-
-    src_id: UUID
-    next_src: int = 0
-    position: Position | None = None
-    continues: bool = False
-    unsent_us: int = 0
-    can_wait: bool = False
-    progress: Progress | None = None
-    """What the run before had come to, if the engine is as it was then."""
 
 
 class Pipeline:
@@ -207,24 +188,12 @@ class Pipeline:
             self._marks.add(Mark(first, item.now_us, minute_us, first_src, tuple(engine.standing())))
         self._src += numbers_of(item)
         match item:
-            case Received(frames, now_us):
+            case Received(_, now_us):
                 self._heard_us = now_us
-                if self._quarantine.touches(first, self._src - 1):
-                    messages = enumerate(frames.messages(), first)
-                    rows = [(channel, src, now_us, payload) for src, (channel, payload) in messages]
-                    await self._take_single(rows, at_us, stamped=False)
-                else:
-                    with self._watched(first, self._src - 1):
-                        output = engine.ingest_frames(frames, now_us, first)
-                    await self._hand_on(output, now_us, at_us)
+                await self._ingest(item, first, at_us)
             case Entries(rows, index):
                 self._src, self._heard_us, self._index = rows[-1][1] + 1, item.now_us, index
-                if self._quarantine.touches(first, self._src - 1):
-                    await self._take_single(rows, at_us, stamped=True)
-                else:
-                    with self._watched(first, self._src - 1):
-                        output = engine.ingest_stamped(rows)
-                    await self._hand_on(output, item.now_us, at_us)
+                await self._ingest(item, first, at_us)
             case Answered(now_us):
                 self._heard_us = max(self._heard_us, now_us)
                 engine.continue_at(self._src)
@@ -243,13 +212,26 @@ class Pipeline:
                 self._heard_us, self._loss = since_us, cause
                 await self._resume(now_us, first=False, stored=src <= self._durable_src)
 
-    async def _take_single(
-        self, rows: Sequence[tuple[int, int, int, bytes]], at_us: int | None, *, stamped: bool
-    ) -> None:
-        """Messages one by one, but for those in which the engine is known to end.
+    async def _ingest(self, item: Received | Entries, first: int, at_us: int | None) -> None:
+        """The messages of an item: together, or one by one if the engine has ended in them before."""
+        last = self._src - 1
+        if self._quarantine.touches(first, last):
+            await self._ingest_single(item, first, at_us)
+            return
+        with self._watched(first, last):
+            if isinstance(item, Received):
+                output = self._engine.ingest_frames(item.frames, item.now_us, first)
+            else:
+                output = self._engine.ingest_stamped(item.rows)
+        await self._hand_on(output, item.now_us, at_us)
 
-        rows: as those of `Entries`. stamped: each is taken at its own time.
-        """
+    async def _ingest_single(self, item: Received | Entries, first: int, at_us: int | None) -> None:
+        """Those in which the engine is known to end are passed over."""
+        if isinstance(item, Received):
+            messages = enumerate(item.frames.messages(), first)
+            rows = [(channel, src, item.now_us, payload) for src, (channel, payload) in messages]
+        else:
+            rows = item.rows
         for row in rows:
             channel, src, now_us, payload = row
             self._src = src + 1
@@ -259,7 +241,7 @@ class Pipeline:
                 await self._resume(now_us, first=False)
                 continue
             with self._watched(src, src, self._channels[channel], payload):
-                if stamped:
+                if isinstance(item, Entries):
                     output = self._engine.ingest_stamped([row])
                 else:
                     self._engine.continue_at(src)

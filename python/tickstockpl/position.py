@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
+from uuid import UUID
 
 MARK_S = 2.0
 """Seconds of arrivals between two marks."""
@@ -112,6 +113,25 @@ class Progress:
             (int(minute_us), int(src)),
             tuple(marks),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Where in its source a pipeline begins.
+
+    src_id: the source. next_src: the number of the first item. position: where the run before had come to, if it is of
+    this source: what came of messages up to its `durable_src` is stored. continues: the source was heard before.
+    unsent_us: how long an event may wait to be sent. can_wait: nobody waits for what comes of it.
+    """
+
+    src_id: UUID
+    next_src: int = 0
+    position: Position | None = None
+    continues: bool = False
+    unsent_us: int = 0
+    can_wait: bool = False
+    progress: Progress | None = None
+    """What the run before had come to, if the engine is as it was then."""
 
 
 class Marks:

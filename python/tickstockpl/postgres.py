@@ -88,6 +88,12 @@ async def connect(
     )
 
 
+async def has_timescale(connection: Connection) -> bool:
+    """Whether the database has the extension."""
+    has: bool = await connection.fetchval("SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb')")
+    return has
+
+
 @contextmanager
 def usable(address: str) -> Iterator[None]:
     """Raise ServerError, with the address and what is wrong, for what a database does not manage in the block."""

@@ -11,8 +11,7 @@ from pathlib import Path
 import structlog
 
 from tickstockpl.ownership import Ownership
-from tickstockpl.pipeline import Begun
-from tickstockpl.position import EVER_US
+from tickstockpl.position import EVER_US, Begun
 from tickstockpl.spool import Spool
 from tickstockpl.warmup import Replayed
 from tickstockpl.wire import FramesLike, Inbound, numbers_of

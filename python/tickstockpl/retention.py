@@ -210,8 +210,7 @@ WHERE c.relkind = 'r' ORDER BY k.range_start, c.oid
 
 
 async def _leaves(connection: Connection, rule: Rule) -> list[_Leaf]:
-    timescale = await connection.fetchval("SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb')")
-    query = _LEAVES.format(chunks=_CHUNKS if timescale else _NO_CHUNKS)
+    query = _LEAVES.format(chunks=_CHUNKS if await postgres.has_timescale(connection) else _NO_CHUNKS)
     return [_Leaf(**dict(row)) for row in await connection.fetch(query, rule.table, rule.column)]
 
 

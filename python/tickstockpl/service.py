@@ -24,8 +24,8 @@ from tickstockpl.health import Health
 from tickstockpl.kernel import PROVISIONAL, Engine, EngineSettings
 from tickstockpl.metrics import Metrics
 from tickstockpl.ownership import Ownership
-from tickstockpl.pipeline import Begun, Pipeline
-from tickstockpl.position import Position
+from tickstockpl.pipeline import Pipeline
+from tickstockpl.position import Begun, Position
 from tickstockpl.publisher import Publisher
 from tickstockpl.quarantine import Quarantine
 from tickstockpl.retention import Retention

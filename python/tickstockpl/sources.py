@@ -20,8 +20,7 @@ from tickstockpl.ingest import Ingest
 from tickstockpl.kernel import Framer
 from tickstockpl.lines import LineReader
 from tickstockpl.ownership import Ownership
-from tickstockpl.pipeline import Begun
-from tickstockpl.position import EVER_US, Position, Progress
+from tickstockpl.position import EVER_US, Begun, Position, Progress
 from tickstockpl.recovery import Recovery, recover
 from tickstockpl.settings import Settings
 from tickstockpl.spooler import Spooler

@@ -12,8 +12,8 @@ from running import MINUTE, SECOND, tick
 from tickstockpl.channel import Channel
 from tickstockpl.clock import ManualClock
 from tickstockpl.losses import JUMP, SHORT
-from tickstockpl.pipeline import PROGRESS_S, Begun, Pipeline, Shown
-from tickstockpl.position import EVER_US, Position
+from tickstockpl.pipeline import PROGRESS_S, Pipeline, Shown
+from tickstockpl.position import EVER_US, Begun, Position
 from tickstockpl.readings import INDICATORS, Readings
 from tickstockpl.wire import (
     Answered,

@@ -47,8 +47,8 @@ impl Accumulated {
         self.minutes.iter().all(|part| is_near(part.minute_us))
     }
 
-    /// A tick of this minute says on its channel that the day's volume up to and with its own shares is `accumulated`; `None`: it says
-    /// nothing, and the minute cannot be judged.
+    /// A tick of this minute says on its channel that the day's volume up to and with its own shares is `accumulated`;
+    /// `None`: it says nothing, and the minute cannot be judged.
     pub(crate) fn note(&mut self, minute_us: i64, channel: u16, volume: i64, accumulated: Option<i64>) {
         let (low, high) = accumulated.map_or((i64::MAX, i64::MIN), |high| (high.saturating_sub(volume), high));
         let at = self.minutes.iter().rposition(|known| known.minute_us <= minute_us);
@@ -68,9 +68,9 @@ impl Accumulated {
         self.minutes.insert(at, Part { minute_us, channel, low, high, whole: accumulated.is_some() });
     }
 
-    /// What a minute that closes with `volume` shares of `channel` lacks, and what is missing between it and the one before, of one
-    /// day by `same_day`; and whether its bar lacks any of it, as far as can be told: what is missing between neighbours
-    /// may belong to either.
+    /// What a minute that closes with `volume` shares of `channel` lacks, and what is missing between it and the one
+    /// before, of one day by `same_day`; and whether its bar lacks any of it, as far as can be told: what is missing
+    /// between neighbours may belong to either.
     pub(crate) fn judge(
         &self,
         minute_us: i64,
