@@ -175,6 +175,7 @@ def by_mode(
         for mode, found in runs.items():
             ours = Ours(database, folder / mode.replace(" ", "_"), truth, UNPACED_PER_S, (FEW,), mode)
             found.append(ours.run(added if mode == "stream" else published))
+            assert ours.unsent == 0, "all that was found was measured"
             servers.forget(url, STREAM)
     spreads = [Spread(mode, [each.ms for each in found]) for mode, found in runs.items()]
     p99 = {spread.name: spread.at(99)[0] for spread in spreads}

@@ -241,8 +241,7 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, help="a picture of memory and queues, as PNG")
     given = parser.parse_args()
     if missing := [name for name in SERVERS if not os.environ.get(name)]:
-        sys.stderr.write(f"{' and '.join(missing)} must be set: `make soak` starts servers and sets both\n")
-        sys.exit(2)
+        parser.error(f"{' and '.join(missing)} must be set: `make soak` starts servers and sets both")
     market = Market(
         symbols=test_symbols(given.symbols), start_us=_day(given.hours), minutes=given.hours * 60, seed=SEED
     )

@@ -25,6 +25,7 @@ from tickstockpl.dev.stored import equal_rows, stored_rows
 from tickstockpl.loading import load
 from tickstockpl.postgres import connect
 from tickstockpl.settings import Settings
+from tickstockpl.stream import number_of
 from waiting import until
 
 MINUTE = 60_000_000
@@ -115,6 +116,12 @@ async def serving(settings: Settings, **options: Any) -> AsyncIterator[Up]:
             yield up
         finally:
             stop.set()
+
+
+async def newest(client: Any, stream: str) -> int:
+    """The number of the stream's last entry."""
+    ((entry_id, _),) = await client.xrevrange(stream, count=1)
+    return number_of(entry_id)
 
 
 class Child:

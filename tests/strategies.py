@@ -311,6 +311,7 @@ def rules() -> st.SearchStrategy[Rules]:
         max_symbols=st.sampled_from((20_000, 20_000, 20_000, 2)),
         price_scale=st.sampled_from((None, 2)),
         seq_counts=st.booleans(),
+        volume_checked=st.sampled_from((True, True, False)),
         regular=st.sampled_from((SESSIONS, ())),
     )
 

@@ -17,6 +17,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -58,14 +59,14 @@ FAULTS = {
 class Chaos:
     """One run on servers of its own, whose Redis keeps an append-only file and syncs it always.
 
-    mode: of the source, "stream" or "pubsub". kills: how many times the service is killed; other faults come between.
+    mode: of the source, "stream" or "pubsub". faults: what is done, one after the other.
     """
 
-    def __init__(self, servers: OwnServers, state_dir: Path, *, mode: str, seed: int, kills: int) -> None:
+    def __init__(self, servers: OwnServers, state_dir: Path, *, mode: str, seed: int, faults: Iterable[str]) -> None:
         self._servers = servers
         self._state_dir = state_dir
         self._rng = random.Random(seed)
-        self._kills = kills
+        self._faults = faults
         self._report = Report(mode, seed)
         self._service: Child | None = None
         self._batches = 0
@@ -156,14 +157,15 @@ class Chaos:
                     self._report.ended.append((code, service.other[-3:], service.log[-1:]))
 
     async def _harm(self) -> None:
-        """Faults at random moments until there were enough kills."""
-        names, weights = list(FAULTS), list(FAULTS.values())
-        while self._report.faults[KILL] < self._kills:
+        """The faults, at random moments."""
+        for fault in self._faults:
             await self._pause()
-            await self._one(self._rng.choices(names, weights)[0])
+            await self._one(fault)
 
     async def _pause(self) -> None:
-        """Until the service has read some of the market, however slow the machine; or not, so that starts fail too."""
+        """Until some of the market was sent to a service that reads, however slow the machine; or not, so that starts
+        fail too.
+        """
         is_hasty, pause_s, batches = self._rng.random() < 0.25, self._rng.uniform(0.2, 1.6), self._rng.randint(20, 160)
         if is_hasty:
             await asyncio.sleep(pause_s)
@@ -245,10 +247,19 @@ class Chaos:
         await report.add_events(uri, said)
 
 
+def at_random(kills: int, seed: int) -> Iterator[str]:
+    """Faults until the service was killed so often, the others between."""
+    rng, names, weights = random.Random(seed), list(FAULTS), list(FAULTS.values())
+    while kills:
+        (fault,) = rng.choices(names, weights)
+        kills -= fault == KILL
+        yield fault
+
+
 async def _long(mode: str, kills: int, seed: int) -> Report:
     with lent(redis=True, postgres=True) as servers, tempfile.TemporaryDirectory() as state:
         await migrate(servers.database_uri)
-        return await Chaos(servers, Path(state), mode=mode, seed=seed, kills=kills).run()
+        return await Chaos(servers, Path(state), mode=mode, seed=seed, faults=at_random(kills, seed)).run()
 
 
 def main() -> None:
@@ -261,7 +272,7 @@ def main() -> None:
     os.environ["TICKSTOCKPL_TEST_REDIS_CONF"] = "--appendonly yes --appendfsync always"
     logging.disable()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    sys.stdout.write(f"{given.kills} kills with seed {given.seed}: some {given.kills * 3 // 60 + 1} minutes\n")
+    sys.stdout.write(f"{given.kills} kills with seed {given.seed}: some {given.kills * 5 // 60 + 1} minutes\n")
     sys.stdout.flush()
     report = asyncio.run(_long(given.mode, given.kills, given.seed))
     sys.stdout.write("\n".join(report.lines()) + f"\n{'holds' if report.holds else 'DOES NOT HOLD'}\n")

@@ -15,11 +15,10 @@ from fault.report import Report
 from fault.truth import Received, Truth, of_stream
 from oracle import minute_of
 from oracle_decode import Tick, decode_message
-from running import tick
+from running import newest, tick
 from tickstockpl.dev.feed import Batch
 from tickstockpl.moments import us_of
 from tickstockpl.settings import Settings
-from tickstockpl.stream import number_of
 
 PATIENCE_S = 0.02
 
@@ -63,8 +62,7 @@ class StreamFeed:
         return True
 
     async def is_read(self, pipeline: dict[str, Any]) -> bool:
-        newest: Any = await self._client.xrevrange(self._stream, count=1)
-        return bool(pipeline["next_src"] > number_of(newest[0][0]))
+        return bool(pipeline["next_src"] > await newest(self._client, self._stream))
 
     async def truth(self, report: Report, uri: str, stored: list[dict[str, Any]]) -> Truth:
         del uri
@@ -137,7 +135,11 @@ class ChannelFeed:
 
     def _lacking(self, had: set[int]) -> set[tuple[str, int]]:
         """Bars of which a tick was lost that was on time: of a bar that had closed nobody knows what is missing."""
-        ticks = [found for payload in self._sent for found in decode_message(payload) if isinstance(found, Tick)]
+        ticks: list[Tick] = []
+        for payload in self._sent:
+            (found,) = decode_message(payload)
+            assert isinstance(found, Tick)
+            ticks.append(found)
         known = {(ticks[number].symbol, ticks[number].ts_us) for number in had}
         lacking: set[tuple[str, int]] = set()
         newest_us = 0

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bar_samples import rows
+from tickstockpl.settings import PublishSettings
 
 
 @dataclass
@@ -94,7 +95,7 @@ class Report:
         self.unsent = [
             event["event_id"]
             for event in events
-            if event["confidence"] >= 0.6
+            if event["confidence"] >= PublishSettings().min_confidence
             and event["revision"] == 0
             and event["published_at"] is None
             and event["expired_at"] is None  # a revision took it away before it was sent

@@ -16,12 +16,11 @@ from redis.asyncio import Redis
 from bar_samples import ran, rows
 from fault.truth import BARS, Received, differences
 from own_servers import OwnServers
-from running import child, equal_bars, minutes_ago, settings_for
+from running import child, equal_bars, minutes_ago, newest, settings_for
 from tickstockpl.clock import SystemClock
 from tickstockpl.dev.simulate import Market, Simulation
 from tickstockpl.migrate import migrate
 from tickstockpl.moments import us_of
-from tickstockpl.stream import number_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
@@ -130,7 +129,11 @@ async def test_a_stop_and_a_kill_at_one_moment_lead_to_the_same_tables(
             async with child(both[0]) as stopped, child(both[1]) as killed:
                 for each in (stopped, killed):
                     await each.until_said("stream opened", 30)
-                await asyncio.wait([sending], timeout=2.0)
+                for each in (stopped, killed):  # something must have come of what was read
+                    async with asyncio.timeout(30):
+                        while not (await each.health())["stages"]["writer"]["rows"]:
+                            await asyncio.sleep(0.05)
+                assert not sending.done()
                 stopped.signal(signal.SIGTERM)
                 killed.signal(signal.SIGKILL)
                 assert await stopped.ends(20) == 0
@@ -191,9 +194,3 @@ async def add(client: Any, stream: str, batches: Iterator[Any], *, pause_s: floa
         for payload in batch.payloads:
             await client.xadd(stream, {"d": payload})
         await asyncio.sleep(pause_s)
-
-
-async def newest(client: Any, stream: str) -> int:
-    """The number of the stream's last entry."""
-    ((entry_id, _),) = await client.xrevrange(stream, count=1)
-    return number_of(entry_id)

@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 from bar_samples import ran, rows
 from fault.test_recovery import SYMBOLS, TABLES
 from fault.truth import BARS
-from running import MINUTE, SECOND, Child, child, settings_for, tick
+from running import MINUTE, SECOND, Child, child, newest, settings_for, tick
 from tickstockpl import repair
 from tickstockpl.clock import SystemClock
 from tickstockpl.dev.simulate import Market, Simulation
@@ -26,6 +26,7 @@ from tickstockpl.given import GivenBars
 from tickstockpl.migrate import migrate
 from tickstockpl.sessions import Session
 from tickstockpl.settings import Settings
+from tickstockpl.stream import id_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
@@ -121,9 +122,7 @@ class Sending:
             # A kill may cost what came in the moment before it, and was not in the spool yet.
             is_spooled = stages["spool"]["next_src"] == stages["pipeline"]["next_src"]
             return sum(map(int, told["messages"].values())) >= messages and is_spooled
-        ((last, _),) = await self._client.xrevrange(self._stream, count=1)
-        ms, _, sequence = last.decode().partition("-")
-        return bool(told["next_id"] == f"{ms}-{int(sequence) + 1}")
+        return bool(told["next_id"] == id_of(await newest(self._client, self._stream) + 1))
 
 
 async def ended(running: Child, number: signal.Signals = signal.SIGTERM) -> None:

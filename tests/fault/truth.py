@@ -112,6 +112,8 @@ def differences(stored: Sequence[dict[str, Any]], truth: Truth) -> list[Any]:
             wrong.append(("missing", key))
             continue
         wrong += [(name, key, row[name], getattr(bar, name)) for name in EXACT if row[name] != getattr(bar, name)]
-        if bar.volume and not math.isclose(row["vwap"], bar.vwap, rel_tol=1e-12):
+        due = bar.vwap if bar.volume else None
+        is_right = row["vwap"] == due or (row["vwap"] and due and math.isclose(row["vwap"], due, rel_tol=1e-12))
+        if not is_right:
             wrong.append(("vwap", key, row["vwap"], bar.vwap))
     return wrong + [("extra", key) for key, row in left.items() if "provisional" not in (row["quality"] or "")]

@@ -295,7 +295,7 @@ async def test_a_gap_right_behind_the_last_entry_that_is_stored_is_not_stored_ye
     assert [gap.ended_us for batch in batches for gap in batch.gaps] == [T0 + 10]
 
 
-async def test_numbers_of_trades_tell_of_no_gap() -> None:
+async def test_numbers_that_do_not_count_the_channel_tell_of_no_gap() -> None:
     stage = Stage()
     payloads = [numbered(second, seq, 100 * at) for at, (second, seq) in enumerate([(10, 1), (20, 900), (130, 7)], 1)]
     batches, _ = await stage.play(stage.received(payloads))
