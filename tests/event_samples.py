@@ -31,6 +31,7 @@ def event(symbol: str = "ZZTEST1", *, bar_end_us: int = 1_757_600_460_000_000, *
         "entry": 227.6,
         "stop": 226.2,
         "target": None,
+        "invalidation": 226.2,
         "open": 227.1,
         "high": 227.6,
         "low": 226.2,
@@ -43,7 +44,7 @@ def event(symbol: str = "ZZTEST1", *, bar_end_us: int = 1_757_600_460_000_000, *
     return Event(**fields | change)
 
 
-PATTERNS: list[dict[str, str | None]] = []
+PATTERNS: list[dict[str, Any]] = []
 """What the events of all tests are said to be; grows with them."""
 
 
@@ -59,14 +60,23 @@ def events(*made: Event) -> Events:
         **{name: [one.indicators.get(name, math.nan) for one in made] for name in INDICATORS},
         "quality": [sum(1 << QUALITY.index(name) for name in one.quality) for one in made],
     }
-    for name in ("entry", "stop", "target"):
+    for name in ("entry", "stop", "target", "invalidation"):
         cells[name] = [math.nan if (price := getattr(one, name)) is None else price for one in made]
     for name in ("direction", "confidence", "revision", "first_us", "bars", "price_change", "talib_value"):
         cells[name] = [getattr(one, name) for one in made]
     for name in ("open", "high", "low", "close", "volume"):
         cells[name] = [getattr(one, name) for one in made]
+    for name in ("points", "margins"):
+        counts = [len(getattr(one, name)) for one in made]
+        cells[f"n_{name}"], cells[f"{name[:-1]}_row"] = counts, np.cumsum([0, *counts])[:-1].tolist()
+    points = [point for one in made for point in one.points]
+    told: dict[str, Any] = {
+        "point_us": np.array([ts_us for _, ts_us, _ in points], dtype=np.int64),
+        "point_price": np.array([price for *_, price in points], dtype=np.float64),
+        "margin": np.array([margin for one in made for margin in one.margins.values()], dtype=np.float64),
+    }
     columns = {name: np.array(cells[name], dtype=dtype) for name, dtype in EVENT_DTYPES.items()}
-    return Events(EventColumns(symbols, **columns), PATTERNS, EventEncoder(PATTERNS), np.arange(len(made)))
+    return Events(EventColumns(symbols, **columns, **told), PATTERNS, EventEncoder(PATTERNS), np.arange(len(made)))
 
 
 def found(*made: Event) -> Findings:
@@ -84,7 +94,14 @@ def published(commands: bytes) -> list[tuple[str, bytes]]:
 
 
 def _pattern(one: Event) -> int:
-    pattern = {"id": one.pattern_id, "name": one.pattern, "tier": one.tier, "talib_name": one.talib_name}
+    pattern = {
+        "id": one.pattern_id,
+        "name": one.pattern,
+        "tier": one.tier,
+        "talib_name": one.talib_name,
+        "points": tuple(role for role, *_ in one.points),
+        "conditions": tuple(one.margins),
+    }
     if pattern not in PATTERNS:
         PATTERNS.append(pattern)
     return PATTERNS.index(pattern)

@@ -210,8 +210,14 @@ class Detections:
     bars: _I32
     """How many bars made it."""
     entry: _F64
+    """Close of the bar, in price."""
     stop: _F64
+    """The price at which the pattern is proved wrong; NaN for none."""
     target: _F64
+    invalidation: _F64
+    """The price beyond which no later bar may close; NaN for none."""
+    atr: _F64
+    """Average true range over 14 bars, in price; NaN during warm-up, and where no pattern that is on asks for it."""
     open: _F64
     high: _F64
     low: _F64
@@ -229,6 +235,27 @@ class Detections:
     """Flags of the earlier bars that made it."""
     talib_value: _I32
     """What TA-Lib's function answers: ±80, ±100 or ±200; 0 for patterns that are none of TA-Lib's."""
+    point_row: _I32
+    """Where in `point_us` and `point_price` the row's points begin."""
+    n_points: _U8
+    margin_row: _I32
+    """Where in `margin` the row's margins begin."""
+    n_margins: _U8
+    point_us: _I64
+    """STARTs of bars: the points of all rows, one row's after the other's. No column: its length is another."""
+    point_price: _F64
+    margin: _F64
+    """How far inside of its threshold each condition is: 0 at it, 1 for a textbook figure. Of all rows."""
+    def points(self, row: int) -> list[tuple[str, int, float]]:
+        """What draws the pattern of a row: role, START of a bar in µs and price, oldest first; empty for candlesticks.
+
+        Raises IndexError if there is no such row.
+        """
+    def margins(self, row: int) -> dict[str, float]:
+        """How far inside of its threshold each of a row's conditions is, by name; empty where none is told.
+
+        Raises IndexError if there is no such row.
+        """
     def __len__(self) -> int: ...
     def to_dict(self) -> dict[str, NDArray[Any]]:
         """Every column by name; `symbol` as indices into `symbols`."""

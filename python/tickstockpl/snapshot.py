@@ -13,16 +13,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import numpy as np
 import orjson
 
 from tickstockpl.position import Position, Progress
-from tickstockpl.wire import EVENT_DTYPES, EventColumns, Events
+from tickstockpl.wire import EVENT_DTYPES, TOLD_DTYPES, EventColumns, Events
 
-FORMAT = b"tickstockpl-snapshot 1"
+FORMAT = b"tickstockpl-snapshot 2"
 HEAD_BYTES = 1 << 26
 """A first line that is longer is none of ours."""
 
@@ -43,13 +42,27 @@ class Unsent:
     @classmethod
     def of(cls, at_us: int, events: Events) -> "Unsent":
         """Only the rows that wait, with the symbols that they name."""
-        cells = {name: events.column(name) for name in EVENT_DTYPES}
-        used, cells["symbol"] = np.unique(cells["symbol"], return_inverse=True)
-        names = [events.columns.symbols[at] for at in used.tolist()]
-        return cls(at_us, EventColumns(names, **cells))
+        return cls(at_us, events.compact())
 
     def __len__(self) -> int:
         return len(self.columns.symbol)
+
+    def head(self) -> tuple[int, int, Sequence[str], dict[str, int]]:
+        """What stands in the file's first line: when, rows, symbols, and the other columns' lengths."""
+        return (
+            self.at_us,
+            len(self),
+            self.columns.symbols,
+            {name: len(getattr(self.columns, name)) for name in TOLD_DTYPES},
+        )
+
+    def tobytes(self) -> bytes:
+        """Records of a row each, then the other columns."""
+        records = np.empty(len(self), dtype=_RECORD)
+        for name in EVENT_DTYPES:
+            records[name] = getattr(self.columns, name)
+        told = [getattr(self.columns, name).astype(dtype, copy=False).tobytes() for name, dtype in TOLD_DTYPES.items()]
+        return b"".join((records.tobytes(), *told))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +116,7 @@ def write(path: Path, snapshot: Snapshot) -> int:
 
     Raises OSError.
     """
-    events = b"".join(_records(each.columns).tobytes() for each in snapshot.unsent)
+    events = b"".join(each.tobytes() for each in snapshot.unsent)
     told = orjson.dumps(
         {
             "version": version("tickstockpl"),
@@ -113,7 +126,7 @@ def write(path: Path, snapshot: Snapshot) -> int:
             "repairs": snapshot.repairs,
             "channels": snapshot.channels,
             "progress": snapshot.progress.to_values(),
-            "unsent": [[each.at_us, len(each), each.columns.symbols] for each in snapshot.unsent],
+            "unsent": [each.head() for each in snapshot.unsent],
             "engine_bytes": len(snapshot.engine),
         }
     )
@@ -160,7 +173,7 @@ def _read(line: bytes, rest: bytes) -> Snapshot:
         values = orjson.loads(told)
         if (made_by := values["version"]) != (ours := version("tickstockpl")):
             raise Unfit(f"it is of version {made_by}, and this is {ours}")
-        events = rest[: _RECORD.itemsize * sum(count for _, count, _ in values["unsent"])]
+        events = rest[: sum(_bytes(count, lengths) for _, count, _, lengths in values["unsent"])]
         if b"%08x" % zlib.crc32(events, zlib.crc32(told)) != written:
             raise Unfit("it is damaged: its checksum differs")
         engine = rest[len(events) :]
@@ -180,19 +193,20 @@ def _read(line: bytes, rest: bytes) -> Snapshot:
         raise Unfit(f"it is damaged: {error!r}") from None
 
 
-def _records(columns: EventColumns) -> np.ndarray[Any, np.dtype[np.void]]:
-    records = np.empty(len(columns.symbol), dtype=_RECORD)
-    for name in EVENT_DTYPES:
-        records[name] = getattr(columns, name)
-    return records
+def _bytes(count: int, lengths: dict[str, int]) -> int:
+    return _RECORD.itemsize * count + sum(np.dtype(TOLD_DTYPES[name]).itemsize * n for name, n in lengths.items())
 
 
-def _unsent(parts: Sequence[tuple[int, int, list[str]]], events: bytes) -> list[Unsent]:
-    records, made = np.frombuffer(events, dtype=_RECORD), []
-    for at_us, count, symbols in parts:
-        mine, records = records[:count], records[count:]
+def _unsent(parts: Sequence[tuple[int, int, list[str], dict[str, int]]], events: bytes) -> list[Unsent]:
+    made, at = [], 0
+    for at_us, count, symbols, lengths in parts:
+        records = np.frombuffer(events, dtype=_RECORD, count=count, offset=at)
         # a column of records does not lie together, and the encoder wants that
-        cells = {name: np.ascontiguousarray(mine[name]) for name in EVENT_DTYPES}
+        cells = {name: np.ascontiguousarray(records[name]) for name in EVENT_DTYPES}
+        at += records.nbytes
+        for name, length in lengths.items():
+            cells[name] = np.frombuffer(events, dtype=TOLD_DTYPES[name], count=length, offset=at).copy()
+            at += cells[name].nbytes
         made.append(Unsent(at_us, EventColumns(symbols, **cells)))
     return made
 

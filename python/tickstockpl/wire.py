@@ -8,7 +8,7 @@ Times are µs since 1970 UTC; prices in the currency of the feed.
 
 import math
 from collections.abc import Mapping, Sequence, Sized
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Protocol, Self, TypeAlias, overload
 from uuid import UUID
 
@@ -216,6 +216,7 @@ class Event:
     entry: float | None
     stop: float | None
     target: float | None
+    invalidation: float | None
     open: float
     high: float
     low: float
@@ -229,6 +230,10 @@ class Event:
     """TA-Lib's name of the function that found it, if it is one of TA-Lib's."""
     talib_value: int = 0
     """What that function answers."""
+    points: tuple[tuple[str, int, float], ...] = ()
+    """Role, START of a bar in µs and price of what draws it, oldest first."""
+    margins: Mapping[str, float] = field(default_factory=dict)
+    """How far inside of its threshold each condition is: 0 at it, 1 for a textbook figure."""
     timeframe: str = TIMEFRAME
     tier: str = "intraday"
 
@@ -265,6 +270,7 @@ class EventColumns:
     entry: NDArray[np.float64]
     stop: NDArray[np.float64]
     target: NDArray[np.float64]
+    invalidation: NDArray[np.float64]
     open: NDArray[np.float64]
     high: NDArray[np.float64]
     low: NDArray[np.float64]
@@ -276,6 +282,14 @@ class EventColumns:
     relative_strength: NDArray[np.float64]
     quality: NDArray[np.uint8]
     talib_value: NDArray[np.int32]
+    point_row: NDArray[np.int32]
+    n_points: NDArray[np.uint8]
+    margin_row: NDArray[np.int32]
+    n_margins: NDArray[np.uint8]
+    point_us: NDArray[np.int64]
+    """These three are as long as all rows have points, or margins: see `_kernel.Detections`."""
+    point_price: NDArray[np.float64]
+    margin: NDArray[np.float64]
 
     @classmethod
     def of(cls, columns: Any) -> Self:
@@ -285,16 +299,22 @@ class EventColumns:
 
 EVENT_DTYPES = {
     **dict.fromkeys(("symbol", "pattern", "direction", "revision", "bars", "talib_value"), "i4"),
+    **dict.fromkeys(("point_row", "margin_row"), "i4"),
     **dict.fromkeys(("ts_us", "first_us", "volume"), "i8"),
-    **dict.fromkeys(("confidence", "entry", "stop", "target", "open", "high", "low", "close"), "f8"),
+    **dict.fromkeys(("confidence", "entry", "stop", "target", "invalidation", "open", "high", "low", "close"), "f8"),
     **dict.fromkeys(("price_change", *INDICATORS), "f8"),
     **dict.fromkeys(("event_id", "supersedes"), "S36"),
-    "quality": "u1",
+    **dict.fromkeys(("quality", "n_points", "n_margins"), "u1"),
 }
 """The columns of `EventColumns` as numpy calls their types."""
 
+TOLD_DTYPES = {"point_us": "i8", "point_price": "f8", "margin": "f8"}
+"""The others: as long as all events have points, or margins."""
+
+_POINTS = ("point_us", "point_price")
+
 Patterns: TypeAlias = Sequence[Mapping[str, Any]]
-"""The patterns behind a `pattern` column: `id`, `name`, `tier` and `talib_name` of each."""
+"""The patterns behind a `pattern` column: `id`, `name`, `tier`, `talib_name`, `points` and `conditions` of each."""
 
 
 class Encoder(Protocol):
@@ -335,19 +355,34 @@ class Events(Sequence[Event]):
 
         parts: at least one.
         """
-        symbols: list[str] = []
-        codes: list[NDArray[np.int32]] = []
-        for part in parts:
-            used, code = np.unique(part.column("symbol"), return_inverse=True)
-            codes.append((code + len(symbols)).astype(np.int32))
-            symbols += [part.columns.symbols[at] for at in used.tolist()]
-        cells = {name: np.concatenate([part.column(name) for part in parts]) for name in EVENT_DTYPES}
-        cells["symbol"] = np.concatenate(codes)
+        given = [part.compact() for part in parts]
+        symbols = [name for columns in given for name in columns.symbols]
+        cells = {
+            name: np.concatenate([getattr(columns, name) for columns in given])
+            for name in (*EVENT_DTYPES, *TOLD_DTYPES)
+        }
+        for place, told in {"symbol": "symbols", "point_row": "point_us", "margin_row": "margin"}.items():
+            before = np.cumsum([0, *(len(getattr(columns, told)) for columns in given)])[:-1]
+            cells[place] += np.repeat(before, [len(columns.symbol) for columns in given]).astype(np.int32)
         rows: dict[bytes, int] = {}
         for row, event_id in enumerate(cells["event_id"].tolist()):
             rows.setdefault(event_id, row)
         kept = np.array(list(rows.values()), dtype=np.intp)
         return cls(EventColumns(symbols, **cells), parts[0].patterns, parts[0].encoder, kept)
+
+    def compact(self) -> EventColumns:
+        """Columns of these events alone, in their order, with no more symbols, points and margins than they have."""
+        used, code = np.unique(self.column("symbol"), return_inverse=True)
+        cells = {name: self.column(name) for name in EVENT_DTYPES}
+        cells["symbol"] = code.astype(np.int32)
+        for place, count, told in (("point_row", "n_points", _POINTS), ("margin_row", "n_margins", ("margin",))):
+            ends = np.cumsum(cells[count], dtype=np.int64)
+            moved = np.repeat(cells[place] - (ends - cells[count]), cells[count]) + np.arange(
+                ends[-1] if len(ends) else 0
+            )
+            cells |= {name: getattr(self.columns, name)[moved] for name in told}
+            cells[place] = (ends - cells[count]).astype(np.int32)
+        return EventColumns([self.columns.symbols[at] for at in used.tolist()], **cells)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -408,10 +443,22 @@ class Events(Sequence[Event]):
             entry=_present(columns.entry[row].item()),
             stop=_present(columns.stop[row].item()),
             target=_present(columns.target[row].item()),
+            invalidation=_present(columns.invalidation[row].item()),
+            points=self._points(row, pattern["points"]),
+            margins=self._margins(row, pattern["conditions"]),
             indicators={name: value for name, value in indicators.items() if not math.isnan(value)},
             quality=quality_names(columns.quality[row].item()),
             **cells,
         )
+
+    def _points(self, row: np.intp, roles: Sequence[str]) -> tuple[tuple[str, int, float], ...]:
+        first, count = self.columns.point_row[row], self.columns.n_points[row]
+        ts_us = self.columns.point_us[first : first + count].tolist()
+        return tuple(zip(roles, ts_us, self.columns.point_price[first : first + count].tolist(), strict=False))
+
+    def _margins(self, row: np.intp, names: Sequence[str]) -> dict[str, float]:
+        first, count = self.columns.margin_row[row], self.columns.n_margins[row]
+        return dict(zip(names, self.columns.margin[first : first + count].tolist(), strict=False))
 
 
 _CELLS = (

@@ -4,7 +4,6 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,8 +15,12 @@ from strategies import T0, Call, Flush, Ingest, encoded, exploded, feeds, messag
 
 
 def columns(table: Any) -> dict[str, list[Any]]:
-    public = {name: getattr(table, name) for name in dir(table) if not name.startswith("_")}
-    return {name: column.tolist() for name, column in public.items() if isinstance(column, np.ndarray)}
+    """A cell a row; what draws a detection in place of where that stands."""
+    cells = {name: column.tolist() for name, column in table.to_dict().items()}
+    if isinstance(table, tp.Detections):
+        cells["point_row"] = [table.points(row) for row in range(len(table))]
+        cells["margin_row"] = [table.margins(row) for row in range(len(table))]
+    return cells
 
 
 def everything(outputs: list[tp.Output]) -> tuple[list[tuple[str, ...]], ...]:

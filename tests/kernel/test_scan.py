@@ -55,9 +55,13 @@ def found(detections: tp.Detections) -> set[tuple[Any, ...]]:
     """Every detection with all that it says; symbols by name."""
     columns = detections.to_dict()
     columns["symbol"] = np.array(detections.symbols)[columns["symbol"]] if len(detections) else columns["symbol"]
+    cells = {name: column.tolist() for name, column in columns.items()}
+    # where they stand depends on what stands before them
+    cells["point_row"] = [tuple(detections.points(row)) for row in range(len(detections))]
+    cells["margin_row"] = [tuple(detections.margins(row).items()) for row in range(len(detections))]
     return {
         tuple("nan" if isinstance(cell, float) and np.isnan(cell) else cell for cell in row)
-        for row in zip(*(column.tolist() for column in columns.values()), strict=True)
+        for row in zip(*cells.values(), strict=True)
     }
 
 

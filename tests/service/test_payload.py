@@ -30,8 +30,9 @@ TTL_S = 3600.0
 EVENT = Event(
     event_id=str(uuid.uuid5(uuid.NAMESPACE_URL, "AAPL Hammer")), symbol="AAPL", pattern_id="hammer", pattern="Hammer",
     direction=1, confidence=0.85, bar_start_us=END_US - 60_000_000, bar_end_us=END_US, first_us=END_US - 60_000_000,
-    bars=1, revision=0, supersedes=None, entry=227.6, stop=226.2, target=None, open=227.1, high=227.6, low=226.2,
-    close=227.55, volume=184230, price_change=0.2, indicators={"relative_volume": 2.1}, quality=(),
+    bars=1, revision=0, supersedes=None, entry=227.6, stop=226.2, target=None, invalidation=None, open=227.1,
+    high=227.6, low=226.2, close=227.55, volume=184230, price_change=0.2,
+    indicators={"relative_volume": 2.1}, quality=(),
 )  # fmt: skip
 SESSION = Session(str(uuid.uuid4()), "market_leaders:top_500", END_US)
 PULSE = Pulse(
@@ -152,10 +153,17 @@ class OneByOne:
         self.direction = {1: "bullish", -1: "bearish", 0: "neutral"}[event.direction]
         self.bar = {name: getattr(event, name) for name in ("open", "high", "low", "close", "volume")}
         self.indicators = {name: plain(value) for name, value in event.indicators.items() if math.isfinite(value)}
-        prices = {"entry": event.entry, "stop": event.stop, "target": event.target}
+        names = ("entry", "stop", "target", "invalidation")
+        prices = {name: getattr(event, name) for name in names}
         levels = {name: plain(price) for name, price in prices.items() if price is not None and math.isfinite(price)}
         self.levels = {"levels": levels} if levels else {}
-        self.remarks: dict[str, Any] = {}
+        self.explained: dict[str, Any] = {}
+        if event.points:
+            points = [{"role": role, "time": us / 1e6, "price": plain(price)} for role, us, price in event.points]
+            self.explained["points"] = points
+        if event.margins:
+            self.explained["margins"] = {name: plain(margin) for name, margin in event.margins.items()}
+        self.remarks = dict(self.explained)
         if event.supersedes is not None:
             self.remarks["supersedes"] = event.supersedes
         if event.quality:
@@ -228,6 +236,8 @@ class OneByOne:
             "entry": event.entry,
             "stop": event.stop,
             "target": event.target,
+            "invalidation": event.invalidation,
+            **self.explained,
             "bar": self.bar,
             "indicators": dict(event.indicators),
             "quality": event.quality,
@@ -255,7 +265,11 @@ anything = st.builds(
     bars=st.integers(1, 255),
     revision=st.integers(0, 1000),
     **dict.fromkeys(("open", "high", "low", "close", "confidence", "price_change"), prices),
-    **dict.fromkeys(("entry", "stop", "target"), st.none() | prices),
+    **dict.fromkeys(("entry", "stop", "target", "invalidation"), st.none() | prices),
+    points=st.lists(st.tuples(st.text(max_size=9), st.integers(0, 4_102_444_800_000_000), prices), max_size=8).map(
+        tuple
+    ),
+    margins=st.dictionaries(st.text(max_size=9), st.floats(0, 1), max_size=6),
     volume=st.integers(0, 2**63 - 1),
     indicators=st.just({}) | st.fixed_dictionaries({"relative_volume": prices}),
     talib_name=st.none() | st.sampled_from(["CDLDOJI", "CDLENGULFING"]),

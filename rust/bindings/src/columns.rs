@@ -81,7 +81,7 @@ fn fault(error: arrow_schema::ArrowError) -> PyErr {
 
 /// Declares a frozen column set: the class, its length, `to_dict` and the Arrow stream.
 macro_rules! column_set {
-    ($(#[$doc:meta])* $name:ident { $($column:ident: $cell:ty),* $(,)? } $($extra:ident: $extra_type:ty)?) => {
+    ($(#[$doc:meta])* $name:ident { $($column:ident: $cell:ty),* $(,)? } $($extra:ident: $extra_type:ty),* $(,)? $(; $($method:item)*)?) => {
         $(#[$doc])*
         #[pyclass(frozen, module = "tickstockpl")]
         pub(crate) struct $name {
@@ -90,7 +90,7 @@ macro_rules! column_set {
             #[pyo3(get)]
             pub(crate) symbol: Py<PyArray1<i32>>,
             $(#[pyo3(get)] pub(crate) $column: Py<PyArray1<$cell>>,)*
-            $(#[pyo3(get)] pub(crate) $extra: $extra_type,)?
+            $(#[pyo3(get)] pub(crate) $extra: $extra_type,)*
         }
 
         #[pymethods]
@@ -123,6 +123,8 @@ macro_rules! column_set {
                     $((stringify!($column), arrow_column(py, &self.$column)?),)*
                 ])
             }
+
+            $($($method)*)?
         }
     };
 }
@@ -149,8 +151,20 @@ column_set! {
     Detections {
         ts_us: i64, pattern: i32, direction: i32, confidence: f64, held: bool, revision: i32,
         superseded_pattern: i32, superseded_revision: i32, first_us: i64, bars: i32, entry: f64, stop: f64,
-        target: f64, open: f64, high: f64, low: f64, close: f64, volume: i64, price_change: f64, relative_volume: f64,
-        rsi: f64, relative_strength: f64, quality: u8, talib_value: i32, event_id: IdText, supersedes: IdText,
+        target: f64, invalidation: f64, atr: f64, open: f64, high: f64, low: f64, close: f64, volume: i64, price_change: f64, relative_volume: f64,
+        rsi: f64, relative_strength: f64, quality: u8, talib_value: i32, point_row: i32, n_points: u8,
+        margin_row: i32, n_margins: u8, event_id: IdText, supersedes: IdText,
+    }
+    point_us: Py<PyArray1<i64>>,
+    point_price: Py<PyArray1<f64>>,
+    margin: Py<PyArray1<f64>>;
+
+    fn points(&self, py: Python<'_>, row: isize) -> PyResult<Vec<(&'static str, i64, f64)>> {
+        self.points_of(py, row)
+    }
+
+    fn margins<'py>(&self, py: Python<'py>, row: isize) -> PyResult<Bound<'py, PyDict>> {
+        self.margins_of(py, row)
     }
 }
 

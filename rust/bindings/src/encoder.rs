@@ -20,6 +20,12 @@ macro_rules! event_columns {
         pub(crate) struct Columns<'py> {
             #[pyo3(attribute)]
             symbols: Bound<'py, PyAny>,
+            #[pyo3(attribute)]
+            point_us: PyReadonlyArray1<'py, i64>,
+            #[pyo3(attribute)]
+            point_price: PyReadonlyArray1<'py, f64>,
+            #[pyo3(attribute)]
+            margin: PyReadonlyArray1<'py, f64>,
             $(#[pyo3(attribute)] $column: PyReadonlyArray1<'py, $cell>,)*
         }
 
@@ -39,7 +45,7 @@ event_columns! {
     symbol: i32, ts_us: i64, pattern: i32, direction: i32, confidence: f64, revision: i32, event_id: IdText,
     supersedes: IdText, first_us: i64, bars: i32, entry: f64, stop: f64, target: f64, open: f64, high: f64, low: f64,
     close: f64, volume: i64, price_change: f64, relative_volume: f64, rsi: f64, relative_strength: f64, quality: u8,
-    talib_value: i32,
+    talib_value: i32, invalidation: f64, point_row: i32, n_points: u8, margin_row: i32, n_margins: u8,
 }
 
 #[derive(FromPyObject)]
@@ -52,6 +58,10 @@ struct Pattern {
     tier: String,
     #[pyo3(item)]
     talib_name: Option<String>,
+    #[pyo3(item)]
+    points: Vec<String>,
+    #[pyo3(item)]
+    conditions: Vec<String>,
 }
 
 /// Writes the events of a list of patterns.
@@ -72,6 +82,8 @@ impl EventEncoder {
         mut write: impl FnMut(&mut Encoder, &Event<'_>) -> PyResult<T>,
     ) -> PyResult<Vec<T>> {
         let mut encoder = Encoder::default();
+        let (point_us, point_price) = (columns.point_us.as_slice()?, columns.point_price.as_slice()?);
+        let margin = columns.margin.as_slice()?;
         let text = |row: &i64| {
             let cells = usize::try_from(*row).ok().and_then(|row| columns.cells(row));
             let cells = cells.ok_or_else(|| PyIndexError::new_err(format!("there is no row {row}")))?;
@@ -89,7 +101,10 @@ impl EventEncoder {
                 revision: cells.revision,
                 direction: cells.direction,
                 confidence: cells.confidence,
-                levels: [cells.entry, cells.stop, cells.target],
+                levels: [cells.entry, cells.stop, cells.target, cells.invalidation],
+                point_us: part(point_us, cells.point_row, cells.n_points)?,
+                point_price: part(point_price, cells.point_row, cells.n_points)?,
+                margins: part(margin, cells.margin_row, cells.n_margins)?,
                 prices: [cells.open, cells.high, cells.low, cells.close],
                 volume: cells.volume,
                 price_change: cells.price_change,
@@ -127,7 +142,10 @@ impl EventEncoder {
 impl EventEncoder {
     #[new]
     fn py_new(patterns: Vec<Pattern>) -> Self {
-        let name = |each: &Pattern| Naming::new(&each.id, &each.name, &each.tier, each.talib_name.as_deref());
+        let name = |each: &Pattern| {
+            let naming = Naming::new(&each.id, &each.name, &each.tier, each.talib_name.as_deref());
+            naming.explained(&each.points, &each.conditions)
+        };
         Self { patterns: patterns.iter().map(name).collect() }
     }
 
@@ -178,6 +196,12 @@ impl EventEncoder {
         })?;
         Ok(PyBytes::new(py, &staged.end()))
     }
+}
+
+/// Those of one row among all.
+fn part<T>(all: &[T], row: i32, count: u8) -> PyResult<&[T]> {
+    let part = usize::try_from(row).ok().and_then(|from| all.get(from..from + usize::from(count)));
+    part.ok_or_else(|| PyIndexError::new_err(format!("there are no {count} parts from {row} on")))
 }
 
 /// A text of fixed length up to its first NUL.

@@ -74,6 +74,8 @@ mod _kernel {
             dict.set_item("tier", pattern.tier())?;
             dict.set_item("source", pattern.source())?;
             dict.set_item("talib_name", pattern.talib_name())?;
+            dict.set_item("points", PyTuple::new(py, pattern.points())?)?;
+            dict.set_item("conditions", PyTuple::new(py, pattern.conditions())?)?;
             Ok(dict)
         };
         let patterns = PATTERNS.iter().map(entry).collect::<PyResult<Vec<_>>>()?;

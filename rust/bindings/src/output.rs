@@ -1,12 +1,13 @@
 //! What a call of the engine made, as columns.
 
 use std::hint::black_box;
-use std::ops::BitXor;
+use std::ops::{BitXor, Range};
 use std::sync::Arc;
 
 use numpy::{PyArray1, PyArrayMethods};
+use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 use tickstockpl_kernel::detection::{Detail, Detection};
 use tickstockpl_kernel::engine;
 use tickstockpl_kernel::event::EventIds;
@@ -14,7 +15,7 @@ use tickstockpl_kernel::history::Row;
 use tickstockpl_kernel::indicator::gauges::Reading;
 use tickstockpl_kernel::offset::Span;
 use tickstockpl_kernel::output;
-use tickstockpl_kernel::pattern::PATTERNS;
+use tickstockpl_kernel::pattern::{Explained, PATTERNS, Pattern};
 use tickstockpl_kernel::symbol::SymbolId;
 use tickstockpl_kernel::window::WindowBar;
 
@@ -300,6 +301,13 @@ fn detections<'a>(
     black_box(rows.iter().map(first).fold(0, BitXor::bitxor));
     let mut ids = Ids { name, ids: EventIds::default() };
     let supersedes = superseded_ids(py, rows, &mut ids)?;
+    let explained = || rows.iter().filter_map(|(_, row)| row.explained.as_deref());
+    let points = || explained().flat_map(|said| &said.points);
+    let point_us = frozen(py, points().map(|&(ts_us, _)| ts_us).collect())?;
+    let point_price = frozen(py, points().map(|&(_, price)| price).collect())?;
+    let margin = frozen(py, explained().flat_map(|said| said.margins.iter().copied()).collect())?;
+    let (point_row, margin_row) =
+        (places(py, rows, |said| &said.points[..])?, places(py, rows, |said| &said.margins[..])?);
     columns! { py, rows, Detections {
         ts_us: |(_, row)| row.bar.ts_us,
         pattern: |(_, row)| i32::from(row.pattern),
@@ -314,6 +322,8 @@ fn detections<'a>(
         entry: |(_, row)| cell(row, |detail| Some(detail.matched.levels.entry)),
         stop: |(_, row)| cell(row, |detail| detail.matched.levels.stop),
         target: |(_, row)| cell(row, |detail| detail.matched.levels.target),
+        invalidation: |(_, row)| cell(row, |detail| detail.matched.levels.invalidation),
+        atr: |(_, row)| cell(row, |detail| detail.atr),
         open: |(_, row)| row.bar.open,
         high: |(_, row)| row.bar.high,
         low: |(_, row)| row.bar.low,
@@ -325,8 +335,28 @@ fn detections<'a>(
         relative_strength: |(_, row)| cell(row, |detail| detail.relative_strength),
         quality: |(_, row)| said(row, 0, |detail| detail.quality),
         talib_value: |(_, row)| said(row, 0, |detail| detail.matched.talib_value),
+        n_points: |(_, row)| row.explained.as_ref().map_or(0, |said| said.points.len() as u8),
+        n_margins: |(_, row)| row.explained.as_ref().map_or(0, |said| said.margins.len() as u8),
         event_id: |(symbol, row)| ids.of(*symbol, &row.bar, row.pattern, row.revision),
-    } symbols: symbols, symbol: frozen(py, symbol)?, supersedes: supersedes }
+    }
+        symbols: symbols, symbol: frozen(py, symbol)?, supersedes: supersedes, point_row: point_row,
+        margin_row: margin_row, point_us: point_us, point_price: point_price, margin: margin,
+    }
+}
+
+/// Where in the list of all `parts` those of each row begin.
+fn places<T>(
+    py: Python<'_>,
+    rows: &[(SymbolId, Detection)],
+    parts: impl Fn(&Explained) -> &[T],
+) -> PyResult<Py<PyArray1<i32>>> {
+    let mut next = 0;
+    let place = |(_, row): &(SymbolId, Detection)| {
+        let here = next;
+        next += row.explained.as_ref().map_or(0, |said| parts(said).len() as i32);
+        here
+    };
+    frozen(py, rows.iter().map(place).collect())
 }
 
 fn readings(py: Python<'_>, rows: &[(SymbolId, Reading)], (symbols, symbol): Named) -> PyResult<Readings> {
@@ -356,4 +386,44 @@ fn readings(py: Python<'_>, rows: &[(SymbolId, Reading)], (symbols, symbol): Nam
         vwap_sigma: |(_, row)| row.values.vwap_sigma,
         relative_volume: |(_, row)| row.values.relative_volume,
     } symbols: symbols, symbol: frozen(py, symbol)? }
+}
+
+impl Detections {
+    /// Role, START of the bar and price of each point of a row.
+    pub(crate) fn points_of(&self, py: Python<'_>, row: isize) -> PyResult<Vec<(&'static str, i64, f64)>> {
+        let (pattern, range) = self.parts(py, row, &self.point_row, &self.n_points)?;
+        let (ts_us, prices) = (self.point_us.bind(py).readonly(), self.point_price.bind(py).readonly());
+        let (ts_us, prices) = (&ts_us.as_slice()?[range.clone()], &prices.as_slice()?[range]);
+        let names = pattern.points().iter();
+        Ok(names.zip(ts_us).zip(prices).map(|((&name, &ts_us), &price)| (name, ts_us, price)).collect())
+    }
+
+    /// The margin of each condition of a row.
+    pub(crate) fn margins_of<'py>(&self, py: Python<'py>, row: isize) -> PyResult<Bound<'py, PyDict>> {
+        let (pattern, range) = self.parts(py, row, &self.margin_row, &self.n_margins)?;
+        let margins = self.margin.bind(py).readonly();
+        let dict = PyDict::new(py);
+        for (name, margin) in pattern.conditions().iter().zip(&margins.as_slice()?[range]) {
+            dict.set_item(name, margin)?;
+        }
+        Ok(dict)
+    }
+
+    /// The pattern of a row, counted from the end if negative, and which of all points or margins are its own.
+    fn parts(
+        &self,
+        py: Python<'_>,
+        row: isize,
+        first: &Py<PyArray1<i32>>,
+        count: &Py<PyArray1<u8>>,
+    ) -> PyResult<(&'static dyn Pattern, Range<usize>)> {
+        let rows = self.symbol.bind(py).len()?;
+        let at = if row < 0 { row.checked_add_unsigned(rows) } else { Some(row) };
+        let at = at.and_then(|at| usize::try_from(at).ok()).filter(|&at| at < rows);
+        let at = at.ok_or_else(|| PyIndexError::new_err(format!("there are {rows} rows, asked was {row}")))?;
+        let first = first.bind(py).readonly().as_slice()?[at] as usize;
+        let count = usize::from(count.bind(py).readonly().as_slice()?[at]);
+        let pattern = self.pattern.bind(py).readonly().as_slice()?[at] as usize;
+        Ok((PATTERNS[pattern], first..first + count))
+    }
 }

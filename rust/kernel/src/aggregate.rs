@@ -383,7 +383,7 @@ impl Aggregator {
             if self.made.row.is_none() && rights.volume {
                 sink.without_price(tick.volume);
             }
-            sink.made(id, &self.made);
+            sink.made(id, &mut self.made);
             return Fate::Revised;
         }
         let mut fold = Fold::new(minute_us, channel, tick.kind, 0);
@@ -481,7 +481,7 @@ impl Aggregator {
         self.clear_benchmark(id);
         self.roster[id].history.close(fold, session, is_late, &self.rules, &mut self.made);
         self.note_benchmark(id);
-        sink.made(id, &self.made);
+        sink.made(id, &mut self.made);
     }
 
     /// The benchmark's bars are about to change.

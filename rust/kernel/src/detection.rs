@@ -2,11 +2,11 @@
 
 use crate::bar::quality;
 use crate::indicator::live::relative_volume;
-use crate::pattern::{Direction, Match};
+use crate::pattern::{Closing, Direction, Explained, Match, PATTERNS};
 use crate::window::{Window, WindowBar};
 
 /// A pattern that begins or ceases to hold on a closed bar.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Detection {
     /// Index into [`crate::pattern::PATTERNS`].
     pub pattern: u16,
@@ -22,6 +22,8 @@ pub struct Detection {
     pub bar: WindowBar,
     /// Confidence, levels and extent; `None` when withdrawn.
     pub detail: Option<Detail>,
+    /// What made it; `None` if there is nothing to say beyond its bars.
+    pub explained: Option<Box<Explained>>,
 }
 
 /// What there is to say about a pattern that holds.
@@ -39,7 +41,9 @@ pub struct Detail {
     pub rsi: Option<f64>,
     /// Return over 20 bars less that of the benchmark, in percentage points.
     pub relative_strength: Option<f64>,
-    /// Flags of the earlier bars that made it.
+    /// Average true range over 14 bars, in price.
+    pub atr: Option<f64>,
+    /// Flags of the earlier bars that made it, as far as the window shows them.
     pub quality: u8,
 }
 
@@ -67,19 +71,27 @@ impl About {
 }
 
 impl Detail {
-    /// Of a match that ends on the window's newest bar.
-    pub(crate) fn of(window: &Window, matched: Match, about: &About) -> Self {
+    /// Of a match that ends on the window's newest bar, with what made it.
+    pub(crate) fn of(at: &Closing<'_>, pattern: u16, matched: Match, about: &About) -> (Self, Option<Box<Explained>>) {
+        let window = at.window;
         let made_by = usize::from(matched.bars).max(1);
         let About { price_change, relative_volume, rsi, relative_strength } = *about;
-        Self {
+        let explained =
+            PATTERNS.get(usize::from(pattern)).map(|pattern| pattern.explain(at, &matched)).unwrap_or_default();
+        // A chart pattern may begin before the window does.
+        let drawn_us = explained.points.first().map_or(i64::MAX, |&(ts_us, _)| ts_us);
+        let window_us = window.bar(made_by - 1).map_or(i64::MAX, |bar| bar.ts_us);
+        let detail = Self {
             matched,
-            first_us: window.bar(made_by - 1).map_or(i64::MIN, |bar| bar.ts_us),
+            first_us: drawn_us.min(window_us),
             price_change,
             relative_volume,
             rsi,
             relative_strength,
-            quality: (1..made_by).filter_map(|back| window.bar(back)).fold(0, |q, bar| q | bar.quality)
+            atr: at.measured().map(|(_, atr)| atr),
+            quality: (1..made_by).map_while(|back| window.bar(back)).fold(0, |q, bar| q | bar.quality)
                 & quality::PARTIAL,
-        }
+        };
+        (detail, (explained != Explained::default()).then(|| Box::new(explained)))
     }
 }

@@ -35,6 +35,11 @@ impl DetectorList {
         self.columns != 0
     }
 
+    /// Whether any that is on reads a study.
+    pub(crate) fn has_study(&self) -> bool {
+        self.own.iter().any(|(_, pattern)| pattern.needs_study())
+    }
+
     /// Those that may hold on a bar of which TA-Lib's functions say this.
     pub(crate) fn on(&self, candles: Option<&Candles>) -> impl Iterator<Item = &(u16, &'static dyn Pattern)> {
         let hits = candles.map_or(0, Candles::columns) & self.columns;

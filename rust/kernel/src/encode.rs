@@ -27,6 +27,8 @@ pub struct Naming {
     tier: String,
     name: String,
     talib: Option<String>,
+    points: Vec<String>,
+    conditions: Vec<String>,
 }
 
 impl Naming {
@@ -40,7 +42,16 @@ impl Naming {
             tier: quoted(tier),
             name: quoted(name),
             talib: talib.map(quoted),
+            points: Vec::new(),
+            conditions: Vec::new(),
         }
+    }
+
+    /// With the names of the points that draw it, and of its conditions.
+    #[must_use]
+    pub fn explained(self, points: &[String], conditions: &[String]) -> Self {
+        let all = |names: &[String]| names.iter().map(|name| quoted(name)).collect();
+        Self { points: all(points), conditions: all(conditions), ..self }
     }
 }
 
@@ -67,8 +78,14 @@ pub struct Event<'a> {
     pub direction: i32,
     /// 0 to 1.
     pub confidence: f64,
-    /// Entry, stop, target.
-    pub levels: [f64; 3],
+    /// Entry, stop, target, invalidation.
+    pub levels: [f64; 4],
+    /// START of the bar of each point that draws it.
+    pub point_us: &'a [i64],
+    /// The points' prices.
+    pub point_price: &'a [f64],
+    /// How far inside of its threshold each condition is.
+    pub margins: &'a [f64],
     /// Open, high, low and close of the bar.
     pub prices: [f64; 4],
     /// Shares.
@@ -235,6 +252,9 @@ impl Encoder {
             self.push(key);
             self.push_json(&price);
         }
+        self.push(r#","invalidation":"#);
+        self.push_json(&event.levels[3]);
+        self.push_explained(event);
         self.push(r#","bar":"#);
         self.push_bar(event);
         self.push(r#","indicators":"#);
@@ -333,7 +353,8 @@ impl Encoder {
     fn push_levels(&mut self, event: &Event<'_>) {
         if event.levels.iter().any(|price| price.is_finite()) {
             self.push(r#","levels":"#);
-            self.push_known([r#""entry":"#, r#""stop":"#, r#""target":"#], event.levels.map(in_12_digits));
+            let keys = [r#""entry":"#, r#""stop":"#, r#""target":"#, r#""invalidation":"#];
+            self.push_known(keys, event.levels.map(in_12_digits));
         }
     }
 
@@ -349,8 +370,34 @@ impl Encoder {
         self.push("]");
     }
 
+    /// What made the pattern, if there is more to say than its bars.
+    fn push_explained(&mut self, event: &Event<'_>) {
+        if !event.point_us.is_empty() {
+            let points = event.pattern.points.iter().zip(event.point_us).zip(event.point_price);
+            let mut open = r#","points":[{"role":"#;
+            for ((role, &ts_us), &price) in points {
+                self.push_all([open, role, r#","time":"#]);
+                self.push_seconds(ts_us);
+                self.push(r#","price":"#);
+                self.push_json(&in_12_digits(price));
+                open = r#"},{"role":"#;
+            }
+            self.push("}]");
+        }
+        if !event.margins.is_empty() {
+            let mut open = r#","margins":{"#;
+            for (name, &margin) in event.pattern.conditions.iter().zip(event.margins) {
+                self.push_all([open, name, ":"]);
+                self.push_json(&in_12_digits(margin));
+                open = ",";
+            }
+            self.push("}");
+        }
+    }
+
     /// What is said of few events: nothing stands for what is not known.
     fn push_remarks(&mut self, event: &Event<'_>) {
+        self.push_explained(event);
         if !event.supersedes.is_empty() {
             self.push_all([r#","supersedes":""#, event.supersedes, "\""]);
         }

@@ -13,6 +13,7 @@ use crate::pattern::{Direction, PATTERNS};
 use crate::rules::Rules;
 use crate::settings::Settings;
 use crate::snapshot::{self, Digest, Moment};
+use crate::study::Kernels;
 use crate::symbol::SymbolId;
 use crate::tick::Kind;
 use crate::window::Window;
@@ -45,6 +46,7 @@ impl Engine {
             price_scale: settings.price_scale,
             revise_us: settings.revise_us,
             detectors: settings.detectors()?,
+            study: Kernels::new()?,
             indicators: settings.indicators()?,
             benchmark: Benchmark::new(settings.benchmark.as_deref().unwrap_or_default().as_bytes()),
         };

@@ -41,7 +41,7 @@ pub trait Sink {
     /// So many bars are about to close.
     fn expect(&mut self, bars: usize);
     /// A bar closed or was revised.
-    fn made(&mut self, symbol: SymbolId, made: &Made);
+    fn made(&mut self, symbol: SymbolId, made: &mut Made);
     /// Numbered ticks of a channel never came: so many, between two event times.
     fn jump(&mut self, channel: u16, ticks: i64, from_us: i64, to_us: i64);
     /// Shares of a symbol were traded in ticks that never came.

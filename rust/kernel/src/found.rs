@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::detection::{Detail, Detection};
-use crate::pattern::{self, Direction, Match};
+use crate::pattern::{self, Direction, Explained, Match};
 use crate::window::WindowBar;
 
 /// A pattern that holds on a bar, and since which evaluation of it.
@@ -30,6 +30,11 @@ impl Found {
         self.0.iter().all(|held| usize::from(held.pattern) < pattern::COUNT)
     }
 
+    /// Their places among all patterns.
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = u16> + '_ {
+        self.0.iter().map(|held| held.pattern)
+    }
+
     /// Reads a word of the first of them; see `History::touch`.
     pub(crate) fn touch(&self) -> u64 {
         self.0.first().map_or(0, |held| u64::from(held.evaluation))
@@ -47,7 +52,7 @@ impl Found {
         matches: &[(u16, Match)],
         evaluation: u32,
         bar: WindowBar,
-        detail: impl Fn(Match) -> Detail,
+        detail: impl Fn(u16, Match) -> (Detail, Option<Box<Explained>>),
         detections: &mut Vec<Detection>,
     ) {
         // As a rule there were none, and the memory stays where it is.
@@ -63,6 +68,7 @@ impl Found {
                 supersedes: None,
                 bar,
                 detail: None,
+                explained: None,
             });
         }
         self.0.reserve_exact(matches.len());
@@ -71,6 +77,7 @@ impl Found {
             let known = before.iter().find(|held| held.pattern == pattern && held.direction == direction);
             self.0.push(known.copied().unwrap_or(Held { pattern, direction, evaluation }));
             if known.is_none() {
+                let (detail, explained) = detail(pattern, matched);
                 let replaced = gone.iter().find(|held| held.pattern == pattern).or_else(|| gone.first());
                 detections.push(Detection {
                     pattern,
@@ -79,7 +86,8 @@ impl Found {
                     revision: evaluation,
                     supersedes: replaced.map(|held| (held.pattern, held.evaluation)),
                     bar,
-                    detail: Some(detail(matched)),
+                    detail: Some(detail),
+                    explained,
                 });
             }
         }

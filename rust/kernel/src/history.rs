@@ -16,10 +16,11 @@ use crate::detection::{About, Detail, Detection};
 use crate::found::Found;
 use crate::indicator::gauges::{Gauges, Reading};
 use crate::offset::Span;
-use crate::pattern::{self, Closing, Direction, Match, Pattern, SessionRange};
+use crate::pattern::{self, Closing, Direction, Match, Pattern, Rests, SessionRange};
 use crate::rules::{MOST_REVISABLE, Rules};
 use crate::sealed::Sealed;
 use crate::snapshot::{Sound, holds};
+use crate::study::Study;
 use crate::trail::Trail;
 use crate::window::{Window, WindowBar};
 
@@ -62,14 +63,21 @@ impl Made {
 struct Standing {
     session: Option<i64>,
     range: SessionRange,
+    rests: Rests,
 }
 
 impl Standing {
     /// Starts the session's values anew at a session's open.
     fn enter(&mut self, session: Option<i64>) {
         if self.session != session {
-            *self = Self { session, range: SessionRange::default() };
+            *self = Self { session, range: SessionRange::opened(session), rests: Rests::default() };
         }
+    }
+
+    /// Takes in a bar on which these patterns hold.
+    fn push(&mut self, bar: &WindowBar, held: impl Iterator<Item = u16>) {
+        self.range.push(bar);
+        self.rests.push(held);
     }
 }
 
@@ -81,6 +89,8 @@ pub struct History {
     base: Standing,
     /// TA-Lib's functions; `None` if none of them is on.
     candles: Option<Box<Trail<Candles>>>,
+    /// What the bars have come to; `None` if no pattern that is on asks for it.
+    study: Option<Box<Trail<Study>>>,
     /// Start of the newest bar that was let go of.
     base_minute_us: i64,
     /// Start of the newest bar that can no longer be revised; it may wait for an older one that is still open.
@@ -104,6 +114,7 @@ impl History {
             now: Standing::default(),
             base: Standing::default(),
             candles: rules.has_candles().then(Box::default),
+            study: rules.detectors.has_study().then(Box::default),
             base_minute_us: i64::MIN,
             behind_us: i64::MIN,
             sealed: VecDeque::new(),
@@ -128,6 +139,7 @@ impl History {
         holds(patterns && self.broken.len() <= pattern::COUNT, "patterns")?;
         holds(self.sealed.len() <= MOST_REVISABLE && self.sealed.iter().all(Sealed::is_sound), "closed bars")?;
         holds(self.candles.is_some() == rules.has_candles(), "candlesticks")?;
+        holds(self.study.is_some() == rules.detectors.has_study(), "studies")?;
         holds(self.gauges.is_watched() == watched, "indicators")?;
         let window = self.window.resized(rules.window_bars, self.in_window_from(0));
         self.window = window.ok_or("a window")?;
@@ -141,6 +153,9 @@ impl History {
         }
         if let Some(candles) = &mut self.candles {
             candles.foresee(session, &self.window, &());
+        }
+        if let Some(study) = &mut self.study {
+            study.foresee(session, &self.window, &rules.study);
         }
         if let Some(on) = &rules.indicators {
             self.gauges.foresee(session, &self.window, on);
@@ -178,7 +193,7 @@ impl History {
     #[must_use]
     pub fn touch(&self) -> u64 {
         let candles = self.candles.as_ref().map_or(0, |candles| candles.touch());
-        let kept = candles ^ self.gauges.touch();
+        let kept = candles ^ self.gauges.touch() ^ self.study.as_ref().map_or(0, |study| study.touch());
         let ends = [self.sealed.front(), self.sealed.back()].map(|sealed| sealed.map_or(0, Sealed::touch));
         // The oldest one leaves, and `trim` asks the next whether it is the last to do so.
         let second = self.sealed.get(1).map_or(0, |sealed| sealed.fold.minute_us as u64);
@@ -314,19 +329,22 @@ impl History {
         };
         self.base_minute_us = self.base_minute_us.max(oldest.fold.minute_us);
         self.behind_us = self.behind_us.max(self.base_minute_us);
-        let bar = oldest.window_bar(rules);
-        self.spare = oldest.found.in_place_of();
-        if let Some(bar) = bar {
+        if let Some(bar) = oldest.window_bar(rules) {
+            let bar = bar.opening(self.base.session != oldest.session);
             self.base.enter(oldest.session);
             let newer = self.in_window_after(&bar);
             if let Some(candles) = &mut self.candles {
                 candles.settle(&bar, oldest.session, self.window.view().before(newer), &());
             }
-            self.base.range.push(&bar);
+            if let Some(study) = &mut self.study {
+                study.settle(&bar, oldest.session, self.window.view().before(newer), &rules.study);
+            }
+            self.base.push(&bar, oldest.found.patterns());
             if let Some(on) = &rules.indicators {
                 self.gauges.settle(&bar, oldest.session, newer, &self.window, on);
             }
         }
+        self.spare = oldest.found.in_place_of();
     }
 
     /// Bars in the window after `bar`, which was the oldest revisable one.
@@ -356,6 +374,9 @@ impl History {
         if let Some(candles) = &mut self.candles {
             candles.rewind();
         }
+        if let Some(study) = &mut self.study {
+            study.rewind();
+        }
         self.gauges.rewind();
         let mut sealed = std::mem::take(&mut self.sealed);
         for (index, each) in sealed.iter_mut().enumerate() {
@@ -364,8 +385,8 @@ impl History {
                 continue;
             };
             if index < at {
-                self.enter(each.session, bar, rules);
-                self.now.range.push(&bar);
+                let bar = self.enter(each.session, bar, rules);
+                self.now.push(&bar, each.found.patterns());
                 if let Some(on) = &rules.indicators {
                     self.gauges.push(&bar, &self.window, on);
                 }
@@ -383,10 +404,14 @@ impl History {
     }
 
     /// Makes a bar the window's newest, and moves what is kept beside the window on.
-    fn enter(&mut self, session: Option<i64>, bar: WindowBar, rules: &Rules) {
+    fn enter(&mut self, session: Option<i64>, bar: WindowBar, rules: &Rules) -> WindowBar {
+        let bar = bar.opening(self.now.session != session);
         self.now.enter(session);
         if let Some(candles) = &mut self.candles {
             candles.enter(session, &self.window, &());
+        }
+        if let Some(study) = &mut self.study {
+            study.enter(session, &self.window, &rules.study);
         }
         if let Some(on) = &rules.indicators {
             self.gauges.enter(session, &self.window, on);
@@ -395,20 +420,25 @@ impl History {
         if let Some(candles) = &mut self.candles {
             candles.push(&bar, &self.window, &());
         }
+        if let Some(study) = &mut self.study {
+            study.push(&bar, &self.window, &rules.study);
+        }
+        bar
     }
 
     /// Puts the bar of a sealed one into the window and says which patterns came and went with it.
     fn evaluate(&mut self, bar: WindowBar, sealed: &mut Sealed, rules: &Rules, detections: &mut Vec<Detection>) {
-        self.enter(sealed.session, bar, rules);
+        let bar = self.enter(sealed.session, bar, rules);
         if let Some(on) = &rules.indicators {
             self.gauges.read(&bar, &self.window, on);
         }
         let mut matches: Matches = ArrayVec::new();
+        let candles = self.candles.as_deref().map(Trail::now);
+        let study = self.study.as_deref().map(Trail::now);
+        let at = Closing { window: &self.window, session: &self.now.range, candles, study };
         if bar.quality & quality::PARTIAL == 0 {
-            let candles = self.candles.as_deref().map(Trail::now);
-            let at = Closing { window: &self.window, session: &self.now.range, candles };
-            let broken = &self.broken;
-            let on = || rules.detectors.on(candles).filter(|(id, _)| !broken.contains(id));
+            let (broken, rests) = (&self.broken, &self.now.rests);
+            let on = || rules.detectors.on(candles).filter(|(id, _)| !broken.contains(id) && !rests.has(*id));
             let all = AssertUnwindSafe(|| {
                 for &(id, pattern) in on() {
                     matches.extend(pattern.detect(&at).map(|matched| (id, matched)));
@@ -421,9 +451,9 @@ impl History {
         }
         let about = OnceCell::new();
         let newest = || About::newest(&self.window, self.gauges.rsi(), rules.benchmark.strength(&self.window));
-        let detail = |matched| Detail::of(&self.window, matched, about.get_or_init(newest));
+        let detail = |pattern, matched| Detail::of(&at, pattern, matched, about.get_or_init(newest));
         sealed.found.renew(&matches, sealed.evaluation, bar, detail, detections);
-        self.now.range.push(&bar);
+        self.now.push(&bar, sealed.found.patterns());
     }
 }
 

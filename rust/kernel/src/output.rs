@@ -123,7 +123,7 @@ impl Sink for Collector<'_> {
         self.output.detections.reserve(EVENTS_PER_BAR * bars);
     }
 
-    fn made(&mut self, symbol: SymbolId, made: &Made) {
+    fn made(&mut self, symbol: SymbolId, made: &mut Made) {
         if let Some(row) = made.row {
             *(if row.revision == 0 { &mut self.counters.bars } else { &mut self.counters.bars_revised }) += 1;
             self.output.bars.push((symbol, row));
@@ -131,7 +131,7 @@ impl Sink for Collector<'_> {
         let held = made.detections.iter().filter(|detection| detection.held).count();
         self.counters.detections += held as u64;
         self.counters.withdrawn += (made.detections.len() - held) as u64;
-        self.output.detections.extend(made.detections.iter().map(|detection| (symbol, *detection)));
+        self.output.detections.extend(made.detections.drain(..).map(|detection| (symbol, detection)));
         self.counters.readings += made.readings.len() as u64;
         self.output.readings.extend(made.readings.iter().map(|reading| (symbol, *reading)));
         self.counters.broken += made.broken.len() as u64;

@@ -4,6 +4,7 @@ use crate::benchmark::Benchmark;
 use crate::candle::talib::Candles;
 use crate::detectors::DetectorList;
 use crate::indicator::gauges::Indicators;
+use crate::study::Kernels;
 
 /// Bars that may be revised at once: 15 minutes, those still open beside them, and one of a second channel.
 pub(crate) const MOST_REVISABLE: usize = 18;
@@ -22,6 +23,8 @@ pub struct Rules {
     pub revise_us: i64,
     /// The patterns that are on.
     pub detectors: DetectorList,
+    /// The periods of what patterns read.
+    pub study: Kernels,
     /// The indicators, if they are on.
     pub indicators: Option<Indicators>,
     /// Whose return others' are measured against.

@@ -11,6 +11,9 @@ use crate::snapshot::FEW;
 /// again, and the window must then show what it would have shown had the tick been in time.
 pub const SPARE: usize = 20;
 
+/// A bit of [`WindowBar::quality`] that no row has: the bar is the first of its session in the window.
+const OPENS_SESSION: u8 = 1 << 7;
+
 /// One closed bar, as detectors see it.
 ///
 /// Prices in the currency of the feed; `ts_us` is the START of the bar, µs UTC; `quality` holds the bar's flags.
@@ -93,6 +96,19 @@ impl WindowBar {
     #[must_use]
     pub fn is_bearish(&self) -> bool {
         self.close < self.open
+    }
+
+    /// Whether it is the first bar of its session in the window.
+    #[must_use]
+    pub fn opens_session(&self) -> bool {
+        self.quality & OPENS_SESSION != 0
+    }
+
+    /// The same bar, which is the first of its session or is not.
+    #[must_use]
+    pub(crate) fn opening(self, is_first: bool) -> Self {
+        let quality = if is_first { self.quality | OPENS_SESSION } else { self.quality & !OPENS_SESSION };
+        Self { quality, ..self }
     }
 
     /// Whether every tick of the bar can have been heard. Nothing is detected on a bar that is not complete.

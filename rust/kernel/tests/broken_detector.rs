@@ -7,6 +7,7 @@ use tickstockpl_kernel::history::{History, Made};
 use tickstockpl_kernel::offset::Span;
 use tickstockpl_kernel::pattern::{Closing, Match, PATTERNS, Pattern};
 use tickstockpl_kernel::rules::Rules;
+use tickstockpl_kernel::study::Kernels;
 use tickstockpl_kernel::tick::Kind;
 use tickstockpl_kernel::time::MINUTE_US;
 
@@ -66,6 +67,7 @@ fn the_others_go_on_and_it_is_asked_no_more() {
         window_bars: 50,
         price_scale: None,
         revise_us: 900_000_000,
+        study: Kernels::new().expect("periods within their ranges"),
         detectors: DetectorList::new(vec![(BROKEN, &Superstitious), (0, doji)]),
         indicators: None,
         benchmark: Benchmark::default(),

@@ -63,7 +63,7 @@ proptest! {
             prop_assert!(found.levels.entry.is_finite());
             prop_assert!(found.levels.stop.is_none_or(f64::is_finite));
             prop_assert!(found.levels.target.is_none_or(f64::is_finite));
-            prop_assert!(usize::from(found.bars) <= pattern.bars_needed());
+            prop_assert!(pattern.needs_study() || usize::from(found.bars) <= pattern.bars_needed());
         }
     }
 
@@ -71,7 +71,8 @@ proptest! {
     fn too_few_bars_are_no_match(rows in sound_rows(0.25)) {
         let scene = Scene::of(&rows);
         for pattern in PATTERNS {
-            prop_assert!(scene.window.len() >= pattern.bars_needed() || pattern.detect(&scene.closing()).is_none());
+            let is_enough = scene.window.len() >= pattern.bars_needed();
+            prop_assert!(is_enough || pattern.detect(&scene.closing()).is_none(), "{}", pattern.id());
         }
     }
 
@@ -81,7 +82,7 @@ proptest! {
         for pattern in PATTERNS {
             let Some(found) = pattern.detect(&scene.closing()) else { continue };
             let sign = f64::from(found.direction as i32);
-            let Levels { entry, stop, target } = found.levels;
+            let Levels { entry, stop, target, .. } = found.levels;
             prop_assert_eq!(entry, rows.last().expect("a row").3);
             prop_assert!(stop.is_none_or(|stop| (entry - stop) * sign > 0.0));
             prop_assert!(target.is_none_or(|target| (target - entry) * sign > 0.0));
@@ -102,6 +103,10 @@ proptest! {
             "evening_star" => Some("morning_star"),
             "high_of_day" => Some("low_of_day"),
             "low_of_day" => Some("high_of_day"),
+ "closed_in_top_range" => Some("closed_in_bottom_range"),
+            "closed_in_bottom_range" => Some("closed_in_top_range"),
+            "trending_up_spec" => Some("trending_down_spec"),
+            "trending_down_spec" => Some("trending_up_spec"),
             // have no mirror image here
             "hanging_man" | "hammer_spec" | "hanging_man_spec" => None,
             talib if talib.starts_with("cdl_") => None,
@@ -109,7 +114,7 @@ proptest! {
         };
         let (seen, reflected) = (verdicts(&rows), verdicts(&mirrored));
         for (pattern, verdict) in PATTERNS.iter().zip(&seen) {
-            let Some(image) = swap(pattern.id()) else { continue };
+            let Some(image) = swap(pattern.id()).filter(|_| !pattern.needs_study()) else { continue };
             let turned = verdict.map(|(direction, confidence)| (-direction, confidence));
             prop_assert_eq!(reflected[position(image)], turned, "{}", pattern.id());
         }
@@ -123,6 +128,9 @@ proptest! {
         let (seen, scaled) = (verdicts(&rows), verdicts(&scaled));
         for ((pattern, before), after) in PATTERNS.iter().zip(seen).zip(scaled) {
             // The 0.0001 in the hanging man's last bonus is a price: only its confidence depends on the scale.
+            if pattern.id().ends_with("_spec") && pattern.id().starts_with("trending") {
+                continue; // 0.01 a bar is a price
+            }
             if pattern.id() == "hanging_man" {
                 prop_assert_eq!(before.is_some(), after.is_some());
             } else {
@@ -146,7 +154,7 @@ proptest! {
         longer.extend(&rows);
         let (seen, with_history) = (verdicts(&rows), verdicts(&longer));
         for (place, pattern) in PATTERNS.iter().enumerate() {
-            let remembers = pattern.id().ends_with("_of_day") || pattern.talib_name().is_some();
+            let remembers = pattern.id().ends_with("_of_day") || pattern.talib_name().is_some() || pattern.needs_study();
             if !remembers && rows.len() >= pattern.bars_needed() {
                 prop_assert_eq!(seen[place], with_history[place], "{}", pattern.id());
             }
@@ -164,7 +172,9 @@ fn every_pattern_fires_on_a_seeded_walk() {
             *count += u32::from(verdict.is_some());
         }
     }
-    for (pattern, count) in PATTERNS.iter().zip(fired).filter(|(pattern, _)| pattern.talib_name().is_none()) {
+    for (pattern, count) in
+        PATTERNS.iter().zip(fired).filter(|(pattern, _)| pattern.talib_name().is_none() && !pattern.needs_study())
+    {
         assert!(count >= 5, "{} fired {count} times", pattern.id());
     }
 }

@@ -10,6 +10,7 @@ use tickstockpl_kernel::indicator::live::Kernels;
 use tickstockpl_kernel::offset::Span;
 use tickstockpl_kernel::pattern::PATTERNS;
 use tickstockpl_kernel::rules::Rules;
+use tickstockpl_kernel::study::Kernels as StudyKernels;
 use tickstockpl_kernel::tick::Kind;
 use tickstockpl_kernel::time::MINUTE_US;
 
@@ -19,6 +20,7 @@ fn rules(window_bars: usize) -> Rules {
         window_bars,
         price_scale: None,
         revise_us: 900_000_000,
+        study: StudyKernels::new().expect("periods within their ranges"),
         detectors: DetectorList::new((0u16..).zip(PATTERNS.iter().copied()).collect()),
         indicators: Some(Indicators { kernels, watch: Watch::default(), rsi_bounds: (30.0, 70.0) }),
         benchmark: Benchmark::default(),

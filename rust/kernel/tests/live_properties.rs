@@ -33,6 +33,7 @@ fn rules(window_bars: usize) -> Rules {
         window_bars,
         price_scale: Some(2),
         revise_us: 900_000_000,
+        study: tickstockpl_kernel::study::Kernels::new().expect("periods within their ranges"),
         detectors: DetectorList::new(Vec::new()),
         indicators: Some(Indicators { kernels, watch, rsi_bounds: (30.0, 70.0) }),
         benchmark: Benchmark::default(),

@@ -55,48 +55,13 @@ fn low_of_day_undercuts_the_session_and_not_by_a_tie() {
 }
 
 #[test]
-fn five_bars_after_a_high_of_day_are_silent() {
-    let climb: Vec<Row> = (0..14).map(|i| f64::from(i) + 10.0).map(|p| (p, p + 1.0, p - 1.0, p, 1)).collect();
-    let fired: Vec<usize> =
-        (1..=climb.len()).filter(|&n| detect("high_of_day", &climb[..n]).is_some()).map(|n| n - 1).collect();
-    assert_eq!(fired, [1, 7, 13]);
-}
-
-#[test]
-fn a_silent_high_does_not_silence_a_low() {
-    let rows = [
-        (10.0, 12.0, 8.0, 10.0, 1),
-        (10.0, 13.0, 9.0, 10.0, 1), // a high
-        (10.0, 14.0, 7.0, 10.0, 1), // higher still, and a low
-    ];
-    assert_none("high_of_day", &rows);
-    assert!(detect("low_of_day", &rows).is_some());
-}
-
-#[test]
-fn a_new_session_forgets_the_range_and_the_silence() {
-    let mut session = SessionRange::new();
+fn a_session_knows_its_bars_alone_and_flagged_ones_widen_it() {
+    let mut session = SessionRange::opened(Some(0));
     session.push(&bar(0, (10.0, 12.0, 8.0, 10.0, 1)));
-    session.push(&bar(1, (10.0, 13.0, 8.0, 10.0, 1)));
-    session.reset();
-    assert_eq!((session.high(), session.low(), session.bars()), (None, None, 0));
-    session.push(&bar(2, (1.0, 2.0, 1.0, 1.0, 1)));
-    assert_eq!((session.high(), session.low(), session.bars()), (Some(2.0), Some(1.0), 1));
-    assert_eq!(session.exceeded_high(&bar(3, (2.0, 3.0, 2.0, 2.0, 1))), Some(2.0));
-}
-
-#[test]
-fn an_incomplete_bar_widens_the_range_but_neither_fires_nor_silences() {
-    let mut session = SessionRange::new();
-    session.push(&bar(0, (10.0, 12.0, 8.0, 10.0, 1)));
-    for (number, quality) in [(1, 1), (2, 2), (3, 3)] {
-        let high = 12.0 + number as f64;
-        let flagged = WindowBar { quality, ..bar(number, (10.0, high, 8.0, 10.0, 1)) };
-        assert_eq!(session.exceeded_high(&flagged), None);
-        session.push(&flagged);
-        assert_eq!(session.high(), Some(high));
-    }
-    assert_eq!(session.exceeded_high(&bar(4, (10.0, 16.0, 8.0, 10.0, 1))), Some(15.0));
+    session.push(&WindowBar { quality: 1, ..bar(1, (10.0, 13.0, 8.0, 10.0, 1)) });
+    assert_eq!((session.high(), session.low(), session.bars()), (Some(13.0), Some(8.0), 2));
+    let next = SessionRange::opened(Some(60_000_000));
+    assert_eq!((next.high(), next.low(), next.bars(), next.opened_us()), (None, None, 0, Some(60_000_000)));
 }
 
 #[test]
@@ -104,14 +69,14 @@ fn levels_are_close_extreme_and_twice_the_risk() {
     let rows = [(18.0, 20.0, 10.0, 10.0, 1), (9.0, 9.5, 8.0, 8.0, 1), (8.5, 17.0, 8.5, 17.0, 1)];
     let (window, _) = state(&rows);
     let levels = |direction, bars| Levels::of(&window, direction, bars).expect("bars");
-    let expected = |stop, target| Levels { entry: 17.0, stop, target };
+    let expected = |stop, target| Levels { entry: 17.0, stop, target, invalidation: stop };
     assert_eq!(levels(Direction::Bullish, 3), expected(Some(8.0), Some(35.0)));
     assert_eq!(levels(Direction::Bullish, 1), expected(Some(8.5), Some(34.0)));
     assert_eq!(levels(Direction::Bearish, 3), expected(Some(20.0), Some(11.0)));
     assert_eq!(levels(Direction::Bearish, 1), expected(None, None)); // the stop is the entry
     assert_eq!(levels(Direction::Neutral, 3), expected(None, None));
     let (falling, _) = state(&rows[..1]);
-    let at_the_low = Levels { entry: 10.0, stop: None, target: None };
+    let at_the_low = Levels { entry: 10.0, stop: None, target: None, invalidation: None };
     assert_eq!(Levels::of(&falling, Direction::Bullish, 1), Some(at_the_low));
     assert_eq!(Levels::of(&window, Direction::Bullish, 4), None);
 }
@@ -120,5 +85,5 @@ fn levels_are_close_extreme_and_twice_the_risk() {
 fn a_target_below_zero_is_no_target() {
     let (window, _) = state(&[(1.0, 2.0, 0.5, 1.0, 1)]);
     let levels = Levels::of(&window, Direction::Bearish, 1).expect("a bar");
-    assert_eq!(levels, Levels { entry: 1.0, stop: Some(2.0), target: None });
+    assert_eq!(levels, Levels { entry: 1.0, stop: Some(2.0), target: None, invalidation: Some(2.0) });
 }

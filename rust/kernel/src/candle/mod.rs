@@ -1,4 +1,4 @@
-//! `TickStock`'s own eight candlestick rules.
+//! `TickStock`'s own candlestick rules: the eight, those of its earlier specification, and the pin bar.
 //!
 //! In every definition B = |c − o|, R = h − l, U = h − max(o, c), L = min(o, c) − l; bar 0 is the newest, bar −1 the
 //! one before it. A bar is white if c > o, black if c < o, and colourless if c = o: colourless bars satisfy no rule
@@ -7,22 +7,26 @@
 //! Expressions are written as in the source, division and order included, so that the same bars at the edge of a
 //! rule fall on the same side of it.
 //!
-//! Source of all eight: `TickStockAppV2`, `src/analysis/patterns/candlestick/`, at 864dd0c.
+//! Source of the eight: `TickStockAppV2`, `src/analysis/patterns/candlestick/`, at 864dd0c.
 
+mod closed_in_range;
 mod doji;
 mod engulfing;
 mod hammer;
 mod hanging_man;
 mod harami;
+mod pin_bar;
 mod spec;
 mod star;
 pub mod talib;
 
+pub(crate) use closed_in_range::ClosedInRange;
 pub(crate) use doji::Doji;
 pub(crate) use engulfing::Engulfing;
 pub(crate) use hammer::{Hammer, ShootingStar};
 pub(crate) use hanging_man::HangingMan;
 pub(crate) use harami::Harami;
+pub(crate) use pin_bar::PinBar;
 pub(crate) use spec::{DojiSpec, EngulfingSpec, HammerSpec, HangingManSpec};
 pub(crate) use star::{EveningStar, MorningStar};
 
@@ -43,7 +47,7 @@ fn bonus(earned: bool, amount: f64) -> f64 {
 }
 
 /// A match on the newest `bars` bars, whose confidence is `score` within 0..1, to three decimals.
-fn matched(window: &Window, direction: Direction, bars: u8, score: f64) -> Option<Match> {
+fn matched(window: &Window, direction: Direction, bars: u16, score: f64) -> Option<Match> {
     let confidence = round3(score.clamp(0.0, 1.0));
     Some(Match { direction, confidence, bars, levels: Levels::of(window, direction, bars)?, talib_value: 0 })
 }

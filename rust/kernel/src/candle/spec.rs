@@ -7,10 +7,10 @@ use super::matched;
 use crate::pattern::{Closing, Direction, Match, Pattern};
 use crate::window::WindowBar;
 
-const SOURCE: &str = "TickStockAppV2 docs/planning/patterns_library_patterns.md@4ac55ce; confidence is ours";
+pub(super) const SOURCE: &str = "TickStockAppV2 docs/planning/patterns_library_patterns.md@4ac55ce; confidence is ours";
 
 /// 0.5 + 0.5 · q.
-fn scored(q: f64) -> f64 {
+pub(super) fn scored(q: f64) -> f64 {
     0.5 + 0.5 * q
 }
 

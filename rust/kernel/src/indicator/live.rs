@@ -281,7 +281,7 @@ impl Live {
 
 /// RSI where a price has moved. Of one that never did it is 0/0, of which the batches make 0, as TA-Lib does: beside an
 /// event that would read as oversold.
-fn moved_at_all(averages: &RsiState<f64>, rsi: f64) -> f64 {
+pub(crate) fn moved_at_all(averages: &RsiState<f64>, rsi: f64) -> f64 {
     if *averages == RsiState::default() { f64::NAN } else { rsi }
 }
 

@@ -31,10 +31,14 @@ impl Pattern for HighOfDay {
         SOURCE
     }
 
+    fn cooldown(&self) -> u8 {
+        5
+    }
+
     fn detect(&self, at: &Closing<'_>) -> Option<Match> {
         let (window, session) = (at.window, at.session);
         let bar = window.bar(0)?;
-        let old_high = session.exceeded_high(&bar)?;
+        let old_high = session.high().filter(|&high| bar.high > high)?;
         Some(Match {
             direction: Direction::Bullish,
             confidence: share_beyond(bar.high - old_high, bar.range()),
@@ -67,10 +71,14 @@ impl Pattern for LowOfDay {
         SOURCE
     }
 
+    fn cooldown(&self) -> u8 {
+        5
+    }
+
     fn detect(&self, at: &Closing<'_>) -> Option<Match> {
         let (window, session) = (at.window, at.session);
         let bar = window.bar(0)?;
-        let old_low = session.exceeded_low(&bar)?;
+        let old_low = session.low().filter(|&low| bar.low < low)?;
         Some(Match {
             direction: Direction::Bearish,
             confidence: share_beyond(old_low - bar.low, bar.range()),

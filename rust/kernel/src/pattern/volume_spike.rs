@@ -53,7 +53,7 @@ impl Pattern for VolumeSpike {
         Some(Match {
             direction,
             confidence: 0.5 + 0.5 * (volume / (THRESHOLD * mean) - 1.0).min(1.0),
-            bars: MEAN_BARS + 1,
+            bars: u16::from(MEAN_BARS) + 1,
             levels: Levels::of(window, direction, 1)?,
             talib_value: 0,
         })

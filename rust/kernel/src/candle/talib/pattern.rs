@@ -17,7 +17,7 @@ struct Row {
     id: &'static str,
     name: &'static str,
     /// The bars that the figure is made of, at the least.
-    bars: u8,
+    bars: u16,
     meaning: Meaning,
 }
 
@@ -30,7 +30,7 @@ enum Meaning {
 }
 use Meaning::{BySign, Neutral};
 
-const fn row(id: &'static str, name: &'static str, bars: u8, meaning: Meaning) -> Row {
+const fn row(id: &'static str, name: &'static str, bars: u16, meaning: Meaning) -> Row {
     Row { id, name, bars, meaning }
 }
 
@@ -111,7 +111,7 @@ pub(crate) static TALIB: [Talib; COUNT] = {
 };
 
 /// A figure that is confirmed was set up at most so many bars before.
-const MOST_CONFIRMING: u8 = 3;
+const MOST_CONFIRMING: u16 = 3;
 
 impl Pattern for Talib {
     fn id(&self) -> &'static str {

@@ -1,0 +1,138 @@
+//! Flags and pennants.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Confirmed, Drawing, Kind, beyond, margins, within};
+use crate::pattern::Direction;
+use crate::study::{Extreme, Zigzag};
+use crate::window::{View, WindowBar};
+
+/// The most bars of a pole and of a flag.
+const POLE_BARS: u32 = 15;
+const FLAG_BARS: u32 = 20;
+const LEAST_FLAG_BARS: u32 = 4;
+
+/// A pause after a steep leg, left in the leg's direction.
+///
+/// rule: the pole is the leg between the newest two pivots before the bar, the newer of them its tip, a high: P ≥ 6a high,
+/// in at most 15 bars. The flag are the bars after the tip, 4 to 20 of them, none of which comes back by more than 0.5·P;
+/// its high is theirs. Confirmed by a close above the flag's high. stop = the flag's low, target = its high + P. A pennant is a flag whose last third is narrow: high less low at most 0.6 times that of its first
+/// third. Bear flags and bear pennants are the mirror images. One a pole.
+///
+/// margins: pole P against 6a; retrace, the deepest return against 0.5·P.
+///
+/// Source: Bulkowski (2021), Encyclopedia of Chart Patterns, 3rd ed.; the measures are ours.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Flag {
+    found: Option<Found>,
+}
+
+/// The newest flag that was confirmed.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Found {
+    kind: Kind,
+    base: Extreme,
+    tip: Extreme,
+    /// The deepest return, and the flag's edge that was broken.
+    dip: Extreme,
+    edge: f64,
+    margins: [f64; 2],
+}
+
+/// The bars of a flag, under a sign.
+struct Cloth {
+    high: f64,
+    dip: Extreme,
+    first_width: f64,
+    last_width: f64,
+}
+
+impl Flag {
+    /// Takes in the bar of a number; the kind that it confirms. `zigzag` and `atr` are those before it.
+    pub(super) fn push(
+        &mut self,
+        bar: &WindowBar,
+        view: View<'_>,
+        zigzag: &Zigzag,
+        sign: f64,
+        index: u32,
+        atr: f64,
+    ) -> Option<Kind> {
+        let (base, tip) = pole(zigzag, sign)?;
+        let height = sign * (tip.price - base.price);
+        let bars = index.saturating_sub(tip.index).saturating_sub(1);
+        let is_pole = height >= 6.0 * atr && tip.index.saturating_sub(base.index) <= POLE_BARS;
+        let is_old = self.found.is_some_and(|found| found.tip.index == tip.index);
+        if !is_pole || is_old || !(LEAST_FLAG_BARS..=FLAG_BARS).contains(&bars) {
+            return None;
+        }
+        let cloth = cloth(view, bars, sign, index)?;
+        let retrace = sign * (tip.price - cloth.dip.price) / height;
+        if retrace > 0.5 || sign * bar.close <= cloth.high {
+            return None;
+        }
+        let is_pennant = cloth.last_width <= 0.6 * cloth.first_width;
+        let kind = match (sign > 0.0, is_pennant) {
+            (true, false) => Kind::BullFlag,
+            (true, true) => Kind::BullPennant,
+            (false, false) => Kind::BearFlag,
+            (false, true) => Kind::BearPennant,
+        };
+        let margins = [beyond(height, 6.0 * atr), within(retrace, 0.5)];
+        self.found = Some(Found { kind, base, tip, dip: cloth.dip, edge: sign * cloth.high, margins });
+        Some(kind)
+    }
+
+    /// What it is, if the newest bar has confirmed it.
+    pub(super) fn confirmed(&self, kind: Kind, bar: &WindowBar) -> Option<Confirmed> {
+        let Found { base, tip, dip, edge, margins: [pole, retrace], .. } =
+            self.found.filter(|found| found.kind == kind)?;
+        let mut drawing = Drawing::default();
+        for point in [&base, &tip, &dip] {
+            drawing.push(point);
+        }
+        let (points, count) = drawing.ended(bar);
+        Some(Confirmed {
+            direction: if tip.price > base.price { Direction::Bullish } else { Direction::Bearish },
+            stop: dip.price,
+            target: edge + (tip.price - base.price),
+            invalidation: dip.price,
+            points,
+            count,
+            first: base.index,
+            margins: margins([pole, retrace]),
+        })
+    }
+}
+
+/// Base and tip of the newest confirmed leg, if it goes in the sign's direction.
+fn pole(zigzag: &Zigzag, sign: f64) -> Option<(Extreme, Extreme)> {
+    let tip = zigzag.pivot(0).filter(|tip| tip.is_high == (sign > 0.0))?;
+    Some((zigzag.pivot(1)?.at, tip.at))
+}
+
+/// The `bars` bars before the newest one.
+fn cloth(view: View<'_>, bars: u32, sign: f64, index: u32) -> Option<Cloth> {
+    let third = bars as usize / 3;
+    let (first, last) = (bars as usize - third, third);
+    let mut all = [f64::NEG_INFINITY, f64::INFINITY];
+    let (mut older, mut newer) = (all, all);
+    let mut dip = Extreme { price: f64::INFINITY, ..Extreme::default() };
+    for back in 1..=bars as usize {
+        let bar = view.bar(back)?;
+        let (high, low) = if sign > 0.0 { (bar.high, bar.low) } else { (-bar.low, -bar.high) };
+        let widen = |range: &mut [f64; 2]| *range = [range[0].max(high), range[1].min(low)];
+        widen(&mut all);
+        if back > first {
+            widen(&mut older);
+        }
+        if back <= last {
+            widen(&mut newer);
+        }
+        if low < dip.price {
+            dip = Extreme { price: low, ts_us: bar.ts_us, index: index.saturating_sub(back as u32), ..dip };
+        }
+    }
+    dip.price *= sign;
+    Some(Cloth { high: all[0], dip, first_width: older[0] - older[1], last_width: newer[0] - newer[1] })
+}

@@ -1,0 +1,397 @@
+//! Chart patterns on the swings of a symbol: figures that form when a pivot is confirmed, and what confirms them.
+//!
+//! A figure FORMS when the newest pivots fit its geometry; a close beyond one of its lines CONFIRMS it, which is the event;
+//! a close beyond the other one, or its time, ends it. Geometry is written once, for tops: bottoms are the same pivots with
+//! their prices' sign turned, so that the one is the exact mirror image of the other.
+//!
+//! In every definition h₁, l₁, h₂ … are the newest alternating pivots, a is the average true range at the bar at which
+//! the figure forms, and i(p) the number of a pivot's bar.
+
+mod double;
+mod envelope;
+mod flag;
+mod line;
+mod shoulders;
+mod structure;
+mod triple;
+mod turn;
+
+use serde::{Deserialize, Serialize};
+
+use crate::pattern::Direction;
+use crate::study::{Extreme, PIVOTS_KEPT, Pivot, Zigzag};
+use crate::window::{View, WindowBar};
+use double::Double;
+use envelope::Envelope;
+use flag::Flag;
+pub use line::Line;
+use shoulders::Shoulders;
+use structure::Structure;
+use triple::Triple;
+use turn::Turn;
+
+/// The most points that draw a figure, the bar that confirms it included.
+pub const MOST_POINTS: usize = 8;
+
+/// The most conditions of a figure.
+pub const MOST_MARGINS: usize = 6;
+
+/// What figures there are; as a number, a bit of what a bar has confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Kind {
+    /// Two highs at one price.
+    DoubleTop,
+    /// Two lows at one price.
+    DoubleBottom,
+    /// Three highs at one price.
+    TripleTop,
+    /// Three lows at one price.
+    TripleBottom,
+    /// A high between two lower ones.
+    HeadShoulders,
+    /// A low between two higher ones.
+    InverseHeadShoulders,
+    /// Between two level lines.
+    Rectangle,
+    /// Between a level line above and a rising one below.
+    AscTriangle,
+    /// Between a falling line above and a level one below.
+    DescTriangle,
+    /// Between a falling line above and a rising one below.
+    SymTriangle,
+    /// Between a rising line above and a falling one below.
+    Broadening,
+    /// Between two rising lines that meet.
+    RisingWedge,
+    /// Between two falling lines that meet.
+    FallingWedge,
+    /// Between two rising lines side by side.
+    ChannelUp,
+    /// Between two falling lines side by side.
+    ChannelDown,
+    /// A pause after a steep rise.
+    BullFlag,
+    /// A pause after a steep fall.
+    BearFlag,
+    /// A pause after a steep rise that narrows.
+    BullPennant,
+    /// A pause after a steep fall that narrows.
+    BearPennant,
+    /// A steep rise, turned as steeply.
+    VTop,
+    /// A steep fall, turned as steeply.
+    VBottom,
+    /// A higher high and a higher low.
+    HigherHighs,
+    /// A lower high and a lower low.
+    LowerLows,
+    /// A close beyond the last swing, with the trend.
+    BreakOfStructure,
+    /// A close beyond the last swing, against the trend.
+    ChangeOfCharacter,
+}
+
+/// The newest pivots, in a sign: under −1 lows are highs, and a price is its negative.
+#[derive(Clone, Copy)]
+pub(crate) struct Pivots<'a> {
+    zigzag: &'a Zigzag,
+    sign: f64,
+}
+
+impl<'a> Pivots<'a> {
+    fn new(zigzag: &'a Zigzag, sign: f64) -> Self {
+        Self { zigzag, sign }
+    }
+
+    /// The prices and the places of the newest `N` pivots, the newest first, if that is a high; `None` if there are fewer.
+    fn newest<const N: usize>(self) -> Option<[(f64, f64); N]> {
+        let mut all = [(0.0, 0.0); N];
+        for (back, each) in (0u32..).zip(&mut all) {
+            let Pivot { at, .. } = self.zigzag.pivot(back)?;
+            *each = (self.sign * at.price, f64::from(at.index));
+        }
+        let is_high = self.zigzag.pivot(0)?.is_high;
+        (is_high == (self.sign > 0.0)).then_some(all)
+    }
+}
+
+/// Which closes confirm a figure; those beyond its other line end it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Breaks {
+    /// Above its upper line.
+    Up,
+    /// Below its lower line.
+    Down,
+    /// Either.
+    Both,
+}
+
+/// A figure that has formed.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Form {
+    kind: Kind,
+    upper: Line,
+    lower: Line,
+    breaks: Breaks,
+    /// How far a close must be beyond the line, in price.
+    clearance: f64,
+    /// From the line that was broken to the target.
+    height: f64,
+    /// The price behind which the figure was wrong; NaN for the other line.
+    stop: f64,
+    /// Bars after its forming in which it may be confirmed.
+    life: f64,
+    /// How many of the newest pivots draw it.
+    pivots: u8,
+    /// How far inside of each condition's threshold it is: 0 at it, 1 for a textbook figure; NaN for none.
+    margins: [f64; MOST_MARGINS],
+}
+
+impl Form {
+    /// The same figure with the prices' sign turned, if it is under `sign` −1.
+    fn signed(self, sign: f64, kind: Kind) -> Self {
+        if sign > 0.0 {
+            return Self { kind, ..self };
+        }
+        let breaks = match self.breaks {
+            Breaks::Up => Breaks::Down,
+            Breaks::Down => Breaks::Up,
+            Breaks::Both => Breaks::Both,
+        };
+        Self { kind, upper: self.lower.mirrored(), lower: self.upper.mirrored(), breaks, stop: -self.stop, ..self }
+    }
+}
+
+/// A kind of figure that pivots make.
+trait Figure: Sync {
+    /// The figure that the newest pivots make, if they make one.
+    fn form(&self, zigzag: &Zigzag, atr: f64) -> Option<Form>;
+}
+
+/// What is looked for whenever a pivot is confirmed, each in a place of its own.
+static FIGURES: [&dyn Figure; PLACES] =
+    [&Double::TOP, &Double::BOTTOM, &Triple::TOP, &Triple::BOTTOM, &Shoulders::TOP, &Shoulders::BOTTOM, &Envelope];
+const PLACES: usize = 7;
+
+/// A figure in its place.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Place {
+    form: Form,
+    /// Number of the bar at which it formed.
+    formed: u32,
+    /// The pivot that completed it.
+    newest: u32,
+    /// Number of the bar at which it was confirmed or ended.
+    ended: Option<u32>,
+    direction: i8,
+}
+
+/// What the newest bar confirms of a kind.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Confirmed {
+    /// Which way.
+    pub direction: Direction,
+    /// The price behind which it is wrong.
+    pub stop: f64,
+    /// The price that its height leads to; NaN for none.
+    pub target: f64,
+    /// The price that a close must not come back beyond.
+    pub invalidation: f64,
+    /// Starts of the bars (µs) and prices of what draws it, oldest first, the confirming bar last.
+    pub points: [(i64, f64); MOST_POINTS],
+    /// How many there are.
+    pub count: usize,
+    /// Number of the first point's bar.
+    pub first: u32,
+    /// See [`quality`].
+    pub margins: [f64; MOST_MARGINS],
+}
+
+/// How textbook a figure is, 0 to 1: the geometric mean of its margins.
+#[must_use]
+pub fn quality(margins: &[f64; MOST_MARGINS]) -> f64 {
+    let known = margins.iter().filter(|margin| !margin.is_nan());
+    let (product, count) =
+        known.fold((1.0, 0), |(product, count), margin| (product * margin.clamp(0.0, 1.0), count + 1));
+    if count == 0 { 1.0 } else { product.powf(1.0 / f64::from(count)) }
+}
+
+/// Margins that a figure has, and NaN for the rest.
+fn margins<const N: usize>(known: [f64; N]) -> [f64; MOST_MARGINS] {
+    let mut all = [f64::NAN; MOST_MARGINS];
+    for (margin, known) in all.iter_mut().zip(known) {
+        *margin = known.clamp(0.0, 1.0);
+    }
+    all
+}
+
+/// How far `value` is above `least`, as a share of it: 1 from twice the least on.
+fn beyond(value: f64, least: f64) -> f64 {
+    (value - least) / least
+}
+
+/// How much of a tolerance is left.
+fn within(difference: f64, tolerance: f64) -> f64 {
+    1.0 - difference.abs() / tolerance
+}
+
+/// Chart patterns that form, and those that the newest bar confirms.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Charts {
+    /// Number of the newest bar.
+    index: u32,
+    /// A bit for each kind that it confirms.
+    confirmed: u32,
+    places: [Option<Place>; PLACES],
+    flags: [Flag; 2],
+    turns: [Turn; 2],
+    structure: Structure,
+}
+
+impl Charts {
+    /// A bar of this number begins: nothing is confirmed by it yet.
+    pub(crate) fn begin(&mut self, index: u32) {
+        (self.index, self.confirmed) = (index, 0);
+    }
+
+    /// What the bar does to flags: a pole is of the swings before it.
+    pub(crate) fn fly(&mut self, bar: &WindowBar, view: View<'_>, zigzag: &Zigzag, atr: f64) {
+        for (flag, sign) in self.flags.iter_mut().zip([1.0, -1.0]) {
+            if let Some(kind) = flag.push(bar, view, zigzag, sign, self.index, atr) {
+                self.confirmed |= bit(kind);
+            }
+        }
+    }
+
+    /// What the bar does to all others; `is_pivot`: it has confirmed one.
+    pub(crate) fn push(&mut self, bar: &WindowBar, zigzag: &Zigzag, is_pivot: bool, atr: f64) {
+        if is_pivot {
+            for (place, figure) in self.places.iter_mut().zip(FIGURES) {
+                if let Some(form) = figure.form(zigzag, atr) {
+                    let newest = zigzag.count();
+                    *place = Some(Place { form, formed: self.index, newest, ended: None, direction: 0 });
+                }
+            }
+        }
+        for place in self.places.iter_mut().flatten() {
+            if place.push(bar.close, self.index, zigzag.count()) {
+                self.confirmed |= bit(place.form.kind);
+            }
+        }
+        for (turn, sign) in self.turns.iter_mut().zip([1.0, -1.0]) {
+            if let Some(kind) = turn.push(bar, zigzag, sign, self.index, atr) {
+                self.confirmed |= bit(kind);
+            }
+        }
+        for kind in self.structure.push(bar, zigzag, is_pivot, atr).into_iter().flatten() {
+            self.confirmed |= bit(kind);
+        }
+    }
+
+    /// What the newest bar confirms of a kind, if anything.
+    #[must_use]
+    pub fn confirmed(&self, kind: Kind, bar: &WindowBar, zigzag: &Zigzag) -> Option<Confirmed> {
+        if self.confirmed & bit(kind) == 0 {
+            return None;
+        }
+        match kind {
+            Kind::BullFlag | Kind::BearFlag | Kind::BullPennant | Kind::BearPennant => {
+                self.flags.iter().find_map(|flag| flag.confirmed(kind, bar))
+            }
+            Kind::VTop | Kind::VBottom => self.turns.iter().find_map(|turn| turn.confirmed(kind, bar, zigzag)),
+            Kind::HigherHighs | Kind::LowerLows | Kind::BreakOfStructure | Kind::ChangeOfCharacter => {
+                self.structure.confirmed(kind, bar, zigzag)
+            }
+            _ => self.places.iter().flatten().find_map(|place| place.confirmed(kind, self.index, bar, zigzag)),
+        }
+    }
+
+    pub(crate) fn touch(&self) -> u64 {
+        u64::from(self.confirmed) ^ self.places.iter().flatten().fold(0, |bits, place| bits ^ u64::from(place.formed))
+    }
+}
+
+fn bit(kind: Kind) -> u32 {
+    1 << kind as u32
+}
+
+impl Place {
+    /// Takes in a close; whether it confirms the figure.
+    fn push(&mut self, close: f64, index: u32, pivots: u32) -> bool {
+        if self.ended.is_some() {
+            return false;
+        }
+        let Form { upper, lower, breaks, clearance, life, .. } = self.form;
+        let here = f64::from(index);
+        let (above, below) = (upper.under(close, here), -lower.under(close, here));
+        let rises = breaks != Breaks::Down && above > clearance;
+        let falls = breaks != Breaks::Up && below > clearance;
+        let is_void = breaks == Breaks::Down && above > 0.0 || breaks == Breaks::Up && below > 0.0;
+        // Lines that have crossed enclose nothing.
+        let is_over = here - f64::from(self.formed) > life || upper.at(here) <= lower.at(here);
+        // Its own pivots must still be remembered when it is drawn.
+        let is_forgotten = pivots.saturating_sub(self.newest) + u32::from(self.form.pivots) > PIVOTS_KEPT;
+        if is_void || is_over || is_forgotten || rises || falls {
+            self.ended = Some(index);
+        }
+        if is_void || is_over || is_forgotten {
+            return false;
+        }
+        self.direction = i8::from(rises) - i8::from(falls);
+        rises || falls
+    }
+
+    fn confirmed(&self, kind: Kind, index: u32, bar: &WindowBar, zigzag: &Zigzag) -> Option<Confirmed> {
+        let Form { upper, lower, height, stop, pivots, margins, .. } = self.form;
+        if self.form.kind != kind || self.ended != Some(index) || self.direction == 0 {
+            return None;
+        }
+        let here = f64::from(index);
+        let (broken, other) =
+            if self.direction > 0 { (upper.at(here), lower.at(here)) } else { (lower.at(here), upper.at(here)) };
+        let newer = zigzag.count().saturating_sub(self.newest);
+        let mut drawing = Drawing::default();
+        for back in (0..u32::from(pivots)).rev() {
+            drawing.push(&zigzag.pivot(newer + back)?.at);
+        }
+        let first = drawing.first;
+        let (points, count) = drawing.ended(bar);
+        Some(Confirmed {
+            direction: if self.direction > 0 { Direction::Bullish } else { Direction::Bearish },
+            stop: if stop.is_nan() { other } else { stop },
+            target: broken + f64::from(self.direction) * height,
+            invalidation: if stop.is_nan() { other } else { stop },
+            points,
+            count,
+            first,
+            margins,
+        })
+    }
+}
+
+/// The points of a figure, oldest first.
+#[derive(Default)]
+struct Drawing {
+    points: [(i64, f64); MOST_POINTS],
+    count: usize,
+    first: u32,
+}
+
+impl Drawing {
+    fn push(&mut self, at: &Extreme) {
+        if self.count == 0 {
+            self.first = at.index;
+        }
+        if let Some(point) = self.points.get_mut(self.count) {
+            *point = (at.ts_us, at.price);
+            self.count += 1;
+        }
+    }
+
+    /// With the bar that confirms it, at its close.
+    fn ended(mut self, bar: &WindowBar) -> ([(i64, f64); MOST_POINTS], usize) {
+        self.push(&Extreme { price: bar.close, ts_us: bar.ts_us, ..Extreme::default() });
+        (self.points, self.count)
+    }
+}

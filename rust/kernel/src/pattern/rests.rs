@@ -1,0 +1,68 @@
+//! Patterns that have just held and rest.
+
+use std::sync::LazyLock;
+
+use serde::{Deserialize, Serialize};
+
+use super::{COUNT, PATTERNS};
+
+/// Patterns that may rest.
+const PLACES: usize = 32;
+
+/// The place of each pattern that rests after it has held, with how long.
+static RESTING: LazyLock<[Option<(u8, u8)>; COUNT]> = LazyLock::new(|| {
+    let mut places = 0..PLACES as u8;
+    PATTERNS
+        .map(|pattern| Some(pattern.cooldown()).filter(|&bars| bars > 0).and_then(|bars| Some((places.next()?, bars))))
+});
+
+/// How many more bars each pattern rests: in a steady climb every bar makes a new high, and one event says it.
+///
+/// `push` for each bar of a session after its patterns were looked for; a new session begins with a new one. O(1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Rests {
+    left: [u8; PLACES],
+}
+
+impl Rests {
+    /// Whether a pattern, by its place among all, is not to be looked for.
+    pub(crate) fn has(&self, pattern: u16) -> bool {
+        place(pattern).and_then(|(at, _)| self.left.get(usize::from(at))).is_some_and(|&left| left > 0)
+    }
+
+    /// A bar has closed on which these patterns held.
+    pub(crate) fn push(&mut self, held: impl Iterator<Item = u16>) {
+        for left in &mut self.left {
+            *left = left.saturating_sub(1);
+        }
+        for (at, bars) in held.filter_map(place) {
+            if let Some(left) = self.left.get_mut(usize::from(at)) {
+                *left = bars;
+            }
+        }
+    }
+}
+
+fn place(pattern: u16) -> Option<(u8, u8)> {
+    RESTING.get(usize::from(pattern)).copied().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pattern_that_rests_has_a_place() {
+        assert!(PATTERNS.iter().filter(|pattern| pattern.cooldown() > 0).count() <= PLACES);
+    }
+
+    #[test]
+    fn a_pattern_rests_for_its_bars_and_no_other_does() {
+        let new_high = (0u16..).zip(PATTERNS).find(|(_, pattern)| pattern.id() == "new_high_20").unwrap().0;
+        let mut rests = Rests::default();
+        rests.push([new_high].into_iter());
+        let rested: Vec<bool> = (0..6).map(|_| (rests.has(new_high), rests.push([].into_iter())).0).collect();
+        assert_eq!(rested, [true, true, true, true, true, false]);
+        assert!((0..COUNT as u16).all(|pattern| !rests.has(pattern)));
+    }
+}

@@ -1,0 +1,103 @@
+//! Closes that rise, or fall, along a line.
+
+use super::{Closing, Direction, Explained, Levels, Match, Pattern, graded};
+use crate::window::Window;
+
+/// Closes that the line is laid through.
+const BARS: usize = 10;
+
+/// What makes the line steep enough.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Steep {
+    /// 0.15a a bar, and R² above 0.7.
+    Measured,
+    /// 0.01 a bar, in price, as `TickStock`'s earlier specification has it.
+    Absolute,
+}
+
+/// The last 10 closes lie along a line that rises (falls).
+///
+/// rule: with s the slope of the least squares line through the last 10 closes, s/a > 0.15 and R² > 0.7. `TrendingUp` is
+/// bullish, `TrendingDown`, with −s, bearish. The rules of the earlier specification, under the same names, ask for
+/// s > 0.01 in price alone. The five bars after a firing are silent.
+///
+/// confidence: q = the geometric mean of s/(0.15a) − 1 and (R² − 0.7)/0.3; of the earlier rule s/0.01 − 1. stop and target
+/// as of a figure of 10 bars.
+pub(super) struct Trending {
+    pub(super) id: &'static str,
+    pub(super) name: &'static str,
+    pub(super) direction: Direction,
+    pub(super) steep: Steep,
+}
+
+impl Trending {
+    fn margins(&self, at: &Closing<'_>) -> Option<[f64; 2]> {
+        let (slope, fit) = line(at.window)?;
+        let slope = f64::from(self.direction as i8) * slope;
+        if self.steep == Steep::Absolute {
+            return (slope > 0.01).then(|| [(slope / 0.01 - 1.0).min(1.0); 2]);
+        }
+        let (_, atr) = at.measured()?;
+        let is_line = slope > 0.15 * atr && fit > 0.7;
+        is_line.then(|| [(slope / (0.15 * atr) - 1.0).min(1.0), ((fit - 0.7) / 0.3).min(1.0)])
+    }
+}
+
+/// Slope and R² of the least squares line through the last 10 closes; R² is 0 where all are equal. Differences from the
+/// newest close, so that nothing is lost at high prices.
+fn line(window: &Window) -> Option<(f64, f64)> {
+    let newest = window.bar(0)?.close;
+    let mut sums = [0.0; 3];
+    let middle = (BARS as f64 - 1.0) / 2.0;
+    for back in 0..BARS {
+        let (x, y) = (middle - back as f64, window.bar(back)?.close - newest);
+        sums = [sums[0] + y, sums[1] + y * y, sums[2] + x * y];
+    }
+    let n = BARS as f64;
+    let (across, [y, squares, product]) = (n * (n * n - 1.0) / 12.0, sums);
+    let spread = squares - y * y / n;
+    let fit = if spread > 0.0 { product * product / (across * spread) } else { 0.0 };
+    Some((product / across, fit))
+}
+
+impl Pattern for Trending {
+    fn id(&self) -> &'static str {
+        self.id
+    }
+
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn bars_needed(&self) -> usize {
+        if self.steep == Steep::Measured { 14 } else { BARS }
+    }
+
+    fn source(&self) -> &'static str {
+        "TickStockAppV2 docs/planning/patterns_library_patterns.md: TrendingUp, TrendingDown; the measure in a, R², confidence and \
+         cooldown are ours"
+    }
+
+    fn cooldown(&self) -> u8 {
+        5
+    }
+
+    fn needs_study(&self) -> bool {
+        self.steep == Steep::Measured
+    }
+
+    fn conditions(&self) -> &'static [&'static str] {
+        &["slope", "fit"]
+    }
+
+    fn detect(&self, at: &Closing<'_>) -> Option<Match> {
+        let [slope, fit] = self.margins(at)?;
+        graded(self.direction, (slope * fit).sqrt(), BARS as u16, Levels::of(at.window, self.direction, BARS as u16)?)
+    }
+
+    fn explain(&self, at: &Closing<'_>, _: &Match) -> Explained {
+        let mut said = Explained::default();
+        said.margins(&self.margins(at).unwrap_or_default());
+        said
+    }
+}

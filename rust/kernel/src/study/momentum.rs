@@ -1,0 +1,114 @@
+//! Averages and oscillators whose crossings are patterns, in the conventions that `AppV2` shows.
+
+use serde::{Deserialize, Serialize};
+
+use super::Kernels;
+use super::step::Step;
+use crate::indicator::ema::EmaState;
+use crate::indicator::live::moved_at_all;
+use crate::indicator::macd::MacdState;
+use crate::indicator::rsi::RsiState;
+use crate::indicator::stochastic::Total;
+use crate::indicator::vwap::{Vwap, VwapState};
+use crate::rolling::RollingSum;
+use crate::window::{View, WindowBar};
+
+/// %K where all prices of its window are equal: in the middle, so that it crosses nothing.
+const FLAT: f64 = 50.0;
+
+/// What is carried of averages and oscillators from bar to bar, and what they show at the newest two.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Momentum {
+    seen: u32,
+    emas: [EmaState<f64>; 2],
+    sums: [RollingSum<f64>; 2],
+    macd_state: MacdState<f64>,
+    rsi_state: RsiState<f64>,
+    previous: f64,
+    total: Total<f64>,
+    raw: [f64; 2],
+    session: VwapState<f64>,
+    /// Exponential averages of 9 and of 20 closes, the one less the other.
+    pub ema_9_20: Step,
+    /// Of 12 and 26 closes.
+    pub ema_12_26: Step,
+    /// Plain averages of 50 and 200 closes.
+    pub sma_50_200: Step,
+    /// Histogram of MACD 12/26/9, in price.
+    pub histogram: Step,
+    /// RSI 14.
+    pub rsi: Step,
+    /// %K less %D of the stochastic 14/1/3.
+    pub stochastic: Step,
+    /// Its %K.
+    pub k: f64,
+    /// Close less the session's VWAP.
+    pub vwap: Step,
+    /// The exponential average of 20 closes.
+    pub ema_20: f64,
+    /// The slower average of each pair: of 20, 26 and 200 closes; NaN while there is none.
+    pub slow: [f64; 3],
+}
+
+impl Momentum {
+    pub(super) fn push(&mut self, bar: &WindowBar, view: View<'_>, kernels: &Kernels) {
+        let seen = self.seen as usize;
+        self.seen = self.seen.saturating_add(1);
+        let close = bar.close;
+        let from = |bars: usize, value: f64| if seen + 1 >= bars { value } else { f64::NAN };
+
+        let [ema_9, ema_20] = &mut self.emas;
+        let ema_9 = kernels.emas[0].advance(ema_9, seen, close);
+        self.ema_20 = kernels.emas[1].advance(ema_20, seen, close);
+        self.ema_9_20.take(from(20, ema_9 - self.ema_20));
+
+        let macd = kernels.macd.advance(&mut self.macd_state, seen, close);
+        self.histogram.take(macd.histogram);
+        self.ema_12_26.take(from(26, self.macd_state.fast - self.macd_state.slow));
+
+        let [mean_50, mean_200] = self.means(close, seen, view, kernels);
+        self.sma_50_200.take(mean_50 - mean_200);
+        self.slow = [from(20, self.ema_20), from(26, self.macd_state.slow), mean_200];
+
+        let rsi = kernels.rsi.advance(&mut self.rsi_state, seen, close, self.previous);
+        self.rsi.take(moved_at_all(&self.rsi_state, rsi));
+        self.previous = close;
+
+        self.push_stochastic(close, seen, view, kernels);
+
+        let vwap = Vwap.step(&mut self.session, true, [bar.high, bar.low, close], bar.volume as f64).vwap;
+        self.vwap.take(close - vwap);
+    }
+
+    /// A session opens: its VWAP begins.
+    pub(super) fn open(&mut self) {
+        (self.session, self.vwap) = (VwapState::default(), Step::default());
+    }
+
+    /// Means of 50 and 200 closes; NaN until there are as many, and where the window does not hold what leaves them.
+    fn means(&mut self, close: f64, seen: usize, view: View<'_>, kernels: &Kernels) -> [f64; 2] {
+        let mut means = [f64::NAN; 2];
+        for ((mean, sum), sma) in means.iter_mut().zip(&mut self.sums).zip(&kernels.smas) {
+            let leaving = if seen < sma.period() { Some(0.0) } else { view.bar(sma.period()).map(|bar| bar.close) };
+            // NaN stays in the sum until the session's next open.
+            let value = sma.step(sum, true, close, leaving.unwrap_or(f64::NAN));
+            if seen + 1 >= sma.period() {
+                *mean = value;
+            }
+        }
+        means
+    }
+
+    fn push_stochastic(&mut self, close: f64, seen: usize, view: View<'_>, kernels: &Kernels) {
+        let [k, _, slow_d] = kernels.stochastic.periods();
+        let Some(at) = (seen + 1).checked_sub(k) else { return };
+        let price = |back: usize, of: fn(&WindowBar) -> f64| view.bar(back).map_or(f64::NAN, |bar| of(&bar));
+        let raw =
+            kernels.stochastic.raw(close, |back| price(back, |bar| bar.high), |back| price(back, |bar| bar.low), FLAT);
+        let oldest = if at + 1 >= slow_d { self.raw[1] } else { 0.0 };
+        let slow = self.total.step(true, raw, oldest, slow_d);
+        self.raw = [raw, self.raw[0]];
+        self.k = raw;
+        self.stochastic.take(if at + 1 >= slow_d { raw - slow } else { f64::NAN });
+    }
+}
