@@ -2,13 +2,17 @@
 
 use crate::candle::talib::{CANDLESTICKS, Candles, Candlestick};
 use crate::pattern::Pattern;
+use crate::study::Study;
 
 /// Patterns, each with its place in [`crate::pattern::PATTERNS`].
 pub type Detectors = Vec<(u16, &'static dyn Pattern)>;
 
-/// The patterns that are on, those of TA-Lib apart: of these only the ones that hit are asked.
+/// The patterns that are on, TA-Lib's and chart patterns apart: of these only the ones that hit are asked.
 pub struct DetectorList {
     own: Detectors,
+    /// Chart patterns by kind, and which kinds are on.
+    charts: Detectors,
+    kinds: u64,
     /// TA-Lib's by column, and which columns are on.
     talib: Detectors,
     columns: u64,
@@ -18,16 +22,18 @@ impl DetectorList {
     /// These patterns, in their order.
     #[must_use]
     pub fn new(detectors: Detectors) -> Self {
-        let (talib, own): (Detectors, Detectors) =
+        let (talib, rest): (Detectors, Detectors) =
             detectors.into_iter().partition(|(_, pattern)| pattern.talib_name().is_some());
+        let (drawn, own): (Detectors, Detectors) = rest.into_iter().partition(|(_, pattern)| pattern.chart().is_some());
         let by_column = |function: &Candlestick| {
             talib.iter().find(|(_, pattern)| pattern.talib_name() == Some(function.name)).copied()
         };
-        let known: Vec<_> = CANDLESTICKS.iter().map(by_column).collect();
-        let columns = known.iter().rev().fold(0, |columns, on| columns << 1 | u64::from(on.is_some()));
-        // What stands for a column that is off is never looked at.
-        let any = talib.first().copied();
-        Self { own, talib: known.into_iter().filter_map(|on| on.or(any)).collect(), columns }
+        let by_kind = |kind: usize| {
+            drawn.iter().find(|(_, pattern)| pattern.chart().is_some_and(|chart| chart as usize == kind)).copied()
+        };
+        let (talib, columns) = by_place(CANDLESTICKS.iter().map(by_column), talib.first());
+        let (charts, kinds) = by_place((0..u32::BITS as usize).map(by_kind), drawn.first());
+        Self { own, charts, kinds, talib, columns }
     }
 
     /// Whether any of TA-Lib's is on.
@@ -37,14 +43,30 @@ impl DetectorList {
 
     /// Whether any that is on reads a study.
     pub(crate) fn has_study(&self) -> bool {
-        self.own.iter().any(|(_, pattern)| pattern.needs_study())
+        self.kinds != 0 || self.own.iter().any(|(_, pattern)| pattern.needs_study())
     }
 
-    /// Those that may hold on a bar of which TA-Lib's functions say this.
-    pub(crate) fn on(&self, candles: Option<&Candles>) -> impl Iterator<Item = &(u16, &'static dyn Pattern)> {
+    /// Those that may hold on a bar of which TA-Lib's functions and the study say this.
+    pub(crate) fn on(
+        &self,
+        candles: Option<&Candles>,
+        study: Option<&Study>,
+    ) -> impl Iterator<Item = &(u16, &'static dyn Pattern)> {
         let hits = candles.map_or(0, Candles::columns) & self.columns;
-        self.own.iter().chain(Bits(hits).filter_map(|column| self.talib.get(column)))
+        let drawn = study.map_or(0, |study| u64::from(study.charts().kinds())) & self.kinds;
+        let charts = Bits(drawn).filter_map(|kind| self.charts.get(kind));
+        self.own.iter().chain(charts).chain(Bits(hits).filter_map(|column| self.talib.get(column)))
     }
+}
+
+/// The patterns by their places, with a bit for each place that has one; what stands for one that has none is never asked.
+fn by_place(
+    known: impl Iterator<Item = Option<(u16, &'static dyn Pattern)>>,
+    any: Option<&(u16, &'static dyn Pattern)>,
+) -> (Detectors, u64) {
+    let known: Vec<_> = known.collect();
+    let bits = known.iter().rev().fold(0, |bits, on| bits << 1 | u64::from(on.is_some()));
+    (known.into_iter().filter_map(|on| on.or(any.copied())).collect(), bits)
 }
 
 /// The places of the bits that are set.
@@ -62,6 +84,10 @@ impl Iterator for Bits {
 
 impl std::fmt::Debug for DetectorList {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.own.iter().map(|(_, pattern)| pattern.id())).entry(&self.columns).finish()
+        f.debug_list()
+            .entries(self.own.iter().map(|(_, pattern)| pattern.id()))
+            .entry(&self.kinds)
+            .entry(&self.columns)
+            .finish()
     }
 }

@@ -438,7 +438,7 @@ impl History {
         let at = Closing { window: &self.window, session: &self.now.range, candles, study };
         if bar.quality & quality::PARTIAL == 0 {
             let (broken, rests) = (&self.broken, &self.now.rests);
-            let on = || rules.detectors.on(candles).filter(|(id, _)| !broken.contains(id) && !rests.has(*id));
+            let on = || rules.detectors.on(candles, study).filter(|(id, _)| !broken.contains(id) && !rests.has(*id));
             let all = AssertUnwindSafe(|| {
                 for &(id, pattern) in on() {
                     matches.extend(pattern.detect(&at).map(|matched| (id, matched)));

@@ -339,6 +339,12 @@ impl View<'_> {
         Self { skip: self.skip + bars, ..self }
     }
 
+    /// N, the length of the full window.
+    #[must_use]
+    pub fn bars(&self) -> usize {
+        self.window.bars
+    }
+
     /// Bars that the window had.
     #[inline]
     #[must_use]

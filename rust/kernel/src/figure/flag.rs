@@ -17,7 +17,7 @@ const LEAST_FLAG_BARS: u32 = 4;
 /// rule: the pole is the leg between the newest two pivots before the bar, the newer of them its tip, a high: P ≥ 6a high,
 /// in at most 15 bars. The flag are the bars after the tip, 4 to 20 of them, none of which comes back by more than 0.5·P;
 /// its high is theirs. Confirmed by a close above the flag's high. stop = the flag's low, target = its high + P. A pennant is a flag whose last third is narrow: high less low at most 0.6 times that of its first
-/// third. Bear flags and bear pennants are the mirror images. One a pole.
+/// third, a third of n bars being ⌊n/3⌋. Bear flags and bear pennants are the mirror images. One a pole.
 ///
 /// margins: pole P against 6a; retrace, the deepest return against 0.5·P.
 ///

@@ -1,7 +1,9 @@
 //! Chart patterns on the swings of a symbol: figures that form when a pivot is confirmed, and what confirms them.
 //!
-//! A figure FORMS when the newest pivots fit its geometry; a close beyond one of its lines CONFIRMS it, which is the event;
-//! a close beyond the other one, or its time, ends it. Geometry is written once, for tops: bottoms are the same pivots with
+//! A figure FORMS at the bar that confirms its newest pivot, if the pivots fit its geometry; a close beyond one of its lines, at
+//! that bar or later, CONFIRMS it, which is the event; a close beyond the other one, or its time, counted from the bar at which it
+//! formed, ends it. So does a newer figure in its place (all that [`envelope`] tells apart share one), the crossing of its lines, and
+//! that its pivots are no longer among the newest 16. Geometry is written once, for tops: bottoms are the same pivots with
 //! their prices' sign turned, so that the one is the exact mirror image of the other.
 //!
 //! In every definition h₁, l₁, h₂ … are the newest alternating pivots, a is the average true range at the bar at which
@@ -287,6 +289,12 @@ impl Charts {
         for kind in self.structure.push(bar, zigzag, is_pivot, atr).into_iter().flatten() {
             self.confirmed |= bit(kind);
         }
+    }
+
+    /// A bit for each kind that the newest bar confirms.
+    #[must_use]
+    pub fn kinds(&self) -> u32 {
+        self.confirmed
     }
 
     /// What the newest bar confirms of a kind, if anything.

@@ -15,11 +15,11 @@ const RETRACE: f64 = 0.618;
 
 /// A steep rise that is taken back as steeply.
 ///
-/// rule: the newest pivot is a high h, L above the low before it: L ≥ 5a, made in n ≤ 10 bars. Confirmed by the first
-/// close at or below h − 0.618·L, within n bars of h. stop = h, target = the low that the leg came from. One a pivot. A V
+/// rule: the newest pivot is a high h, L above the low before it, made in n ≤ 10 bars. Confirmed by the first close, within n
+/// bars of h, that is at or below h − 0.618·L while L ≥ 5a, a with that bar. stop = h, target = the low that the leg came from. One a pivot. A V
 /// bottom is the mirror image.
 ///
-/// margins: leg L against 5a; speed, the bars that the return took against n.
+/// margins: leg L against 5a; speed, the bars that the return took as a share of n, from 1 on.
 ///
 /// Source: `TickStock`'s own list (V-top, V-bottom); 0.618 is the usual retracement, the measures are ours.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -43,7 +43,7 @@ impl Turn {
             return None;
         }
         self.turned = zigzag.count();
-        let speed = 1.0 - f64::from(back.saturating_sub(1)) / f64::from(bars);
+        let speed = 1.0 - f64::from(back) / f64::from(bars);
         self.margins = [beyond(leg, 5.0 * atr), speed];
         Some(if sign > 0.0 { Kind::VTop } else { Kind::VBottom })
     }

@@ -41,6 +41,10 @@ impl Pattern for Chart {
         true
     }
 
+    fn chart(&self) -> Option<Kind> {
+        Some(self.kind)
+    }
+
     fn points(&self) -> &'static [&'static str] {
         self.points
     }

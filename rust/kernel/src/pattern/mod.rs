@@ -29,6 +29,7 @@ pub use session_range::SessionRange;
 use serde::{Deserialize, Serialize};
 
 use crate::candle::talib::Candles;
+use crate::figure::Kind;
 use crate::study::Study;
 use crate::window::Window;
 
@@ -85,6 +86,11 @@ pub trait Pattern: Sync {
     /// Whether it reads [`Closing::study`].
     fn needs_study(&self) -> bool {
         false
+    }
+
+    /// The kind of figure, if it is a chart pattern.
+    fn chart(&self) -> Option<Kind> {
+        None
     }
 
     /// What the points that draw it are called, in the order of [`Explained::points`].

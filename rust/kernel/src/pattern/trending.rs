@@ -31,15 +31,16 @@ pub(super) struct Trending {
 }
 
 impl Trending {
-    fn margins(&self, at: &Closing<'_>) -> Option<[f64; 2]> {
+    /// Of the slope and of the fit; the earlier rule does not ask for one.
+    fn margins(&self, at: &Closing<'_>) -> Option<(f64, Option<f64>)> {
         let (slope, fit) = line(at.window)?;
         let slope = f64::from(self.direction as i8) * slope;
         if self.steep == Steep::Absolute {
-            return (slope > 0.01).then(|| [(slope / 0.01 - 1.0).min(1.0); 2]);
+            return (slope > 0.01).then(|| ((slope / 0.01 - 1.0).min(1.0), None));
         }
         let (_, atr) = at.measured()?;
         let is_line = slope > 0.15 * atr && fit > 0.7;
-        is_line.then(|| [(slope / (0.15 * atr) - 1.0).min(1.0), ((fit - 0.7) / 0.3).min(1.0)])
+        is_line.then(|| ((slope / (0.15 * atr) - 1.0).min(1.0), Some(((fit - 0.7) / 0.3).min(1.0))))
     }
 }
 
@@ -87,17 +88,21 @@ impl Pattern for Trending {
     }
 
     fn conditions(&self) -> &'static [&'static str] {
-        &["slope", "fit"]
+        if self.steep == Steep::Measured { &["slope", "fit"] } else { &["slope"] }
     }
 
     fn detect(&self, at: &Closing<'_>) -> Option<Match> {
-        let [slope, fit] = self.margins(at)?;
-        graded(self.direction, (slope * fit).sqrt(), BARS as u16, Levels::of(at.window, self.direction, BARS as u16)?)
+        let (slope, fit) = self.margins(at)?;
+        let q = fit.map_or(slope, |fit| (slope * fit).sqrt());
+        graded(self.direction, q, BARS as u16, Levels::of(at.window, self.direction, BARS as u16)?)
     }
 
     fn explain(&self, at: &Closing<'_>, _: &Match) -> Explained {
         let mut said = Explained::default();
-        said.margins(&self.margins(at).unwrap_or_default());
+        if let Some((slope, fit)) = self.margins(at) {
+            said.margins(&[slope]);
+            said.margins(fit.as_slice());
+        }
         said
     }
 }

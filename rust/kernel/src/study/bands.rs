@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Kernels;
 use super::step::Step;
-use crate::rolling::RollingSum;
 use crate::window::{View, WindowBar};
+
+/// Closes of Bollinger's bands.
+const PERIOD: usize = 20;
 
 /// Keltner's bands lie so many average ranges beside their middle.
 const KELTNER: f64 = 1.5;
@@ -23,8 +24,9 @@ pub(crate) const FRESH: u8 = 10;
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Bands {
     seen: u32,
-    sum: RollingSum<f64>,
     widths: [[f64; ROW]; ROWS],
+    /// Of each row the lowest.
+    lowest: [f64; ROWS],
     /// Mean of 20 closes + 2σ, in price; NaN before 20 closes.
     pub upper: f64,
     /// The mean.
@@ -46,8 +48,8 @@ impl Default for Bands {
     fn default() -> Self {
         Self {
             seen: 0,
-            sum: RollingSum::default(),
             widths: [[f64::INFINITY; ROW]; ROWS],
+            lowest: [f64::INFINITY; ROWS],
             upper: f64::NAN,
             middle: f64::NAN,
             lower: f64::NAN,
@@ -62,34 +64,37 @@ impl Default for Bands {
 
 impl Bands {
     /// `ema`: the exponential average of 20 closes; `atr`: a. Both with the bar.
-    pub(super) fn push(&mut self, bar: &WindowBar, view: View<'_>, ema: f64, atr: f64, kernels: &Kernels) {
+    pub(super) fn push(&mut self, bar: &WindowBar, view: View<'_>, ema: f64, atr: f64) {
         let seen = self.seen as usize;
         self.seen = self.seen.saturating_add(1);
-        let period = kernels.bollinger.middle().period();
-        let leaving = if seen >= period { view.bar(period).map_or(0.0, |bar| bar.close) } else { 0.0 };
-        let mean = kernels.bollinger.middle().step(&mut self.sum, true, bar.close, leaving);
         self.was_squeezed = self.is_squeezed();
         self.narrow = self.narrow.saturating_add(1);
         self.squeezed = self.squeezed.saturating_add(1);
-        if seen + 1 < period {
+        if seen + 1 < PERIOD {
             return;
         }
-        let close = |k: usize| view.bar(period - 1 - k).map_or(f64::NAN, |bar| bar.close);
-        let bands = kernels.bollinger.step(mean, close);
-        (self.upper, self.middle, self.lower) = (bands.upper, bands.middle, bands.lower);
-        self.above.take(bar.close - bands.upper);
-        self.below.take(bar.close - bands.lower);
-        let width = (bands.upper - bands.lower) / bands.middle;
-        let at = seen % WIDTHS;
-        self.widths[at / ROW][at % ROW] = f64::INFINITY;
-        let lowest = self.widths.iter().flatten().copied().fold(f64::INFINITY, f64::min);
-        if seen + 1 >= period + WIDTHS - 1 && width < lowest {
-            self.narrow = 0;
-        }
-        self.widths[at / ROW][at % ROW] = width;
-        if bands.upper < ema + KELTNER * atr && bands.lower > ema - KELTNER * atr {
+        let (middle, sigma) = spread(bar, view);
+        (self.upper, self.middle, self.lower) = (middle + 2.0 * sigma, middle, middle - 2.0 * sigma);
+        self.above.take(bar.close - self.upper);
+        self.below.take(bar.close - self.lower);
+        self.push_width((self.upper - self.lower) / middle, seen);
+        if self.upper < ema + KELTNER * atr && self.lower > ema - KELTNER * atr {
             self.squeezed = 0;
         }
+    }
+
+    /// The 120th width before it makes room for it.
+    fn push_width(&mut self, width: f64, seen: usize) {
+        let (row, at) = (seen / ROW % ROWS, seen % ROW);
+        let lowest =
+            |widths: &[f64]| widths.iter().fold(f64::INFINITY, |low, &width| if width < low { width } else { low });
+        self.widths[row][at] = f64::INFINITY;
+        self.lowest[row] = lowest(&self.widths[row]);
+        if seen + 2 >= PERIOD + WIDTHS && width < lowest(&self.lowest) {
+            self.narrow = 0;
+        }
+        self.widths[row][at] = width;
+        self.lowest[row] = lowest(&[self.lowest[row], width]);
     }
 
     /// Whether Bollinger's bands lie within Keltner's.
@@ -121,4 +126,16 @@ impl Bands {
     pub fn leaves(&self) -> i8 {
         i8::from(self.above.rises_through(0.0)) - i8::from(self.below.falls_through(0.0))
     }
+}
+
+/// Mean and standard deviation (n − 1) of the last 20 closes, from their differences to the newest: at any level of prices
+/// nothing is lost, and they depend on these closes alone.
+fn spread(bar: &WindowBar, view: View<'_>) -> (f64, f64) {
+    let mut differences = [0.0; PERIOD];
+    for (back, difference) in differences.iter_mut().enumerate() {
+        *difference = view.bar(back).map_or(f64::NAN, |older| older.close - bar.close);
+    }
+    let mean = differences.iter().sum::<f64>() / PERIOD as f64;
+    let squares = differences.iter().map(|difference| (difference - mean) * (difference - mean)).sum::<f64>();
+    (bar.close + mean, (squares / (PERIOD - 1) as f64).sqrt())
 }

@@ -24,7 +24,6 @@ use serde::{Deserialize, Serialize};
 use crate::error::KernelError;
 use crate::figure::Charts;
 use crate::indicator::Seed;
-use crate::indicator::bollinger::Bollinger;
 use crate::indicator::ema::Ema;
 use crate::indicator::macd::Macd;
 use crate::indicator::rsi::Rsi;
@@ -46,7 +45,6 @@ pub struct Kernels {
     rsi: Rsi,
     macd: Macd,
     stochastic: Stochastic,
-    bollinger: Bollinger,
     emas: [Ema; 2],
     smas: [Sma; 2],
 }
@@ -61,7 +59,6 @@ impl Kernels {
             rsi: Rsi::new(14, Seed::First)?,
             macd: Macd::new(12, 26, 9, Seed::First)?,
             stochastic: Stochastic::new(14, 1, 3)?,
-            bollinger: Bollinger::new(20, 2.0, 1)?,
             emas: [Ema::new(9, Seed::First)?, Ema::new(20, Seed::First)?],
             smas: [Sma::new(50)?, Sma::new(200)?],
         })
@@ -91,10 +88,10 @@ impl Study {
         }
     }
 
-    /// a: the average true range over 14 bars, in price; `None` while there are fewer, or if the price never moved.
+    /// a: the average true range over 14 bars, in price; `None` while there are fewer, or if it is at most 0.00001 of the close.
     #[must_use]
     pub fn atr(&self) -> Option<f64> {
-        Some(self.range.mean()).filter(|&atr| self.seen >= 14 && atr > 0.0)
+        self.range.measure()
     }
 
     /// The number of the newest bar.
@@ -150,7 +147,7 @@ impl Carried for Study {
         let before = self.atr();
         self.range.push(bar);
         self.momentum.push(bar, view, kernels);
-        self.bands.push(bar, view, self.momentum.ema_20, self.range.mean(), kernels);
+        self.bands.push(bar, view, self.momentum.ema_20, self.range.mean());
         self.channel.push(bar, view);
         let mean = view.mean_volume(1, VOLUME_BARS).filter(|&mean| mean > 0.0);
         let is_busy = mean.is_some_and(|mean| bar.volume as f64 >= 1.5 * mean);

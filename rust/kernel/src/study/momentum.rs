@@ -8,7 +8,6 @@ use crate::indicator::ema::EmaState;
 use crate::indicator::live::moved_at_all;
 use crate::indicator::macd::MacdState;
 use crate::indicator::rsi::RsiState;
-use crate::indicator::stochastic::Total;
 use crate::indicator::vwap::{Vwap, VwapState};
 use crate::rolling::RollingSum;
 use crate::window::{View, WindowBar};
@@ -25,7 +24,6 @@ pub struct Momentum {
     macd_state: MacdState<f64>,
     rsi_state: RsiState<f64>,
     previous: f64,
-    total: Total<f64>,
     raw: [f64; 2],
     session: VwapState<f64>,
     /// Exponential averages of 9 and of 20 closes, the one less the other.
@@ -85,14 +83,14 @@ impl Momentum {
         (self.session, self.vwap) = (VwapState::default(), Step::default());
     }
 
-    /// Means of 50 and 200 closes; NaN until there are as many, and where the window does not hold what leaves them.
+    /// Means of 50 and 200 closes; NaN until there are as many, and in a window of fewer.
     fn means(&mut self, close: f64, seen: usize, view: View<'_>, kernels: &Kernels) -> [f64; 2] {
         let mut means = [f64::NAN; 2];
         for ((mean, sum), sma) in means.iter_mut().zip(&mut self.sums).zip(&kernels.smas) {
             let leaving = if seen < sma.period() { Some(0.0) } else { view.bar(sma.period()).map(|bar| bar.close) };
-            // NaN stays in the sum until the session's next open.
             let value = sma.step(sum, true, close, leaving.unwrap_or(f64::NAN));
-            if seen + 1 >= sma.period() {
+            // What lies behind a shorter window is there on most days, but not after a late tick.
+            if seen + 1 >= sma.period() && view.bars() >= sma.period() {
                 *mean = value;
             }
         }
@@ -105,8 +103,8 @@ impl Momentum {
         let price = |back: usize, of: fn(&WindowBar) -> f64| view.bar(back).map_or(f64::NAN, |bar| of(&bar));
         let raw =
             kernels.stochastic.raw(close, |back| price(back, |bar| bar.high), |back| price(back, |bar| bar.low), FLAT);
-        let oldest = if at + 1 >= slow_d { self.raw[1] } else { 0.0 };
-        let slow = self.total.step(true, raw, oldest, slow_d);
+        // Summed anew: a running total leaves %K − %D at 1e-14 where both are 100, and that would be a crossing.
+        let slow = (raw + self.raw[0] + self.raw[1]) / slow_d as f64;
         self.raw = [raw, self.raw[0]];
         self.k = raw;
         self.stochastic.take(if at + 1 >= slow_d { raw - slow } else { f64::NAN });

@@ -7,6 +7,9 @@ use crate::window::WindowBar;
 /// Bars that the average looks back on.
 const PERIOD: u32 = 14;
 
+/// The least average range that anything is measured by, as a share of the price.
+const LEAST: f64 = 1e-5;
+
 /// a: the average true range over 14 bars, in price.
 ///
 /// The first 14 values are the mean of the ranges so far, then a + (r − a)/14. The first bar of a session has the range
@@ -35,5 +38,11 @@ impl AverageRange {
     /// a at the newest bar; 0 before the first one.
     pub(super) fn mean(&self) -> f64 {
         self.mean
+    }
+
+    /// a, if there are as many bars and it is one: on a price that stands still it goes to nothing, and the last bits of
+    /// averages would be moves.
+    pub(super) fn measure(&self) -> Option<f64> {
+        (self.seen >= PERIOD && self.mean > LEAST * self.close).then_some(self.mean)
     }
 }

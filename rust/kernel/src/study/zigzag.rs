@@ -39,7 +39,7 @@ pub struct Pivot {
 /// Alternating highs and lows, each confirmed by a bar that came back 3 a from it. Append-only: no later bar alters a
 /// pivot. O(1) a bar.
 ///
-/// A bar that makes a new extreme does not confirm it. Before the first pivot both sides are followed; the older
+/// Of equal prices the first is the extreme. A bar that makes a new extreme does not confirm it. Before the first pivot both sides are followed; the older
 /// extreme is it, if one bar comes back from both.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Zigzag {
