@@ -184,9 +184,10 @@ def candlesticks(
 def scan(bars: Any, patterns: Sequence[str] | None = None, *, settings: EngineSettings | None = None) -> Detections:
     """Find every pattern in history, as a live engine does when each bar closes: the same bits, the same ids.
 
-    bars: 1-minute `Bars`, or columns by name (a dict, a pandas or Polars frame), in any order: `symbol` (text), `ts_us`
-    (int64 µs UTC, the START of the minute), `open`, `high`, `low`, `close` (float64, positive), `volume` (int64). Bars
-    flagged `PROVISIONAL` were open still and are left out; on flagged ones no pattern ends.
+    bars: 1-minute `Bars` or an object with their columns, or columns by name (a dict, a pandas or Polars frame), in any
+    order: `symbol` (text), `ts_us` (int64 µs UTC, the START of the minute), `open`, `high`, `low`, `close` (float64,
+    positive), `volume` (int64). Bars flagged `PROVISIONAL` were open still and are left out; on flagged ones no pattern
+    ends.
     patterns: ids of `PATTERNS`; None is what `settings` says. settings: the engine's; None: its defaults, under which
     every hour counts, and all bars of a UTC day are one session.
     Returns what is found, by minute, then in the order of `bars`. It takes some 800 bytes a detection while it works.
@@ -201,7 +202,7 @@ def scan(bars: Any, patterns: Sequence[str] | None = None, *, settings: EngineSe
     """
     if isinstance(patterns, str):
         raise ValueError(f"patterns must be several ids, was the text {patterns!r}")  # noqa: TRY004  # it iterates, too
-    given = bars if isinstance(bars, Bars) else columns_of_bars(bars)
+    given = columns_of_bars(bars) if hasattr(bars, "__getitem__") else bars
     wrong = _faults(given)
     if wrong.any():
         row = int(np.argmax(wrong))
