@@ -84,16 +84,19 @@ class BaseCounts:
     down: I64
     resolved: I64
     """Bars at which it was won or lost; the same for both directions."""
+    reach: F64
+    """Sum, over the resolved ones, of the barrier's distance as a share of the close."""
 
     @classmethod
     def joined(cls, parts: "Sequence[BaseCounts]") -> "BaseCounts":
         """Those of several symbols as one."""
         opens, code = np.unique(np.concatenate([part.session_us for part in parts]), return_inverse=True)
-        columns = []
-        for name in ("bars", "up", "down", "resolved"):
-            columns.append(np.zeros(len(opens), dtype=np.int64))
-            np.add.at(columns[-1], code, np.concatenate([getattr(part, name) for part in parts]))
-        return cls(opens, *columns)
+        columns: dict[str, Any] = {}
+        for field in fields(cls)[1:]:
+            values = np.concatenate([getattr(part, field.name) for part in parts])
+            columns[field.name] = np.zeros(len(opens), dtype=values.dtype)
+            np.add.at(columns[field.name], code, values)
+        return cls(opens, **columns)
 
     def within(self, first_us: int, until_us: int) -> "BaseCounts":
         """Those of the sessions that open in [first_us, until_us)."""
@@ -106,7 +109,7 @@ class BaseCounts:
         return int((self.down if direction < 0 else self.up).sum()) / resolved if resolved else float("nan")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Barriers:
     """Bars by symbol and time, and of each of them which barrier around its close was touched first."""
 
@@ -128,6 +131,7 @@ class Barriers:
     touched: I8
     after: I32
     horizon: int
+    barrier: float
 
     @classmethod
     def of(
@@ -174,8 +178,21 @@ class Barriers:
         touched[atr == 0] = UNMEASURED
         after[atr == 0] = 0
         return cls(
-            *(tuple(names.tolist()), symbol, ts_us, high, low, close, atr),
-            *(opens, begin, end, whole, touched, after, horizon),
+            symbols=tuple(names.tolist()),
+            symbol=symbol,
+            ts_us=ts_us,
+            high=high,
+            low=low,
+            close=close,
+            atr=atr,
+            session_us=opens,
+            begin=begin,
+            end=end,
+            whole=whole,
+            touched=touched,
+            after=after,
+            horizon=horizon,
+            barrier=barrier,
         )
 
     def __len__(self) -> int:
@@ -227,8 +244,14 @@ class Barriers:
     def base(self) -> BaseCounts:
         """What all bars came to, by session."""
         opens, code = np.unique(self.session_us, return_inverse=True)
-        up, down, both = (np.bincount(code[self.touched == kind], minlength=len(opens)) for kind in (_UP, _DOWN, _BOTH))
-        return BaseCounts(opens, np.bincount(code, minlength=len(opens)), up, down, up + down + both)
+        size = len(opens)
+        bars = np.bincount(code, minlength=size).astype(np.int64)
+        up, down, both = (
+            np.bincount(code[self.touched == kind], minlength=size).astype(np.int64) for kind in (_UP, _DOWN, _BOTH)
+        )
+        decided = np.isin(self.touched, (_UP, _DOWN, _BOTH))
+        reach = np.bincount(code[decided], (self.barrier * self.atr / self.close)[decided], minlength=size)
+        return BaseCounts(opens, bars, up, down, up + down + both, reach.astype(np.float64))
 
     def _targets(self, detections: Detections, at: I64, counts: NDArray[np.bool_]) -> I8:
         """Target before stop, from the detections' own levels; a bar that touches both is lost."""

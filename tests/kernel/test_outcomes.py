@@ -1,6 +1,5 @@
 """What became of detections, beside an oracle of plain loops, and case by case."""
 
-from dataclasses import dataclass
 from math import nan
 from typing import Any
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 import oracle_outcomes as oracle
 import tickstockpl as tp
 from oracle_outcomes import LOST, OPEN, UNMEASURED, UNRESOLVED, WON, Bar, Seen
+from rate_samples import found as detections_of
 from tickstockpl.barriers import Barriers
 
 MINUTE = 60_000_000
@@ -22,35 +22,8 @@ NAMES = ("B", "A", "C")
 SESSIONS = ((T0 + 5 * MINUTE, T0 + 30 * MINUTE), (T0 + 40 * MINUTE, T0 + 65 * MINUTE), (T0 + DAY, T0 + DAY + DAY // 4))
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The columns of `Detections` that outcomes are made of."""
-
-    symbols: tuple[str, ...]
-    symbol: NDArray[np.int32]
-    ts_us: NDArray[np.int64]
-    direction: NDArray[np.int32]
-    entry: NDArray[np.float64]
-    stop: NDArray[np.float64]
-    target: NDArray[np.float64]
-    held: NDArray[np.bool_]
-
-    def __len__(self) -> int:
-        return len(self.ts_us)
-
-
-def found(seen: list[tuple[str, Seen]], symbols: tuple[str, ...] = NAMES) -> Any:
-    rows = [one for _, one in seen]
-    return Found(
-        symbols,
-        np.array([symbols.index(name) for name, _ in seen], dtype=np.int32),
-        np.array([one.ts_us for one in rows], dtype=np.int64),
-        np.array([one.direction for one in rows], dtype=np.int32),
-        np.array([one.entry for one in rows], dtype=np.float64),
-        np.array([one.stop for one in rows], dtype=np.float64),
-        np.array([one.target for one in rows], dtype=np.float64),
-        np.array([one.held for one in rows], dtype=np.bool_),
-    )
+def found(seen: list[tuple[str, Seen]]) -> Any:
+    return detections_of(seen, NAMES)
 
 
 def columns(series: dict[str, list[Bar]], order: NDArray[np.int64] | None = None) -> dict[str, Any]:
