@@ -69,6 +69,11 @@ class Archive(Protocol):
         ...
 
     @property
+    def groups(self) -> Sequence[Sequence[str]]:
+        """The symbols that `chunks` gives together."""
+        ...
+
+    @property
     def left_out(self) -> int:
         """Rows of the database that are no bar of a minute."""
         ...
@@ -123,10 +128,10 @@ async def in_database(
         counts = {symbol: bars for symbol, bars, _ in sorted(map(tuple, found)) if bars}
         _refuse_nothing(settings.address, counts, asked)
         left_out = sum(stored - bars for _, bars, stored in found)
-        yield _Stored(settings.address, counts, left_out, connection, tables, asked, rows)
+        yield _Stored(settings.address, counts, left_out, list(grouped(counts, rows)), connection, tables, asked)
 
 
-def groups(counts: Mapping[str, int], rows: int) -> Iterator[list[str]]:
+def grouped(counts: Mapping[str, int], rows: int) -> Iterator[list[str]]:
     """Symbols in order, as many together as have at most `rows` bars; one alone may have more."""
     group: list[str] = []
     held = 0
@@ -147,10 +152,10 @@ class _Stored:
     source: str
     counts: Mapping[str, int]
     left_out: int
+    groups: list[list[str]]
     connection: Connection
     tables: Tables
     asked: Asked
-    rows: int
 
     async def read(self, symbols: Collection[str]) -> History:
         names = sorted(symbols)
@@ -167,7 +172,7 @@ class _Stored:
         return History.of(found, names)
 
     async def chunks(self) -> AsyncIterator[History]:
-        for group in groups(self.counts, self.rows):
+        for group in self.groups:
             yield await self.read(group)
 
 
@@ -235,7 +240,7 @@ def _sort_files(paths: Sequence[Path], reading: Reading, asked: Asked, rows: int
         held = [*held, frame] if seen.total() <= rows else []
     counts = {symbol: seen[symbol] for symbol in sorted(seen)}
     _refuse_nothing(source, counts, asked)
-    sorted_into = list(groups(counts, rows))
+    sorted_into = list(grouped(counts, rows))
     if len(sorted_into) == 1:
         frames = held or _frames(paths, reading, asked)  # one symbol may have more than `rows`
         return _Sorted(source, counts, sorted_into, folder, np.concatenate(list(_coded(frames, counts))))

@@ -141,3 +141,13 @@ class History:
 
     def __len__(self) -> int:
         return len(self.ts_us)
+
+    def beside(self, other: "History") -> "History":
+        """These bars, and behind them those of other symbols."""
+        both = {
+            name: np.concatenate([getattr(self, name), getattr(other, name)])
+            for name in self.__slots__
+            if name not in ("symbol", "symbols")
+        }
+        symbol = np.concatenate([self.symbol, other.symbol + np.int32(len(self.symbols))])
+        return History(symbol=symbol, symbols=[*self.symbols, *other.symbols], **both)

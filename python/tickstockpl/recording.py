@@ -161,9 +161,14 @@ class _Part:
         return str(self.path)
 
 
-def _refuse_reading(reading: Reading) -> None:
+def need_polars(what: str) -> None:
+    """Raises SettingsError, saying what is done with it, unless polars is installed."""
     if importlib.util.find_spec(POLARS) is None:
-        raise SettingsError("files are read with polars: pip install 'tickstockpl[replay]'")
+        raise SettingsError(f"{what} with polars: pip install 'tickstockpl[replay]'")
+
+
+def _refuse_reading(reading: Reading) -> None:
+    need_polars("files are read")
     try:
         ZoneInfo(reading.timezone)
     except (ZoneInfoNotFoundError, ValueError):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import tickstockpl as tp
 from bar_samples import MINUTE_US, NINE_30_US
-from tickstockpl.archive import ROWS, Archive, Asked, groups, in_files
+from tickstockpl.archive import ROWS, Archive, Asked, grouped, in_files
 from tickstockpl.errors import SettingsError
 from tickstockpl.history import History
 from tickstockpl.recording import Reading
@@ -80,7 +80,7 @@ def test_groups_hold_all_bars_of_their_symbols_in_order_and_no_more_bars_than_th
     assert dict(counts) == {
         symbol: sum(row[0] == symbol for row in shuffled) for symbol in sorted({r[0] for r in bars})
     }
-    assert [chunk.symbols for chunk in chunks] == list(groups(counts, rows))
+    assert [chunk.symbols for chunk in chunks] == list(grouped(counts, rows))
     assert all(len(chunk) <= rows or len(chunk.symbols) == 1 for chunk in chunks)
     assert all(sorted(chunk.symbols) == chunk.symbols for chunk in chunks)
 
