@@ -15,7 +15,7 @@ from tickstockpl.barriers import LOST, UNRESOLVED, WON, Barriers
 from tickstockpl.calibration import DIRECTIONS, Calibration, Group, Parameters, Rate
 from tickstockpl.evidence import Evidence, tabulate
 from tickstockpl.holdout import check, cut_at, judged
-from tickstockpl.placebo import Moved
+from tickstockpl.placebo import Moved, _share
 
 MINUTE = 60_000_000
 SEEDS = st.integers(0, 2**32 - 1)
@@ -352,6 +352,13 @@ def test_what_clusters_is_found_where_it_is_moved_to_and_what_is_in_the_bars_is_
     assert (placebo.found, placebo.found_moved) == (1, (1,) * 20)
     assert placebo.widening is not None
     assert placebo.widening > 5
+
+
+def test_the_events_of_a_session_move_together_and_those_of_others_otherwise() -> None:
+    shares = {_share(turn, session) for turn in (1, 2) for session in (0, DAY_US, -DAY_US)}
+    assert len(shares) == 6
+    assert all(0.1 <= share <= 0.9 for share in shares)
+    assert _share(1, DAY_US) == _share(1, DAY_US)
 
 
 def test_counts_of_symbols_added_one_by_one_are_those_of_all_together() -> None:

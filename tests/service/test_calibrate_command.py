@@ -72,6 +72,8 @@ def test_the_table_is_of_what_scan_and_outcomes_say(command: Run, state_dir: Pat
     assert set(made.definitions) == set(ids)
     assert (made.dataset.symbols, made.dataset.bars) == (2, 1600)
     assert made.bases[0].bars == 2 * 4 * 195
+    assert made.placebo is not None
+    assert made.placebo.rows == sum(n > 0 for n, _, _ in counted.values())
     assert made.dataset.sessions == "XNYS regular"
 
 
@@ -90,6 +92,28 @@ def test_the_same_bars_make_the_same_table_in_whatever_parts_they_are_read(
     assert tables[0] == tables[1] == tables[2]
     assert tables[0].held_out is not None
     assert tables[0].placebo is not None
+
+
+@pytest.mark.parametrize("column", ["symbol", "ts_us", "open", "high", "low", "close", "volume"])
+def test_other_bars_have_another_digest(command: Run, column: str) -> None:
+    bars = walk(days=2, minutes=30)
+    last = pl.int_range(pl.len()) == pl.len() - 1
+    other = {
+        "symbol": pl.when(pl.col("symbol") == "ZZ").then(pl.lit("ZY")).otherwise(pl.col("symbol")),
+        "ts_us": pl.col("ts_us") + pl.when(last).then(1000 * MINUTE_US).otherwise(0),
+        "high": pl.col("high") + pl.when(last).then(0.5).otherwise(0.0),
+        "low": pl.col("low") - pl.when(last).then(0.5).otherwise(0.0),
+        "open": pl.when(last).then(pl.col("low") + pl.col("high") - pl.col("open")).otherwise(pl.col("open")),
+        "close": pl.when(last).then(pl.col("low") + pl.col("high") - pl.col("close")).otherwise(pl.col("close")),
+        "volume": pl.col("volume") + pl.when(last).then(1).otherwise(0),
+    }
+    digests = []
+    for frame in (bars, bars.with_columns(other[column].alias(column))):
+        frame.write_parquet("bars.parquet")
+        assert command("calibrate", "bars.parquet", "--holdout", "0", "-o", "rates.json").returncode == 0
+        digests.append(rate_file.read(Path("rates.json")).dataset.digest)
+    assert not bars.equals(frame)
+    assert digests[0] != digests[1]
 
 
 def test_options_reach_the_table(command: Run) -> None:
