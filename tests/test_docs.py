@@ -4,6 +4,7 @@ import doctest
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import typer.main
 
 import tickstockpl as tp
+from commands import Run
 from tickstockpl import rights
 from tickstockpl.cli import app
 from tickstockpl.environment import FOLDERS
@@ -75,6 +77,15 @@ def test_the_picture_of_the_readme_is_drawn(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=50, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "candlesticks.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_scan_of_the_readme_finds_what_it_looks_for(command: Run) -> None:
+    (line,) = re.findall(r"^    tickstockpl (scan .*)$", text("README.md"), re.MULTILINE)
+    Path("docs").symlink_to(ROOT / "docs")
+    done = command(*shlex.split(line))
+    assert (done.returncode, done.stderr) == (0, "")
+    found = Path("found.csv").read_text(encoding="utf-8").splitlines()[1:]
+    assert {row.split(",")[2] for row in found} >= {"engulfing", "cdl_morningstar", "cdl_eveningstar"}
 
 
 def test_the_settings_table_has_every_setting_once_with_its_default() -> None:

@@ -8,6 +8,7 @@ array([1.5])
 """
 
 from tickstockpl import indicators
+from tickstockpl.barriers import Outcomes, outcomes
 from tickstockpl.indicators import IndicatorStream
 from tickstockpl.kernel import (
     CANDLESTICKS,
@@ -40,6 +41,7 @@ __all__ = [
     "Framer",
     "Frames",
     "IndicatorStream",
+    "Outcomes",
     "Output",
     "Readings",
     "Ticks",
@@ -48,5 +50,6 @@ __all__ = [
     "decode",
     "event_id",
     "indicators",
+    "outcomes",
     "scan",
 ]

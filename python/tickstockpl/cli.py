@@ -11,24 +11,23 @@ from datetime import datetime
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn
 
 import orjson
 import typer
 from pydantic import SecretStr
 
+from tickstockpl import calibrate_command, migrate, recording, rights, scan_command, service, tap, upkeep
 from tickstockpl import check as checks
-from tickstockpl import logs, migrate, recording, rights, service, tap, upkeep
 from tickstockpl.dev import demo as demonstration
 from tickstockpl.dev import forget as forgetting
 from tickstockpl.dev import replay as replaying
 from tickstockpl.dev import simulate as simulating
 from tickstockpl.dsn import check_redis_url
 from tickstockpl.errors import SettingsError, TickstockError
-from tickstockpl.loading import load, masked
+from tickstockpl.loading import masked
+from tickstockpl.options import ROWS, Config, First, Last, Mode, Rows, Symbols, once, runner, settings_of
 from tickstockpl.settings import Settings
-
-T = TypeVar("T")
 
 app = typer.Typer(
     name="tickstockpl",
@@ -38,22 +37,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-Config = Annotated[Path | None, typer.Option(help="A TOML file; default ./tickstockpl.toml if there is one.")]
 Channel = Annotated[str, typer.Option(help="The Redis channel to publish on.")]
 Url = Annotated[str | None, typer.Option(help="The Redis to publish to; default is that of the settings.")]
-First = Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="The first day.")]
-Last = Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="The last day, included.")]
-Symbols = Annotated[list[str] | None, typer.Option("--symbol", help="This symbol alone; may be given more than once.")]
-
-Rows = Annotated[int, typer.Option(min=0, help="Rows of symbols to print.")]
-
-
-class Mode(StrEnum):
-    """The sessions that minutes are counted in."""
-
-    REGULAR = "regular"
-    EXTENDED = "extended"
-    ALWAYS = "always"
 
 
 class Server(StrEnum):
@@ -109,7 +94,7 @@ def run(
     A second service on the same database waits until the first one ends; with --take-over it does not wait, and the
     first one ends with exit code 3.
     """
-    settings = _settings(config)
+    settings = settings_of(config)
     settings.database.dsn()
     if not settings.redis.given:
         sys.stderr.write(f"tickstockpl: nobody named a Redis, using {settings.redis.address}\n")
@@ -137,7 +122,7 @@ def demo(
 @app.command(name="tap", epilog="Example: REDIS_URL=redis://localhost:6379/0 tickstockpl tap")
 def copy_ticks(config: Config = None) -> None:
     """Copy the tick channels into Redis Streams, for a service that was away; runs until SIGTERM or Ctrl-C."""
-    settings = _settings(config)
+    settings = settings_of(config)
     if not settings.redis.given:
         sys.stderr.write(f"tickstockpl: nobody named a Redis, using {settings.redis.address}\n")
     _loop(lambda stop: tap.run(settings, stop=stop))
@@ -146,7 +131,7 @@ def copy_ticks(config: Config = None) -> None:
 @app.command(epilog="Example: tickstockpl check --config tickstockpl.toml")
 def check(config: Config = None) -> None:
     """Print the effective settings (secrets masked), names that nobody reads, and try each server."""
-    settings = _settings(config)
+    settings = settings_of(config)
     sys.stdout.write(orjson.dumps(masked(settings), option=orjson.OPT_INDENT_2).decode() + "\n")
     failed = 0
 
@@ -157,7 +142,7 @@ def check(config: Config = None) -> None:
             sys.stdout.write(f"{verdict} {finding.what}: {finding.said}\n")
             failed += not finding.ok
 
-    _once(look())
+    once(look())
     sys.exit(2 if failed else 0)
 
 
@@ -169,7 +154,7 @@ def migrate_database(
     ] = False,
 ) -> None:
     """Create our tables, adopt AppV2's (only nullable columns are added); a second run changes nothing."""
-    settings = _settings(config)
+    settings = settings_of(config)
 
     async def upgrade() -> None:
         done = await migrate.migrate(settings.database.dsn(), convert=convert)
@@ -179,7 +164,7 @@ def migrate_database(
         table = "a hypertable" if done.hypertable else plain
         sys.stdout.write(f"{'migrated' if done.changed else 'nothing to do'}; ohlcv_1min is {table}\n")
 
-    _once(upgrade())
+    once(upgrade())
 
 
 @app.command(name="rights", epilog="Example: tickstockpl rights redis | redis-cli")
@@ -197,7 +182,7 @@ def print_rights(
 
     Neither sets a password: ACL SETUSER tickstockpl >PASSWORD does in Redis, \password tickstockpl in psql.
     """
-    settings = _settings(config)
+    settings = settings_of(config)
     if server is Server.TAP:
         sys.stdout.write(f"{rights.redis_rule(rights.tap_uses(settings), name or 'tickstockpl-tap')}\n")
     if server in (Server.REDIS, None):
@@ -213,7 +198,7 @@ def gaps(
     until: Last = None,
     symbol: Symbols = None,
     mode: Annotated[Mode | None, typer.Option(help="Default: session.mode of the settings.")] = None,
-    rows: Rows = upkeep.ROWS,
+    rows: Rows = ROWS,
     as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Every symbol of every day, as CSV.")] = False,
     fail: Annotated[bool, typer.Option("--fail", help="Exit code 1 if there is a flagged bar.")] = False,
@@ -223,7 +208,7 @@ def gaps(
     if as_json and as_csv:
         raise SettingsError("--json or --csv, not both")
     form: upkeep.Form = "json" if as_json else "csv" if as_csv else "table"
-    flagged = _once(upkeep.show_gaps(_settings(config), asked, form=form, rows=rows))
+    flagged = once(upkeep.show_gaps(settings_of(config), asked, form=form, rows=rows))
     sys.exit(1 if fail and flagged else 0)
 
 
@@ -242,12 +227,12 @@ def repair(
         bool, typer.Option("--all", help="Also minutes that nothing is known to be wrong with.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing, only say what would be.")] = False,
-    rows: Rows = upkeep.ROWS,
+    rows: Rows = ROWS,
 ) -> None:
     """Put flagged minutes right from a file of bars, or from the vendor; a second time changes nothing."""
-    settings, asked = _settings(config), _asked(since, until, symbol, mode)
+    settings, asked = settings_of(config), _asked(since, until, symbol, mode)
     how = upkeep.Repair(tuple(files or ()), timezone, everything=everything, dry_run=dry_run)
-    _once(upkeep.run_repair(settings, asked, how, rows=rows))
+    once(upkeep.run_repair(settings, asked, how, rows=rows))
 
 
 @app.command(epilog="Example: TICKSTOCKPL_RETENTION__BARS_DAYS=365 tickstockpl retain --dry-run")
@@ -256,7 +241,11 @@ def retain(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Delete nothing, only say what would be.")] = False,
 ) -> None:
     """Delete rows older than the settings keep them, as the service does once a day."""
-    _once(upkeep.run_retain(_settings(config), dry_run=dry_run))
+    once(upkeep.run_retain(settings_of(config), dry_run=dry_run))
+
+
+app.command(epilog=scan_command.EPILOG)(scan_command.scan)
+app.command(epilog=calibrate_command.EPILOG)(calibrate_command.calibrate)
 
 
 @app.command(epilog="Example: tickstockpl simulate --symbols 20 --minutes 10 --late 0.01 --truth true_bars.csv")
@@ -282,7 +271,7 @@ def simulate(
     """Publish a seeded market in AppV2's message form, with symbols that no exchange has."""
     address = _address(url, config)
     if forget:
-        _once(_forget(address, _settings(config)))
+        once(_forget(address, settings_of(config)))
         return
     if start is not None and not math.isfinite(start):
         raise SettingsError(f"--start must be epoch seconds, was {start}")
@@ -343,12 +332,6 @@ async def _forget(url: str, settings: Settings) -> None:
     sys.stdout.write("".join(f"{count:,} {what} deleted\n" for what, count in rows.items()))
 
 
-def _settings(config: Path | None) -> Settings:
-    settings = load(config)
-    logs.configure(settings.log)
-    return settings
-
-
 def _asked(
     since: datetime | None, until: datetime | None, symbols: list[str] | None, mode: Mode | None
 ) -> upkeep.Asked:
@@ -366,7 +349,7 @@ def _address(url: str | None, config: Path | None) -> str:
     Raises SettingsError if `--url` is none.
     """
     if url is None:
-        return _settings(config).redis.connection_url()
+        return settings_of(config).redis.connection_url()
     try:
         return check_redis_url(SecretStr(url)).get_secret_value()
     except ValueError as error:
@@ -381,31 +364,16 @@ def _ask(yes: bool) -> Callable[[str], bool] | None:
 
 def _loop(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
     """Run `main(stop)`; the first signal sets `stop`, the second ends the process."""
-    with _runner() as runner:
+    with runner() as made:
         stop = asyncio.Event()
-        _listen(runner.get_loop(), stop)
+        _listen(made.get_loop(), stop)
         try:
-            runner.run(main(stop))
+            made.run(main(stop))
         except BaseExceptionGroup as group:
             known, others = group.split(TickstockError)
             if known is None or others is not None:
                 raise
             raise _first(known) from None
-
-
-def _once(work: Coroutine[Any, Any, T]) -> T:
-    """What work gives that ends by itself and has nothing to drain; the first Ctrl-C cancels it, with exit code 130."""
-    with _runner() as runner:
-        return runner.run(work)
-
-
-def _runner() -> asyncio.Runner:
-    """On the fastest loop there is."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.Runner()
-    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
 
 
 def _first(group: BaseExceptionGroup[Any]) -> BaseException:

@@ -1,19 +1,19 @@
 """Minute bars that somebody gives us, out of a file or from the vendor, checked before anything is made of them."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tickstockpl.errors import SettingsError
-from tickstockpl.moments import MINUTE_US
+from tickstockpl.moments import MINUTE_US, moment_at
 
 COLUMNS = ("ts_us", "open", "high", "low", "close", "volume", "vwap", "trades")
 
-_TYPES = ("<i8", "<f8", "<f8", "<f8", "<f8", "<i8", "<f8", "<i8")
+ROW = np.dtype(list(zip(COLUMNS, ("<i8", "<f8", "<f8", "<f8", "<f8", "<i8", "<f8", "<i8"), strict=True)))
+"""A bar: `ts_us` the START in µs UTC; `vwap` NaN and `trades` -1 where nobody said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class GivenBars:
     names: NDArray[np.str_]
     """The symbol of each row."""
     rows: NDArray[np.void]
-    """COLUMNS: `ts_us` the START in µs UTC; `vwap` NaN and `trades` -1 where nobody said."""
+    """Of the type ROW."""
 
     @classmethod
     def of(
@@ -42,19 +42,13 @@ class GivenBars:
         Raises SettingsError for a row that is no bar of a minute, and for two rows of one minute that differ.
         """
         given = np.asarray(names, dtype=np.str_)
-        rows = np.empty(len(given), dtype=list(zip(COLUMNS, _TYPES, strict=True)))
+        rows = np.empty(len(given), dtype=ROW)
         for column, values in zip(COLUMNS, (ts_us, *prices, volume, vwap, trades), strict=True):
             rows[column] = values
-        rows["vwap"][~(rows["vwap"] > 0)] = np.nan
         order = np.lexsort((rows["ts_us"], given))
         given, rows = given[order], rows[order]
-        _refuse(source, given, rows, _wrong(rows))
-        again = np.zeros(len(rows), dtype=np.bool_)
-        again[1:] = (given[1:] == given[:-1]) & (rows["ts_us"][1:] == rows["ts_us"][:-1])
-        differs = again.copy()
-        differs[1:] &= np.any([~_equal(rows[name][1:], rows[name][:-1]) for name in COLUMNS], axis=0)
-        _refuse(source, given, rows, {"is there twice, with other values": differs})
-        return cls(given[~again], rows[~again])
+        kept = checked(source, given, rows, lambda at: str(given[at]))
+        return cls(given[kept], rows[kept])
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -80,6 +74,26 @@ class GivenBars:
         return type(self)(self.names[mask], self.rows[mask])
 
 
+def checked(source: str, symbol: NDArray[Any], rows: NDArray[np.void], name: Callable[[int], str]) -> NDArray[np.bool_]:
+    """Which rows stay: of those of one symbol and minute the first. A `vwap` that is none becomes NaN.
+
+    symbol, rows: of the type ROW, sorted by symbol and minute. source and name, of a row: for errors.
+    Raises SettingsError for a row that is no bar of a minute, and for two rows of one minute that differ.
+    """
+    rows["vwap"][~(rows["vwap"] > 0)] = np.nan
+    again = np.zeros(len(rows), dtype=np.bool_)
+    again[1:] = (symbol[1:] == symbol[:-1]) & (rows["ts_us"][1:] == rows["ts_us"][:-1])
+    differs = again.copy()
+    if again.any():
+        differs[1:] &= np.any([~_equal(rows[column][1:], rows[column][:-1]) for column in COLUMNS], axis=0)
+    for said, found in {**_wrong(rows), "is there twice, with other values": differs}.items():
+        if found.any():
+            at = int(found.argmax())
+            moment = moment_at(int(rows["ts_us"][at]))
+            raise SettingsError(f"{source}: the bar of {name(at)} at {moment:%Y-%m-%d %H:%M:%S}Z {said}")
+    return ~again
+
+
 def _wrong(rows: NDArray[np.void]) -> dict[str, NDArray[np.bool_]]:
     """What makes a row no bar, and which rows it is true of."""
     o, h, l, c = (rows[name] for name in ("open", "high", "low", "close"))  # noqa: E741 - a price
@@ -97,11 +111,3 @@ def _wrong(rows: NDArray[np.void]) -> dict[str, NDArray[np.bool_]]:
 def _equal(left: NDArray[np.generic], right: NDArray[np.generic]) -> NDArray[np.bool_]:
     same: NDArray[np.bool_] = (left == right) | ((left != left) & (right != right))  # noqa: PLR0124 - NaN is NaN here
     return same
-
-
-def _refuse(source: str, names: NDArray[np.str_], rows: NDArray[np.void], faults: dict[str, NDArray[np.bool_]]) -> None:
-    for said, found in faults.items():
-        if found.any():
-            at = int(found.argmax())
-            moment = datetime.fromtimestamp(rows["ts_us"][at] / 1e6, UTC)
-            raise SettingsError(f"{source}: the bar of {names[at]} at {moment:%Y-%m-%d %H:%M:%S}Z {said}")

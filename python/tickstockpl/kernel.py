@@ -3,7 +3,7 @@
 Everything here takes and returns columns. Nothing reads a clock, a socket or the environment.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -66,6 +66,7 @@ __all__ = [
     "decode",
     "event_id",
     "scan",
+    "scan_parts",
 ]
 
 
@@ -184,9 +185,10 @@ def candlesticks(
 def scan(bars: Any, patterns: Sequence[str] | None = None, *, settings: EngineSettings | None = None) -> Detections:
     """Find every pattern in history, as a live engine does when each bar closes: the same bits, the same ids.
 
-    bars: 1-minute `Bars`, or columns by name (a dict, a pandas or Polars frame), in any order: `symbol` (text), `ts_us`
-    (int64 µs UTC, the START of the minute), `open`, `high`, `low`, `close` (float64, positive), `volume` (int64). Bars
-    flagged `PROVISIONAL` were open still and are left out; on flagged ones no pattern ends.
+    bars: 1-minute `Bars` or an object with their columns, or columns by name (a dict, a pandas or Polars frame), in any
+    order: `symbol` (text), `ts_us` (int64 µs UTC, the START of the minute), `open`, `high`, `low`, `close` (float64,
+    positive), `volume` (int64). Bars flagged `PROVISIONAL` were open still and are left out; on flagged ones no pattern
+    ends.
     patterns: ids of `PATTERNS`; None is what `settings` says. settings: the engine's; None: its defaults, under which
     every hour counts, and all bars of a UTC day are one session.
     Returns what is found, by minute, then in the order of `bars`. It takes some 800 bytes a detection while it works.
@@ -199,9 +201,28 @@ def scan(bars: Any, patterns: Sequence[str] | None = None, *, settings: EngineSe
     >>> [(found.symbols[found.symbol[0]], found.ts_us.tolist(), found.confidence.tolist())]
     [('A', [1200000000], [1.0])]
     """
+    engine, ordered = _ready(bars, patterns, settings)
+    return engine.replay(SimpleNamespace(**ordered)).detections
+
+
+def scan_parts(
+    bars: Any, patterns: Sequence[str] | None = None, *, settings: EngineSettings | None = None, rows: int = 100_000
+) -> Iterator[Detections]:
+    """What `scan` finds, in the same order, in a part for each `rows` bars: all of it need not be in memory at once."""
+    engine, ordered = _ready(bars, patterns, settings)
+    for low in range(0, len(ordered["ts_us"]), rows):
+        part = {name: column if name == "symbols" else column[low : low + rows] for name, column in ordered.items()}
+        yield engine.replay(SimpleNamespace(**part)).detections
+
+
+def _ready(bars: Any, patterns: Sequence[str] | None, settings: EngineSettings | None) -> tuple[Engine, dict[str, Any]]:
+    """An engine, and the columns of what is to be replayed in it, in order.
+
+    Raises ValueError as `scan` does.
+    """
     if isinstance(patterns, str):
         raise ValueError(f"patterns must be several ids, was the text {patterns!r}")  # noqa: TRY004  # it iterates, too
-    given = bars if isinstance(bars, Bars) else columns_of_bars(bars)
+    given = columns_of_bars(bars) if hasattr(bars, "__getitem__") else bars
     wrong = _faults(given)
     if wrong.any():
         row = int(np.argmax(wrong))
@@ -221,7 +242,7 @@ def scan(bars: Any, patterns: Sequence[str] | None = None, *, settings: EngineSe
         raise ValueError(f"each bar must be there once; row {order[1:][twice].min()} is not the first of its minute")
     columns = {name: np.ascontiguousarray(getattr(given, name)[rows]) for name in _GIVEN}
     engine = Engine(replace(chosen, max_symbols=max(1, len(names))))
-    return engine.replay(SimpleNamespace(symbols=names.tolist(), symbol=symbol[rows], **columns)).detections
+    return engine, {"symbols": names.tolist(), "symbol": symbol[rows], **columns}
 
 
 def columns_of_bars(columns: Any) -> SimpleNamespace:

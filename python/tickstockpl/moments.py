@@ -4,6 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 MINUTE_US = 60_000_000
 
+EPOCH_2000_US = 946_684_800_000_000
+"""2000-01-01 UTC: where PostgreSQL counts from."""
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -22,7 +22,8 @@ from __future__ import annotations  # polars is an extra: its names must not be 
 
 import importlib
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -49,8 +50,8 @@ else:
     pl = _Polars()
 
 OHLC: Final = ("open", "high", "low", "close")
-_FIRST_US: Final = 946_684_800_000_000
-_LAST_US: Final = 4_102_444_800_000_000
+FIRST_US: Final = 946_684_800_000_000
+LAST_US: Final = 4_102_444_800_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def read(paths: Sequence[Path], reading: Reading) -> Recording:
         raise SettingsError(f"bar-seconds must be at least 1, was {reading.bar_seconds}")
     frames = []
     for path in paths:
-        frame = _ticks(_frame(path), path, reading)
+        frame = _ticks(_frame(path), _Part(path), reading)
         _refuse_unsorted(frame, path)
         frames.append(frame)
     if len({frame.columns[2] for frame in frames}) > 1:
@@ -109,21 +110,7 @@ def read_bars(paths: Sequence[Path], reading: Reading) -> GivenBars:
 
     Raises SettingsError for a file that cannot be read, lacks a column, or holds what is no bar of a minute.
     """
-    _refuse_reading(reading)
-    frames = []
-    for path in paths:
-        frame = _frame(path)
-        if frame.is_empty():
-            continue
-        columns = [_symbol(frame, path, None if {"symbol", "ticker"} & {*frame.columns} else reading.symbol)]
-        columns += [_stamp(frame, path, reading, bars=True) - reading.bar_seconds * 1_000_000]
-        columns += [
-            *(_price(frame, path, name) for name in OHLC),
-            _whole(frame, path, _one_of(frame, path, ("volume",)), "volume"),
-        ]
-        columns += [_number(frame, path, ("vwap",), "vwap").fill_null(float("nan"))]
-        columns += [_number(frame, path, ("trades", "transactions"), "trades").fill_null(-1).cast(pl.Int64)]
-        frames.append(pl.DataFrame(columns))
+    frames = list(bars_of(paths, reading))
     if not frames:
         raise SettingsError(f"no bars in {', '.join(map(str, paths))}")
     merged = pl.concat(frames)
@@ -138,16 +125,57 @@ def read_bars(paths: Sequence[Path], reading: Reading) -> GivenBars:
     )
 
 
-def _refuse_reading(reading: Reading) -> None:
+def bars_of(paths: Sequence[Path], reading: Reading, rows: int = 250_000) -> Iterator[pl.DataFrame]:
+    """The same as frames, file by file, some `rows` of one at a time: columns of `given.COLUMNS` behind `symbol`.
+
+    Raises SettingsError for a file that cannot be read, lacks a column, or has a cell that is empty or no number.
+    """
+    _refuse_reading(reading)
+    for path in paths:
+        done = 0
+        for frame in _batches(path, rows):
+            if frame.is_empty():
+                continue
+            part = _Part(path, done)
+            done += len(frame)
+            columns = [_symbol(frame, part, None if {"symbol", "ticker"} & {*frame.columns} else reading.symbol)]
+            columns += [_stamp(frame, part, reading, bars=True) - reading.bar_seconds * 1_000_000]
+            columns += [
+                *(_price(frame, part, name) for name in OHLC),
+                _whole(frame, part, _one_of(frame, part, ("volume",)), "volume"),
+            ]
+            columns += [_number(frame, part, ("vwap",), "vwap").fill_null(float("nan"))]
+            columns += [_number(frame, part, ("trades", "transactions"), "trades").fill_null(-1).cast(pl.Int64)]
+            yield pl.DataFrame(columns)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Rows of a file, for errors."""
+
+    path: Path
+    before: int = 0
+    """How many rows of the file come before these."""
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+def need_polars(what: str) -> None:
+    """Raises SettingsError, saying what is done with it, unless polars is installed."""
     if importlib.util.find_spec(POLARS) is None:
-        raise SettingsError("files are read with polars: pip install 'tickstockpl[replay]'")
+        raise SettingsError(f"{what} with polars: pip install 'tickstockpl[replay]'")
+
+
+def _refuse_reading(reading: Reading) -> None:
+    need_polars("files are read")
     try:
         ZoneInfo(reading.timezone)
     except (ZoneInfoNotFoundError, ValueError):
         raise SettingsError(f"no timezone is called {reading.timezone!r}; try America/New_York") from None
 
 
-def _number(frame: pl.DataFrame, path: Path, names: Sequence[str], alias: str) -> pl.Series:
+def _number(frame: pl.DataFrame, path: _Part, names: Sequence[str], alias: str) -> pl.Series:
     """An optional column of numbers; all null where there is none."""
     found = next((frame[name] for name in names if name in frame.columns), None)
     if found is None or found.null_count() == len(found):  # an empty column of a CSV is one of text
@@ -158,17 +186,32 @@ def _number(frame: pl.DataFrame, path: Path, names: Sequence[str], alias: str) -
 
 
 def _frame(path: Path) -> pl.DataFrame:
-    try:
-        if path.suffix.lower() in (".csv", ".txt"):
-            return pl.read_csv(path, try_parse_dates=True)
-        if path.suffix.lower() in (".parquet", ".pq"):
-            return pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise SettingsError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+    with _readable(path):
+        return _scanned(path).collect()
+
+
+def _batches(path: Path, rows: int) -> Iterator[pl.DataFrame]:
+    with _readable(path):
+        yield from _scanned(path).collect_batches(chunk_size=rows, maintain_order=True, lazy=True)
+
+
+def _scanned(path: Path) -> pl.LazyFrame:
+    if path.suffix.lower() in (".csv", ".txt"):
+        return pl.scan_csv(path, try_parse_dates=True, infer_schema_length=10_000, glob=False)
+    if path.suffix.lower() in (".parquet", ".pq"):
+        return pl.scan_parquet(path, glob=False)
     raise SettingsError(f"{path} must end in .parquet or .csv")
 
 
-def _ticks(frame: pl.DataFrame, path: Path, reading: Reading) -> pl.DataFrame:
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise SettingsError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+
+
+def _ticks(frame: pl.DataFrame, path: _Part, reading: Reading) -> pl.DataFrame:
     """The columns symbol, ts_us, prices, volume and what is optional, checked; rows as in the file."""
     bars = "open" in frame.columns or "open_e4" in frame.columns
     if "eligible" in frame.columns and not bars and not reading.all_prints:
@@ -189,27 +232,27 @@ def _ticks(frame: pl.DataFrame, path: Path, reading: Reading) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def _one_of(frame: pl.DataFrame, path: Path, names: Sequence[str]) -> str:
+def _one_of(frame: pl.DataFrame, path: _Part, names: Sequence[str]) -> str:
     for name in names:
         if name in frame.columns:
             return name
     raise SettingsError(f"{path} has no column {' or '.join(names)}; its columns are {', '.join(frame.columns)}")
 
 
-def _full(column: pl.Series, path: Path) -> pl.Series:
+def _full(column: pl.Series, path: _Part) -> pl.Series:
     if column.null_count():
-        row = column.is_null().arg_true()[0] + 1
+        row = path.before + column.is_null().arg_true()[0] + 1
         raise SettingsError(f"{path}: {column.name} is empty in row {row}")
     return column
 
 
-def _symbol(frame: pl.DataFrame, path: Path, symbol: str | None) -> pl.Series:
+def _symbol(frame: pl.DataFrame, path: _Part, symbol: str | None) -> pl.Series:
     if symbol is not None:
         return pl.repeat(symbol, len(frame), eager=True).alias("symbol")
     return _full(frame[_one_of(frame, path, ("symbol", "ticker"))], path).cast(pl.String).alias("symbol")
 
 
-def _price(frame: pl.DataFrame, path: Path, name: str) -> pl.Series:
+def _price(frame: pl.DataFrame, path: _Part, name: str) -> pl.Series:
     found = _full(frame[_one_of(frame, path, (name, f"{name}_e4"))], path)
     if not found.dtype.is_numeric():
         raise SettingsError(f"{path}: {found.name} must be a number, is {found.dtype}")
@@ -218,14 +261,14 @@ def _price(frame: pl.DataFrame, path: Path, name: str) -> pl.Series:
     return pl.Series(name, price / 10_000 if found.name.endswith("_e4") else price)
 
 
-def _whole(frame: pl.DataFrame, path: Path, name: str, alias: str) -> pl.Series:
+def _whole(frame: pl.DataFrame, path: _Part, name: str, alias: str) -> pl.Series:
     found = _full(frame[name], path)
     if not found.dtype.is_numeric() or (found.dtype.is_float() and not (found == found.floor()).all()):
         raise SettingsError(f"{path}: {name} must be whole numbers")
     return found.cast(pl.Int64).alias(alias)
 
 
-def _stamp(frame: pl.DataFrame, path: Path, reading: Reading, bars: bool) -> pl.Series:
+def _stamp(frame: pl.DataFrame, path: _Part, reading: Reading, bars: bool) -> pl.Series:
     of_bars = ("ts_end", "window_start") if bars else ()
     name = _one_of(frame, path, ("ts_ns", "ts_us", "timestamp", *of_bars))
     found = _full(frame[name], path)
@@ -238,7 +281,7 @@ def _stamp(frame: pl.DataFrame, path: Path, reading: Reading, bars: bool) -> pl.
         ts_us = (found.cast(pl.Float64) * 1e6).round().cast(pl.Int64, strict=False).fill_null(-1)
     else:
         raise SettingsError(f"{path}: {name} must be a date and time or epoch seconds, is {found.dtype}")
-    if not ts_us.is_between(_FIRST_US, _LAST_US, closed="left").all():
+    if not ts_us.is_between(FIRST_US, LAST_US, closed="left").all():
         raise SettingsError(
             f"{path}: {name} must lie between 2000 and 2100; nanoseconds are called ts_ns, microseconds ts_us, "
             "and timestamp is a date and time or epoch seconds"

@@ -1,4 +1,4 @@
-"""What `gaps`, `repair` and `retain` have found and done, as tables for people and as text for machines."""
+"""What `gaps`, `repair`, `retain` and `scan` have found and done, as tables for people and as text for machines."""
 
 import csv
 import io
@@ -11,7 +11,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from tickstockpl.findings import Findings
+from tickstockpl.found import DIRECTIONS
 from tickstockpl.gaps import Count, Day, Report
+from tickstockpl.kernel import PATTERNS
 from tickstockpl.moments import moment_at
 from tickstockpl.repair import Change
 from tickstockpl.retention import Outcome
@@ -25,6 +28,9 @@ COLUMNS = (
 
 _SHOWN = ("day", "symbol", "bars", "no_bar", "in_gap", "flagged", "partial_start", "gap", "provisional")
 """Those that people see: they fit into 80 columns."""
+
+WIDE = 100
+"""Columns of a terminal in which every column of `scan` has its place."""
 
 _NAMED = 3
 """Symbols of a gap that people see."""
@@ -128,6 +134,30 @@ def retain_table(done: Outcome, *, dry_run: bool) -> Table:
     return table
 
 
+def scan_tables(source: str, findings: Findings, limit: int, width: int) -> Iterator[Table | Text]:
+    """How often each pattern was found, the most frequent first.
+
+    limit: rows at most. width: of the terminal; a narrow one does not see when the first and the last was.
+    """
+    tallies = sorted(findings.tallies.values(), key=lambda tally: -tally.found)
+    if tallies and limit:
+        when = ("first", "last") if width >= WIDE else ()
+        table = _table("found", "pattern", "direction", "found", "per_1,000_bars", "symbols", "mean_confidence", *when)
+        for tally in tallies[:limit]:
+            days = (f"{moment_at(us):%Y-%m-%d}" for us in (tally.first_us, tally.last_us))
+            table.add_row(
+                *(PATTERNS[tally.pattern]["id"], DIRECTIONS[tally.direction], _cell(tally.found)),
+                *(f"{1000 * tally.found / findings.bars:,.2f}", _cell(tally.symbols), f"{tally.confidence:.2f}"),
+                *(days if when else ()),
+            )
+        yield table
+    if len(tallies) > limit:
+        yield Text(f"{len(tallies) - limit:,} rows more: --rows shows them")
+    begun, ended = (f"{moment_at(us or 0):%Y-%m-%d}" for us in (findings.first_us, findings.last_us))
+    symbols = "one symbol" if findings.symbols == 1 else f"{findings.symbols:,} symbols"
+    yield Text(f"{findings.found:,} found in {findings.bars:,} bars of {symbols}, {begun} to {ended}, in {source}")
+
+
 def _days(report: Report) -> Table:
     table = _table("sessions", "day", "UTC", "minutes", "in_gap", "symbols", "bars", "no_bar", "flagged")
     of_day: dict[date, list[Count]] = {day.session.day: [] for day in report.days}
@@ -171,7 +201,7 @@ def _row(count: Count) -> dict[str, Any]:
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for name in columns:
-        words = name in {"day", "UTC", "symbol", "started", "cause", "table", "before"}
+        words = name in {"day", "UTC", "symbol", "started", "cause", "table", "before", "pattern", "direction"}
         table.add_column(name.replace("_", "\n"), justify="left" if words else "right", no_wrap=name != "cause")
     return table
 

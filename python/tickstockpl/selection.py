@@ -1,18 +1,48 @@
-"""What the settings choose, by name: patterns, indicators, alerts."""
+"""What the settings choose, by name: patterns, indicators, alerts; and the engine that does it all."""
 
 import difflib
 from fnmatch import fnmatchcase
 
 from tickstockpl.errors import SettingsError
-from tickstockpl.kernel import ALERTS, PATTERNS
+from tickstockpl.kernel import ALERTS, PATTERNS, EngineSettings
 from tickstockpl.pipeline import Shown
 from tickstockpl.readings import INDICATORS
-from tickstockpl.settings import IndicatorSettings, PatternSettings
+from tickstockpl.sessions import Sessions
+from tickstockpl.settings import IndicatorSettings, PatternSettings, Settings
 
 
-def enabled_patterns(settings: PatternSettings) -> tuple[str, ...] | None:
+def engine_settings(settings: Settings, calendar: Sessions, price_scale: int | None) -> EngineSettings:
+    """What an engine is told that does as the settings say.
+
+    price_scale: decimals of the price column, to which closed bars are rounded; None rounds nothing.
+    Raises SettingsError for a pattern that does not exist, for two of one name, or for bounds that cross.
+    """
+    indicators = settings.indicators
+    return EngineSettings(
+        channels=settings.tick_channels,
+        lateness_a_s=settings.bars.lateness_a_s,
+        lateness_t_s=settings.bars.lateness_t_s,
+        revise_s=settings.bars.revise_s,
+        window=settings.bars.window,
+        max_symbols=settings.bars.max_symbols,
+        price_scale=price_scale,
+        session_mode=settings.session.mode,
+        sessions=calendar.table(settings.session.mode),
+        regular=calendar.regular,
+        days=calendar.days,
+        patterns=enabled_patterns(settings.patterns),
+        seq_counts=settings.feed.seq == "channel",
+        volume_checked=settings.feed.check_volume,
+        indicators=indicators.symbols or (),
+        rsi_bounds=rsi_bounds(indicators),
+        benchmark=indicators.benchmark or None,
+    )
+
+
+def enabled_patterns(settings: PatternSettings, named: str = "patterns.enabled") -> tuple[str, ...] | None:
     """The ids that `patterns.enabled` means, in the order of `PATTERNS`; None for the default.
 
+    named: what a person has written them in, for errors.
     Raises SettingsError for a name that means no pattern, or for two patterns of one published name.
     """
     if settings.enabled is None:
@@ -22,14 +52,14 @@ def enabled_patterns(settings: PatternSettings) -> tuple[str, ...] | None:
         if not any(fnmatchcase(one, wanted) for one in known):
             near = difflib.get_close_matches(wanted, known, n=1)
             other = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-            raise SettingsError(f"patterns.enabled: no pattern is called {wanted}; {other}")
+            raise SettingsError(f"{named}: no pattern is called {wanted}; {other}")
     chosen = [pattern for pattern in PATTERNS if any(fnmatchcase(pattern["id"], one) for one in settings.enabled)]
     first: dict[str, str] = {}
     for pattern in chosen:
         other = first.setdefault(pattern["name"], pattern["id"])
         if other != pattern["id"] and not settings.same_names:
             raise SettingsError(
-                f"patterns.enabled: {other} and {pattern['id']} are both published as {pattern['name']}: "
+                f"{named}: {other} and {pattern['id']} are both published as {pattern['name']}: "
                 "take one of them out, or set patterns.same_names"
             )
     return tuple(pattern["id"] for pattern in chosen)

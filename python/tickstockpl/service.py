@@ -21,7 +21,7 @@ from tickstockpl.clock import Clock, SystemClock
 from tickstockpl.continuation import ignored, keep, restored, unsent
 from tickstockpl.errors import ServerError
 from tickstockpl.health import Health
-from tickstockpl.kernel import PROVISIONAL, Engine, EngineSettings
+from tickstockpl.kernel import PROVISIONAL, Engine
 from tickstockpl.metrics import Metrics
 from tickstockpl.ownership import Ownership
 from tickstockpl.pipeline import Pipeline
@@ -29,7 +29,7 @@ from tickstockpl.position import Begun, Position
 from tickstockpl.publisher import Publisher
 from tickstockpl.quarantine import Quarantine
 from tickstockpl.retention import Retention
-from tickstockpl.selection import enabled_patterns, rsi_bounds, shown
+from tickstockpl.selection import engine_settings, shown
 from tickstockpl.settings import Settings
 from tickstockpl.snapshot import Snapshot
 from tickstockpl.sources import Source, open_source
@@ -331,28 +331,7 @@ def build_engine(settings: Settings, calendar: calendars.Sessions, price_scale: 
 
     Raises SettingsError for a pattern that does not exist, for two of one name, or for bounds that cross.
     """
-    indicators = settings.indicators
-    return Engine(
-        EngineSettings(
-            channels=settings.tick_channels,
-            lateness_a_s=settings.bars.lateness_a_s,
-            lateness_t_s=settings.bars.lateness_t_s,
-            revise_s=settings.bars.revise_s,
-            window=settings.bars.window,
-            max_symbols=settings.bars.max_symbols,
-            price_scale=price_scale,
-            session_mode=settings.session.mode,
-            sessions=calendar.table(settings.session.mode),
-            regular=calendar.regular,
-            days=calendar.days,
-            patterns=enabled_patterns(settings.patterns),
-            seq_counts=settings.feed.seq == "channel",
-            volume_checked=settings.feed.check_volume,
-            indicators=indicators.symbols or (),
-            rsi_bounds=rsi_bounds(indicators),
-            benchmark=indicators.benchmark or None,
-        )
-    )
+    return Engine(engine_settings(settings, calendar, price_scale))
 
 
 def _totals(counters: dict[str, int]) -> dict[str, int]:

@@ -24,8 +24,6 @@ Form = Literal["table", "json", "csv"]
 SESSIONS_BACK = 5
 """So many are looked at where nobody names a day."""
 
-ROWS = 40
-
 
 @dataclass(frozen=True, slots=True)
 class Asked:

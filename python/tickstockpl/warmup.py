@@ -1,7 +1,6 @@
 """What the engine must know before the first tick: each symbol's bars before today's session, and all since.
 
-Rows come as binary COPY with every column at a fixed width, so that a chunk is read by one numpy view instead of a
-Python object per value: 10,000 symbols with 200 bars each take seconds.
+10,000 symbols with 200 bars each take seconds.
 """
 
 # ruff: noqa: S608 - what is put into these texts are our own words; values are parameters
@@ -17,89 +16,19 @@ import structlog
 from numpy.typing import NDArray
 
 from tickstockpl import postgres
+from tickstockpl.history import PRICED, History, columns, copied, is_naive
 from tickstockpl.moments import MINUTE_US, moment_at, us_of
 from tickstockpl.position import EVER_US
 from tickstockpl.postgres import Connection
 from tickstockpl.settings import DatabaseSettings
-from tickstockpl.wire import QUALITY, REPAIRED
+from tickstockpl.wire import REPAIRED
 
 I64 = NDArray[np.int64]
 
 SYMBOLS_PER_CHUNK = 250
 
 _COMMAND_TIMEOUT_S = 120.0
-_EPOCH_2000_US = 946_684_800_000_000
-_HEADER_BYTES, _TRAILER_BYTES = 19, 2
-_TYPES = {
-    "symbol": ">i4",
-    "ts_us": ">i8",
-    "open": ">f8",
-    "high": ">f8",
-    "low": ">f8",
-    "close": ">f8",
-    "volume": ">i8",
-    "vwap": ">f8",
-    "trades": ">i8",
-    "revision": ">i4",
-    "quality": ">i4",
-    "open_us": ">i8",
-    "close_us": ">i8",
-    "first_src": ">i8",
-    "last_src": ">i8",
-}
-_TIMES = ("ts_us", "open_us", "close_us")
-_WIRE = np.dtype(
-    [("fields", ">i2")] + [part for name, kind in _TYPES.items() for part in ((f"{name}_bytes", ">i4"), (name, kind))]
-)
-"""A tuple of binary COPY: the number of its fields, then the length and value of each."""
-
-_NEVER = "timestamptz '1969-12-31 23:59:59.999999Z'"
-_BITS = " + ".join(
-    f"CASE WHEN b.quality LIKE '%{name}%' THEN {1 << bit} ELSE 0 END" for bit, name in enumerate(QUALITY)
-)
-_COLUMNS = f"""
-  s.id::integer, {{start}}, b.open::float8, b.high::float8, b.low::float8, b.close::float8,
-  coalesce(b.volume, 0)::bigint, coalesce(b.vwap, 'NaN')::float8, coalesce(b.trades, 0)::bigint,
-  coalesce(b.revision, 0)::integer, (CASE WHEN b.quality IS NULL THEN 0 ELSE {_BITS} END)::integer,
-  coalesce(b.open_at, {_NEVER}), coalesce(b.close_at, {_NEVER}),
-  CASE WHEN b.src_id = {{source}} THEN b.first_src ELSE -1 END,
-  CASE WHEN b.src_id = {{source}} THEN b.last_src ELSE -1 END
-"""
-# AppV2's own tables allow NaN, which PostgreSQL puts above Infinity, in a numeric column too, and endless stamps.
-_PRICED = "isfinite(b.timestamp) AND " + " AND ".join(
-    f"b.{price}::float8 > 0 AND b.{price}::float8 < 'Infinity'" for price in ("open", "high", "low", "close")
-)
-
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """Stored bars in the shape of `wire.BarColumns`, sorted by symbol and start.
-
-    A NULL is 0 in `volume`, `trades`, `revision` and `quality`, NaN in `vwap`, -1 in `open_us` and `close_us`. In
-    `first_src` and `last_src`, -1 is a bar of another source.
-    """
-
-    symbol: NDArray[np.int32]
-    symbols: list[str]
-    ts_us: I64
-    open: NDArray[np.float64]
-    high: NDArray[np.float64]
-    low: NDArray[np.float64]
-    close: NDArray[np.float64]
-    volume: I64
-    vwap: NDArray[np.float64]
-    trades: I64
-    revision: NDArray[np.int32]
-    quality: NDArray[np.uint8]
-    open_us: I64
-    close_us: I64
-    first_src: I64
-    last_src: I64
-
-    def __len__(self) -> int:
-        return len(self.ts_us)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +93,7 @@ async def history(
     wanted = span(sessions, now_us, revise_s)
     started_s, rows = time.monotonic(), 0
     async with postgres.for_command(settings, command_timeout_s=_COMMAND_TIMEOUT_S) as connection:
-        reader = _Reader(connection, wanted, window, await _is_naive(connection), replayed)
+        reader = _Reader(connection, wanted, window, await is_naive(connection), replayed)
         symbols, unfinished = await reader.symbols(), await reader.unfinished()
         log.info("warm start", symbols=len(symbols), since_us=wanted.since_us, sessions=len(wanted.before))
         for low in range(0, len(symbols), SYMBOLS_PER_CHUNK):
@@ -193,7 +122,7 @@ async def revised(
     """
     since_us = span(sessions, now_us, revise_s).since_us
     async with postgres.for_command(settings, command_timeout_s=_COMMAND_TIMEOUT_S) as connection:
-        naive = await _is_naive(connection)
+        naive = await is_naive(connection)
         start = "e.bar_start AT TIME ZONE 'UTC'" if naive else "e.bar_start"
         newest = await connection.fetchval("SELECT max(bar_end) FROM pattern_event WHERE bar_end <= $1", _at(now_us))
         if newest is None:
@@ -275,10 +204,11 @@ class _Reader:
             short -= np.bincount(part["symbol"], minlength=len(symbols))
             parts.append(part)
             end, count = begin, count * 2
-        return _history(np.concatenate(parts), list(symbols))
+        return History.of(np.concatenate(parts), symbols)
 
     async def _since(self, symbols: Sequence[str], unfinished: set[str]) -> NDArray[np.void]:
-        return await self._copy(
+        return await copied(
+            self.connection,
             f"""
             SELECT {self._columns()} FROM unnest($1::text[], $2::boolean[]) WITH ORDINALITY AS s(name, unfinished, id)
             CROSS JOIN LATERAL (
@@ -287,7 +217,7 @@ class _Reader:
               SELECT * FROM ohlcv_1min b
               WHERE s.unfinished AND b.symbol = s.name AND b.timestamp >= $4 AND b.timestamp < $3
                 AND b.quality LIKE '%provisional%'
-            ) AS b WHERE {_PRICED} AND {self._read()}""",
+            ) AS b WHERE {PRICED} AND {self._read()}""",
             list(symbols),
             [symbol in unfinished for symbol in symbols],
             self._at(self.wanted.since_us),
@@ -298,13 +228,14 @@ class _Reader:
         """The last `short[i]` bars of each symbol in these sessions."""
         kind = "timestamp" if self.naive else "timestamptz"
         some = np.flatnonzero(short > 0)
-        return await self._copy(
+        return await copied(
+            self.connection,
             f"""
             SELECT {self._columns()}
             FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS s(name, id, short)
             CROSS JOIN LATERAL (
               SELECT * FROM ohlcv_1min b
-              WHERE b.symbol = s.name AND b.timestamp >= $4 AND b.timestamp < $5 AND {_PRICED} AND {self._read()}
+              WHERE b.symbol = s.name AND b.timestamp >= $4 AND b.timestamp < $5 AND {PRICED} AND {self._read()}
                 AND EXISTS (SELECT FROM unnest($6::{kind}[], $7::{kind}[]) AS o(opens, closes)
                             WHERE b.timestamp >= o.opens AND b.timestamp < o.closes)
               ORDER BY b.timestamp DESC LIMIT s.short
@@ -318,23 +249,10 @@ class _Reader:
             [self._at(us) for us in sessions[:, 1]],
         )
 
-    async def _copy(self, query: str, *values: object) -> NDArray[np.void]:
-        received = bytearray()
-
-        async def take(data: bytes) -> None:
-            received.extend(data)
-
-        await self.connection.copy_from_query(query, *values, output=take, format="binary")
-        rows = np.frombuffer(received, dtype=_WIRE, offset=_HEADER_BYTES, count=_tuples(received))
-        if len(rows) and (rows["fields"] != len(_TYPES)).any():
-            raise RuntimeError("binary COPY has another shape than was asked for")
-        rows = rows[list(_TYPES)].copy()
-        rows["symbol"] -= 1  # WITH ORDINALITY counts from 1, and so do we
-        return rows
-
     def _columns(self) -> str:
-        source = f"'{self.replayed.src_id}'::uuid" if self.replayed is not None else "NULL::uuid"
-        return _COLUMNS.format(start="b.timestamp AT TIME ZONE 'UTC'" if self.naive else "b.timestamp", source=source)
+        left_out = self.replayed
+        source = {} if left_out is None else {"source": f"'{left_out.src_id}'::uuid"}
+        return columns(naive=self.naive, **source)
 
     def _read(self) -> str:
         """The condition on bars that are read."""
@@ -356,30 +274,3 @@ class _Reader:
 def _at(us: int, *, naive: bool = False) -> datetime:
     moment = moment_at(int(us))
     return moment.replace(tzinfo=None) if naive else moment
-
-
-async def _is_naive(connection: Connection) -> bool:
-    kind = await connection.fetchval(
-        "SELECT format_type(atttypid, NULL) FROM pg_attribute "
-        "WHERE attrelid = 'ohlcv_1min'::regclass AND attname = 'timestamp'"
-    )
-    return bool(kind == "timestamp without time zone")
-
-
-def _tuples(received: bytearray) -> int:
-    tuples, rest = divmod(len(received) - _HEADER_BYTES - _TRAILER_BYTES, _WIRE.itemsize)
-    if rest:
-        raise RuntimeError("binary COPY has another shape than was asked for")
-    return tuples
-
-
-def _history(rows: NDArray[np.void], symbols: list[str]) -> History:
-    rows = rows[np.lexsort((rows["ts_us"], rows["symbol"]))]
-    if len(rows):  # a provisional bar in session was asked for twice
-        again = (rows["symbol"][1:] == rows["symbol"][:-1]) & (rows["ts_us"][1:] == rows["ts_us"][:-1])
-        rows = rows[np.concatenate([[True], ~again])]
-    columns = {name: rows[name].astype(np.dtype(kind).newbyteorder("=")) for name, kind in _TYPES.items()}
-    for name in _TIMES:
-        columns[name] += _EPOCH_2000_US
-    columns["quality"] = columns["quality"].astype(np.uint8)
-    return History(symbols=symbols, **columns)

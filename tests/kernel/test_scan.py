@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import tickstockpl as tp
 from running import MINUTE, SECOND, tick
 from tickstockpl.dev.feed import aggregate_message, message_head, message_tail
-from tickstockpl.kernel import columns_of_bars
+from tickstockpl.kernel import columns_of_bars, scan_parts
 
 T0 = 1_757_599_200 * SECOND  # 2025-09-11 14:00:00 UTC
 NAMES = ("SPY", "AAPL", "ZZ")
@@ -88,6 +88,18 @@ def test_bars_of_the_engine_and_columns_by_name_are_taken_alike() -> None:
     named = {name: np.array(column)[chosen] for name, column in rows.items()}
     assert len(made) == chosen.sum()
     assert found(tp.scan(made)) == found(tp.scan(named)) != set()
+
+
+@cases(max_examples=20)
+@given(seed=st.integers(0, 2**32 - 1), rows=st.integers(1, 200))
+def test_parts_are_what_is_found_at_once_however_long_they_are(seed: int, rows: int) -> None:
+    history = bars(seed, 60)
+    whole = tp.scan(history).to_dict()
+    parts = [part.to_dict() for part in scan_parts(history, rows=rows)]
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in whole if name != "symbol"}
+    assert joined.keys() == whole.keys() - {"symbol"}
+    for name, column in joined.items():
+        np.testing.assert_array_equal(column, whole[name])
 
 
 def test_only_the_patterns_named_are_looked_for() -> None:

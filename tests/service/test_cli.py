@@ -19,7 +19,21 @@ from conftest import execute
 from tickstockpl.check import Finding
 from tickstockpl.migrate import migrate
 
-COMMANDS = ("run", "demo", "check", "migrate", "rights", "tap", "gaps", "repair", "retain", "simulate", "replay")
+COMMANDS = (
+    "run",
+    "demo",
+    "check",
+    "migrate",
+    "rights",
+    "tap",
+    "gaps",
+    "repair",
+    "retain",
+    "scan",
+    "calibrate",
+    "simulate",
+    "replay",
+)
 NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
 
 

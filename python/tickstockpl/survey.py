@@ -1,0 +1,269 @@
+"""What `tickstockpl scan` does: history looked through by groups of symbols, on all cores, and what came of it."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from rich.console import Console
+from rich.progress import Progress
+
+from tickstockpl import archive, recording, reports, sessions
+from tickstockpl.archive import Archive, Asked
+from tickstockpl.errors import SettingsError, TickstockError
+from tickstockpl.findings import Findings, Sought, find
+from tickstockpl.moments import us_of
+from tickstockpl.recording import Reading
+from tickstockpl.selection import enabled_patterns, engine_settings
+from tickstockpl.sessions import Mode
+from tickstockpl.settings import PatternSettings, Settings
+
+WARM_US = 14 * 86_400_000_000
+"""So much before the first day asked for is read too, so that windows are as full as they were on that day."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What a person wants to be looked through, and for what; None and empty: nobody said."""
+
+    files: Sequence[Path] = ()
+    """None: the database of the settings."""
+    bar_seconds: int = 60
+    timezone: str = "UTC"
+    """Of a file's stamps that have none."""
+    patterns: Sequence[str] = ()
+    """Ids and globs."""
+    symbols: Sequence[str] = ()
+    first: date | None = None
+    last: date | None = None
+    mode: Mode | None = None
+    output: Path | None = None
+    jobs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """What a survey has looked at, and what it has found."""
+
+    source: str
+    findings: Findings
+
+
+async def run_scan(settings: Settings, survey: Survey, *, rows: int) -> None:
+    """Look through history, print how often each pattern is there, and write all of it to a file if one is named.
+
+    rows: of the table. Raises SettingsError or ServerError.
+    """
+    write = _writer_of(survey.output)
+    with tempfile.TemporaryDirectory(prefix="tickstockpl-") as folder:
+        done = await look(settings, survey, folder=Path(folder) if write is not None else None)
+        if write is not None and survey.output is not None:
+            await asyncio.to_thread(write, Path(folder), survey.output)
+    console = Console()
+    console.print(*reports.scan_tables(done.source, done.findings, rows, console.width), sep="\n")
+
+
+async def look(settings: Settings, survey: Survey, *, examples: int = 0, folder: Path | None = None) -> Surveyed:
+    """What is found in history.
+
+    examples: of each pattern and direction. folder: where all that is found goes, as Parquet.
+    Raises SettingsError or ServerError.
+    """
+    if survey.first and survey.last and survey.first > survey.last:
+        raise SettingsError(f"--to {survey.last} is before --from {survey.first}")
+    chosen = _chosen(settings, survey)
+    today = datetime.now(UTC).date()
+    named = settings.session
+    calendar = await asyncio.to_thread(sessions.load, named.calendar, named.timezone, settings.state_dir, today)
+    engine = engine_settings(chosen, calendar, None)
+    zone = ZoneInfo(named.timezone)
+    first_us = recording.FIRST_US if survey.first is None else us_of(datetime.combine(survey.first, time(), zone))
+    sought = Sought(engine, frozenset(survey.symbols) or None, first_us, examples, folder)
+    async with _archive(settings, survey, sought, zone) as opened:
+        missing = [symbol for symbol in survey.symbols if symbol not in opened.counts]
+        if survey.symbols and len(missing) == len(survey.symbols):
+            raise SettingsError(f"there are no bars of {', '.join(missing)} in {opened.source}")
+        findings = await _find(opened, sought, survey.jobs or _cores())
+        if not findings.bars:
+            raise SettingsError(_nothing(opened.source, chosen))
+        if missing:
+            sys.stderr.write(f"tickstockpl: there are no bars of {', '.join(missing)} in {opened.source}\n")
+        if opened.left_out:
+            sys.stderr.write(f"tickstockpl: rows that are no bars of a minute were left out: {opened.left_out:,}\n")
+        return Surveyed(opened.source, findings)
+
+
+def _chosen(settings: Settings, survey: Survey) -> Settings:
+    """The settings with what the survey has asked for in their place."""
+    changed: dict[str, Any] = {}
+    if survey.mode is not None:
+        changed["session"] = settings.session.model_copy(update={"mode": survey.mode})
+    if survey.patterns:
+        wanted = PatternSettings(enabled=tuple(survey.patterns), same_names=True)
+        enabled_patterns(wanted, "--pattern")
+        changed["patterns"] = wanted
+    return settings.model_copy(update=changed)
+
+
+def _archive(
+    settings: Settings, survey: Survey, sought: Sought, zone: ZoneInfo
+) -> AbstractAsyncContextManager[Archive]:
+    """The bars of the survey's days and symbols, those before that fill windows, and the benchmark's."""
+    until_us = recording.LAST_US
+    if survey.last is not None:
+        until_us = us_of(datetime.combine(survey.last + timedelta(days=1), time(), zone))
+    measured = [sought.engine.benchmark] if sought.engine.benchmark else []
+    symbols = {*survey.symbols, *measured} if survey.symbols else ()
+    asked = Asked(symbols, max(recording.FIRST_US, sought.first_us - WARM_US), until_us)
+    if not survey.files:
+        return archive.in_database(settings.database, asked, rows=archive.ROWS)
+    alone = survey.symbols[0] if len(survey.symbols) == 1 else None
+    reading = Reading(bar_seconds=survey.bar_seconds, timezone=survey.timezone, symbol=alone)
+    return archive.in_files(survey.files, reading, asked, rows=archive.ROWS)
+
+
+def _nothing(source: str, settings: Settings) -> str:
+    mode = settings.session.mode
+    if mode == "always":
+        return f"there are no bars in these days in {source}"
+    return f"no bar in {source} lies in the {mode} sessions asked for; --mode always takes all hours"
+
+
+async def _find(history: Archive, sought: Sought, jobs: int) -> Findings:
+    """What is found in all groups of symbols, each looked through by a process of its own, `jobs` at a time."""
+    name = sought.engine.benchmark
+    benchmark = await history.read([name]) if name is not None and name in history.counts else None
+    loop = asyncio.get_running_loop()
+    jobs = min(jobs, len(history.groups))
+    whole = Findings()
+    begun: deque[tuple[int, asyncio.Future[Findings]]] = deque()
+    with _workers(jobs) as workers, _progress(sum(history.counts.values())) as advance:
+
+        async def take() -> None:
+            nonlocal whole
+            bars, found = begun.popleft()
+            whole = whole.with_those_of(await found, sought.examples)
+            advance(bars)
+
+        number = 0
+        async for bars in history.chunks():
+            beside = None if name in bars.symbols else benchmark
+            begun.append((len(bars), loop.run_in_executor(workers, find, bars, beside, sought, number)))
+            begun[-1][1].add_done_callback(_look_at)
+            number += 1
+            if len(begun) > jobs:
+                await take()
+        while begun:
+            await take()
+    return whole
+
+
+def _look_at(done: asyncio.Future[Findings]) -> None:
+    """Claim the error of a group that nobody waits for any more, since an earlier one has ended in one too."""
+    if not done.cancelled():
+        done.exception()
+
+
+@contextmanager
+def _workers(jobs: int) -> Iterator[Executor]:
+    """So many processes, which end with this one; a single job needs none of its own."""
+    if jobs == 1:
+        with ThreadPoolExecutor(1) as one:
+            yield one
+        return
+    # spawned: a fork would have a copy of the loop, of connections and of other threads' locks
+    workers = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_stand_by)
+    try:
+        with _deaf():
+            workers.submit(os.getpid)  # the first call starts all of them
+        yield workers
+    except BrokenProcessPool:
+        raise TickstockError("a worker was killed, for want of memory perhaps: fewer --jobs need less of it") from None
+    finally:
+        workers.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes that are started here do not hear Ctrl-C, which a terminal tells all: this one ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _stand_by() -> None:
+    """End this process when the one that started it is gone, however that ended."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+
+        def follow(sentinel: int) -> None:
+            wait([sentinel])
+            os._exit(1)
+
+        threading.Thread(target=follow, args=(parent.sentinel,), daemon=True).start()
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error, if that is a terminal; what is given is told of bars that are done."""
+    terminal = Console(stderr=True)
+    with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as shown:
+        looking = shown.add_task("looking through bars", total=total)
+        yield lambda bars: shown.advance(looking, bars)
+
+
+def _writer_of(output: Path | None) -> Callable[[Path, Path], None] | None:
+    """What makes the file of what was found, which lies in a folder as Parquet.
+
+    Raises SettingsError for a name that says no format, and for a folder that is not there.
+    """
+    if output is None:
+        return None
+    if output.suffix.lower() not in (".parquet", ".csv"):
+        raise SettingsError(f"--output must end in .parquet or .csv, was {output}")
+    if not output.parent.is_dir():
+        raise SettingsError(f"--output: there is no folder {output.parent}")
+    recording.need_polars("what is found is written")
+    return _write
+
+
+def _write(folder: Path, output: Path) -> None:
+    """All that was found into one file, which is there whole or not at all."""
+    import polars as pl
+
+    unfinished = output.with_name(f".{output.name}.unfinished")
+    try:
+        found = pl.scan_parquet(sorted(folder.glob("*.parquet")))
+        if output.suffix.lower() == ".csv":
+            found.sink_csv(unfinished, datetime_format="%Y-%m-%dT%H:%M:%SZ")
+        else:
+            found.sink_parquet(unfinished)
+        unfinished.replace(output)
+    except OSError as error:
+        raise SettingsError(f"{output} cannot be written: {error.strerror or error}") from None
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
