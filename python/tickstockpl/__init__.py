@@ -8,6 +8,7 @@ array([1.5])
 """
 
 from tickstockpl import indicators
+from tickstockpl.drawing import Drawing, plot
 from tickstockpl.indicators import IndicatorStream
 from tickstockpl.kernel import (
     CANDLESTICKS,
@@ -35,6 +36,7 @@ __all__ = [
     "Bars",
     "CandlestickStream",
     "Detections",
+    "Drawing",
     "Engine",
     "EngineSettings",
     "Framer",
@@ -48,5 +50,6 @@ __all__ = [
     "decode",
     "event_id",
     "indicators",
+    "plot",
     "scan",
 ]
