@@ -49,7 +49,7 @@ height:auto}
 """Of every drawing; a page that shows many needs it once."""
 
 _LEFT, _HEAD, _FOOT, _GAP = 10.0, 46.0, 22.0, 10.0
-_PRICES, _VOLUME = 250.0, 42.0
+_PRICES, _VOLUME = 220.0, 38.0
 """Heights of the candles and of the volume below them."""
 
 _FONT = 11.0
@@ -62,13 +62,13 @@ class Drawing:
     """A picture; a notebook shows it where it is the last value of a cell."""
 
     content: str
-    """The SVG but for `STYLE`."""
+    """The SVG as it stands in a page of HTML that brings `STYLE`."""
 
     @property
     def svg(self) -> str:
-        """The picture as a file or a page has it, complete."""
+        """The picture as a file, complete."""
         head, _, rest = self.content.partition(">")
-        return f"{head}><style>{STYLE}</style>{rest}"
+        return f'{head} xmlns="http://www.w3.org/2000/svg"><style>{STYLE}</style>{rest}'
 
     def _repr_svg_(self) -> str:
         return self.svg
@@ -121,7 +121,7 @@ class _Chart:
         self.count = len(candles)
         prices = [*candles.low.tolist(), *candles.high.tolist(), *candles.open.tolist(), *candles.close.tolist()]
         low, high = span_of([*prices, *(price for _, _, price in found.points)], list(found.levels.values()))
-        plot = min(max(8.0 * self.count, 420.0), 900.0)
+        plot = min(max(6.5 * self.count, 360.0), 900.0)
         self.left, self.right = _LEFT, _LEFT + plot
         self.slot = plot / self.count
         top, edge = _HEAD, 0.0
@@ -145,8 +145,8 @@ class _Chart:
         name = f"{found.name} · {found.direction} · {found.symbol}"
         facts = f"{at:%Y-%m-%d %H:%M %Z} · confidence {found.confidence:.2f}"
         yield (
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="tickstockpl-chart" role="img" width="{_n(self.width)}" '
-            f'height="{_n(self.height)}" viewBox="0 0 {_n(self.width)} {_n(self.height)}">'
+            f'<svg class="tickstockpl-chart" role="img" width="{_n(self.width)}" height="{_n(self.height)}" '
+            f'viewBox="0 0 {_n(self.width)} {_n(self.height)}">'
         )
         yield f"<title>{_text(f'{name} · {facts}')}</title>"
         yield f'<rect class="ground" width="{_n(self.width)}" height="{_n(self.height)}" rx="6"/>'

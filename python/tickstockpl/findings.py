@@ -107,6 +107,10 @@ class Findings:
         """How many patterns."""
         return sum(tally.found for tally in self.tallies.values())
 
+    def most_frequent(self) -> list[Tally]:
+        """The most frequent first; of equals in the order of `PATTERNS`."""
+        return sorted(self.tallies.values(), key=lambda tally: (-tally.found, tally.pattern, -tally.direction))
+
     def with_those_of(self, other: Findings, examples: int) -> Findings:
         """Both together, of other symbols each; of each pattern and direction so many examples."""
         tallies = dict(self.tallies)

@@ -32,8 +32,10 @@ def scan(
     bar_seconds: Annotated[int, typer.Option(min=60, help="Length of a file's bars.")] = 60,
     timezone: Annotated[str, typer.Option(help="Of a file's stamps that have none.")] = "UTC",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Everything that is found, as .parquet or .csv.")
+        Path | None,
+        typer.Option("--output", "-o", help="Everything found, as .parquet or .csv, or a report with pictures, .html."),
     ] = None,
+    examples: Annotated[int, typer.Option(min=0, max=50, help="Pictures of a pattern in a report.")] = 3,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes at a time; default: one a core.")] = None,
     rows: Rows = ROWS,
 ) -> None:
@@ -52,6 +54,7 @@ def scan(
         last=until.date() if until else None,
         mode=mode.value if mode else None,
         output=output,
+        examples=examples,
         jobs=jobs,
     )
     once(survey.run_scan(settings_of(config), asked, rows=rows))

@@ -14,6 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from zoneinfo import ZoneInfo
 from rich.console import Console
 from rich.progress import Progress
 
-from tickstockpl import archive, recording, reports, sessions
+from tickstockpl import archive, recording, report, reports, sessions
 from tickstockpl.archive import Archive, Asked
 from tickstockpl.errors import SettingsError, TickstockError
 from tickstockpl.findings import Findings, Sought, find
@@ -52,6 +53,8 @@ class Survey:
     last: date | None = None
     mode: Mode | None = None
     output: Path | None = None
+    examples: int = 3
+    """Of a pattern, in a report."""
     jobs: int | None = None
 
 
@@ -60,19 +63,27 @@ class Surveyed:
     """What a survey has looked at, and what it has found."""
 
     source: str
+    sessions: str
+    """Which hours count, for people."""
+    timezone: str
+    examples: int
+    """Of a pattern, in a report."""
     findings: Findings
 
 
 async def run_scan(settings: Settings, survey: Survey, *, rows: int) -> None:
-    """Look through history, print how often each pattern is there, and write all of it to a file if one is named.
+    """Look through history, print how often each pattern is there, and write the file that is named.
 
     rows: of the table. Raises SettingsError or ServerError.
     """
-    write = _writer_of(survey.output)
+    form = _form_of(survey.output)
     with tempfile.TemporaryDirectory(prefix="tickstockpl-") as folder:
-        done = await look(settings, survey, folder=Path(folder) if write is not None else None)
-        if write is not None and survey.output is not None:
-            await asyncio.to_thread(write, Path(folder), survey.output)
+        kept = Path(folder) if form in (".parquet", ".csv") else None
+        examples = report.SPARE * survey.examples if form == ".html" else 0
+        done = await look(settings, survey, examples=examples, folder=kept)
+        if survey.output is not None:
+            write = partial(_write_rows, Path(folder)) if kept is not None else partial(_write_page, done)
+            await asyncio.to_thread(_put, survey.output, write)
     console = Console()
     console.print(*reports.scan_tables(done.source, done.findings, rows, console.width), sep="\n")
 
@@ -104,7 +115,14 @@ async def look(settings: Settings, survey: Survey, *, examples: int = 0, folder:
             sys.stderr.write(f"tickstockpl: there are no bars of {', '.join(missing)} in {opened.source}\n")
         if opened.left_out:
             sys.stderr.write(f"tickstockpl: rows that are no bars of a minute were left out: {opened.left_out:,}\n")
-        return Surveyed(opened.source, findings)
+        return Surveyed(opened.source, _hours(chosen), named.timezone, survey.examples, findings)
+
+
+def _hours(settings: Settings) -> str:
+    session = settings.session
+    if session.mode == "always":
+        return "All hours count"
+    return f"Bars of the {session.mode} sessions of {session.calendar} count"
 
 
 def _chosen(settings: Settings, survey: Survey) -> Settings:
@@ -231,37 +249,51 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
         yield lambda bars: shown.advance(looking, bars)
 
 
-def _writer_of(output: Path | None) -> Callable[[Path, Path], None] | None:
-    """What makes the file of what was found, which lies in a folder as Parquet.
+def _form_of(output: Path | None) -> str | None:
+    """How the file is written that a person has named, by its ending.
 
-    Raises SettingsError for a name that says no format, and for a folder that is not there.
+    Raises SettingsError for a name that does not say, and for a folder that is not there.
     """
     if output is None:
         return None
-    if output.suffix.lower() not in (".parquet", ".csv"):
-        raise SettingsError(f"--output must end in .parquet or .csv, was {output}")
+    form = output.suffix.lower()
+    if form not in (".parquet", ".csv", ".html"):
+        raise SettingsError(f"--output must end in .parquet, .csv or .html, was {output}")
     if not output.parent.is_dir():
         raise SettingsError(f"--output: there is no folder {output.parent}")
-    recording.need_polars("what is found is written")
-    return _write
+    if form != ".html":
+        recording.need_polars("what is found is written")
+    return form
 
 
-def _write(folder: Path, output: Path) -> None:
-    """All that was found into one file, which is there whole or not at all."""
-    import polars as pl
-
-    unfinished = output.with_name(f".{output.name}.unfinished")
+def _put(output: Path, write: Callable[[Path], None]) -> None:
+    """A file that is there whole or not at all: what was there before is there until then."""
+    unfinished = output.with_name(f".{output.stem}.unfinished{output.suffix}")
     try:
-        found = pl.scan_parquet(sorted(folder.glob("*.parquet")))
-        if output.suffix.lower() == ".csv":
-            found.sink_csv(unfinished, datetime_format="%Y-%m-%dT%H:%M:%SZ")
-        else:
-            found.sink_parquet(unfinished)
+        write(unfinished)
         unfinished.replace(output)
     except OSError as error:
         raise SettingsError(f"{output} cannot be written: {error.strerror or error}") from None
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _write_rows(folder: Path, output: Path) -> None:
+    """All that was found, which lies in a folder as Parquet, as one file."""
+    import polars as pl
+
+    found = pl.scan_parquet(sorted(folder.glob("*.parquet")))
+    if output.suffix.lower() == ".csv":
+        found.sink_csv(output, datetime_format="%Y-%m-%dT%H:%M:%SZ")
+    else:
+        found.sink_parquet(output)
+
+
+def _write_page(done: Surveyed, output: Path) -> None:
+    page = report.Page(
+        done.source, done.sessions, done.timezone, datetime.now(UTC), done.findings, examples=done.examples
+    )
+    output.write_text(page.html(), encoding="utf-8")
 
 
 def _cores() -> int:

@@ -209,7 +209,7 @@ def test_nothing_found_is_an_empty_file_with_all_columns(command: Run, bars: Pat
         (("bars.parquet", "--symbol", "NOPE"), "there are no bars of NOPE in bars.parquet"),
         (("bars.parquet", "--from", "2025-10-14", "--to", "2025-10-13"), "--to 2025-10-13 is before --from 2025-10-14"),
         (("bars.parquet", "--from", "2026-10-14"), "there are no bars in these days in bars.parquet"),
-        (("bars.parquet", "-o", "found.xlsx"), "--output must end in .parquet or .csv, was found.xlsx"),
+        (("bars.parquet", "-o", "found.xlsx"), "--output must end in .parquet, .csv or .html, was found.xlsx"),
         (("bars.parquet", "-o", "nowhere/found.csv"), "--output: there is no folder nowhere"),
         (("bars.parquet", "--timezone", "Mars/Olympus"), "no timezone is called 'Mars/Olympus'"),
         (("bars.parquet", "--jobs", "0"), "Invalid value for '--jobs'"),
