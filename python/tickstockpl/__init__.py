@@ -8,6 +8,7 @@ array([1.5])
 """
 
 from tickstockpl import indicators
+from tickstockpl.barriers import Outcomes, outcomes
 from tickstockpl.drawing import Drawing, plot
 from tickstockpl.indicators import IndicatorStream
 from tickstockpl.kernel import (
@@ -42,6 +43,7 @@ __all__ = [
     "Framer",
     "Frames",
     "IndicatorStream",
+    "Outcomes",
     "Output",
     "Readings",
     "Ticks",
@@ -50,6 +52,7 @@ __all__ = [
     "decode",
     "event_id",
     "indicators",
+    "outcomes",
     "plot",
     "scan",
 ]

@@ -17,8 +17,8 @@ import orjson
 import typer
 from pydantic import SecretStr
 
+from tickstockpl import calibrate_command, migrate, recording, rights, scan_command, service, tap, upkeep
 from tickstockpl import check as checks
-from tickstockpl import migrate, recording, rights, scan_command, service, tap, upkeep
 from tickstockpl.dev import demo as demonstration
 from tickstockpl.dev import forget as forgetting
 from tickstockpl.dev import replay as replaying
@@ -245,6 +245,7 @@ def retain(
 
 
 app.command(epilog=scan_command.EPILOG)(scan_command.scan)
+app.command(epilog=calibrate_command.EPILOG)(calibrate_command.calibrate)
 
 
 @app.command(epilog="Example: tickstockpl simulate --symbols 20 --minutes 10 --late 0.01 --truth true_bars.csv")

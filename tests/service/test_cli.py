@@ -30,6 +30,7 @@ COMMANDS = (
     "repair",
     "retain",
     "scan",
+    "calibrate",
     "simulate",
     "replay",
 )

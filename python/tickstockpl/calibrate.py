@@ -1,0 +1,279 @@
+"""What `tickstockpl calibrate` does: bars of history become a table of rates, in a file, on a page, in pictures."""
+
+import asyncio
+import hashlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
+
+from tickstockpl import rate_file, rate_page, rate_plot, recording, sessions
+from tickstockpl.archive import Archive, Asked, in_database, in_files
+from tickstockpl.barriers import Barriers
+from tickstockpl.calibration import DIRECTIONS, Calibration, Dataset, Parameters
+from tickstockpl.errors import SettingsError
+from tickstockpl.evidence import Evidence, tabulate
+from tickstockpl.history import History
+from tickstockpl.holdout import judged
+from tickstockpl.kernel import PATTERNS, EngineSettings, event_id, scan
+from tickstockpl.moments import us_of
+from tickstockpl.placebo import Moved
+from tickstockpl.rate_words import finding, ranked, told, verdict
+from tickstockpl.selection import enabled_patterns, engine_settings
+from tickstockpl.sessions import Mode, Sessions
+from tickstockpl.settings import PatternSettings, Settings
+
+ROWS = 100_000
+"""Bars at a time, unless one symbol alone has more."""
+
+LEAST = 30
+"""Events of a pattern from which on its row is printed."""
+
+_TIMEFRAME = "1min"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibrate:
+    """What a person wants measured, and where it is to go; None and empty: nobody said."""
+
+    files: tuple[Path, ...] = ()
+    """Empty: the database of the settings."""
+    timezone: str = "UTC"
+    """Of a file's stamps that have none."""
+    name: str | None = None
+    """What the data are called."""
+    patterns: tuple[str, ...] = ()
+    """Ids and globs; empty: all there are, so that what is switched on later has a rate too."""
+    symbols: tuple[str, ...] = ()
+    first: date | None = None
+    last: date | None = None
+    mode: Mode | None = None
+    parameters: Parameters = field(default_factory=Parameters)
+    holdout: float = 0.3
+    """The share of the bars, the newest, that the table is held against; 0: none."""
+    placebo: int = 20
+    """How often the events are moved along."""
+    output: Path | None = None
+    markdown: Path | None = None
+    plot: Path | None = None
+    """A folder for two SVG files, or one page that ends in .html."""
+
+
+async def run_calibrate(settings: Settings, wanted: Calibrate) -> None:
+    """Measure, print the table and what it says, and write what was asked for.
+
+    Raises SettingsError or ServerError.
+    """
+    _refuse(wanted)
+    made = await measure(settings, wanted)
+    _put(wanted, made)
+    console = Console()
+    console.print(table(made))
+    for said in finding(made):
+        console.print(Text.assemble((f"{said.about}. ", "bold"), said.text))
+
+
+async def measure(settings: Settings, wanted: Calibrate) -> Calibration:
+    """The table of these bars.
+
+    Raises SettingsError or ServerError.
+    """
+    ids = _patterns(wanted)
+    named = settings.session
+    mode = wanted.mode or named.mode
+    now = datetime.now(UTC)
+    calendar = await asyncio.to_thread(sessions.load, named.calendar, named.timezone, settings.state_dir, now.date())
+    engine = replace(
+        engine_settings(settings, calendar, None),
+        session_mode=mode,
+        sessions=calendar.table(mode),
+        patterns=ids,
+        indicators=None,  # no outcome needs them
+    )
+    work = _Work(engine, calendar, mode, wanted)
+    async with _archive(settings, wanted, ZoneInfo(named.timezone)) as archive:
+        if missing := [symbol for symbol in wanted.symbols if symbol not in archive.counts]:
+            sys.stderr.write(f"tickstockpl: no bars of {', '.join(missing)} in {archive.source}\n")
+        if archive.left_out:
+            sys.stderr.write(f"tickstockpl: rows that are no bars of a minute were left out: {archive.left_out:,}\n")
+        with _progress(sum(archive.counts.values())) as advance:
+            async for bars in archive.chunks():
+                await asyncio.to_thread(work.take, bars)
+                advance(len(bars))
+        name = wanted.name or (", ".join(file.name for file in wanted.files) if wanted.files else archive.source)
+        hours = f"{named.calendar} {mode}" if mode != "always" else f"all hours, days of {named.timezone}"
+        return work.made(name, hours, us_of(now))
+
+
+class _Work:
+    """What is known of the bars so far."""
+
+    def __init__(self, engine: EngineSettings, calendar: Sessions, mode: Mode, wanted: Calibrate) -> None:
+        self._engine = engine
+        self._sessions = calendar.table(mode)
+        self._wanted = wanted
+        self._parts: list[Evidence] = []
+        self._moved = Moved(wanted.placebo, len(PATTERNS))
+        self._digest = hashlib.sha256()
+        self._bars = self._symbols = 0
+        self._first_us, self._last_us = 2**62, 0
+
+    def take(self, bars: History) -> None:
+        """Look through all bars of some symbols."""
+        self._tell(bars)
+        detections = scan(bars, settings=self._engine)
+        told_with = self._wanted.parameters
+        barriers = Barriers.of(bars, horizon=told_with.horizon, barrier=told_with.barrier, sessions=self._sessions)
+        came = barriers.outcomes(detections)
+        ids = [pattern["id"] for pattern in PATTERNS]
+        self._parts.append(Evidence.of(detections, came, barriers, ids, _TIMEFRAME))
+        self._moved.add(detections, barriers)
+
+    def made(self, name: str, hours: str, now_us: int) -> Calibration:
+        """The table, judged.
+
+        Raises SettingsError if the bars are too few.
+        """
+        data = Dataset(
+            *(name, hours, self._symbols, self._bars, self._first_us, self._last_us), self._digest.hexdigest()
+        )
+        evidence = [Evidence.joined(self._parts)]
+        definitions = {pattern: event_id("", 0, pattern) for pattern in self._engine.patterns or ()}
+        try:
+            made = tabulate(evidence, self._wanted.parameters, data, definitions, now_us)
+        except ValueError as error:
+            raise SettingsError(f"{name}: {error} in its session; --mode always takes all hours") from None
+        if self._wanted.holdout:
+            try:
+                made = judged(made, evidence, self._wanted.holdout)
+            except ValueError as error:
+                raise SettingsError(f"{error}; --holdout 0 makes a table that no later data has judged") from None
+        placebo = self._moved.placebo(evidence[0].base, self._wanted.parameters)
+        return replace(made, placebo=placebo) if self._wanted.placebo else made
+
+    def _tell(self, bars: History) -> None:
+        self._bars += len(bars)
+        self._symbols += len(bars.symbols)
+        self._first_us = min(self._first_us, int(bars.ts_us.min()))
+        self._last_us = max(self._last_us, int(bars.ts_us.max()))
+        edges = np.searchsorted(bars.symbol, np.arange(len(bars.symbols) + 1))
+        for at, symbol in enumerate(bars.symbols):
+            self._digest.update(symbol.encode() + b"\0")
+            for name in ("ts_us", "open", "high", "low", "close", "volume"):
+                column = getattr(bars, name)[edges[at] : edges[at + 1]]
+                self._digest.update(column.astype(column.dtype.newbyteorder("<")).tobytes())
+
+
+def table(made: Calibration) -> Table:
+    """The whole patterns with enough events, best beside their base rate first."""
+    shown = [group for group in ranked(made) if group.pooled.n >= LEAST]
+    title = f"measured rates in percent, {len(shown)} of {len(made.groups)} patterns: those with {LEAST} events or more"
+    out = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    for name in (
+        "pattern",
+        "direction",
+        "events",
+        "rate",
+        "95 %",
+        "any bar",
+        "edge",
+        "low",
+        "middle",
+        "high",
+        "quality",
+    ):
+        words = name in {"pattern", "direction", "quality"}
+        out.add_column(name, justify="left" if words else "right", no_wrap=True)
+    for group in shown:
+        pooled = group.pooled
+        thirds = [told(bucket) for bucket in group.terciles] or ["–"] * 3
+        out.add_row(
+            *(group.pattern, DIRECTIONS[group.direction], f"{pooled.n:,}", told(pooled)),
+            *(f"{100 * pooled.hit_lo:.1f}-{100 * pooled.hit_hi:.1f}", f"{100 * group.base_rate:.1f}", pooled.edge),
+            *(*thirds, verdict(group, made.parameters.false_share)),
+        )
+    return out
+
+
+def _refuse(wanted: Calibrate) -> None:
+    """Raises SettingsError for what can be seen to fail before an hour of work."""
+    if wanted.first and wanted.last and wanted.first > wanted.last:
+        raise SettingsError(f"--to {wanted.last} is before --from {wanted.first}")
+    for option, path in (("--output", wanted.output), ("--markdown", wanted.markdown), ("--plot", wanted.plot)):
+        if path is not None and not path.parent.is_dir():
+            raise SettingsError(f"{option}: there is no folder {path.parent}")
+
+
+def _patterns(wanted: Calibrate) -> tuple[str, ...]:
+    if not wanted.patterns:
+        return tuple(pattern["id"] for pattern in PATTERNS)
+    return enabled_patterns(PatternSettings(enabled=wanted.patterns, same_names=True), "--pattern") or ()
+
+
+def _archive(settings: Settings, wanted: Calibrate, zone: ZoneInfo) -> AbstractAsyncContextManager[Archive]:
+    """The bars that were asked for: days are the market's."""
+    first_us, until_us = recording.FIRST_US, recording.LAST_US
+    if wanted.first is not None:
+        first_us = us_of(datetime.combine(wanted.first, time(), zone))
+    if wanted.last is not None:
+        until_us = us_of(datetime.combine(wanted.last + timedelta(days=1), time(), zone))
+    asked = Asked(wanted.symbols, first_us, until_us)
+    if not wanted.files:
+        settings.database.dsn()
+        return in_database(settings.database, asked, rows=ROWS)
+    alone = wanted.symbols[0] if len(wanted.symbols) == 1 else None
+    reading = recording.Reading(bar_seconds=60, timezone=wanted.timezone, symbol=alone)
+    return in_files(wanted.files, reading, asked, rows=ROWS)
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error, if that is a terminal; what is given is told of bars that are done."""
+    terminal = Console(stderr=True)
+    with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as shown:
+        measuring = shown.add_task("measuring bars", total=total)
+        yield lambda bars: shown.advance(measuring, bars)
+
+
+def _put(wanted: Calibrate, made: Calibration) -> None:
+    """Write the files that were asked for."""
+    if wanted.output is not None:
+        rate_file.write(wanted.output, made)
+    pictures = _draw(wanted.plot, made)
+    if wanted.markdown is not None:
+        seen = None if pictures is None else Path(os.path.relpath(pictures, wanted.markdown.parent)).as_posix()
+        _write(wanted.markdown, rate_page.page(made, pictures=seen))
+
+
+def _draw(plot: Path | None, made: Calibration) -> Path | None:
+    """Put the pictures there; gives the folder of the SVG files, if there are any."""
+    if plot is None:
+        return None
+    if plot.suffix.lower() in {".html", ".htm"}:
+        _write(plot, rate_plot.page_html(made))
+        return None
+    try:
+        plot.mkdir(exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"--plot: {plot} cannot be a folder: {error.strerror}") from None
+    _write(plot / "rates.svg", rate_plot.bars_svg(made))
+    _write(plot / "reliability.svg", rate_plot.reliability_svg(made))
+    return plot
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be written: {error.strerror}") from None
