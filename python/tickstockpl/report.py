@@ -89,7 +89,7 @@ class Page:
     def _summary(self) -> Iterator[str]:
         yield '<section>\n<h2>How often</h2>\n<div class="wide" tabindex="0" role="region" aria-label="How often">\n'
         yield "<table>\n<thead><tr>"
-        for name in (*_COUNTED, *(_MEASURED if self.rates else ())):
+        for name in (*_COUNTED, *(_MEASURED if self.rates else ()), "first", "last"):
             sort = ' aria-sort="descending"' if name == "found" else ""
             kind = "" if name in ("pattern", "direction") else _NUMBER
             yield f'<th scope="col"{sort}{kind}><button type="button">{name}</button></th>'
@@ -109,10 +109,10 @@ class Page:
         yield _number(per_1000, f"{per_1000:,.2f}")
         yield _number(tally.symbols, f"{tally.symbols:,}")
         yield _number(tally.confidence, f"{tally.confidence:.2f}")
-        for us in (tally.first_us, tally.last_us):
-            yield _number(us, f"{moment_at(us).astimezone(zone):%Y-%m-%d}")
         if self.rates:
             yield from _rate_cells(self.rates.get((pattern["id"], tally.direction, TIMEFRAME)))
+        for us in (tally.first_us, tally.last_us):
+            yield _number(us, f"{moment_at(us).astimezone(zone):%Y-%m-%d}")
 
     def _section(self, number: int) -> Iterator[str]:
         pattern = PATTERNS[number]
@@ -207,7 +207,7 @@ def _text(value: Any) -> str:
 
 
 _NUMBER = ' class="n"'
-_COUNTED = ("pattern", "direction", "found", "per 1,000 bars", "symbols", "mean confidence", "first", "last")
+_COUNTED = ("pattern", "direction", "found", "per 1,000 bars", "symbols", "mean confidence")
 _MEASURED = ("hit rate", "95 % interval", "base rate", "edge", "events")
 _ARROWS = {1: "▲", -1: "▼", 0: "–"}
 
@@ -249,7 +249,7 @@ th,td{text-align:left;padding:.25rem .6rem;font-weight:400}
 main>section>.wide tbody>tr>*{border-top:1px solid var(--edge)}
 tbody tr:hover{background:color-mix(in srgb,var(--tint) 8%,transparent)}
 .n{text-align:right}
-thead th{position:relative;vertical-align:bottom}
+thead th{vertical-align:bottom;white-space:normal}
 thead button{all:unset;cursor:pointer;color:var(--soft);font-size:.85rem}
 thead button::after{content:"";display:inline-block;width:1em;text-align:center}
 [aria-sort=ascending] button::after{content:"↑"}

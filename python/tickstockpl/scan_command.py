@@ -36,6 +36,9 @@ def scan(
         typer.Option("--output", "-o", help="Everything found, as .parquet or .csv, or a report with pictures, .html."),
     ] = None,
     examples: Annotated[int, typer.Option(min=0, max=50, help="Pictures of a pattern in a report.")] = 3,
+    rates: Annotated[
+        Path | None, typer.Option(help="What `tickstockpl calibrate` has measured, .json, for a report.")
+    ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes at a time; default: one a core.")] = None,
     rows: Rows = ROWS,
 ) -> None:
@@ -55,6 +58,7 @@ def scan(
         mode=mode.value if mode else None,
         output=output,
         examples=examples,
+        rates=rates,
         jobs=jobs,
     )
     once(survey.run_scan(settings_of(config), asked, rows=rows))

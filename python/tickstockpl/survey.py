@@ -1,21 +1,14 @@
 """What `tickstockpl scan` does: history looked through by groups of symbols, on all cores, and what came of it."""
 
 import asyncio
-import multiprocessing
-import os
-import signal
 import sys
 import tempfile
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -23,15 +16,17 @@ from zoneinfo import ZoneInfo
 from rich.console import Console
 from rich.progress import Progress
 
-from tickstockpl import archive, recording, report, reports, sessions
+from tickstockpl import archive, rate_file, recording, report, reports, sessions
 from tickstockpl.archive import Archive, Asked
-from tickstockpl.errors import SettingsError, TickstockError
+from tickstockpl.errors import SettingsError
 from tickstockpl.findings import Findings, Sought, find
+from tickstockpl.kernel import PATTERNS, event_id
 from tickstockpl.moments import us_of
 from tickstockpl.recording import Reading
 from tickstockpl.selection import enabled_patterns, engine_settings
 from tickstockpl.sessions import Mode
 from tickstockpl.settings import PatternSettings, Settings
+from tickstockpl.workers import cores, processes
 
 WARM_US = 14 * 86_400_000_000
 """So much before the first day asked for is read too, so that windows are as full as they were on that day."""
@@ -55,6 +50,8 @@ class Survey:
     output: Path | None = None
     examples: int = 3
     """Of a pattern, in a report."""
+    rates: Path | None = None
+    """What `tickstockpl calibrate` has measured, for a report."""
     jobs: int | None = None
 
 
@@ -77,12 +74,15 @@ async def run_scan(settings: Settings, survey: Survey, *, rows: int) -> None:
     rows: of the table. Raises SettingsError or ServerError.
     """
     form = _form_of(survey.output)
+    if survey.rates is not None and form != ".html":
+        raise SettingsError("--rates are shown in a report: --output must end in .html")
+    rates = _rates(survey.rates)
     with tempfile.TemporaryDirectory(prefix="tickstockpl-") as folder:
         kept = Path(folder) if form in (".parquet", ".csv") else None
         examples = report.SPARE * survey.examples if form == ".html" else 0
         done = await look(settings, survey, examples=examples, folder=kept)
         if survey.output is not None:
-            write = partial(_write_rows, Path(folder)) if kept is not None else partial(_write_page, done)
+            write = partial(_write_rows, Path(folder)) if kept is not None else partial(_write_page, done, rates)
             await asyncio.to_thread(_put, survey.output, write)
     console = Console()
     console.print(*reports.scan_tables(done.source, done.findings, rows, console.width), sep="\n")
@@ -108,7 +108,7 @@ async def look(settings: Settings, survey: Survey, *, examples: int = 0, folder:
         missing = [symbol for symbol in survey.symbols if symbol not in opened.counts]
         if survey.symbols and len(missing) == len(survey.symbols):
             raise SettingsError(f"there are no bars of {', '.join(missing)} in {opened.source}")
-        findings = await _find(opened, sought, survey.jobs or _cores())
+        findings = await _find(opened, sought, survey.jobs or cores())
         if not findings.bars:
             raise SettingsError(_nothing(opened.source, chosen))
         if missing:
@@ -169,7 +169,7 @@ async def _find(history: Archive, sought: Sought, jobs: int) -> Findings:
     jobs = min(jobs, len(history.groups))
     whole = Findings()
     begun: deque[tuple[int, asyncio.Future[Findings]]] = deque()
-    with _workers(jobs) as workers, _progress(sum(history.counts.values())) as advance:
+    with processes(jobs) as workers, _progress(sum(history.counts.values())) as advance:
 
         async def take() -> None:
             nonlocal whole
@@ -194,50 +194,6 @@ def _look_at(done: asyncio.Future[Findings]) -> None:
     """Claim the error of a group that nobody waits for any more, since an earlier one has ended in one too."""
     if not done.cancelled():
         done.exception()
-
-
-@contextmanager
-def _workers(jobs: int) -> Iterator[Executor]:
-    """So many processes, which end with this one; a single job needs none of its own."""
-    if jobs == 1:
-        with ThreadPoolExecutor(1) as one:
-            yield one
-        return
-    # spawned: a fork would have a copy of the loop, of connections and of other threads' locks
-    workers = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_stand_by)
-    try:
-        with _deaf():
-            workers.submit(os.getpid)  # the first call starts all of them
-        yield workers
-    except BrokenProcessPool:
-        raise TickstockError("a worker was killed, for want of memory perhaps: fewer --jobs need less of it") from None
-    finally:
-        workers.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _deaf() -> Iterator[None]:
-    """Processes that are started here do not hear Ctrl-C, which a terminal tells all: this one ends them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _stand_by() -> None:
-    """End this process when the one that started it is gone, however that ended."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-
-        def follow(sentinel: int) -> None:
-            wait([sentinel])
-            os._exit(1)
-
-        threading.Thread(target=follow, args=(parent.sentinel,), daemon=True).start()
 
 
 @contextmanager
@@ -289,13 +245,35 @@ def _write_rows(folder: Path, output: Path) -> None:
         found.sink_parquet(output)
 
 
-def _write_page(done: Surveyed, output: Path) -> None:
+def _write_page(done: Surveyed, rates: report.Rates, output: Path) -> None:
     page = report.Page(
-        done.source, done.sessions, done.timezone, datetime.now(UTC), done.findings, examples=done.examples
+        done.source,
+        done.sessions,
+        done.timezone,
+        datetime.now(UTC),
+        done.findings,
+        examples=done.examples,
+        rates=rates,
     )
     output.write_text(page.html(), encoding="utf-8")
 
 
-def _cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _rates(path: Path | None) -> report.Rates:
+    """The rates of a file, of patterns whose definition is still the one that was measured.
+
+    Raises SettingsError if it is no whole table of rates, or one of none of these patterns.
+    """
+    if path is None:
+        return {}
+    measured = rate_file.read(path)
+    now = {pattern["id"]: event_id("", 0, pattern["id"]) for pattern in PATTERNS}
+    rates = {
+        (group.pattern, group.direction, group.timeframe): group.rate(None)
+        for group in measured.groups
+        if now.get(group.pattern, "") == measured.definitions.get(group.pattern)
+    }
+    if not rates:
+        raise SettingsError(
+            f"{path} has no rates of patterns as they are now: make it anew with `tickstockpl calibrate`"
+        )
+    return rates

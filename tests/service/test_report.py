@@ -15,8 +15,9 @@ import pytest
 
 import tickstockpl as tp
 from bar_samples import MINUTE_US, NINE_30_US
-from commands import Run
-from tickstockpl import archive
+from commands import Run, said_once
+from rate_samples import Planted, evidence, table
+from tickstockpl import archive, rate_file
 from tickstockpl.archive import in_files
 from tickstockpl.findings import Example, Findings, Sought, find
 from tickstockpl.found import Found
@@ -207,7 +208,7 @@ def test_measured_rates_have_columns_where_they_are_given(findings: Findings) ->
     text = page(findings, rates=rates)
     Tags(text)
     rows = {
-        pattern + direction: re.findall(r'<td class="n"[^>]*>(.*?)</td>', cells)[-5:]
+        pattern + direction: re.findall(r'<td class="n"[^>]*>(.*?)</td>', cells)[4:9]
         for pattern, direction, cells in re.findall(r'<tr><th .*?#(\w+)">.*?<td>(\S) (.*?)</tr>', text)
     }
     assert rows["doji–"] == ["0.512", "0.490 to 0.533", "0.498", "none", "2,100"]
@@ -215,6 +216,34 @@ def test_measured_rates_have_columns_where_they_are_given(findings: Findings) ->
     assert rows["engulfing▼"] == rows["high_of_day▲"] == ["–"] * 5
     assert "hit rate" in text
     assert "hit rate" not in page(findings)
+
+
+def test_rates_that_calibrate_has_measured_are_shown(command: Run) -> None:
+    walk("ABC", 5).write_parquet("bars.parquet")
+    measure = ("calibrate", "bars.parquet", "--holdout", "0", "--placebo", "0", "--output", "rates.json")
+    assert command(*measure).returncode == 0
+    done = command("scan", "bars.parquet", "-o", "report.html", "--examples", "0", "--rates", "rates.json")
+    assert (done.returncode, done.stderr) == (0, "")
+    text = Path("report.html").read_text(encoding="utf-8")
+    (group,) = (
+        each for each in rate_file.read(Path("rates.json")).groups if (each.pattern, each.direction) == ("hammer", 1)
+    )
+    rate = group.pooled
+    row = re.findall(r'<tr><th scope="row"><a href="#hammer">.*?</tr>', text)
+    cells = re.findall(r'<td class="n"[^>]*>(.*?)</td>', row[0])[4:9]
+    assert [*cells[:2], cells[4]] == [f"{rate.hit_rate:.3f}", f"{rate.hit_lo:.3f} to {rate.hit_hi:.3f}", f"{rate.n:,}"]
+
+
+def test_rates_that_cannot_be_shown_are_one_line(command: Run) -> None:
+    walk("A", 1).write_parquet("bars.parquet")
+    Path("rates.json").write_text("{}", encoding="utf-8")
+    words = ("scan", "bars.parquet", "--rates", "rates.json")
+    assert "--output must end in .html" in said_once(command(*words))
+    assert "rates.json is no table of rates" in said_once(command(*words, "-o", "report.html"))
+    events = evidence(np.random.default_rng(1), [Planted("doji", 1, 900, 0.6)])
+    rate_file.write(Path("rates.json"), replace(table(events), definitions={"doji": "another"}))
+    assert "has no rates of patterns as they are now" in said_once(command(*words, "-o", "report.html"))
+    assert not Path("report.html").exists()
 
 
 def test_examples_are_the_same_whatever_the_groups_and_processes(command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
