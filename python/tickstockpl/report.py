@@ -126,7 +126,7 @@ class Page:
         yield f'{" and ".join(counts)}. Needs {_bars(pattern["bars"])}. {of}</p>\n<div class="examples">\n'
         for example in self._chosen(number):
             yield _figure(example, self.timezone)
-        yield '</div>\n<p class="up"><a href="#top">to the table</a></p>\n</section>\n'
+        yield '</div>\n<p class="back"><a href="#top">to the table</a></p>\n</section>\n'
 
     def _chosen(self, number: int) -> list[Example]:
         """Examples of a pattern, by lot; each of a direction, symbol and day that are shown least, if there is one."""
@@ -251,9 +251,8 @@ tbody tr:hover{background:color-mix(in srgb,var(--tint) 8%,transparent)}
 .n{text-align:right}
 thead th{vertical-align:bottom;white-space:normal}
 thead button{all:unset;cursor:pointer;color:var(--soft);font-size:.85rem}
-thead button::after{content:"";display:inline-block;width:1em;text-align:center}
-[aria-sort=ascending] button::after{content:"↑"}
-[aria-sort=descending] button::after{content:"↓"}
+[aria-sort=ascending] button::after{content:"\\a0↑"}
+[aria-sort=descending] button::after{content:"\\a0↓"}
 main>section>.wide tbody th{position:sticky;left:0;background:var(--card)}
 .examples{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,28rem),1fr));gap:1rem;margin-top:.75rem}
 figure{margin:0;min-width:0}
@@ -264,11 +263,12 @@ figcaption{font-size:.85rem;font-variant-numeric:tabular-nums;padding:.25rem .6r
 .margins th,.margins td{padding:0 .5rem 0 0;border:0}
 .margins td:nth-child(2){width:60%}
 .bar{display:block;height:.5rem;border-radius:3px;background:var(--tint);min-width:1px}
-.up{text-align:right;font-size:.85rem;margin:.5rem 0 0 auto}
+.back{text-align:right;font-size:.85rem;margin:.5rem 0 0 auto}
 @media(max-width:40rem){body{padding:.5rem}section{padding:.6rem}main>section>.wide tbody code{display:block}
 th,td{padding:.25rem .4rem}}
 @media print{body{max-width:none;background:none;font-size:11px}section{border:0;padding:0}figure,tr{break-inside:avoid}
-.up,details,thead button::after{display:none}.wide{overflow:visible}.examples{grid-template-columns:1fr 1fr}}
+h2,.quiet{break-after:avoid}.back,details,thead button::after{display:none!important}.wide{overflow:visible}
+.examples{grid-template-columns:1fr 1fr}}
 """
 
 _SORT = """\

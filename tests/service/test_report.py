@@ -169,6 +169,16 @@ def test_the_drawings_are_svg_of_the_bars_around_the_pattern(findings: Findings)
         assert sum(each.get("class") == "mark" for each in root.iter("path")) == 1
 
 
+def test_the_pages_style_is_about_nothing_in_a_drawing(findings: Findings) -> None:
+    text = page(findings)
+    style = text.partition("<style>")[2].partition(".tickstockpl-chart{")[0]
+    drawn = {
+        name for names in re.findall(r'<(?:path|rect|text|circle)[^>]* class="(.*?)"', text) for name in names.split()
+    }
+    assert {"up", "down", "candle", "span"} <= drawn
+    assert drawn.isdisjoint(re.findall(r"\.([a-z]+)", style))
+
+
 def test_names_are_escaped(findings: Findings) -> None:
     text = page(findings, source='<script>alert("x")</script>&', sessions="<b>")
     Tags(text)
