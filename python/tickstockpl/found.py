@@ -119,7 +119,8 @@ class Candles:
         after = max(12, own // 6)
         before = max(12, own // 6, 60 - own - after)
         chosen = slice(max(0, low - before), high + after)
-        return type(self)(*(getattr(self, each.name)[chosen] for each in fields(self)))
+        # a view would keep all bars of the symbol in memory
+        return type(self)(*(getattr(self, each.name)[chosen].copy() for each in fields(self)))
 
 
 def _known(price: Any) -> float | None:

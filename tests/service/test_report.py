@@ -279,6 +279,12 @@ def test_a_report_that_cannot_be_written_is_one_line_and_leaves_the_old_one(comm
     assert sorted(path.name for path in Path().iterdir()) == ["bars.parquet", "report.html"]
 
 
+def test_an_example_holds_its_own_bars_and_no_others(findings: Findings) -> None:
+    examples = [each for some in findings.examples.values() for each in some]
+    assert len(examples) > 20
+    assert {getattr(each.candles, name).base is None for each in examples for name in ("ts_us", "close")} == {True}
+
+
 def test_lots_are_drawn_evenly_over_time(findings: Findings) -> None:
     """Of the examples of a frequent pattern half are in the first half of the days."""
     examples: list[Example] = [each for some in findings.examples.values() for each in some]
