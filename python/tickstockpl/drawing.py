@@ -63,6 +63,8 @@ class Drawing:
 
     content: str
     """The SVG as it stands in a page of HTML that brings `STYLE`."""
+    width: float
+    """In pixels, at the size at which its text is made to be read."""
 
     @property
     def svg(self) -> str:
@@ -108,7 +110,8 @@ def draw(found: Found, candles: Candles, timezone: str = ZONE) -> Drawing:
     """
     if not len(candles):
         raise ValueError("there is no bar to draw")
-    return Drawing("".join(_Chart(found, candles, ZoneInfo(timezone)).parts()))
+    chart = _Chart(found, candles, ZoneInfo(timezone))
+    return Drawing("".join(chart.parts()), chart.width)
 
 
 class _Chart:
@@ -246,7 +249,7 @@ class _Chart:
         for role, ts_us, price in self.found.points:
             at = self._place(ts_us)
             point_x, point_y = self._x(at), self.prices.y(price)
-            text = _cut(role, self.right - self.left, _FONT)
+            text = _cut(role.replace("_", " "), self.right - self.left, _FONT)
             half = _wide(text) / 2 + 2.0
             x = min(max(point_x, self.left + half), self.right - half)
             low = max(0, int((x - half - self.left) / self.slot))

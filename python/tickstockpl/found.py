@@ -20,11 +20,11 @@ Point = tuple[str, int, float]
 class Outlined(Protocol):
     """Detections that say at which points a pattern stands, and by how much it is one."""
 
-    def points(self, i: int) -> Sequence[Point]:
+    def points(self, i: int, /) -> Sequence[Point]:
         """In order of time; none for patterns without an outline."""
         ...
 
-    def margins(self, i: int) -> Mapping[str, float]:
+    def margins(self, i: int, /) -> Mapping[str, float]:
         """How far inside of each of its thresholds it is, by name."""
         ...
 

@@ -153,11 +153,20 @@ class Page:
 
 def _figure(example: Example, timezone: str) -> str:
     found = example.found
-    facts = [f"confidence {found.confidence:.2f}", *(f"{name} {price:.8g}" for name, price in found.levels.items())]
+    facts = [f"confidence {found.confidence:.2f}", *(f"{name} {_price(price)}" for name, price in found.levels.items())]
     if (ratio := _reward(found)) is not None:
         facts.append(f"reward {ratio:.1f} times the risk")
-    picture = draw(found, example.candles, timezone).content
-    return f"<figure>\n{picture}\n<figcaption>{' · '.join(facts)}{_margins(found.margins)}</figcaption>\n</figure>\n"
+    drawing = draw(found, example.candles, timezone)
+    caption = f"<figcaption>{' · '.join(facts)}{_margins(found.margins)}</figcaption>"
+    if drawing.width <= _LONG:
+        return f"<figure>\n{drawing.content}\n{caption}\n</figure>\n"
+    name = _text(f"{found.name} of {found.symbol}")
+    scrolled = f'<div class="wide" tabindex="0" role="region" aria-label="{name}">{drawing.content}</div>'
+    return f'<figure class="long">\n{scrolled}\n{caption}\n</figure>\n'
+
+
+def _price(price: float) -> str:
+    return f"{price:.6g}" if abs(price) < 1e5 else f"{price:,.2f}"
 
 
 def _reward(found: Found) -> float | None:
@@ -168,16 +177,17 @@ def _reward(found: Found) -> float | None:
 
 
 def _margins(margins: Mapping[str, float]) -> str:
-    """Each margin as a bar beside the largest of them."""
+    """Each margin as a bar; a full one is 1, or the largest of them."""
     if not margins:
         return ""
-    largest = max(map(abs, margins.values())) or 1.0
+    largest = max(1.0, *map(abs, margins.values()))
     rows = "".join(
-        f'<tr><th scope="row">{_text(name)}</th><td><span class="bar" style="width:{100 * abs(value) / largest:.0f}%">'
-        f"</span></td><td{_NUMBER}>{value:.2f}</td></tr>"
+        f'<tr><th scope="row">{_text(name.replace("_", " "))}</th>'
+        f'<td><span class="bar" style="width:{100 * abs(value) / largest:.0f}%"></span></td>'
+        f"<td{_NUMBER}>{value:.2f}</td></tr>"
         for name, value in margins.items()
     )
-    return f'<table class="margins"><caption>how far inside of its thresholds</caption>{rows}</table>'
+    return f'<table class="margins"><caption>inside of its thresholds: 0 just, 1 by far</caption>{rows}</table>'
 
 
 def _rate_cells(rate: Rated | None) -> Iterator[str]:
@@ -205,6 +215,9 @@ def _text(value: Any) -> str:
     """What may stand between tags and in quotes."""
     return escape("".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in str(value)))
 
+
+_LONG = 640.0
+"""Pixels of a drawing from which it has a row of its own."""
 
 _NUMBER = ' class="n"'
 _COUNTED = ("pattern", "direction", "found", "per 1,000 bars", "symbols", "mean confidence")
@@ -257,6 +270,8 @@ main>section>.wide tbody th{position:sticky;left:0;background:var(--card)}
 .examples{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,28rem),1fr));gap:1rem;margin-top:.75rem}
 figure{margin:0;min-width:0}
 figure svg{display:block;width:100%;height:auto}
+.long{grid-column:1/-1}
+.long svg{max-width:64rem}
 figcaption{font-size:.85rem;font-variant-numeric:tabular-nums;padding:.25rem .6rem}
 .margins{border-collapse:collapse;margin-top:.25rem;width:100%;max-width:26rem}
 .margins caption{text-align:left}
@@ -265,7 +280,7 @@ figcaption{font-size:.85rem;font-variant-numeric:tabular-nums;padding:.25rem .6r
 .bar{display:block;height:.5rem;border-radius:3px;background:var(--tint);min-width:1px}
 .back{text-align:right;font-size:.85rem;margin:.5rem 0 0 auto}
 @media(max-width:40rem){body{padding:.5rem}section{padding:.6rem}main>section>.wide tbody code{display:block}
-th,td{padding:.25rem .4rem}}
+th,td{padding:.25rem .4rem}.long svg{width:44rem;max-width:none!important}}
 @media print{body{max-width:none;background:none;font-size:11px}section{border:0;padding:0}figure,tr{break-inside:avoid}
 h2,.quiet{break-after:avoid}.back,details,thead button::after{display:none!important}.wide{overflow:visible}
 .examples{grid-template-columns:1fr 1fr}}

@@ -149,7 +149,7 @@ def charts(draws: st.DrawFn) -> tuple[Candles, Found]:
         prices[:, 3],
         rng.integers(0, 3, count),
     )
-    role = st.sampled_from(["head", "left shoulder", "neck", "upper 1", "break", "<&>"])
+    role = st.sampled_from(["head", "left shoulder", "neck", "touch_1", "break", "<&>"])
     places = draws(st.lists(st.tuples(role, st.integers(0, count - 1), st.booleans()), max_size=8))
     points = tuple(
         (name, int(candles.ts_us[at]), float((candles.high if top else candles.low)[at])) for name, at, top in places
@@ -168,7 +168,7 @@ def test_whatever_the_bars_all_is_within_the_frame_and_no_label_lies_on_a_candle
     assert_inside(root)
     assert_labels_are_free(root)
     assert len(of_class(root, "candle")) == len(of_class(root, "volume")) == len(candles)
-    assert [each.text for each in of_class(root, "role")] == [role for role, _, _ in found.points]
+    assert [each.text for each in of_class(root, "role")] == [role.replace("_", " ") for role, _, _ in found.points]
     assert len(of_class(root, "level")) == len(found.levels)
     assert "nan" not in svg
     assert "inf" not in svg.replace("info", "")

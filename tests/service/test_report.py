@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -189,13 +189,30 @@ def test_names_are_escaped(findings: Findings) -> None:
 
 def test_margins_are_bars_beside_the_largest(findings: Findings) -> None:
     kind, (example, *_) = next(iter(findings.examples.items()))
-    found = replace(example.found, margins={"depth": 0.4, "<even>": -0.1, "none": 0.0})
+    found = replace(example.found, margins={"depth": 2.0, "<even>_side": -0.5, "none": 0.0})
     text = page(replace(findings, examples={kind: [replace(example, found=found)]}))
     Tags(text)
     name, bar = r'<th scope="row">(.*?)</th>', r'<td><span class="bar" style="width:(\d+)%"></span></td>'
     bars = re.findall(name + bar + r'<td class="n">(.*?)<', text)
-    assert bars == [("depth", "100", "0.40"), ("&lt;even&gt;", "25", "-0.10"), ("none", "0", "0.00")]
+    assert bars == [("depth", "100", "2.00"), ("&lt;even&gt; side", "25", "-0.50"), ("none", "0", "0.00")]
     assert 'class="margins"' not in page(findings)
+    less = replace(found, margins={"depth": 0.4})
+    assert 'style="width:40%"' in page(replace(findings, examples={kind: [replace(example, found=less)]}))
+
+
+def test_a_long_drawing_has_a_row_of_its_own_and_is_scrolled_where_there_is_no_room(findings: Findings) -> None:
+    kind, (example, *_) = next(iter(findings.examples.items()))
+    candles = example.candles
+    begin_us = example.found.ts_us - 150 * MINUTE_US
+    many = {each.name: np.resize(getattr(candles, each.name), 180) for each in fields(candles)}
+    many["ts_us"] = begin_us + np.arange(180) * MINUTE_US
+    text = page(replace(findings, examples={kind: [replace(example, candles=replace(candles, **many)), example]}))
+    Tags(text)
+    assert text.count("<figure") == 2
+    (long,) = re.findall(
+        r'<figure class="long">\n<div class="wide" tabindex="0" role="region" aria-label="(.*?)">', text
+    )
+    assert long == f"{example.found.name} of {example.found.symbol}"
 
 
 @dataclass(frozen=True)
