@@ -9,6 +9,7 @@ array([1.5])
 
 from tickstockpl import indicators
 from tickstockpl.barriers import Outcomes, outcomes
+from tickstockpl.drawing import Drawing, plot
 from tickstockpl.indicators import IndicatorStream
 from tickstockpl.kernel import (
     CANDLESTICKS,
@@ -36,6 +37,7 @@ __all__ = [
     "Bars",
     "CandlestickStream",
     "Detections",
+    "Drawing",
     "Engine",
     "EngineSettings",
     "Framer",
@@ -51,5 +53,6 @@ __all__ = [
     "event_id",
     "indicators",
     "outcomes",
+    "plot",
     "scan",
 ]

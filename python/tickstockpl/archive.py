@@ -114,7 +114,7 @@ async def in_database(
     too.
     """
     asked = asked or Asked()
-    async with postgres.for_command(settings) as connection:
+    async with postgres.for_command(settings, writes=False) as connection:
         tables = await read_tables(connection)
         if lacking := tables.lacks().get("ohlcv_1min"):
             raise ServerError(f"ohlcv_1min lacks columns ({', '.join(lacking)}): run `tickstockpl migrate` first")

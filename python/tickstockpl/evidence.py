@@ -1,5 +1,6 @@
 """Measured detections of history, and the table of rates that is made of them."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -191,7 +192,8 @@ def _drafts(part: Evidence) -> Iterator[_Draft]:
             int((won == UNRESOLVED).sum()),
             trend([c.hits for c in terciles], [c.n for c in terciles]) if divided else Trend(0.0, 0.0),
             targets,
-            float(part.even[rows][settled].mean()) if targets.n else 0.0,
+            # rounded once, so that the order in which symbols came does not tell
+            math.fsum(part.even[rows][settled].tolist()) / targets.n if targets.n else 0.0,
         )
 
 

@@ -107,6 +107,10 @@ class Findings:
         """How many patterns."""
         return sum(tally.found for tally in self.tallies.values())
 
+    def most_frequent(self) -> list[Tally]:
+        """The most frequent first; of equals in the order of `PATTERNS`."""
+        return sorted(self.tallies.values(), key=lambda tally: (-tally.found, tally.pattern, -tally.direction))
+
     def with_those_of(self, other: Findings, examples: int) -> Findings:
         """Both together, of other symbols each; of each pattern and direction so many examples."""
         tallies = dict(self.tallies)
@@ -231,18 +235,21 @@ class _Drawn:
             self._kept[at] = sorted(kept, key=lambda each: each[0])[: self._count]
 
     def examples(self) -> dict[tuple[int, int], list[Example]]:
+        named = {found.symbol for kept in self._kept.values() for _, found in kept}
+        candles = {symbol: self._candles(symbol) for symbol in named}
         return {
-            KINDS[at]: [Example(lot, found, self._around(found)) for lot, found in kept]
+            KINDS[at]: [Example(lot, found, candles[found.symbol].around(found)) for lot, found in kept]
             for at, kept in self._kept.items()
         }
 
-    def _around(self, found: Found) -> Candles:
+    def _candles(self, symbol: str) -> Candles:
+        """The bars of a symbol that patterns see."""
         bars = self._bars
-        symbol = bars.symbols.index(found.symbol)
-        low, high = np.searchsorted(bars.symbol, [symbol, symbol + 1]).tolist()
-        rows = np.arange(low, high)[self._seen[low:high]]
+        at = bars.symbols.index(symbol)
+        low, high = np.searchsorted(bars.symbol, [at, at + 1]).tolist()
+        rows = low + np.flatnonzero(self._seen[low:high])
         columns = (getattr(bars, name)[rows] for name in ("ts_us", "open", "high", "low", "close", "volume"))
-        return Candles(*columns).around(found)
+        return Candles(*columns)
 
 
 def _kinds(part: Detections) -> NDArray[np.int64]:

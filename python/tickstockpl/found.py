@@ -20,11 +20,11 @@ Point = tuple[str, int, float]
 class Outlined(Protocol):
     """Detections that say at which points a pattern stands, and by how much it is one."""
 
-    def points(self, i: int) -> Sequence[Point]:
+    def points(self, i: int, /) -> Sequence[Point]:
         """In order of time; none for patterns without an outline."""
         ...
 
-    def margins(self, i: int) -> Mapping[str, float]:
+    def margins(self, i: int, /) -> Mapping[str, float]:
         """How far inside of each of its thresholds it is, by name."""
         ...
 
@@ -119,7 +119,8 @@ class Candles:
         after = max(12, own // 6)
         before = max(12, own // 6, 60 - own - after)
         chosen = slice(max(0, low - before), high + after)
-        return type(self)(*(getattr(self, each.name)[chosen] for each in fields(self)))
+        # a view would keep all bars of the symbol in memory
+        return type(self)(*(getattr(self, each.name)[chosen].copy() for each in fields(self)))
 
 
 def _known(price: Any) -> float | None:

@@ -73,9 +73,9 @@ def claimed_waiters() -> Iterator[None]:
 
 
 async def connect(
-    dsn: str, *, connect_timeout_s: float = 5.0, command_timeout_s: float = 10.0
+    dsn: str, *, connect_timeout_s: float = 5.0, command_timeout_s: float = 10.0, writes: bool = True
 ) -> "asyncpg.Connection[asyncpg.Record]":
-    """One connection to a server that takes writes.
+    """One connection to a server that takes writes, or without `writes` to any.
 
     Raises OSError, TimeoutError or an asyncpg error if there is none.
     """
@@ -84,7 +84,7 @@ async def connect(
         timeout=connect_timeout_s,
         command_timeout=command_timeout_s,
         server_settings=_session(command_timeout_s),
-        target_session_attrs=SessionAttribute.read_write,
+        target_session_attrs=SessionAttribute.read_write if writes else SessionAttribute.any,
     )
 
 
@@ -105,15 +105,18 @@ def usable(address: str) -> Iterator[None]:
 
 @asynccontextmanager
 async def for_command(
-    settings: DatabaseSettings, *, command_timeout_s: float = 600.0
+    settings: DatabaseSettings, *, command_timeout_s: float = 600.0, writes: bool = True
 ) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    """A connection for work that somebody waits for, dropped at the end.
+    """A connection for work that somebody waits for, dropped at the end; without `writes` a replica will do.
 
     Raises ServerError if the server cannot be used, in the block too.
     """
     with usable(settings.address):
         connection = await connect(
-            settings.dsn(), connect_timeout_s=settings.connect_timeout_s, command_timeout_s=command_timeout_s
+            settings.dsn(),
+            connect_timeout_s=settings.connect_timeout_s,
+            command_timeout_s=command_timeout_s,
+            writes=writes,
         )
         try:
             yield connection

@@ -139,7 +139,7 @@ def scan_tables(source: str, findings: Findings, limit: int, width: int) -> Iter
 
     limit: rows at most. width: of the terminal; a narrow one does not see when the first and the last was.
     """
-    tallies = sorted(findings.tallies.values(), key=lambda tally: -tally.found)
+    tallies = findings.most_frequent()
     if tallies and limit:
         when = ("first", "last") if width >= WIDE else ()
         table = _table("found", "pattern", "direction", "found", "per_1,000_bars", "symbols", "mean_confidence", *when)

@@ -32,7 +32,12 @@ def scan(
     bar_seconds: Annotated[int, typer.Option(min=60, help="Length of a file's bars.")] = 60,
     timezone: Annotated[str, typer.Option(help="Of a file's stamps that have none.")] = "UTC",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Everything that is found, as .parquet or .csv.")
+        Path | None,
+        typer.Option("--output", "-o", help="Everything found, as .parquet or .csv, or a report with pictures, .html."),
+    ] = None,
+    examples: Annotated[int, typer.Option(min=0, max=50, help="Pictures of a pattern in a report.")] = 3,
+    rates: Annotated[
+        Path | None, typer.Option(help="What `tickstockpl calibrate` has measured, .json, for a report.")
     ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes at a time; default: one a core.")] = None,
     rows: Rows = ROWS,
@@ -52,6 +57,8 @@ def scan(
         last=until.date() if until else None,
         mode=mode.value if mode else None,
         output=output,
+        examples=examples,
+        rates=rates,
         jobs=jobs,
     )
     once(survey.run_scan(settings_of(config), asked, rows=rows))

@@ -1,20 +1,14 @@
 """What `tickstockpl scan` does: history looked through by groups of symbols, on all cores, and what came of it."""
 
 import asyncio
-import multiprocessing
-import os
-import signal
 import sys
 import tempfile
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from multiprocessing.connection import wait
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,15 +16,17 @@ from zoneinfo import ZoneInfo
 from rich.console import Console
 from rich.progress import Progress
 
-from tickstockpl import archive, recording, reports, sessions
+from tickstockpl import archive, rate_file, recording, report, reports, sessions
 from tickstockpl.archive import Archive, Asked
-from tickstockpl.errors import SettingsError, TickstockError
+from tickstockpl.errors import SettingsError
 from tickstockpl.findings import Findings, Sought, find
+from tickstockpl.kernel import PATTERNS, event_id
 from tickstockpl.moments import us_of
 from tickstockpl.recording import Reading
 from tickstockpl.selection import enabled_patterns, engine_settings
 from tickstockpl.sessions import Mode
 from tickstockpl.settings import PatternSettings, Settings
+from tickstockpl.workers import cores, processes
 
 WARM_US = 14 * 86_400_000_000
 """So much before the first day asked for is read too, so that windows are as full as they were on that day."""
@@ -52,6 +48,10 @@ class Survey:
     last: date | None = None
     mode: Mode | None = None
     output: Path | None = None
+    examples: int = 3
+    """Of a pattern, in a report."""
+    rates: Path | None = None
+    """What `tickstockpl calibrate` has measured, for a report."""
     jobs: int | None = None
 
 
@@ -60,19 +60,30 @@ class Surveyed:
     """What a survey has looked at, and what it has found."""
 
     source: str
+    sessions: str
+    """Which hours count, for people."""
+    timezone: str
+    examples: int
+    """Of a pattern, in a report."""
     findings: Findings
 
 
 async def run_scan(settings: Settings, survey: Survey, *, rows: int) -> None:
-    """Look through history, print how often each pattern is there, and write all of it to a file if one is named.
+    """Look through history, print how often each pattern is there, and write the file that is named.
 
     rows: of the table. Raises SettingsError or ServerError.
     """
-    write = _writer_of(survey.output)
+    form = _form_of(survey.output)
+    if survey.rates is not None and form != ".html":
+        raise SettingsError("--rates are shown in a report: --output must end in .html")
+    rates = _rates(survey.rates)
     with tempfile.TemporaryDirectory(prefix="tickstockpl-") as folder:
-        done = await look(settings, survey, folder=Path(folder) if write is not None else None)
-        if write is not None and survey.output is not None:
-            await asyncio.to_thread(write, Path(folder), survey.output)
+        kept = Path(folder) if form in (".parquet", ".csv") else None
+        examples = report.SPARE * survey.examples if form == ".html" else 0
+        done = await look(settings, survey, examples=examples, folder=kept)
+        if survey.output is not None:
+            write = partial(_write_rows, Path(folder)) if kept is not None else partial(_write_page, done, rates)
+            await asyncio.to_thread(_put, survey.output, write)
     console = Console()
     console.print(*reports.scan_tables(done.source, done.findings, rows, console.width), sep="\n")
 
@@ -97,14 +108,21 @@ async def look(settings: Settings, survey: Survey, *, examples: int = 0, folder:
         missing = [symbol for symbol in survey.symbols if symbol not in opened.counts]
         if survey.symbols and len(missing) == len(survey.symbols):
             raise SettingsError(f"there are no bars of {', '.join(missing)} in {opened.source}")
-        findings = await _find(opened, sought, survey.jobs or _cores())
+        findings = await _find(opened, sought, survey.jobs or cores())
         if not findings.bars:
             raise SettingsError(_nothing(opened.source, chosen))
         if missing:
             sys.stderr.write(f"tickstockpl: there are no bars of {', '.join(missing)} in {opened.source}\n")
         if opened.left_out:
             sys.stderr.write(f"tickstockpl: rows that are no bars of a minute were left out: {opened.left_out:,}\n")
-        return Surveyed(opened.source, findings)
+        return Surveyed(opened.source, _hours(chosen), named.timezone, survey.examples, findings)
+
+
+def _hours(settings: Settings) -> str:
+    session = settings.session
+    if session.mode == "always":
+        return "All hours count"
+    return f"Bars of the {session.mode} sessions of {session.calendar} count"
 
 
 def _chosen(settings: Settings, survey: Survey) -> Settings:
@@ -151,7 +169,7 @@ async def _find(history: Archive, sought: Sought, jobs: int) -> Findings:
     jobs = min(jobs, len(history.groups))
     whole = Findings()
     begun: deque[tuple[int, asyncio.Future[Findings]]] = deque()
-    with _workers(jobs) as workers, _progress(sum(history.counts.values())) as advance:
+    with processes(jobs) as workers, _progress(sum(history.counts.values())) as advance:
 
         async def take() -> None:
             nonlocal whole
@@ -179,50 +197,6 @@ def _look_at(done: asyncio.Future[Findings]) -> None:
 
 
 @contextmanager
-def _workers(jobs: int) -> Iterator[Executor]:
-    """So many processes, which end with this one; a single job needs none of its own."""
-    if jobs == 1:
-        with ThreadPoolExecutor(1) as one:
-            yield one
-        return
-    # spawned: a fork would have a copy of the loop, of connections and of other threads' locks
-    workers = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_stand_by)
-    try:
-        with _deaf():
-            workers.submit(os.getpid)  # the first call starts all of them
-        yield workers
-    except BrokenProcessPool:
-        raise TickstockError("a worker was killed, for want of memory perhaps: fewer --jobs need less of it") from None
-    finally:
-        workers.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _deaf() -> Iterator[None]:
-    """Processes that are started here do not hear Ctrl-C, which a terminal tells all: this one ends them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _stand_by() -> None:
-    """End this process when the one that started it is gone, however that ended."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-
-        def follow(sentinel: int) -> None:
-            wait([sentinel])
-            os._exit(1)
-
-        threading.Thread(target=follow, args=(parent.sentinel,), daemon=True).start()
-
-
-@contextmanager
 def _progress(total: int) -> Iterator[Callable[[int], None]]:
     """A bar on standard error, if that is a terminal; what is given is told of bars that are done."""
     terminal = Console(stderr=True)
@@ -231,32 +205,28 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
         yield lambda bars: shown.advance(looking, bars)
 
 
-def _writer_of(output: Path | None) -> Callable[[Path, Path], None] | None:
-    """What makes the file of what was found, which lies in a folder as Parquet.
+def _form_of(output: Path | None) -> str | None:
+    """How the file is written that a person has named, by its ending.
 
-    Raises SettingsError for a name that says no format, and for a folder that is not there.
+    Raises SettingsError for a name that does not say, and for a folder that is not there.
     """
     if output is None:
         return None
-    if output.suffix.lower() not in (".parquet", ".csv"):
-        raise SettingsError(f"--output must end in .parquet or .csv, was {output}")
+    form = output.suffix.lower()
+    if form not in (".parquet", ".csv", ".html"):
+        raise SettingsError(f"--output must end in .parquet, .csv or .html, was {output}")
     if not output.parent.is_dir():
         raise SettingsError(f"--output: there is no folder {output.parent}")
-    recording.need_polars("what is found is written")
-    return _write
+    if form != ".html":
+        recording.need_polars("what is found is written")
+    return form
 
 
-def _write(folder: Path, output: Path) -> None:
-    """All that was found into one file, which is there whole or not at all."""
-    import polars as pl
-
-    unfinished = output.with_name(f".{output.name}.unfinished")
+def _put(output: Path, write: Callable[[Path], None]) -> None:
+    """A file that is there whole or not at all: what was there before is there until then."""
+    unfinished = output.with_name(f".{output.stem}.unfinished{output.suffix}")
     try:
-        found = pl.scan_parquet(sorted(folder.glob("*.parquet")))
-        if output.suffix.lower() == ".csv":
-            found.sink_csv(unfinished, datetime_format="%Y-%m-%dT%H:%M:%SZ")
-        else:
-            found.sink_parquet(unfinished)
+        write(unfinished)
         unfinished.replace(output)
     except OSError as error:
         raise SettingsError(f"{output} cannot be written: {error.strerror or error}") from None
@@ -264,6 +234,46 @@ def _write(folder: Path, output: Path) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def _cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _write_rows(folder: Path, output: Path) -> None:
+    """All that was found, which lies in a folder as Parquet, as one file."""
+    import polars as pl
+
+    found = pl.scan_parquet(sorted(folder.glob("*.parquet")))
+    if output.suffix.lower() == ".csv":
+        found.sink_csv(output, datetime_format="%Y-%m-%dT%H:%M:%SZ")
+    else:
+        found.sink_parquet(output)
+
+
+def _write_page(done: Surveyed, rates: report.Rates, output: Path) -> None:
+    page = report.Page(
+        done.source,
+        done.sessions,
+        done.timezone,
+        datetime.now(UTC),
+        done.findings,
+        examples=done.examples,
+        rates=rates,
+    )
+    output.write_text(page.html(), encoding="utf-8")
+
+
+def _rates(path: Path | None) -> report.Rates:
+    """The rates of a file, of patterns whose definition is still the one that was measured.
+
+    Raises SettingsError if it is no whole table of rates, or one of none of these patterns.
+    """
+    if path is None:
+        return {}
+    measured = rate_file.read(path)
+    now = {pattern["id"]: event_id("", 0, pattern["id"]) for pattern in PATTERNS}
+    rates = {
+        (group.pattern, group.direction, group.timeframe): group.rate(None)
+        for group in measured.groups
+        if now.get(group.pattern, "") == measured.definitions.get(group.pattern)
+    }
+    if not rates:
+        raise SettingsError(
+            f"{path} has no rates of patterns as they are now: make it anew with `tickstockpl calibrate`"
+        )
+    return rates

@@ -87,6 +87,14 @@ async def test_flags_come_with_the_bars(database: str) -> None:
     assert bars.quality.tolist() == [0, GAP, GAP | PROVISIONAL]
 
 
+async def test_a_server_that_takes_no_writes_is_read_like_any_other(database: str) -> None:
+    await prepare(database, "ours")
+    bars = bars_of("AAPL")
+    await put(database, "ours", bars)
+    await ran(database, f"ALTER DATABASE {database.rpartition('/')[2]} SET default_transaction_read_only = on")
+    assert kept((await read(database))[2]) == expected(bars)
+
+
 async def test_a_database_without_the_bars_says_what_to_do(database: str) -> None:
     with pytest.raises(ServerError, match="run `tickstockpl migrate` first"):
         await read(database)

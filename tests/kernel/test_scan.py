@@ -96,8 +96,9 @@ def test_parts_are_what_is_found_at_once_however_long_they_are(seed: int, rows: 
     history = bars(seed, 60)
     whole = tp.scan(history).to_dict()
     parts = [part.to_dict() for part in scan_parts(history, rows=rows)]
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in whole if name != "symbol"}
-    assert joined.keys() == whole.keys() - {"symbol"}
+    counted = {"symbol", *(name for name in whole if name.endswith("_row"))}  # these number what their own part has
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in whole if name not in counted}
+    assert len(joined) > 20
     for name, column in joined.items():
         np.testing.assert_array_equal(column, whole[name])
 

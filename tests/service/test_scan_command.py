@@ -55,7 +55,7 @@ def walk(days: int = 2, minutes: int = 90, before_open: int = 5) -> Any:
 
 @pytest.fixture(scope="module")
 def regular(state_dir: Path) -> tp.EngineSettings:
-    """The engine of the default settings."""
+    """The engine of the default settings, whose calendar is then there and need not be announced."""
     calendar = sessions.load("XNYS", "America/New_York", state_dir, date.today(), say=lambda _: None)  # noqa: DTZ011
     return engine_settings(Settings(), calendar, None)
 
@@ -119,7 +119,7 @@ def test_two_runs_write_the_same_file_and_csv_says_the_same(
     assert csv.columns == one.columns
     assert found_in(csv) == found_in(one)
     first = Path("found.csv").read_text(encoding="utf-8").splitlines()[1].split(",")
-    assert first[4:6] == ["2025-10-13T13:31:00Z", "2025-10-13T13:32:00Z"]
+    assert first[4:6] == [f"{one[name][0]:%Y-%m-%dT%H:%M:%SZ}" for name in ("bar_start", "bar_end")]
 
 
 def test_the_table_counts_each_pattern_and_direction(command: Run, bars: Path) -> None:
@@ -209,7 +209,7 @@ def test_nothing_found_is_an_empty_file_with_all_columns(command: Run, bars: Pat
         (("bars.parquet", "--symbol", "NOPE"), "there are no bars of NOPE in bars.parquet"),
         (("bars.parquet", "--from", "2025-10-14", "--to", "2025-10-13"), "--to 2025-10-13 is before --from 2025-10-14"),
         (("bars.parquet", "--from", "2026-10-14"), "there are no bars in these days in bars.parquet"),
-        (("bars.parquet", "-o", "found.xlsx"), "--output must end in .parquet or .csv, was found.xlsx"),
+        (("bars.parquet", "-o", "found.xlsx"), "--output must end in .parquet, .csv or .html, was found.xlsx"),
         (("bars.parquet", "-o", "nowhere/found.csv"), "--output: there is no folder nowhere"),
         (("bars.parquet", "--timezone", "Mars/Olympus"), "no timezone is called 'Mars/Olympus'"),
         (("bars.parquet", "--jobs", "0"), "Invalid value for '--jobs'"),
@@ -220,6 +220,11 @@ def test_nothing_found_is_an_empty_file_with_all_columns(command: Run, bars: Pat
 def test_a_mistake_is_one_line_that_says_what_to_do(command: Run, words: tuple[str, ...], said: str) -> None:
     assert said in said_once(command("scan", *words))
     assert sorted(path.name for path in Path().iterdir()) == ["bars.parquet"]
+
+
+of_processes = pytest.mark.skipif(
+    not Path("/proc/self/task").is_dir(), reason="a process's children are read from /proc"
+)
 
 
 class Scanning:
@@ -262,7 +267,8 @@ class Scanning:
         return self.children()
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="a process's children are read from /proc")
+@of_processes
+@pytest.mark.usefixtures("regular")
 def test_ctrl_c_ends_all_processes_and_leaves_nothing_behind(tmp_path: Path, state_dir: Path) -> None:
     scanning = Scanning(tmp_path, state_dir)
     with scanning.process:
@@ -275,7 +281,8 @@ def test_ctrl_c_ends_all_processes_and_leaves_nothing_behind(tmp_path: Path, sta
     assert not (tmp_path / "found.parquet").exists()
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="a process's children are read from /proc")
+@of_processes
+@pytest.mark.usefixtures("regular")
 def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path, state_dir: Path) -> None:
     scanning = Scanning(tmp_path, state_dir)
     with scanning.process:
@@ -284,7 +291,8 @@ def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path, state_dir: Pa
     assert_gone(workers)
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="a process's children are read from /proc")
+@of_processes
+@pytest.mark.usefixtures("regular")
 def test_a_worker_that_is_killed_is_one_line(tmp_path: Path, state_dir: Path) -> None:
     scanning = Scanning(tmp_path, state_dir)
     with scanning.process:
