@@ -248,9 +248,8 @@ impl Run<'_> {
             let Some(session) = self.session_of(bar.ts_us) else { continue };
             let id = minutes.symbol[row];
             let slot = self.slot(id);
-            let closed = self.symbols[slot].1.push(&bar, session, self.grid);
-            let closed = closed.expect("minutes come in order, and nothing else has closed a bucket");
-            closed.iter().for_each(|rolled| made.push(id, rolled));
+            let pushed = self.symbols[slot].1.push(&bar, session, self.grid, |rolled| made.push(id, &rolled));
+            pushed.expect("minutes come in order, and nothing else has closed a bucket");
         }
         for (id, rollup) in &mut self.symbols {
             if let Some(rolled) = rollup.close_up_to(end_us) {

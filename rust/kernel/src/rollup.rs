@@ -3,7 +3,6 @@
 //! A bar is made of the minutes of its bucket, in order of time, and is seen when the bucket is over: its last minute is
 //! there, or a later one, or the caller says that none comes any more. A bar that is still forming is nobody's to see.
 
-use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
 use crate::bar::Bar;
@@ -35,9 +34,6 @@ pub enum Refused {
     /// It is not newer than the newest minute of its bucket.
     NotNewer,
 }
-
-/// What a minute closes: the bucket before its own, and its own if it is the last one in it.
-pub type Closed = ArrayVec<Rolled, 2>;
 
 /// The minutes of a bucket so far.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -144,22 +140,34 @@ impl Rollup {
         self.timeframe
     }
 
-    /// Takes in the next minute, of `session`, and gives the bars that it closes, in order.
+    /// Takes in the next minute, of `session`, and hands on the bars that it closes: the bucket before its own, and its own
+    /// if it is the last minute of it.
     ///
     /// # Errors
     /// [`Refused`] if it comes too late; nothing has changed then.
     #[inline]
-    pub fn push(&mut self, bar: &Bar, session: Session, grid: &Grid) -> Result<Closed, Refused> {
-        let mut closed = Closed::new();
-        match &mut self.forming {
-            Some(forming) if forming.newest_us < bar.ts_us && bar.ts_us < forming.bucket.end_us => forming.add(bar),
-            _ => self.turn(bar, grid.bucket(self.timeframe, bar.ts_us, session), &mut closed)?,
+    pub fn push(
+        &mut self,
+        bar: &Bar,
+        session: Session,
+        grid: &Grid,
+        mut closed: impl FnMut(Rolled),
+    ) -> Result<(), Refused> {
+        let end_us = match &mut self.forming {
+            Some(forming) if forming.newest_us < bar.ts_us && bar.ts_us < forming.bucket.end_us => {
+                forming.add(bar);
+                forming.bucket.end_us
+            }
+            _ => {
+                let bucket = grid.bucket(self.timeframe, bar.ts_us, session);
+                self.turn(bar, bucket)?.into_iter().for_each(&mut closed);
+                bucket.end_us
+            }
+        };
+        if end_us <= bar.ts_us.saturating_add(MINUTE_US) {
+            self.close().into_iter().for_each(closed);
         }
-        let is_last = |forming: &Forming| forming.bucket.end_us <= bar.ts_us.saturating_add(MINUTE_US);
-        if self.forming.as_ref().is_some_and(is_last) {
-            closed.extend(self.close());
-        }
-        Ok(closed)
+        Ok(())
     }
 
     /// No minute that ends at `end_us` or before comes any more: closes the bucket that is over by then, if one is forming.
@@ -177,20 +185,18 @@ impl Rollup {
         self.forming.as_ref().map(|forming| forming.rolled(self.timeframe))
     }
 
-    /// A minute that is not simply the next one of the bucket that is forming.
-    fn turn(&mut self, bar: &Bar, bucket: Bucket, closed: &mut Closed) -> Result<(), Refused> {
+    /// Begins a bucket with its first minute, and closes the one before.
+    fn turn(&mut self, bar: &Bar, bucket: Bucket) -> Result<Option<Rolled>, Refused> {
         if bucket.end_us <= self.passed_us {
             return Err(Refused::Closed);
         }
-        if let Some(forming) = &self.forming {
-            if bar.ts_us < forming.bucket.end_us {
-                let is_older = bucket.end_us <= forming.bucket.start_us;
-                return Err(if is_older { Refused::Closed } else { Refused::NotNewer });
-            }
-            closed.extend(self.close());
+        if let Some(forming) = self.forming.as_ref().filter(|forming| bar.ts_us < forming.bucket.end_us) {
+            let is_older = bucket.end_us <= forming.bucket.start_us;
+            return Err(if is_older { Refused::Closed } else { Refused::NotNewer });
         }
+        let closed = self.close();
         self.forming = Some(Forming::new(bar, bucket));
-        Ok(())
+        Ok(closed)
     }
 
     fn close(&mut self) -> Option<Rolled> {
@@ -233,7 +239,7 @@ impl Ladder {
         mut closed: impl FnMut(Rolled),
     ) -> Result<(), Refused> {
         for rung in self.rungs.iter_mut().flatten() {
-            rung.push(bar, session, grid)?.into_iter().for_each(&mut closed);
+            rung.push(bar, session, grid, &mut closed)?;
         }
         Ok(())
     }
@@ -285,8 +291,9 @@ mod tests {
     }
 
     fn push(rollup: &mut Rollup, bar: &Bar) -> Vec<Rolled> {
-        let session = sessions().at(bar.ts_us).unwrap();
-        rollup.push(bar, session, &grid()).unwrap().to_vec()
+        let mut closed = Vec::new();
+        rollup.push(bar, sessions().at(bar.ts_us).unwrap(), &grid(), |rolled| closed.push(rolled)).unwrap();
+        closed
     }
 
     #[test]
@@ -387,7 +394,7 @@ mod tests {
         let mut rollup = Rollup::new(Timeframe::Min5);
         let mut refused = |minute: i64| {
             let before = postcard::to_allocvec(&rollup).unwrap();
-            let refused = rollup.push(&bar(0, minute), sessions().at(OPENS[0]).unwrap(), &grid());
+            let refused = rollup.push(&bar(0, minute), sessions().at(OPENS[0]).unwrap(), &grid(), drop);
             assert!(refused.is_ok() || postcard::to_allocvec(&rollup).unwrap() == before);
             refused.err()
         };
@@ -395,7 +402,7 @@ mod tests {
         assert_eq!([9, 5, 0].map(&mut refused), [Some(Refused::Closed); 3], "a newer bucket is open");
         assert_eq!([14, 14, 13].map(&mut refused), [None, Some(Refused::Closed), Some(Refused::Closed)]);
         rollup.close_up_to(OPENS[0] + 23 * MINUTE_US);
-        let mut refused = |minute| rollup.push(&bar(0, minute), sessions().at(OPENS[0]).unwrap(), &grid()).err();
+        let mut refused = |minute| rollup.push(&bar(0, minute), sessions().at(OPENS[0]).unwrap(), &grid(), drop).err();
         assert_eq!([19, 20].map(&mut refused), [Some(Refused::Closed), None], "20 to 25 is not over at 23");
     }
 

@@ -191,11 +191,18 @@ fn assert_near(found: &[Rolled], expected: &[Rolled]) {
     }
 }
 
+/// What one minute closes.
+fn push(rollup: &mut Rollup, bar: &Bar, session: Session, grid: &Grid) -> Vec<Rolled> {
+    let mut closed = Vec::new();
+    rollup.push(bar, session, grid, |rolled| closed.push(rolled)).expect("minutes come in order");
+    closed
+}
+
 fn pushed(market: &Market, timeframe: Timeframe, grid: &Grid) -> Vec<Rolled> {
     let mut rollup = Rollup::new(timeframe);
     let inside = market.inside();
-    let taken = inside.iter().map(|(bar, session)| rollup.push(bar, *session, grid).expect("they come in order"));
-    let mut closed: Vec<Rolled> = taken.flatten().collect();
+    let mut closed: Vec<Rolled> =
+        inside.iter().flat_map(|(bar, session)| push(&mut rollup, bar, *session, grid)).collect();
     closed.extend(market.bars.last().and_then(|newest| rollup.close_up_to(newest.ts_us + MINUTE_US)));
     closed
 }
@@ -272,7 +279,7 @@ proptest! {
                 let bytes = postcard::to_allocvec(&cut).expect("it has a length");
                 cut = postcard::from_bytes(&bytes).expect("it was written so");
             }
-            let closed = [&mut whole, &mut cut].map(|rollup| rollup.push(bar, *session, &grid).expect("in order"));
+            let closed = [&mut whole, &mut cut].map(|rollup| push(rollup, bar, *session, &grid));
             prop_assert_eq!(bits(&closed[0]), bits(&closed[1]));
         }
         prop_assert_eq!(postcard::to_allocvec(&whole), postcard::to_allocvec(&cut));
@@ -285,7 +292,7 @@ proptest! {
         let mut closed = Vec::new();
         for (bar, session) in market.inside() {
             closed.extend(rollup.close_up_to(bar.ts_us));
-            closed.extend(rollup.push(&bar, session, &grid).expect("nothing is late"));
+            closed.extend(push(&mut rollup, &bar, session, &grid));
         }
         closed.extend(market.bars.last().and_then(|newest| rollup.close_up_to(newest.ts_us + MINUTE_US)));
         prop_assert_eq!(bits(&closed), bits(&pushed(&market, timeframe, &grid)));
@@ -320,7 +327,7 @@ proptest! {
             let mut closed = Vec::new();
             for short in pushed(&market, shorter, &grid) {
                 let session = market.table().at(short.bar.ts_us).expect("buckets begin in sessions");
-                closed.extend(rollup.push(&short.bar, session, &grid).expect("bars come in order"));
+                closed.extend(push(&mut rollup, &short.bar, session, &grid));
                 closed.extend(rollup.close_up_to(short.end_us));
             }
             closed.extend(market.bars.last().and_then(|newest| rollup.close_up_to(newest.ts_us + MINUTE_US)));
@@ -341,8 +348,9 @@ proptest! {
         let mut rows_of_both: Vec<(i32, Bar)> = Vec::new();
         for (id, market) in [(7, &market), (2, &other)] {
             let mut rollup = Rollup::new(timeframe);
-            let taken = market.inside().into_iter().map(|(bar, at)| rollup.push(&bar, at, &grid).expect("in order"));
-            let mut closed: Vec<Rolled> = taken.flatten().collect();
+            let inside = market.inside();
+            let mut closed: Vec<Rolled> =
+                inside.iter().flat_map(|(bar, session)| push(&mut rollup, bar, *session, &grid)).collect();
             closed.extend(rollup.close_up_to(end_us));
             expected.extend(closed.iter().map(|rolled| (rolled.bar.ts_us, id, rolled.bar)));
             rows_of_both.extend(market.bars.iter().map(|bar| (id, *bar)));
