@@ -420,6 +420,11 @@ mod tests {
     }
 
     #[test]
+    fn a_symbol_carries_144_bytes_a_timeframe() {
+        assert_eq!((size_of::<Rollup>(), size_of::<Ladder>()), (144, 1152));
+    }
+
+    #[test]
     fn a_ladder_hands_on_the_shortest_first_and_takes_a_minute_whole_or_not_at_all() {
         let mut ladder = Ladder::new(&[Timeframe::Hour1, Timeframe::Min5, Timeframe::Daily]);
         let mut closed = Vec::new();
