@@ -6,7 +6,7 @@ use divan::Bencher;
 use divan::counter::ItemsCount;
 use hot::{Bars, Candlesticks, Decode, Hot};
 use tickstockpl_kernel::bar::Bar;
-use tickstockpl_kernel::rollup::Ladder;
+use tickstockpl_kernel::ladder::Ladder;
 use tickstockpl_kernel::session::{Session, Sessions};
 use tickstockpl_kernel::time::{DAY_US, MINUTE_US};
 use tickstockpl_kernel::timeframe::{Align, Grid, Timeframe};

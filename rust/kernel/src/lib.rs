@@ -33,6 +33,7 @@ mod found;
 pub mod history;
 pub mod indicator;
 mod json;
+pub mod ladder;
 mod lanes;
 mod number;
 pub mod offset;

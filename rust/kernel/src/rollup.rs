@@ -206,50 +206,6 @@ impl Rollup {
     }
 }
 
-/// The roll-ups of one symbol to several timeframes.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub struct Ladder {
-    /// By timeframe; `None` where nobody asked for it.
-    rungs: [Option<Rollup>; Timeframe::COUNT],
-}
-
-impl Ladder {
-    /// A ladder that has seen nothing.
-    #[must_use]
-    pub fn new(timeframes: &[Timeframe]) -> Self {
-        let rung = |timeframe| timeframes.contains(&timeframe).then(|| Rollup::new(timeframe));
-        Self { rungs: Timeframe::ALL.map(rung) }
-    }
-
-    /// The roll-up to one timeframe.
-    #[must_use]
-    pub fn rung(&self, timeframe: Timeframe) -> Option<&Rollup> {
-        self.rungs[timeframe as usize].as_ref()
-    }
-
-    /// Takes the next minute into every timeframe and hands on the bars that it closes, the shortest timeframe first.
-    ///
-    /// # Errors
-    /// [`Refused`] by the shortest timeframe; nothing has changed then. As buckets nest, what that takes all others take.
-    pub fn push(
-        &mut self,
-        bar: &Bar,
-        session: Session,
-        grid: &Grid,
-        mut closed: impl FnMut(Rolled),
-    ) -> Result<(), Refused> {
-        for rung in self.rungs.iter_mut().flatten() {
-            rung.push(bar, session, grid, &mut closed)?;
-        }
-        Ok(())
-    }
-
-    /// [`Rollup::close_up_to`] for every timeframe, the shortest first.
-    pub fn close_up_to(&mut self, end_us: i64, closed: impl FnMut(Rolled)) {
-        self.rungs.iter_mut().flatten().filter_map(|rung| rung.close_up_to(end_us)).for_each(closed);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -417,21 +373,5 @@ mod tests {
         let closed = push(&mut rollup, &with(4, 0.1, 1));
         assert_eq!((closed[0].bar.vwap, closed[0].bar.volume), (0.1, 1003), "as 0.1 + 0.1 + 0.1 over 3 is not");
         assert!(push(&mut rollup, &with(9, f64::NAN, 5))[0].bar.vwap.is_nan());
-    }
-
-    #[test]
-    fn a_symbol_carries_144_bytes_a_timeframe() {
-        assert_eq!((size_of::<Rollup>(), size_of::<Ladder>()), (144, 1152));
-    }
-
-    #[test]
-    fn a_ladder_hands_on_the_shortest_first_and_takes_a_minute_whole_or_not_at_all() {
-        let mut ladder = Ladder::new(&[Timeframe::Hour1, Timeframe::Min5, Timeframe::Daily]);
-        let mut closed = Vec::new();
-        let session = sessions().at(OPENS[1]).unwrap();
-        let mut take = |minute| ladder.push(&bar(1, minute), session, &grid(), |rolled| closed.push(rolled.timeframe));
-        assert_eq!([207, 209, 208].map(&mut take), [Ok(()), Ok(()), Err(Refused::Closed)]);
-        assert_eq!(closed, [Timeframe::Min5, Timeframe::Hour1, Timeframe::Daily]);
-        assert!(ladder.rung(Timeframe::Weekly).is_none());
     }
 }

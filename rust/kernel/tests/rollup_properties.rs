@@ -1,11 +1,14 @@
 //! Rolled-up bars equal those of a slow reader that lists every bucket of the calendar; a prefix of the minutes gives a
 //! prefix of the bars; and it matters neither where a run is cut by a snapshot nor what closes a bucket.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use tickstockpl_kernel::bar::{Bar, quality};
 use tickstockpl_kernel::error::KernelError;
+use tickstockpl_kernel::ladder::Ladder;
 use tickstockpl_kernel::resample::{Minutes, Resampled, resample};
-use tickstockpl_kernel::rollup::{Ladder, Rolled, Rollup};
+use tickstockpl_kernel::rollup::{Rolled, Rollup};
 use tickstockpl_kernel::session::{Session, Sessions};
 use tickstockpl_kernel::timeframe::{Align, Grid, Timeframe};
 
@@ -198,13 +201,74 @@ fn push(rollup: &mut Rollup, bar: &Bar, session: Session, grid: &Grid) -> Vec<Ro
     closed
 }
 
+/// Every bar that is over when the newest minute ends, of minutes one by one.
 fn pushed(market: &Market, timeframe: Timeframe, grid: &Grid) -> Vec<Rolled> {
+    let end_us = market.bars.last().map_or(i64::MIN, |newest| newest.ts_us + MINUTE_US);
+    pushed_up_to(end_us, market, timeframe, grid)
+}
+
+fn pushed_up_to(end_us: i64, market: &Market, timeframe: Timeframe, grid: &Grid) -> Vec<Rolled> {
     let mut rollup = Rollup::new(timeframe);
     let inside = market.inside();
     let mut closed: Vec<Rolled> =
         inside.iter().flat_map(|(bar, session)| push(&mut rollup, bar, *session, grid)).collect();
-    closed.extend(market.bars.last().and_then(|newest| rollup.close_up_to(newest.ts_us + MINUTE_US)));
+    closed.extend(rollup.close_up_to(end_us));
     closed
+}
+
+/// What an engine keeps of one symbol: the minutes that may still change, a ladder after the newest of them and one before
+/// the oldest, and what it has said of each bar.
+struct Revisable<'a> {
+    grid: &'a Grid,
+    minutes: BTreeMap<i64, (Bar, Session)>,
+    base: Ladder,
+    now: Ladder,
+    told: BTreeMap<(Timeframe, i64), String>,
+    revised: usize,
+}
+
+impl<'a> Revisable<'a> {
+    const REVISE_US: i64 = 15 * MINUTE_US;
+
+    fn new(grid: &'a Grid) -> Self {
+        let (base, now) = (Ladder::new(&Timeframe::ALL), Ladder::new(&Timeframe::ALL));
+        Self { grid, minutes: BTreeMap::new(), base, now, told: BTreeMap::new(), revised: 0 }
+    }
+
+    /// A minute closes, or one that has closed before comes again with another tick in it.
+    fn take(&mut self, bar: Bar, session: Session) {
+        let in_order = self.minutes.last_key_value().is_none_or(|(&newest_us, _)| newest_us < bar.ts_us);
+        self.minutes.insert(bar.ts_us, (bar, session));
+        let mut closed = Vec::new();
+        let pushed = in_order.then(|| self.now.push(&bar, session, self.grid, |rolled| closed.push(rolled)));
+        if pushed.is_none_or(|pushed| pushed.is_err()) {
+            let passed_us = self.now.passed_us();
+            self.now = self.base;
+            for (bar, session) in self.minutes.values() {
+                self.now.push(bar, *session, self.grid, |rolled| closed.push(rolled)).expect("they are in order");
+            }
+            self.now.close_up_to(passed_us, |rolled| closed.push(rolled));
+        }
+        self.tell(&closed);
+    }
+
+    /// Event time moves on: what has ended closes, and what is too old to change leaves.
+    fn pass(&mut self, us: i64) {
+        let mut closed = Vec::new();
+        self.now.close_up_to(us, |rolled| closed.push(rolled));
+        self.tell(&closed);
+        while let Some(oldest) = self.minutes.first_entry().filter(|oldest| *oldest.key() < us - Self::REVISE_US) {
+            let (bar, session) = oldest.remove();
+            self.base.push(&bar, session, self.grid, drop).expect("they leave in order");
+        }
+    }
+
+    fn tell(&mut self, closed: &[Rolled]) {
+        for (rolled, text) in closed.iter().zip(bits(closed)) {
+            let before = self.told.insert((rolled.timeframe, rolled.bar.ts_us), text.clone());
+            self.revised += usize::from(before.is_some_and(|before| before != text));
+        }
+    }
 }
 
 /// The batch over bars of several symbols.
@@ -336,6 +400,31 @@ proptest! {
         }
     }
 
+    /// Minutes that come up to 14 minutes late, some of them twice, with the watermark in every minute between.
+    #[test]
+    fn late_minutes_end_in_the_bits_of_minutes_in_order_of_time(
+        market in market(), align in align(), delays in prop::collection::vec(0_i64..15, 1..50),
+    ) {
+        let grid = market.grid(align);
+        let mut symbol = Revisable::new(&grid);
+        let mut arrivals: Vec<(i64, Bar, Session)> = Vec::new();
+        for ((bar, session), delay) in market.inside().into_iter().zip(delays.iter().cycle()) {
+            let first = Bar { volume: bar.volume / 2, ..bar };
+            arrivals.extend((delay % 3 == 0).then_some((bar.ts_us + MINUTE_US, first, session)));
+            arrivals.push((bar.ts_us + (1 + delay) * MINUTE_US, bar, session));
+        }
+        arrivals.sort_by_key(|arrival| arrival.0);
+        let end_us = arrivals.last().map_or(i64::MIN, |arrival| arrival.0);
+        for (us, bar, session) in arrivals {
+            symbol.take(bar, session);
+            symbol.pass(us);
+        }
+        let in_order = |timeframe| pushed_up_to(end_us, &market, timeframe, &grid);
+        let expected: Vec<Rolled> = Timeframe::ALL.into_iter().flat_map(in_order).collect();
+        let told: Vec<String> = symbol.told.into_values().collect();
+        prop_assert_eq!(told, bits(&expected));
+    }
+
     #[test]
     fn the_batch_gives_what_minutes_one_by_one_give_in_any_order_of_rows(
         market in market(), other in market(), timeframe in timeframe(), align in align(), seed in any::<u64>(),
@@ -388,6 +477,24 @@ fn five(rows: &[(i32, Bar)]) -> Result<Resampled, KernelError> {
     let sessions = Sessions::default();
     let grid = Grid::new(&sessions, Sessions::default(), Align::Session).expect("UTC days");
     batch(rows, Timeframe::Min5, &sessions, &grid)
+}
+
+#[test]
+fn a_late_minute_revises_the_bars_that_have_closed_without_it_and_no_other() {
+    let grid = Grid::new(&Sessions::default(), Sessions::default(), Align::Session).expect("UTC days");
+    let day = Session::utc_day(FIRST_US);
+    let mut symbol = Revisable::new(&grid);
+    let minutes = ten();
+    for at in [0, 1, 5, 6] {
+        symbol.take(minutes[at].1, day);
+    }
+    symbol.pass(FIRST_US + 7 * MINUTE_US);
+    let five = |symbol: &Revisable<'_>| symbol.told[&(Timeframe::Min5, FIRST_US)].clone();
+    let before = five(&symbol);
+    symbol.take(minutes[4].1, day);
+    assert_ne!(five(&symbol), before);
+    symbol.take(minutes[7].1, day);
+    assert_eq!(symbol.revised, 1, "the quarter of an hour has not closed yet");
 }
 
 #[test]
