@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benches import boundary, candles, indicators, instructions, kernels, latency, peers, service, store
+from benches import boundary, candles, indicators, instructions, kernels, latency, peers, rollup, service, store
 from benches.runner import Contest, Table, load, machine, race, rendered
 
 RESULTS = Path(__file__).with_name("results") / "latest.md"
@@ -20,6 +20,7 @@ def contests(make: Callable[[], list[Contest]]) -> Callable[[bool], list[Table]]
 BENCHES: dict[str, Callable[[bool], list[Table]]] = {
     "decode": contests(kernels.decode),
     "bars": contests(kernels.bars),
+    "rollup": contests(rollup.contests),
     "frames": contests(kernels.frames),
     "candles": candles.run,
     "indicators": contests(indicators.contests),

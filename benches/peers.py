@@ -17,6 +17,7 @@ def _module(name: str) -> Any:
 
 
 msgspec, numba, tickbar = _module("msgspec"), _module("numba"), _module("tickbar")
+polars = _module("polars")
 talib, talib_stream, ferro_ta = _module("talib"), _module("talib.stream"), _module("ferro_ta.streaming")
 
 I64 = NDArray[np.int64]
@@ -27,6 +28,8 @@ def missing() -> list[str]:
     """What cannot be compared, and how to get it."""
     found = {"msgspec": msgspec, "numba": numba, "tickbar": tickbar, "ferro-ta": ferro_ta}
     missing = [f"{name} is not installed (requirements-bench.lock)" for name, it in found.items() if it is None]
+    if polars is None:
+        missing.append("polars is not installed (requirements.lock)")
     if talib is None:
         needing = "candlesticks, indicators, latency and the seed's service"
         missing.append(f"ta-lib is not installed (requirements.lock), and with it {needing}")

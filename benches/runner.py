@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parent.parent
-PEERS = ("msgspec", "numba", "tickbar", "ta-lib", "ferro-ta", "hiredis", "asyncpg")
+PEERS = ("msgspec", "numba", "tickbar", "polars", "ta-lib", "ferro-ta", "hiredis", "asyncpg")
 
 Call = Callable[[], Any]
 

@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benches import boundary, candles, indicators, kernels, peers
+from benches import boundary, candles, indicators, kernels, peers, rollup
 from benches.runner import Contest
 
 
@@ -25,6 +25,8 @@ SMALL: dict[str, tuple[Callable[[], list[Contest]], int]] = {
     "candlesticks, batch": (with_talib(lambda: candles.batch(3000)), 0),
     "candlesticks, streams": (with_talib(lambda: candles.streams(20, 5)), 0),
     "candlesticks, one symbol": (with_talib(lambda: candles.alone(50)), 0),
+    "rollup, 5 minutes": (cache(lambda: rollup.contests(50, 60)), 0),
+    "rollup, hours": (cache(lambda: rollup.contests(50, 390)), 1),
     "frames": (cache(lambda: kernels.frames(100, 2)), 0),
     "indicators, stream": (cache(lambda: indicators.stream(20, 3)), 0),
     "indicators, batch": (cache(lambda: indicators.batch(5000)), 0),
@@ -36,7 +38,9 @@ def contest(request: pytest.FixtureRequest) -> Contest:
     make, at = SMALL[request.param]
     contests = make()
     if at >= len(contests):
-        pytest.skip("its peer is not installed: it is in requirements-bench.lock, and ta-lib in requirements.lock")
+        pytest.skip(
+            "its peer is not installed: requirements.lock has ta-lib and polars, requirements-bench.lock the others"
+        )
     return contests[at]
 
 

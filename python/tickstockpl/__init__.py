@@ -14,6 +14,7 @@ from tickstockpl.indicators import IndicatorStream
 from tickstockpl.kernel import (
     CANDLESTICKS,
     PATTERNS,
+    TIMEFRAMES,
     Bars,
     CandlestickStream,
     Detections,
@@ -28,12 +29,14 @@ from tickstockpl.kernel import (
     candlesticks,
     decode,
     event_id,
+    resample,
     scan,
 )
 
 __all__ = [
     "CANDLESTICKS",
     "PATTERNS",
+    "TIMEFRAMES",
     "Bars",
     "CandlestickStream",
     "Detections",
@@ -54,5 +57,6 @@ __all__ = [
     "indicators",
     "outcomes",
     "plot",
+    "resample",
     "scan",
 ]

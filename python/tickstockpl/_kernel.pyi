@@ -22,6 +22,7 @@ __all__ = [
     "PROVISIONAL",
     "REASONS",
     "REPAIRED",
+    "TIMEFRAMES",
     "Bars",
     "CandlestickStream",
     "Detections",
@@ -46,6 +47,7 @@ __all__ = [
     "macd",
     "obv",
     "pivots",
+    "resample",
     "rsi",
     "sma",
     "stochastic",
@@ -74,6 +76,9 @@ CANDLESTICKS: Final[tuple[str, ...]]
 
 ALERTS: Final[tuple[str, ...]]
 """What can happen between two bars, in the order of the bits of `Readings.alerts`."""
+
+TIMEFRAMES: Final[tuple[str, ...]]
+"""How long bars can be, the shortest first: `1min`, `5min`, `15min`, `30min`, `1hour`, `4hour`, `daily`, `weekly`."""
 
 PARTIAL_START: Final = 1
 """Bits of a bar's `quality`; this one: the first minute after the start of listening."""
@@ -131,7 +136,7 @@ class Bars:
     symbol: _I32
     symbols: tuple[str, ...]
     ts_us: _I64
-    """The START of the bar."""
+    """The START of the bar; of one that was made of minutes, when it was scheduled to start."""
     open: _F64
     high: _F64
     low: _F64
@@ -513,6 +518,9 @@ class Engine:
 def decode(payloads: Sequence[bytes]) -> Ticks: ...
 def aggregate(ts_us: _I64, price: _F64, size: _I64, symbol: _I32 | None, interval_us: int) -> Bars: ...
 def candlesticks(open: _F64, high: _F64, low: _F64, close: _F64, columns: Sequence[int]) -> _I32: ...
+def resample(bars: Any, timeframe: str, sessions: _I64 | None, days: _I64 | None, align: str) -> Bars:
+    """bars: an object with `Bars`' columns, C-contiguous; `tickstockpl.resample` says what comes out."""
+
 def event_id(symbol: str, ts_us: int, pattern_id: str, revision: int = 0) -> str:
     """The id of the event that a pattern of `PATTERNS` is on the bar that starts at `ts_us`: the same in every replay.
 

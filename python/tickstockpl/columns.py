@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
-def whole(name: str, values: ArrayLike, kind: type[np.int32] | type[np.int64] = np.int64) -> NDArray[Any]:
+def whole(
+    name: str, values: ArrayLike, kind: type[np.uint8] | type[np.int32] | type[np.int64] = np.int64
+) -> NDArray[Any]:
     """The values as C-contiguous whole numbers of `kind`: numpy alone cuts fractions off and wraps what is too large.
 
     Raises ValueError naming the first row that holds none, or one that does not fit.

@@ -23,6 +23,7 @@ from tickstockpl._kernel import (
     PROVISIONAL,
     REASONS,
     REPAIRED,
+    TIMEFRAMES,
     Bars,
     CandlestickStream,
     Detections,
@@ -37,6 +38,7 @@ from tickstockpl._kernel import (
 )
 from tickstockpl._kernel import aggregate as _aggregate
 from tickstockpl._kernel import candlesticks as _candlesticks
+from tickstockpl._kernel import resample as _resample
 from tickstockpl.columns import whole
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "PROVISIONAL",
     "REASONS",
     "REPAIRED",
+    "TIMEFRAMES",
     "Bars",
     "CandlestickStream",
     "Detections",
@@ -65,6 +68,7 @@ __all__ = [
     "candlesticks",
     "decode",
     "event_id",
+    "resample",
     "scan",
     "scan_parts",
 ]
@@ -139,6 +143,51 @@ def aggregate(
         ids,
         round(interval_s * 1e6),
     )
+
+
+def resample(
+    bars: Any,
+    timeframe: str,
+    *,
+    sessions: ArrayLike | None = None,
+    days: ArrayLike | None = None,
+    align: Literal["session", "clock"] = "session",
+) -> Bars:
+    """Roll 1-minute bars up to a longer timeframe; of bars that are forming still nothing is shown.
+
+    bars: as `scan` takes them, of many symbols, in any order, flagged `PROVISIONAL` ones left out; of columns by name
+    `vwap`, `trades` and `quality` are read, too, where they are there.
+    timeframe: one of `TIMEFRAMES`; `daily` is a session, `weekly` the sessions of a week.
+    sessions: int64 (n, 2), [open, close) in µs UTC, ascending; bars that start in none are left out. None is `days`.
+    days: int64 (n, 2), the market's days, midnight to midnight; a session is in the week, Monday to Sunday, of the day
+    that it ends on. None: UTC days.
+    align: whether bars within a session count from its open (09:30, 10:30, ...) or from the market's midnight (09:30,
+    10:00, 11:00, ...). Either way the session's open and close cut them.
+    Returns bars by time, then symbol: first open, highest high, lowest low, last close, sums of volume and trades, each
+    minute's flags, and the vwap of the minutes that have one. `ts_us` is when a bar is scheduled to start, whoever
+    trades first. A bar is there if it is over by the end of the newest minute of all symbols, in a session or not; so
+    give whole minutes, and more of them will not change a bar that was returned.
+    Raises ValueError naming the row that is no bar of a minute, or is there twice, or is no session.
+
+    >>> import numpy as np, tickstockpl as tp
+    >>> bars = {"symbol": ["A"] * 7, "ts_us": np.arange(2, 9) * 60_000_000, "volume": [10] * 7}
+    >>> bars |= {name: np.arange(2.0, 9.0) for name in ("open", "high", "low", "close")}
+    >>> five = tp.resample(bars, "5min")
+    >>> five.ts_us.tolist(), five.open.tolist(), five.close.tolist(), five.volume.tolist()
+    ([0], [2.0], [4.0], [30])
+    """
+    given = bars if isinstance(bars, Bars) else columns_of_bars(bars, ("vwap", "trades", "quality"))
+    return _resample(given, timeframe, _table("sessions", sessions), _table("days", days), align)
+
+
+def _table(name: str, rows: ArrayLike | None) -> NDArray[np.int64] | None:
+    """Pairs of µs."""
+    if rows is None:
+        return None
+    table = whole(name, rows)
+    if table.ndim != 2 or table.shape[1] != 2:
+        raise ValueError(f"{name} must be (n, 2), was {table.shape}")
+    return table
 
 
 def candlesticks(
@@ -245,23 +294,32 @@ def _ready(bars: Any, patterns: Sequence[str] | None, settings: EngineSettings |
     return engine, {"symbols": names.tolist(), "symbol": symbol[rows], **columns}
 
 
-def columns_of_bars(columns: Any) -> SimpleNamespace:
-    """Columns by name as those of `Bars`."""
+def columns_of_bars(columns: Any, also: Sequence[str] = ()) -> SimpleNamespace:
+    """Columns by name as those of `Bars`. also: those that are read, too, where they are there."""
     names, symbol = np.unique(np.asarray(columns["symbol"], dtype=np.str_), return_inverse=True)
+    rows = len(symbol)
     numbers = {name: whole(name, columns[name]) for name in ("ts_us", "volume")}
-    prices = {name: np.asarray(columns[name], dtype=np.float64) for name in _PRICES}
-    if any(column.shape != (len(symbol),) for column in (*numbers.values(), *prices.values())):
+    prices = {name: np.ascontiguousarray(columns[name], dtype=np.float64) for name in _PRICES}
+    known: dict[str, NDArray[Any]] = {
+        "vwap": np.full(rows, np.nan),
+        "trades": np.zeros(rows, dtype=np.int64),
+        "quality": np.zeros(rows, dtype=np.uint8),
+    }
+    for name in (name for name in also if name in columns):
+        if name == "vwap":
+            known[name] = np.ascontiguousarray(columns[name], dtype=np.float64)
+        else:
+            known[name] = whole(name, columns[name], np.uint8 if name == "quality" else np.int64)
+    if any(column.shape != (rows,) for column in (*numbers.values(), *prices.values(), *known.values())):
         raise ValueError("bars must have columns of one length")
-    unknown = np.full(len(symbol), -1, dtype=np.int64)
+    unknown = np.full(rows, -1, dtype=np.int64)
     return SimpleNamespace(
         symbols=names.tolist(),
         symbol=symbol.astype(np.int32),
         **numbers,
         **prices,
-        vwap=np.full(len(symbol), np.nan),
-        trades=np.zeros(len(symbol), dtype=np.int64),
-        revision=np.zeros(len(symbol), dtype=np.int32),
-        quality=np.zeros(len(symbol), dtype=np.uint8),
+        **known,
+        revision=np.zeros(rows, dtype=np.int32),
         open_us=unknown,
         close_us=unknown,
     )

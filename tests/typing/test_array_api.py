@@ -87,6 +87,15 @@ def test_aggregate_takes_what_numpy_takes_and_gives_bars() -> None:
     assert_type(bars.to_dict(), dict[str, NDArray[Any]])
 
 
+def test_a_resample_of_bars_or_columns_gives_bars(output: tp.Output) -> None:
+    table = np.array([[START_US, START_US + 60 * MINUTE_US]])
+    assert_type(tp.resample(output.bars, "5min"), tp.Bars)
+    assert_type(tp.resample(output.bars, "1hour", sessions=table, days=table, align="clock"), tp.Bars)
+    assert_type(tp.TIMEFRAMES, tuple[str, ...])
+    with pytest.raises(ValueError, match="align must be session or clock"):
+        tp.resample(output.bars, "5min", align="utc")  # type: ignore[arg-type]
+
+
 def test_candlesticks_are_int32_by_name() -> None:
     assert_type(tp.candlesticks(F64, F64, F64, F64), dict[str, NDArray[np.int32]])
     assert_type(tp.candlesticks([1], [1], [1], [1], {"CDLDOJI"}), dict[str, NDArray[np.int32]])

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use numpy::{PyArray2, PyArrayMethods, PyReadonlyArray2};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -16,12 +15,11 @@ use tickstockpl_kernel::indicator::gauges::Watch;
 use tickstockpl_kernel::offset::Arrival;
 use tickstockpl_kernel::output;
 use tickstockpl_kernel::pattern::Direction;
-use tickstockpl_kernel::session::Sessions;
 use tickstockpl_kernel::settings::Settings;
 
 use crate::columns::{Bars, frozen};
 use crate::framer::Frames;
-use crate::given::{self, FARTHEST_US, Given};
+use crate::given::{self, FARTHEST_US, Given, sessions};
 use crate::output::{Names, Output};
 use crate::to_py;
 use crate::whole::{Whole, revision, whole, within};
@@ -75,9 +73,9 @@ impl Engine {
             }
         };
         let calendar = Calendar {
-            window: sessions(settings, window)?.unwrap_or_default(),
-            simulated: sessions(settings, "days")?.unwrap_or_default(),
-            regular: sessions(settings, "regular")?,
+            window: sessions(&settings.getattr(window)?, window)?.unwrap_or_default(),
+            simulated: sessions(&settings.getattr("days")?, "days")?.unwrap_or_default(),
+            regular: sessions(&settings.getattr("regular")?, "regular")?,
         };
         let settings = Settings {
             channels: channels.len(),
@@ -298,19 +296,4 @@ fn decimals(scale: Option<Whole>) -> PyResult<Option<u32>> {
 fn watch(symbols: Vec<String>) -> Watch {
     let all = symbols.iter().any(|name| name == "*");
     Watch { all, symbols: symbols.into_iter().map(|name| name.into_bytes().into()).collect() }
-}
-
-/// A table of sessions, `(n, 2)` int64, or `None`.
-fn sessions(settings: &Bound<'_, PyAny>, name: &str) -> PyResult<Option<Sessions>> {
-    let table = settings.getattr(name)?;
-    if table.is_none() {
-        return Ok(None);
-    }
-    let rows: PyReadonlyArray2<'_, i64> = table.cast::<PyArray2<i64>>()?.readonly();
-    let rows = rows.as_array();
-    if rows.ncols() != 2 {
-        return Err(PyValueError::new_err(format!("{name} must have 2 columns, had {}", rows.ncols())));
-    }
-    let rows: Vec<(i64, i64)> = rows.rows().into_iter().map(|row| (row[0], row[1])).collect();
-    Sessions::new(&rows).map(Some).map_err(to_py)
 }

@@ -1,11 +1,13 @@
-//! Bars that a caller hands in: an object with the columns of `Bars`.
+//! What a caller hands in: bars, as an object with the columns of `Bars`, and tables of sessions.
 
-use numpy::PyReadonlyArray1;
+use numpy::{PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use tickstockpl_kernel::bar::Bar;
 use tickstockpl_kernel::offset::Span;
+use tickstockpl_kernel::session::Sessions;
 
+use crate::to_py;
 use crate::whole::MOST_REVISIONS;
 
 /// The farthest stamp from 1970 that is taken: 36,000 years, which leaves room to add a minute to it.
@@ -116,4 +118,18 @@ fn columns<T: numpy::Element + Clone, const N: usize>(
     };
     let read = names.map(read).into_iter().collect::<PyResult<Vec<_>>>()?;
     read.try_into().map_err(|_| PyRuntimeError::new_err("as many columns as names"))
+}
+
+/// A table of sessions, `(n, 2)` int64, or `None`.
+pub(crate) fn sessions(table: &Bound<'_, PyAny>, name: &str) -> PyResult<Option<Sessions>> {
+    if table.is_none() {
+        return Ok(None);
+    }
+    let rows: PyReadonlyArray2<'_, i64> = table.cast::<PyArray2<i64>>()?.readonly();
+    let rows = rows.as_array();
+    if rows.ncols() != 2 {
+        return Err(PyValueError::new_err(format!("{name} must have 2 columns, had {}", rows.ncols())));
+    }
+    let rows: Vec<(i64, i64)> = rows.rows().into_iter().map(|row| (row[0], row[1])).collect();
+    Sessions::new(&rows).map(Some).map_err(to_py)
 }

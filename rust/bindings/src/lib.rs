@@ -11,6 +11,7 @@ mod framer;
 mod given;
 mod indicators;
 mod output;
+mod resample;
 mod whole;
 
 use pyo3::exceptions::PyValueError;
@@ -31,6 +32,7 @@ mod _kernel {
     use tickstockpl_kernel::indicator::gauges::ALERTS;
     use tickstockpl_kernel::pattern::PATTERNS;
     use tickstockpl_kernel::tick::Reason;
+    use tickstockpl_kernel::timeframe::Timeframe;
 
     #[pymodule_export]
     use super::batch::{aggregate, decode};
@@ -51,12 +53,15 @@ mod _kernel {
     };
     #[pymodule_export]
     use super::output::{Output, event_id};
+    #[pymodule_export]
+    use super::resample::resample;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let py = module.py();
         module.add("REASONS", PyTuple::new(py, Reason::ALL.map(Reason::name))?)?;
         module.add("CANDLESTICKS", PyTuple::new(py, talib::CANDLESTICKS.map(|candlestick| candlestick.name))?)?;
+        module.add("TIMEFRAMES", PyTuple::new(py, Timeframe::ALL.map(Timeframe::name))?)?;
         module.add("PanicException", py.get_type::<pyo3::panic::PanicException>())?;
         module.add("ALERTS", PyTuple::new(py, ALERTS)?)?;
         module.add("PARTIAL_START", quality::PARTIAL_START)?;

@@ -51,6 +51,22 @@ pub enum KernelError {
     /// A text that is no channel's standing.
     #[error("the standing of a channel cannot be read: {0}")]
     Standing(String),
+    /// A word that is none of those that are understood.
+    #[error("{name} must be {rule}, was {word:?}")]
+    Word {
+        /// The argument's name.
+        name: &'static str,
+        /// What is allowed.
+        rule: &'static str,
+        /// What was given.
+        word: String,
+    },
+    /// A bar that is given twice.
+    #[error("each bar must be there once; row {row} is not the first of its minute")]
+    Twice {
+        /// The first row whose minute its symbol had before.
+        row: usize,
+    },
     /// A pattern id that does not exist.
     #[error("no pattern is called {0:?}")]
     UnknownPattern(String),

@@ -3,8 +3,31 @@
 use serde::Serialize;
 
 use crate::error::KernelError;
+use crate::time::DAY_US;
 
-const DAY_US: i64 = 86_400_000_000;
+/// One session, `[open_us, close_us)` in µs UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Its first instant.
+    pub open_us: i64,
+    /// The first instant after it.
+    pub close_us: i64,
+}
+
+impl Session {
+    /// The UTC day of `us`.
+    #[must_use]
+    pub fn utc_day(us: i64) -> Self {
+        let open_us = us.div_euclid(DAY_US) * DAY_US;
+        Self { open_us, close_us: open_us + DAY_US }
+    }
+
+    /// Whether `us` lies in it.
+    #[must_use]
+    pub fn holds(&self, us: i64) -> bool {
+        self.open_us <= us && us < self.close_us
+    }
+}
 
 /// Sessions in ascending order, `[open, close)` in µs UTC; or, the default, one a UTC day, without end.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -34,12 +57,46 @@ impl Sessions {
     /// The open of the session that `us` lies in, if it lies in one. `O(log n)`.
     #[must_use]
     pub fn open_at(&self, us: i64) -> Option<i64> {
+        self.at(us).map(|session| session.open_us)
+    }
+
+    /// The session that `us` lies in, if it lies in one. `O(log n)`.
+    #[must_use]
+    pub fn at(&self, us: i64) -> Option<Session> {
         if !self.listed {
-            return Some(us.div_euclid(DAY_US) * DAY_US);
+            return Some(Session::utc_day(us));
         }
-        let after = self.opens.partition_point(|&open| open <= us);
-        let row = after.checked_sub(1)?;
-        (us < self.closes[row]).then(|| self.opens[row])
+        self.last_opened(us).filter(|session| us < session.close_us)
+    }
+
+    /// The day that `us` lies in, of a table of days: beyond its ends, and in its holes, days of 24 hours go on from its
+    /// edges. `O(log n)`.
+    #[must_use]
+    pub fn day_at(&self, us: i64) -> Session {
+        let Some(&first_us) = self.opens.first() else {
+            return Session::utc_day(us);
+        };
+        match self.last_opened(us) {
+            Some(day) if day.holds(us) => day,
+            last => {
+                let edge_us = last.map_or(first_us, |day| day.close_us);
+                let open_us = edge_us + (us - edge_us).div_euclid(DAY_US) * DAY_US;
+                Session { open_us, close_us: self.next_open(us).min(open_us + DAY_US) }
+            }
+        }
+    }
+
+    /// The rows of its table; `None` without one.
+    #[must_use]
+    pub fn rows(&self) -> Option<impl ExactSizeIterator<Item = Session> + '_> {
+        let rows = self.opens.iter().zip(&self.closes);
+        self.listed.then(|| rows.map(|(&open_us, &close_us)| Session { open_us, close_us }))
+    }
+
+    /// The newest session of a table that is open at `us` or before.
+    fn last_opened(&self, us: i64) -> Option<Session> {
+        let row = self.opens.partition_point(|&open| open <= us).checked_sub(1)?;
+        Some(Session { open_us: self.opens[row], close_us: self.closes[row] })
     }
 
     /// The newest session open at or before `us`, and the one before that.
@@ -75,6 +132,20 @@ mod tests {
         assert_eq!((sessions.next_open(10), sessions.next_open(30)), (30, i64::MAX));
         assert_eq!(sessions.last_two_opens(25), None);
         assert_eq!(sessions.last_two_opens(45), Some((30, 10)));
+    }
+
+    #[test]
+    fn days_of_24_hours_go_on_from_the_edges_of_a_table_and_in_its_holes() {
+        let day = |open_us, close_us| Session { open_us, close_us };
+        let days = Sessions::new(&[(7, DAY_US), (3 * DAY_US + 9, 4 * DAY_US)]).unwrap();
+        assert_eq!(days.day_at(7), day(7, DAY_US));
+        assert_eq!(days.day_at(6), day(7 - DAY_US, 7));
+        assert_eq!(days.day_at(DAY_US), day(DAY_US, 2 * DAY_US));
+        assert_eq!(days.day_at(3 * DAY_US + 8), day(3 * DAY_US, 3 * DAY_US + 9));
+        assert_eq!(days.day_at(6 * DAY_US - 1), day(5 * DAY_US, 6 * DAY_US));
+        for utc in [Sessions::default(), Sessions::new(&[]).unwrap()] {
+            assert_eq!(utc.day_at(-1), day(-DAY_US, 0));
+        }
     }
 
     #[test]

@@ -6,6 +6,10 @@ use crate::tick::Kind;
 pub const SECOND_US: i64 = 1_000_000;
 /// Microseconds in a minute.
 pub const MINUTE_US: i64 = 60 * SECOND_US;
+/// Microseconds in an hour.
+pub const HOUR_US: i64 = 60 * MINUTE_US;
+/// Microseconds in a day of 24 hours.
+pub const DAY_US: i64 = 24 * HOUR_US;
 /// 2000-01-01 UTC in seconds: the earliest stamp that is believed.
 pub const EARLIEST_S: f64 = 946_684_800.0;
 /// 2100-01-01 UTC in seconds: the latest stamp that is believed.
