@@ -77,6 +77,8 @@ mod _kernel {
             dict.set_item("name", pattern.name())?;
             dict.set_item("bars", pattern.bars_needed())?;
             dict.set_item("tier", pattern.tier())?;
+            let directions = pattern.directions().iter().map(|direction| direction.name());
+            dict.set_item("directions", PyTuple::new(py, directions.collect::<Vec<_>>())?)?;
             dict.set_item("source", pattern.source())?;
             dict.set_item("talib_name", pattern.talib_name())?;
             dict.set_item("points", PyTuple::new(py, pattern.points())?)?;

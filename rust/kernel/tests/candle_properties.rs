@@ -81,6 +81,7 @@ proptest! {
         let scene = Scene::of(&rows);
         for pattern in PATTERNS {
             let Some(found) = pattern.detect(&scene.closing()) else { continue };
+            prop_assert!(pattern.directions().contains(&found.direction), "{}", pattern.id());
             let sign = f64::from(found.direction as i32);
             let Levels { entry, stop, target, .. } = found.levels;
             prop_assert_eq!(entry, rows.last().expect("a row").3);

@@ -31,6 +31,7 @@ fn events(rows: &[Row]) -> Vec<Event> {
         let at = Closing { window: &window, session: &session, candles: None, study: Some(&study) };
         for pattern in PATTERNS.iter().filter(|pattern| pattern.needs_study()) {
             let Some(found) = pattern.detect(&at) else { continue };
+            assert!(pattern.directions().contains(&found.direction), "{}", pattern.id());
             let explained = pattern.explain(&at, &found);
             let (id, direction, confidence) = (pattern.id(), found.direction as i32, found.confidence);
             events.push(Event { bar: number, id, direction, confidence, explained });

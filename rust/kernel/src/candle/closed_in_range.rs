@@ -28,6 +28,10 @@ impl Pattern for ClosedInRange {
         1
     }
 
+    fn directions(&self) -> &'static [Direction] {
+        self.direction.alone()
+    }
+
     fn source(&self) -> &'static str {
         SOURCE
     }

@@ -27,6 +27,10 @@ impl Pattern for Doji {
         1
     }
 
+    fn directions(&self) -> &'static [Direction] {
+        &[Direction::Neutral]
+    }
+
     fn source(&self) -> &'static str {
         "TickStockAppV2 src/analysis/patterns/candlestick/doji.py@864dd0c"
     }

@@ -62,6 +62,10 @@ impl Pattern for Hammer {
         1
     }
 
+    fn directions(&self) -> &'static [Direction] {
+        &[Direction::Bullish]
+    }
+
     fn source(&self) -> &'static str {
         "TickStockAppV2 src/analysis/patterns/candlestick/hammer.py@864dd0c"
     }
@@ -93,6 +97,10 @@ impl Pattern for ShootingStar {
 
     fn bars_needed(&self) -> usize {
         1
+    }
+
+    fn directions(&self) -> &'static [Direction] {
+        &[Direction::Bearish]
     }
 
     fn source(&self) -> &'static str {

@@ -27,6 +27,10 @@ impl Pattern for HangingMan {
         4
     }
 
+    fn directions(&self) -> &'static [Direction] {
+        &[Direction::Bearish]
+    }
+
     fn source(&self) -> &'static str {
         "TickStockAppV2 src/analysis/patterns/candlestick/hanging_man.py@864dd0c"
     }

@@ -32,6 +32,10 @@ impl Pattern for DojiSpec {
         1
     }
 
+    fn directions(&self) -> &'static [Direction] {
+        &[Direction::Neutral]
+    }
+
     fn source(&self) -> &'static str {
         SOURCE
     }
@@ -68,6 +72,10 @@ impl Pattern for HammerSpec {
         1
     }
 
+    fn directions(&self) -> &'static [Direction] {
+        &[Direction::Bullish]
+    }
+
     fn source(&self) -> &'static str {
         SOURCE
     }
@@ -92,6 +100,10 @@ impl Pattern for HangingManSpec {
 
     fn bars_needed(&self) -> usize {
         1
+    }
+
+    fn directions(&self) -> &'static [Direction] {
+        &[Direction::Bearish]
     }
 
     fn source(&self) -> &'static str {

@@ -25,6 +25,10 @@ impl Pattern for MorningStar {
         3
     }
 
+    fn directions(&self) -> &'static [Direction] {
+        &[Direction::Bullish]
+    }
+
     fn source(&self) -> &'static str {
         "TickStockAppV2 src/analysis/patterns/candlestick/morning_star.py@864dd0c"
     }
@@ -68,6 +72,10 @@ impl Pattern for EveningStar {
 
     fn bars_needed(&self) -> usize {
         3
+    }
+
+    fn directions(&self) -> &'static [Direction] {
+        &[Direction::Bearish]
     }
 
     fn source(&self) -> &'static str {

@@ -30,6 +30,10 @@ impl Pattern for NewExtreme {
         CHANNEL_BARS + 1
     }
 
+    fn directions(&self) -> &'static [Direction] {
+        self.direction.alone()
+    }
+
     fn source(&self) -> &'static str {
         SOURCE
     }

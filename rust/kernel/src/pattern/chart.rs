@@ -1,6 +1,6 @@
 //! Chart patterns as patterns: what the study has confirmed, told.
 
-use super::{Closing, Explained, Levels, Match, Pattern, graded};
+use super::{Closing, Direction, Explained, Levels, Match, Pattern, graded};
 use crate::figure::{Confirmed, Kind, quality};
 
 /// A chart pattern: its rule stands where its figure is, in `figure/`.
@@ -35,6 +35,16 @@ impl Pattern for Chart {
 
     fn source(&self) -> &'static str {
         self.source
+    }
+
+    fn directions(&self) -> &'static [Direction] {
+        match self.kind {
+            Kind::DoubleTop | Kind::TripleTop | Kind::HeadShoulders => &[Direction::Bearish],
+            Kind::BearFlag | Kind::BearPennant | Kind::VTop | Kind::LowerLows => &[Direction::Bearish],
+            Kind::DoubleBottom | Kind::TripleBottom | Kind::InverseHeadShoulders => &[Direction::Bullish],
+            Kind::BullFlag | Kind::BullPennant | Kind::VBottom | Kind::HigherHighs => &[Direction::Bullish],
+            _ => &[Direction::Bullish, Direction::Bearish],
+        }
     }
 
     fn needs_study(&self) -> bool {

@@ -121,6 +121,10 @@ impl Pattern for Crossing {
         self.bars_needed
     }
 
+    fn directions(&self) -> &'static [Direction] {
+        if self.lines == Lines::RsiOut { Direction::Neutral.alone() } else { &[Direction::Bullish, Direction::Bearish] }
+    }
+
     fn source(&self) -> &'static str {
         self.source
     }

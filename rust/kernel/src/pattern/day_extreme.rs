@@ -27,6 +27,10 @@ impl Pattern for HighOfDay {
         1
     }
 
+    fn directions(&self) -> &'static [Direction] {
+        &[Direction::Bullish]
+    }
+
     fn source(&self) -> &'static str {
         SOURCE
     }
@@ -65,6 +69,10 @@ impl Pattern for LowOfDay {
 
     fn bars_needed(&self) -> usize {
         1
+    }
+
+    fn directions(&self) -> &'static [Direction] {
+        &[Direction::Bearish]
     }
 
     fn source(&self) -> &'static str {

@@ -70,6 +70,11 @@ pub trait Pattern: Sync {
         "intraday"
     }
 
+    /// Which ways it can point.
+    fn directions(&self) -> &'static [Direction] {
+        &[Direction::Bullish, Direction::Bearish]
+    }
+
     /// Where the definition comes from.
     fn source(&self) -> &'static str;
 
@@ -125,6 +130,28 @@ pub enum Direction {
     Neutral = 0,
     /// Prices are expected to rise.
     Bullish = 1,
+}
+
+impl Direction {
+    /// It and no other.
+    #[must_use]
+    pub fn alone(self) -> &'static [Self] {
+        match self {
+            Self::Bearish => &[Self::Bearish],
+            Self::Neutral => &[Self::Neutral],
+            Self::Bullish => &[Self::Bullish],
+        }
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bearish => "bearish",
+            Self::Neutral => "neutral",
+            Self::Bullish => "bullish",
+        }
+    }
 }
 
 /// A pattern that was found on the newest bar of a window.

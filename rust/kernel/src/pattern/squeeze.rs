@@ -108,6 +108,10 @@ impl Pattern for SqueezeOn {
         usize::from(BARS)
     }
 
+    fn directions(&self) -> &'static [Direction] {
+        &[Direction::Neutral]
+    }
+
     fn source(&self) -> &'static str {
         "Carter (2005), Mastering the Trade: the TTM squeeze; confidence is ours"
     }

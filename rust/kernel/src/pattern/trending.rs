@@ -74,6 +74,10 @@ impl Pattern for Trending {
         if self.steep == Steep::Measured { 14 } else { BARS }
     }
 
+    fn directions(&self) -> &'static [Direction] {
+        self.direction.alone()
+    }
+
     fn source(&self) -> &'static str {
         "TickStockAppV2 docs/planning/patterns_library_patterns.md: TrendingUp, TrendingDown; the measure in a, R², confidence and \
          cooldown are ours"

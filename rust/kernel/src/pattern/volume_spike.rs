@@ -31,6 +31,10 @@ impl Pattern for VolumeSpike {
         usize::from(MEAN_BARS) + 1
     }
 
+    fn directions(&self) -> &'static [Direction] {
+        &[Direction::Bullish, Direction::Neutral, Direction::Bearish]
+    }
+
     fn source(&self) -> &'static str {
         "TickStockAppV2 pattern registry: VolumeSpike, volume above 3 times its mean; confidence is ours"
     }
