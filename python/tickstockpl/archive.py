@@ -13,10 +13,13 @@ from __future__ import annotations  # polars is an extra: its names must not be 
 
 import asyncio
 import tempfile
+import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -100,8 +103,15 @@ async def in_files(
     Raises SettingsError for a file that cannot be read or lacks a column, and if there is no bar that is asked for.
     """
     asked = asked or Asked()
-    with tempfile.TemporaryDirectory(prefix="tickstockpl-") as folder:
-        yield await asyncio.to_thread(_sort_files, paths, reading, asked, rows, Path(folder))
+    ended = threading.Event()
+    # left by Ctrl-C, it waits for the batch at hand, not for the files
+    with tempfile.TemporaryDirectory(prefix="tickstockpl-") as folder, ThreadPoolExecutor(1) as thread:
+        try:
+            frames = partial(_frames, paths, reading, asked, ended)
+            loop = asyncio.get_running_loop()
+            yield await loop.run_in_executor(thread, _sort_files, _named(paths), frames, asked, rows, Path(folder))
+        finally:
+            ended.set()
 
 
 @asynccontextmanager
@@ -231,21 +241,27 @@ def _history(symbol: NDArray[np.int32], rows: NDArray[np.void], symbols: list[st
     )
 
 
-def _sort_files(paths: Sequence[Path], reading: Reading, asked: Asked, rows: int, folder: Path) -> _Sorted:
-    source = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1:,} more"
+def _named(paths: Sequence[Path]) -> str:
+    return str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1:,} more"
+
+
+def _sort_files(
+    source: str, frames: Callable[[], Iterator[pl.DataFrame]], asked: Asked, rows: int, folder: Path
+) -> _Sorted:
+    """Bars sorted into groups of at most `rows`; `frames` gives them, each time it is called."""
     seen: Counter[str] = Counter()
     held: list[pl.DataFrame] = []
-    for frame in _frames(paths, reading, asked):
+    for frame in frames():
         seen.update(dict(frame["symbol"].value_counts().iter_rows()))
         held = [*held, frame] if seen.total() <= rows else []
     counts = {symbol: seen[symbol] for symbol in sorted(seen)}
     _refuse_nothing(source, counts, asked)
     sorted_into = list(grouped(counts, rows))
     if len(sorted_into) == 1:
-        frames = held or _frames(paths, reading, asked)  # one symbol may have more than `rows`
-        return _Sorted(source, counts, sorted_into, folder, np.concatenate(list(_coded(frames, counts))))
+        only = np.concatenate(list(_coded(held or frames(), counts)))  # one symbol may have more than `rows`
+        return _Sorted(source, counts, sorted_into, folder, only)
     of_symbol = np.repeat(np.arange(len(sorted_into)), [len(group) for group in sorted_into])
-    for coded in _coded(_frames(paths, reading, asked), counts):
+    for coded in _coded(frames(), counts):
         place = of_symbol[coded["symbol"]]
         order = np.argsort(place, kind="stable")
         edges = np.flatnonzero(np.diff(place[order])) + 1
@@ -255,8 +271,11 @@ def _sort_files(paths: Sequence[Path], reading: Reading, asked: Asked, rows: int
     return _Sorted(source, counts, sorted_into, folder, None)
 
 
-def _frames(paths: Sequence[Path], reading: Reading, asked: Asked) -> Iterator[pl.DataFrame]:
+def _frames(paths: Sequence[Path], reading: Reading, asked: Asked, ended: threading.Event) -> Iterator[pl.DataFrame]:
+    """The bars that are asked for; no more of them once nobody waits."""
     for frame in bars_of(paths, reading):
+        if ended.is_set():
+            return
         chosen = frame["ts_us"].is_between(asked.first_us, asked.until_us, closed="left")
         if asked.symbols:
             chosen &= frame["symbol"].is_in(list(asked.symbols))

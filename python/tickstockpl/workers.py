@@ -4,13 +4,17 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import wait
+from typing import ParamSpec, TypeVar
 
 from tickstockpl.errors import TickstockError
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def cores() -> int:
@@ -29,10 +33,8 @@ def processes(jobs: int) -> Iterator[Executor]:
             yield one
         return
     # spawned: a fork would have a copy of the loop, of connections and of other threads' locks
-    workers = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_stand_by)
+    workers = _Processes(jobs, multiprocessing.get_context("spawn"), initializer=_stand_by)
     try:
-        with _deaf():
-            workers.submit(os.getpid)  # the first call starts all of them
         yield workers
     except BrokenProcessPool:
         raise TickstockError("a worker was killed, for want of memory perhaps: fewer --jobs need less of it") from None
@@ -40,17 +42,26 @@ def processes(jobs: int) -> Iterator[Executor]:
         workers.shutdown(cancel_futures=True)
 
 
+class _Processes(ProcessPoolExecutor):
+    """A pool whose processes do not hear Ctrl-C, which a terminal tells all of them: this one ends them."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        # it may start a process, which begins with the signals blocked that are blocked here
+        with _deaf():
+            return super().submit(fn, *args, **kwargs)
+
+
 @contextmanager
 def _deaf() -> Iterator[None]:
-    """Processes that are started here do not hear Ctrl-C, which a terminal tells all: this one ends them."""
-    if threading.current_thread() is not threading.main_thread():
+    """Ctrl-C waits until the end of the block."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _stand_by() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import tickstockpl as tp
 from bar_samples import MINUTE_US, NINE_30_US
+from tickstockpl import archive
 from tickstockpl.archive import ROWS, Archive, Asked, grouped, in_files
 from tickstockpl.errors import SettingsError
 from tickstockpl.history import History
@@ -52,9 +53,9 @@ def read(paths: list[Path], asked: Asked | None = None, rows: int = ROWS, readin
     """The counts of an archive and its chunks."""
 
     async def all_of_it() -> Any:
-        async with in_files(paths, reading or Reading(bar_seconds=60), asked, rows=rows) as archive:
-            assert archive.left_out == 0
-            return archive.counts, await chunked(archive)
+        async with in_files(paths, reading or Reading(bar_seconds=60), asked, rows=rows) as opened:
+            assert opened.left_out == 0
+            return opened.counts, await chunked(opened)
 
     return asyncio.run(all_of_it())
 
@@ -186,3 +187,33 @@ def test_nothing_is_left_behind_in_the_folder_for_temporary_files(
 
     assert len(asyncio.run(seen())) == 2
     assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.anyio
+async def test_who_stops_waiting_does_not_wait_for_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, given = asyncio.Event(), 0
+    loop = asyncio.get_running_loop()
+    (path,) = written(tmp_path, [row_of("A", minute) for minute in range(10)])
+
+    def endless(*_: object) -> Iterator[Any]:
+        nonlocal given
+        while True:
+            given += 1
+            loop.call_soon_threadsafe(begun.set)
+            yield pl.read_parquet(path)
+
+    monkeypatch.setattr(archive, "bars_of", endless)
+
+    async def opened() -> None:
+        async with in_files([path], Reading(bar_seconds=60)):
+            pytest.fail("it has no end")
+
+    async with asyncio.timeout(20) as patience:
+        task = loop.create_task(opened())
+        await begun.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    seen = given
+    await asyncio.sleep(0.05)
+    assert (given, patience.expired()) == (seen, False)

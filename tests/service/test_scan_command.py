@@ -258,23 +258,32 @@ class Scanning:
         return []
 
     def workers(self) -> list[int]:
-        """The two, once they are there, beside the process that tracks resources."""
-        deadline = time.monotonic() + 30
-        while len(self.children()) < 3:
+        """The two, once they are there; not the process that tracks resources, nor what is yet to become one."""
+        deadline = time.monotonic() + 60
+        while len(found := [pid for pid in self.children() if b"spawn_main" in told_by(pid, "cmdline")]) < 2:
             assert self.process.poll() is None, self.process.communicate()
             assert time.monotonic() < deadline
             time.sleep(0.005)
-        return self.children()
+        return found
+
+
+def told_by(pid: int, what: str) -> bytes:
+    """What /proc tells of a process; nothing of one that is gone."""
+    try:
+        return Path(f"/proc/{pid}/{what}").read_bytes()
+    except OSError:
+        return b""
 
 
 @of_processes
+@pytest.mark.timeout(150)
 @pytest.mark.usefixtures("regular")
 def test_ctrl_c_ends_all_processes_and_leaves_nothing_behind(tmp_path: Path, state_dir: Path) -> None:
     scanning = Scanning(tmp_path, state_dir)
     with scanning.process:
         workers = scanning.workers()
         os.killpg(scanning.process.pid, signal.SIGINT)  # as a terminal tells all of them
-        said = scanning.process.communicate(timeout=20)
+        said = scanning.process.communicate(timeout=60)
     assert (scanning.process.returncode, *said) == (130, "", "")
     assert_gone(workers)
     assert [*scanning.temporary.iterdir()] == []
@@ -282,6 +291,7 @@ def test_ctrl_c_ends_all_processes_and_leaves_nothing_behind(tmp_path: Path, sta
 
 
 @of_processes
+@pytest.mark.timeout(150)
 @pytest.mark.usefixtures("regular")
 def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path, state_dir: Path) -> None:
     scanning = Scanning(tmp_path, state_dir)
@@ -292,26 +302,19 @@ def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path, state_dir: Pa
 
 
 @of_processes
+@pytest.mark.timeout(150)
 @pytest.mark.usefixtures("regular")
 def test_a_worker_that_is_killed_is_one_line(tmp_path: Path, state_dir: Path) -> None:
     scanning = Scanning(tmp_path, state_dir)
     with scanning.process:
-        workers = [pid for pid in scanning.workers() if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
-        os.kill(workers[0], signal.SIGKILL)
-        out, said = scanning.process.communicate(timeout=20)
+        os.kill(scanning.workers()[0], signal.SIGKILL)
+        out, said = scanning.process.communicate(timeout=60)
     assert (scanning.process.returncode, out) == (1, "")
     assert said == "tickstockpl: a worker was killed, for want of memory perhaps: fewer --jobs need less of it\n"
 
 
 def assert_gone(pids: list[int]) -> None:
-    deadline = time.monotonic() + 20
-    while [pid for pid in pids if Path(f"/proc/{pid}").exists() and "Z" not in state_of(pid)]:
+    deadline = time.monotonic() + 60
+    while [pid for pid in pids if told_by(pid, "stat").rpartition(b")")[2].split()[:1] not in ([], [b"Z"])]:
         assert time.monotonic() < deadline, pids
         time.sleep(0.02)
-
-
-def state_of(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return "Z"

@@ -15,6 +15,9 @@ use crate::window::{View, WindowBar};
 /// %K where all prices of its window are equal: in the middle, so that it crosses nothing.
 const FLAT: f64 = 50.0;
 
+/// Percentages that differ by less are one: they err by less than 1e-12.
+const EQUAL: f64 = 1e-9;
+
 /// What is carried of averages and oscillators from bar to bar, and what they show at the newest two.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Momentum {
@@ -103,10 +106,11 @@ impl Momentum {
         let price = |back: usize, of: fn(&WindowBar) -> f64| view.bar(back).map_or(f64::NAN, |bar| of(&bar));
         let raw =
             kernels.stochastic.raw(close, |back| price(back, |bar| bar.high), |back| price(back, |bar| bar.low), FLAT);
-        // Summed anew: a running total leaves %K − %D at 1e-14 where both are 100, and that would be a crossing.
         let slow = (raw + self.raw[0] + self.raw[1]) / slow_d as f64;
         self.raw = [raw, self.raw[0]];
         self.k = raw;
-        self.stochastic.take(if at + 1 >= slow_d { raw - slow } else { f64::NAN });
+        // %K are ratios of few cents, and one in ninety is the mean of three: in floats a hair beside it.
+        let less = if (raw - slow).abs() < EQUAL { 0.0 } else { raw - slow };
+        self.stochastic.take(if at + 1 >= slow_d { less } else { f64::NAN });
     }
 }
