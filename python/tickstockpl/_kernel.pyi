@@ -445,6 +445,14 @@ class Engine:
         """Accept what is held and close every open bar."""
     def provisional(self) -> Output:
         """The open bars as they stand, flagged `PROVISIONAL`; they stay open and feed no pattern."""
+    def know(self, sessions: Any) -> int:
+        """Tell of finished sessions before any bar is fed: what breakouts from the last day and week are measured from.
+
+        sessions: an object with `Bars`' columns, a row a session, oldest first per symbol; `ts_us` its open. A week is
+        known once a session of the week before it is, and gaps are measured once 14 sessions are.
+        Returns the rows taken: not those of symbols of which bars were fed, nor such with a price that is none. Raises
+        ValueError as `warm` does.
+        """
     def warm(self, bars: Any) -> int:
         """Feed history (an object with `Bars`' columns, oldest first per symbol) through the same path, silently.
 

@@ -91,3 +91,36 @@ def test_the_highest_revision_of_a_row_can_be_counted_on() -> None:
     live.ingest([tick(BARS, 1, 100.0)], START_US + BARS * MINUTE_US + 1_000_000)
     (revision,) = live.ingest([tick(BARS - 1, 50, 100.5)], START_US + BARS * MINUTE_US + 2_000_000).bars.revision
     assert revision == 1_000_000_001
+
+
+def around(ts_us: list[int], price: list[float], spread: float) -> SimpleNamespace:
+    """Bars of one symbol that open and close at a price."""
+    middle, rows = np.array(price), len(ts_us)
+    columns = {"open": middle, "close": middle, "high": middle + spread, "low": middle - spread, "vwap": middle}
+    zeros = {name: np.zeros(rows, dtype=np.int64) for name in ("volume", "trades", "open_us", "close_us")}
+    none = {
+        "symbol": np.zeros(rows, np.int32),
+        "revision": np.zeros(rows, np.int32),
+        "quality": np.zeros(rows, np.uint8),
+    }
+    return SimpleNamespace(symbols=["A"], ts_us=np.array(ts_us), **columns, **zeros, **none)
+
+
+def test_sessions_that_were_told_are_what_breakouts_are_measured_from() -> None:
+    day_us = 86_400_000_000
+    opens = np.array([[n * day_us, n * day_us + 390 * MINUTE_US] for n in range(30)])
+    told = [n for n in range(20) if n % 7 < 5]
+    sessions = around([n * day_us for n in told], [100.0] * len(told), 5.0)
+    settings = tp.EngineSettings(
+        session_mode="regular", sessions=opens, patterns=("daily_breakout", "weekly_breakout", "gap_up")
+    )
+    broken = around([20 * day_us + n * MINUTE_US for n in range(21)], [104.0] * 20 + [107.0], 1.0)
+
+    def found(engine: tp.Engine) -> set[str]:
+        return {tp.PATTERNS[pattern]["id"] for pattern in engine.replay(broken).detections.pattern.tolist()}
+
+    knowing = tp.Engine(settings)
+    assert knowing.know(sessions) == len(told)
+    assert found(knowing) == {"daily_breakout", "weekly_breakout"}
+    assert knowing.know(sessions) == 0, "it has bars now"
+    assert found(tp.Engine(settings)) == set()

@@ -197,6 +197,14 @@ impl Engine {
         Ok(held)
     }
 
+    fn know(&self, py: Python<'_>, sessions: &Bound<'_, PyAny>) -> PyResult<usize> {
+        let given = Given::new(sessions)?;
+        py.detach(|| {
+            let mut engine = self.lock()?;
+            Ok(given.rows().filter(|(name, session, _)| engine.know(name, session)).count())
+        })
+    }
+
     fn warm(&self, py: Python<'_>, bars: &Bound<'_, PyAny>) -> PyResult<usize> {
         let given = Given::new(bars)?;
         let spans = given::spans(bars, given.len())?;

@@ -14,6 +14,7 @@ use crate::offset::Arrival;
 use crate::orphans::Orphans;
 use crate::owner::Heard;
 use crate::pattern::Direction;
+use crate::pattern::days::Day;
 use crate::roster::Roster;
 use crate::rules::Rules;
 use crate::symbol::{SymbolId, Symbols};
@@ -198,6 +199,12 @@ impl Aggregator {
         }
         self.seal(id, fold, false, sink);
         true
+    }
+
+    /// Tells of a finished session of a symbol; see [`History::know`].
+    pub fn know(&mut self, ticker: &[u8], day: Day) -> bool {
+        let id = self.roster.know(ticker, self.limits.symbols, &mut self.rules);
+        id.is_some_and(|id| self.roster[id].history.know(day))
     }
 
     /// See [`History::recall`].

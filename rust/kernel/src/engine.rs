@@ -9,6 +9,7 @@ use crate::error::KernelError;
 use crate::history::Row;
 use crate::offset::{Arrival, Span};
 use crate::output::{Collector, Output};
+use crate::pattern::days::Day;
 use crate::pattern::{Direction, PATTERNS};
 use crate::rules::Rules;
 use crate::settings::Settings;
@@ -262,6 +263,13 @@ impl Engine {
         let provisional = bar.quality & quality::PROVISIONAL != 0;
         let fold = Fold::from_bar(bar, span, Fold::NO_CHANNEL, Kind::T);
         self.aggregator.warm(ticker, fold, revision, provisional)
+    }
+
+    /// Tells of a session that has finished before all bars, by its open: what breakouts from the last day and week are measured
+    /// from. False if it was not taken: bars of the symbol were, it is past the cap, or a price is none.
+    pub fn know(&mut self, ticker: &[u8], session: &Bar) -> bool {
+        let Bar { ts_us, open, high, low, close, .. } = *session;
+        session.is_priced() && self.aggregator.know(ticker, Day { open_us: ts_us, open, high, low, close })
     }
 
     /// Closes bars of history, in the order given, as if they had been live; what that makes, and how many were taken.

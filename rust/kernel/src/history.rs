@@ -16,6 +16,7 @@ use crate::detection::{About, Detail, Detection};
 use crate::found::Found;
 use crate::indicator::gauges::{Gauges, Reading};
 use crate::offset::Span;
+use crate::pattern::days::Day;
 use crate::pattern::{self, Closing, Direction, Match, Pattern, Rests, SessionRange};
 use crate::rules::{MOST_REVISABLE, Rules};
 use crate::sealed::Sealed;
@@ -70,7 +71,7 @@ impl Standing {
     /// Starts the session's values anew at a session's open.
     fn enter(&mut self, session: Option<i64>) {
         if self.session != session {
-            *self = Self { session, range: SessionRange::opened(session), rests: Rests::default() };
+            *self = Self { session, range: self.range.followed_by(session), rests: Rests::default() };
         }
     }
 
@@ -286,6 +287,16 @@ impl History {
         }
         self.reserve();
         self.sealed.push_back(sealed);
+        true
+    }
+
+    /// Tells of a finished session before all that were seen; false if bars were, and nothing is changed.
+    pub fn know(&mut self, day: Day) -> bool {
+        if !self.window.is_empty() {
+            return false;
+        }
+        self.now.range.know(day);
+        self.base.range.know(day);
         true
     }
 

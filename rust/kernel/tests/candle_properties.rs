@@ -176,6 +176,8 @@ fn every_pattern_fires_on_a_seeded_walk() {
     for (pattern, count) in
         PATTERNS.iter().zip(fired).filter(|(pattern, _)| pattern.talib_name().is_none() && !pattern.needs_study())
     {
-        assert!(count >= 5, "{} fired {count} times", pattern.id());
+        // Between sessions, of which a walk has one.
+        let has_sessions = pattern.id().starts_with("gap_");
+        assert!(has_sessions || count >= 5, "{} fired {count} times", pattern.id());
     }
 }

@@ -5,8 +5,10 @@ mod rows;
 
 use claims::{assert_match, assert_none, detect};
 use rows::{Row, bar, state};
-use tickstockpl_kernel::pattern::{Direction, Levels, SessionRange};
-use tickstockpl_kernel::window::WindowBar;
+use tickstockpl_kernel::pattern::days::Day;
+use tickstockpl_kernel::pattern::{Closing, Direction, Levels, Match, PATTERNS, SessionRange};
+use tickstockpl_kernel::study::{Kernels, Study};
+use tickstockpl_kernel::window::{Window, WindowBar};
 
 #[test]
 fn volume_spike_is_more_than_three_times_the_mean_of_the_twenty_before() {
@@ -86,4 +88,93 @@ fn a_target_below_zero_is_no_target() {
     let (window, _) = state(&[(1.0, 2.0, 0.5, 1.0, 1)]);
     let levels = Levels::of(&window, Direction::Bearish, 1).expect("a bar");
     assert_eq!(levels, Levels { entry: 1.0, stop: Some(2.0), target: None, invalidation: Some(2.0) });
+}
+
+/// 2019-02-11 14:30 UTC, a Monday.
+const MONDAY_US: i64 = 1_549_895_400_000_000;
+const DAY_US: i64 = 86_400_000_000;
+
+/// A session that follows three weeks of days from 90 to 100, the last one from 95 to 105 with a close of 100.
+fn after_days() -> SessionRange {
+    let mut session = SessionRange::opened(Some(MONDAY_US + 22 * DAY_US));
+    for number in (0..22).filter(|number| number % 7 < 5) {
+        let last = number == 21;
+        let (high, low) = if last { (105.0, 95.0) } else { (100.0, 90.0) };
+        session.know(Day { open_us: MONDAY_US + number * DAY_US, open: 97.0, high, low, close: 100.0 });
+    }
+    session
+}
+
+/// What a pattern says on each of some bars of that session.
+fn through(id: &str, rows: &[Row]) -> Vec<Option<Match>> {
+    let pattern = PATTERNS.iter().find(|pattern| pattern.id() == id).expect("a known id");
+    let kernels = Kernels::new().expect("periods within their ranges");
+    let (mut window, mut study, mut session) = (Window::new(200), Study::default(), after_days());
+    // of the session before: an average range of 1
+    for number in 0..20 {
+        window.push(bar(number, (100.0, 100.5, 99.5, 100.0, 100)));
+        study.take_newest(&window, &kernels);
+    }
+    let mut said = Vec::new();
+    for (number, &row) in rows.iter().enumerate() {
+        let bar = WindowBar { ts_us: MONDAY_US + 22 * DAY_US + number as i64 * 60_000_000, ..bar(0, row) };
+        window.push(bar);
+        study.take_newest(&window, &kernels);
+        let at = Closing { window: &window, session: &session, candles: None, study: Some(&study) };
+        said.push(pattern.detect(&at));
+        session.push(&bar);
+    }
+    said
+}
+
+/// The places of those that hold, with their directions.
+fn held(said: &[Option<Match>]) -> Vec<(usize, i32)> {
+    said.iter().enumerate().filter_map(|(at, one)| one.map(|one| (at, one.direction as i32))).collect()
+}
+
+fn at(close: f64) -> Row {
+    (close, close + 0.5, close - 0.5, close, 100)
+}
+
+#[test]
+fn a_daily_breakout_is_the_first_close_beyond_the_session_before() {
+    let said = through("daily_breakout", &[at(104.0), at(105.0), at(105.5), at(104.0), at(106.0), at(96.0), at(94.0)]);
+    assert_eq!(held(&said), [(2, 1), (6, -1)], "a touch is none, and once a side is all");
+    let levels = said[2].expect("a match").levels;
+    assert_eq!((levels.entry, levels.target, levels.invalidation), (105.5, Some(115.0), Some(105.0)));
+    assert_eq!(held(&through("daily_breakout", &[at(107.0), at(108.0)])), [(0, 1)], "a session may open beyond it");
+}
+
+#[test]
+fn a_weekly_breakout_is_from_the_sessions_of_the_week_before() {
+    // the day before is of this week: last week's were from 90 to 100
+    assert_eq!(held(&through("weekly_breakout", &[at(100.0), at(101.0), at(102.0), at(89.0)])), [(1, 1), (3, -1)]);
+}
+
+#[test]
+fn a_gap_is_an_open_a_quarter_of_a_daily_range_beyond_and_is_filled_once() {
+    // the average range of 14 days is a little over 10: a gap is an open above 107.5 and some
+    assert_eq!(held(&through("gap_up", &[at(107.0), at(120.0)])), []);
+    assert_eq!(held(&through("gap_up", &[at(108.0), at(120.0)])), [(0, 1)]);
+    assert_eq!(held(&through("gap_down", &[at(92.0)])), [(0, -1)]);
+    let back = [at(108.0), at(103.0), at(100.5), at(99.0), at(108.0), at(99.0)];
+    assert_eq!(held(&through("gap_fill", &back)), [(2, -1)], "a low at the close before fills it");
+    assert_eq!(held(&through("gap_fill", &[at(107.0), at(99.0)])), [], "and where there was none nothing does");
+    assert_eq!(held(&through("gap_fill", &[at(92.0), at(101.0)])), [(1, 1)]);
+}
+
+#[test]
+fn after_a_split_nothing_is_measured_from_the_days_before() {
+    for id in ["daily_breakout", "weekly_breakout", "gap_up", "gap_down", "gap_fill", "pivot_break"] {
+        assert_eq!(held(&through(id, &[at(50.0), at(49.0), at(106.0), at(94.0), at(101.0)])), [], "{id}");
+    }
+}
+
+#[test]
+fn a_pivot_break_is_of_the_last_level_crossed_and_leads_to_the_next() {
+    // P = 100, R1 = 105, S1 = 95, R2 = 110, S2 = 90
+    let said = through("pivot_break", &[at(100.0), at(100.5), at(110.5), at(104.0)]);
+    assert_eq!(held(&said), [(1, 1), (2, 1), (3, -1)]);
+    let levels = said[2].expect("a match").levels;
+    assert_eq!((levels.target, levels.invalidation), (Some(115.0), Some(110.0)));
 }

@@ -6,8 +6,12 @@ use super::breakout::{DonchianBreakout, NewExtreme};
 use super::chart::Chart;
 use super::crossing::{Crossing, Lines};
 use super::day_extreme::{HighOfDay, LowOfDay};
+use super::day_level::LevelBreakout;
 use super::day1::Day1Breakout;
+use super::gap::{Gap, GapFill};
 use super::opening_range::OpeningRangeBreakout;
+use super::pivot_break::PivotBreak;
+use super::session_range::Level;
 use super::squeeze::{After, BandBreakout, SqueezeOn};
 use super::surge::HighVolumeSurge;
 use super::trending::{Steep, Trending};
@@ -34,7 +38,7 @@ const OWN: [&dyn Pattern; 11] = [
 ];
 
 /// What came later, in the order of its coming.
-const LATER: [&dyn Pattern; 55] = [
+const LATER: [&dyn Pattern; 61] = [
     &DojiSpec,
     &HammerSpec,
     &HangingManSpec,
@@ -90,6 +94,12 @@ const LATER: [&dyn Pattern; 55] = [
     &chart(Kind::LowerLows, "lower_lows", "LowerLows", &SWINGS),
     &chart(Kind::BreakOfStructure, "break_of_structure", "BreakOfStructure", &BREAK),
     &chart(Kind::ChangeOfCharacter, "change_of_character", "ChangeOfCharacter", &BREAK),
+    &LevelBreakout { id: "daily_breakout", name: "DailyBO", of: Level::Day },
+    &LevelBreakout { id: "weekly_breakout", name: "WeeklyBO", of: Level::Week },
+    &Gap { id: "gap_up", name: "GapUp", direction: Bullish },
+    &Gap { id: "gap_down", name: "GapDown", direction: Bearish },
+    &GapFill,
+    &PivotBreak,
 ];
 
 const AVERAGES: &str =
@@ -188,7 +198,7 @@ mod tests {
     use super::*;
     use std::collections::HashSet;
 
-    const LATER_IDS: [&str; 55] = [
+    const LATER_IDS: [&str; 61] = [
         "doji_spec",
         "hammer_spec",
         "hanging_man_spec",
@@ -244,6 +254,12 @@ mod tests {
         "lower_lows",
         "break_of_structure",
         "change_of_character",
+        "daily_breakout",
+        "weekly_breakout",
+        "gap_up",
+        "gap_down",
+        "gap_fill",
+        "pivot_break",
     ];
 
     #[test]

@@ -8,10 +8,14 @@ mod chart;
 mod crossing;
 mod day1;
 mod day_extreme;
+mod day_level;
+pub mod days;
 mod explained;
+mod gap;
 mod levels;
 mod list;
 mod opening_range;
+mod pivot_break;
 mod rests;
 mod session_range;
 mod squeeze;
@@ -24,7 +28,7 @@ pub use levels::Levels;
 pub use list::{COUNT, PATTERNS};
 pub use opening_range::OpeningRanges;
 pub(crate) use rests::Rests;
-pub use session_range::SessionRange;
+pub use session_range::{Level, SessionRange};
 
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +42,7 @@ use crate::window::Window;
 pub struct Closing<'a> {
     /// The window; its newest bar is the one that closes.
     pub window: &'a Window,
-    /// The range of the session's bars before the newest.
+    /// The session's bars before the newest, and the sessions before it.
     pub session: &'a SessionRange,
     /// What TA-Lib's functions say about the newest bar; `None` if none of them is on.
     pub candles: Option<&'a Candles>,

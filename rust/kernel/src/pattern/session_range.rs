@@ -2,19 +2,46 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Direction;
+use super::days::{Day, Days};
 use super::opening_range::OpeningRanges;
+use crate::time::MINUTE_US;
 use crate::window::WindowBar;
 
-/// High and low of a session's bars BEFORE the current one, and of its first minutes.
+/// A session that is seen from within so many minutes of its open is seen whole.
+const FIRST_MINUTES: i64 = 5;
+
+/// How far beyond the last day's range an open must be to be a gap, in average daily ranges.
+const GAP: f64 = 0.25;
+
+/// What a breakout is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// The session before.
+    Day,
+    /// The sessions of the week before.
+    Week,
+}
+
+/// A session so far: high and low of its bars BEFORE the current one, and of its first minutes; and the sessions before it.
 ///
 /// `push` each bar after its patterns were looked for. A copy restores the state for bars that are taken back. O(1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SessionRange {
     opened_us: Option<i64>,
+    open: f64,
     high: f64,
     low: f64,
+    close: f64,
     bars: u32,
     opening: OpeningRanges,
+    days: Days,
+    /// Whether it was seen from its open on, so that it will be a day.
+    whole: bool,
+    /// Bits of the levels that a close has left: day above, day below, week above, week below.
+    left: u8,
+    /// 1 after a gap up that is not filled yet, −1 after a gap down.
+    gap: i8,
 }
 
 impl SessionRange {
@@ -22,6 +49,77 @@ impl SessionRange {
     #[must_use]
     pub fn opened(opened_us: Option<i64>) -> Self {
         Self { opened_us, ..Self::default() }
+    }
+
+    /// The next session, by its open: this one, if it was seen whole, is the last day.
+    #[must_use]
+    pub fn followed_by(&self, opened_us: Option<i64>) -> Self {
+        let mut days = self.days;
+        if let Some(open_us) = self.opened_us.filter(|_| self.whole) {
+            days.push(Day { open_us, open: self.open, high: self.high, low: self.low, close: self.close });
+        }
+        // What came before this session was running when it began, so the next one is seen whole.
+        Self { opened_us, days, whole: self.bars > 0, ..Self::default() }
+    }
+
+    /// Tells of a finished session before all that were seen; see [`Days::push`].
+    pub fn know(&mut self, day: Day) {
+        self.days.push(day);
+    }
+
+    /// The sessions before it.
+    #[must_use]
+    pub fn days(&self) -> &Days {
+        &self.days
+    }
+
+    /// The session before, if its prices can be compared with those of this one, whose next bar this is.
+    #[must_use]
+    pub fn comparable_day(&self, bar: &WindowBar) -> Option<&Day> {
+        let open = if self.bars == 0 { bar.open } else { self.open };
+        self.days.last().filter(|_| !self.days.is_unadjusted(open))
+    }
+
+    /// High and low of what breakouts are from, if they can be compared with the session's next bar.
+    #[must_use]
+    pub fn level(&self, level: Level, bar: &WindowBar) -> Option<(f64, f64)> {
+        let day = self.comparable_day(bar)?;
+        match level {
+            Level::Day => Some((day.high, day.low)),
+            Level::Week => self.days.last_week(self.opened_us?),
+        }
+    }
+
+    /// Whether a close of this session before the current one has left a level on that side.
+    #[must_use]
+    pub fn has_left(&self, level: Level, direction: Direction) -> bool {
+        self.left & side(level, direction == Direction::Bullish) != 0
+    }
+
+    /// Which way a session opens with a gap whose first bar this is, and how far in average daily ranges beyond the least.
+    #[must_use]
+    pub fn gap_of(&self, first: &WindowBar) -> Option<(Direction, f64)> {
+        let (day, range) = (self.days.last()?, self.days.range()?);
+        if self.days.is_unadjusted(first.open) || range <= 0.0 {
+            return None;
+        }
+        let (above, below) = ((first.open - day.high) / range - GAP, (day.low - first.open) / range - GAP);
+        match (above > 0.0, below > 0.0) {
+            (true, _) => Some((Direction::Bullish, above)),
+            (_, true) => Some((Direction::Bearish, below)),
+            _ => None,
+        }
+    }
+
+    /// The gap that the session opened with, if it is not filled yet, and the close that would fill it.
+    #[must_use]
+    pub fn open_gap(&self) -> Option<(Direction, f64)> {
+        let direction = match self.gap {
+            0 => return None,
+            gap if gap > 0 => Direction::Bullish,
+            _ => Direction::Bearish,
+        };
+        Some((direction, self.days.last()?.close))
     }
 
     /// When the session opened, µs.
@@ -56,11 +154,32 @@ impl SessionRange {
 
     /// Take in a bar whose patterns have been looked for. Every bar widens the range, flagged ones too.
     pub fn push(&mut self, bar: &WindowBar) {
+        for level in [Level::Day, Level::Week] {
+            if let Some((high, low)) = self.level(level, bar) {
+                let (above, below) = (bar.close > high, bar.close < low);
+                self.left |= u8::from(above) * side(level, true) | u8::from(below) * side(level, false);
+            }
+        }
+        if self.bars == 0 {
+            self.open = bar.open;
+            let late_us = self.opened_us.map_or(0, |opened_us| bar.ts_us.saturating_sub(opened_us));
+            self.whole |= late_us < FIRST_MINUTES * MINUTE_US;
+            self.gap = self.gap_of(bar).map_or(0, |(direction, _)| direction as i8);
+        }
         self.high = self.high().map_or(bar.high, |high| high.max(bar.high));
         self.low = self.low().map_or(bar.low, |low| low.min(bar.low));
+        self.close = bar.close;
         self.bars = self.bars.saturating_add(1);
+        if let Some((gap, filled)) = self.open_gap() {
+            let is_filled = if gap == Direction::Bullish { bar.low <= filled } else { bar.high >= filled };
+            self.gap *= i8::from(!is_filled);
+        }
         if let Some(opened_us) = self.opened_us {
             self.opening.push(bar, opened_us);
         }
     }
+}
+
+fn side(level: Level, above: bool) -> u8 {
+    1 << (2 * u8::from(level == Level::Week) + u8::from(!above))
 }

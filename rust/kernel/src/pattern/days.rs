@@ -1,0 +1,167 @@
+//! The sessions before the one that is on: the day's and the week's prices that breakouts are measured from.
+
+use serde::{Deserialize, Serialize};
+
+const HOUR_US: i64 = 3_600_000_000;
+const DAY_US: i64 = 24 * HOUR_US;
+
+/// Days of the average daily range.
+const RANGE_DAYS: u32 = 14;
+
+/// A day's open this far from the last close is a split or the like, not a move: what lies before it is not comparable.
+const UNADJUSTED: f64 = 0.35;
+
+/// The prices of a finished session.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Day {
+    /// When it opened, µs.
+    pub open_us: i64,
+    /// First price.
+    pub open: f64,
+    /// Highest price.
+    pub high: f64,
+    /// Lowest price.
+    pub low: f64,
+    /// Last price.
+    pub close: f64,
+}
+
+/// Highest and lowest price of a week's finished sessions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Week {
+    number: i64,
+    high: f64,
+    low: f64,
+}
+
+/// The finished sessions of a symbol: the last day, the last week, the average daily range. O(1) a session.
+///
+/// A week is the UTC week, from Monday, of the time six hours after a session's open: so it is that of the market's days from
+/// Sydney's, which opens in the evening before, to New York's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Days {
+    last: Option<Day>,
+    week: Week,
+    /// Weeks of which a day is known: the first one may have begun before that.
+    weeks: u32,
+    before: Option<Week>,
+    range: f64,
+    seen: u32,
+}
+
+impl Days {
+    /// Takes in a finished session; one that is not newer than the last is known already and passed over.
+    pub fn push(&mut self, day: Day) {
+        if self.last.is_some_and(|last| last.open_us >= day.open_us) {
+            return;
+        }
+        let number = week(day.open_us);
+        if self.seen == 0 || self.week.number != number {
+            self.before = self.whole();
+            self.weeks = self.weeks.saturating_add(1);
+            self.week = Week { number, high: day.high, low: day.low };
+        } else {
+            self.week.high = self.week.high.max(day.high);
+            self.week.low = self.week.low.min(day.low);
+        }
+        let range = self.last.map_or(day.high - day.low, |last| day.high.max(last.close) - day.low.min(last.close));
+        self.seen = self.seen.saturating_add(1);
+        self.range += (range - self.range) / f64::from(self.seen.min(RANGE_DAYS));
+        self.last = Some(day);
+    }
+
+    /// The session before the one that is on.
+    #[must_use]
+    pub fn last(&self) -> Option<&Day> {
+        self.last.as_ref()
+    }
+
+    /// Highest and lowest price of the week before that of a session, by its open; `None` if its first day may not be known.
+    #[must_use]
+    pub fn last_week(&self, open_us: i64) -> Option<(f64, f64)> {
+        let week = if self.week.number == week(open_us) { self.before? } else { self.whole()? };
+        Some((week.high, week.low))
+    }
+
+    /// The newest week, if the days known go back to before it.
+    fn whole(&self) -> Option<Week> {
+        (self.weeks > 1).then_some(self.week)
+    }
+
+    /// The average true range of 14 days, in price; `None` while fewer are known.
+    #[must_use]
+    pub fn range(&self) -> Option<f64> {
+        (self.seen >= RANGE_DAYS).then_some(self.range)
+    }
+
+    /// Whether a session that opens at this price cannot be compared with the days before it.
+    #[must_use]
+    pub fn is_unadjusted(&self, open: f64) -> bool {
+        self.last.is_some_and(|last| (open / last.close - 1.0).abs() > UNADJUSTED)
+    }
+}
+
+fn week(open_us: i64) -> i64 {
+    // 1970-01-01 was a Thursday.
+    (open_us.saturating_add(6 * HOUR_US).div_euclid(DAY_US) + 3).div_euclid(7)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Monday 2019-02-11, 09:30 in New York.
+    const MONDAY_US: i64 = 1_549_895_400_000_000;
+
+    fn day(number: i64, high: f64, low: f64) -> Day {
+        Day { open_us: MONDAY_US + number * DAY_US, open: low, high, low, close: high }
+    }
+
+    #[test]
+    fn a_week_ends_with_its_last_session_and_is_told_once_the_one_before_is_known() {
+        let mut days = Days::default();
+        for number in [-4, -3, 0, 1, 3] {
+            days.push(day(number, 20.0 + number as f64, 10.0 + number as f64));
+        }
+        assert_eq!(days.last_week(MONDAY_US + 4 * DAY_US), None, "nobody knows whether it began on Thursday");
+        assert_eq!(days.last_week(MONDAY_US + 7 * DAY_US), Some((23.0, 10.0)));
+        days.push(day(7, 30.0, 29.0));
+        assert_eq!(days.last_week(MONDAY_US + 8 * DAY_US), Some((23.0, 10.0)));
+        assert_eq!(days.last_week(MONDAY_US + 14 * DAY_US), Some((30.0, 29.0)));
+    }
+
+    #[test]
+    fn weeks_are_those_of_markets_that_open_in_the_evening_before() {
+        let sunday_evening = MONDAY_US - 15 * HOUR_US; // 23:30 UTC
+        assert_eq!(week(sunday_evening), week(MONDAY_US));
+        assert_ne!(week(sunday_evening - DAY_US), week(MONDAY_US));
+    }
+
+    #[test]
+    fn a_day_that_is_known_already_is_passed_over() {
+        let mut days = Days::default();
+        days.push(day(0, 20.0, 10.0));
+        let known = days;
+        days.push(day(0, 30.0, 5.0));
+        days.push(day(-1, 30.0, 5.0));
+        assert_eq!(days, known);
+    }
+
+    #[test]
+    fn the_average_range_counts_gaps_and_needs_fourteen_days() {
+        let mut days = Days::default();
+        for number in 0..13 {
+            days.push(day(number, 20.0, 10.0));
+        }
+        assert_eq!(days.range(), None);
+        days.push(day(13, 44.0, 40.0));
+        assert_eq!(days.range(), Some((13.0 * 10.0 + 24.0) / 14.0));
+    }
+
+    #[test]
+    fn an_open_beyond_35_percent_of_the_last_close_is_not_comparable() {
+        let mut days = Days::default();
+        days.push(day(0, 100.0, 90.0));
+        assert_eq!([64.0, 65.5, 134.5, 136.0].map(|open| days.is_unadjusted(open)), [true, false, false, true]);
+    }
+}
