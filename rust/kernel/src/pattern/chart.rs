@@ -39,10 +39,20 @@ impl Pattern for Chart {
 
     fn directions(&self) -> &'static [Direction] {
         match self.kind {
-            Kind::DoubleTop | Kind::TripleTop | Kind::HeadShoulders => &[Direction::Bearish],
-            Kind::BearFlag | Kind::BearPennant | Kind::VTop | Kind::LowerLows => &[Direction::Bearish],
-            Kind::DoubleBottom | Kind::TripleBottom | Kind::InverseHeadShoulders => &[Direction::Bullish],
-            Kind::BullFlag | Kind::BullPennant | Kind::VBottom | Kind::HigherHighs => &[Direction::Bullish],
+            Kind::DoubleTop
+            | Kind::TripleTop
+            | Kind::HeadShoulders
+            | Kind::BearFlag
+            | Kind::BearPennant
+            | Kind::VTop
+            | Kind::LowerLows => &[Direction::Bearish],
+            Kind::DoubleBottom
+            | Kind::TripleBottom
+            | Kind::InverseHeadShoulders
+            | Kind::BullFlag
+            | Kind::BullPennant
+            | Kind::VBottom
+            | Kind::HigherHighs => &[Direction::Bullish],
             _ => &[Direction::Bullish, Direction::Bearish],
         }
     }

@@ -157,7 +157,8 @@ impl SessionRange {
         for level in [Level::Day, Level::Week] {
             if let Some((high, low)) = self.level(level, bar) {
                 let (above, below) = (bar.close > high, bar.close < low);
-                self.left |= u8::from(above) * side(level, true) | u8::from(below) * side(level, false);
+                self.left |= u8::from(above) * side(level, true);
+                self.left |= u8::from(below) * side(level, false);
             }
         }
         if self.bars == 0 {
