@@ -8,7 +8,7 @@ import hiredis
 import numpy as np
 
 from tickstockpl._kernel import EventEncoder
-from tickstockpl.wire import EVENT_DTYPES, INDICATORS, QUALITY, Event, EventColumns, Events, Findings
+from tickstockpl.wire import EVENT_DTYPES, INDICATORS, QUALITY, RATES, Event, EventColumns, Events, Findings
 
 MINUTE_US = 60_000_000
 
@@ -59,6 +59,10 @@ def events(*made: Event) -> Events:
         "supersedes": [one.supersedes or "" for one in made],
         **{name: [one.indicators.get(name, math.nan) for one in made] for name in INDICATORS},
         "quality": [sum(1 << QUALITY.index(name) for name in one.quality) for one in made],
+        **{name: [one.rates.get(name, math.nan) for one in made] for name in RATES},
+        "n": [one.rates.get("n", 0) for one in made],
+        "edge": [{"+": 1, "-": -1, "0": 0}[one.rates.get("edge", "0")] for one in made],
+        "match_quality": [math.nan if one.match_quality is None else one.match_quality for one in made],
     }
     for name in ("entry", "stop", "target", "invalidation"):
         cells[name] = [math.nan if (price := getattr(one, name)) is None else price for one in made]

@@ -1,6 +1,6 @@
 """Detections and evidence for tests of outcomes and rates: the kernel's columns, and what a test says they came to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from oracle_outcomes import Seen
 from tickstockpl.barriers import BaseCounts
 from tickstockpl.calibration import Calibration, Dataset, Parameters
 from tickstockpl.evidence import Evidence, tabulate
+from tickstockpl.kernel import PATTERNS, event_id
 
 DAY_US = 86_400_000_000
 DATASET = Dataset("a test", "UTC days", 1, 1, 0, 1, "00")
@@ -103,3 +104,10 @@ def table(*parts: Evidence, ids: tuple[str, ...] = (), parameters: Parameters | 
     """The table made of them; `ids` are patterns that were looked for and not found."""
     known = {name: f"definition of {name}" for name in (*parts[0].ids, *ids)}
     return tabulate(parts, parameters or Parameters(), DATASET, known, 0)
+
+
+def as_of_now(made: Calibration) -> Calibration:
+    """The same, measured by the definitions that the engine's patterns have; those of other names stay."""
+    known = {pattern["id"] for pattern in PATTERNS}
+    now = {name: event_id("", 0, name) if name in known else told for name, told in made.definitions.items()}
+    return replace(made, definitions=now)

@@ -163,7 +163,8 @@ class Bars:
 class EventEncoder:
     """Writes events, thousands in a call: what AppV2 reads and what the database keeps.
 
-    columns: any object with the columns of `Detections` as attributes. rows: which of them, in the order wanted.
+    columns: any object with the columns of `Detections` as attributes, and `hit_rate`, `hit_lo`, `hit_hi`, `n`,
+    `base_rate`, `edge` and `match_quality`: `wire.EventColumns` has them. rows: which of them, in the order wanted.
     lifetime_us: from a bar's END until its event expires. seq: the first message's number on its channel, 0 or more.
     Raises IndexError for a row or pattern that there is not.
     """

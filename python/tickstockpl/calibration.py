@@ -334,6 +334,11 @@ class RateIndex:
     _cells: F64
     _signs: I8
 
+    def highest(self) -> F64:
+        """The highest hit rate that an event can be told, by pattern and direction; NaN where nothing is known."""
+        rates: F64 = np.maximum.reduce(self._cells[..., 0], axis=2)
+        return rates
+
     def rates(self, pattern: NDArray[np.integer], direction: NDArray[np.integer], quality: F64) -> Rates:
         """What each event is told, as `Calibration.rate` says it of one. Columns of equal length; O(1) an event.
 

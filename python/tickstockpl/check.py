@@ -19,8 +19,8 @@ from tickstockpl.dsn import exposed
 from tickstockpl.errors import TickstockError
 from tickstockpl.growth import Growth, growth
 from tickstockpl.loading import unknown_names
-from tickstockpl.moments import us_of
-from tickstockpl.selection import enabled_patterns, shown
+from tickstockpl.moments import moment_at, us_of
+from tickstockpl.selection import enabled_patterns, rate_table, shown
 from tickstockpl.settings import REDIS_TRUST, Settings
 from tickstockpl.tls import reason
 from tickstockpl.web import access
@@ -42,6 +42,8 @@ async def findings(settings: Settings, environ: Mapping[str, str] = os.environ) 
     unknown = unknown_names(environ)
     yield Finding("names", not unknown, f"not settings: {', '.join(unknown)}" if unknown else "all names are known")
     yield _selection(settings)
+    if settings.patterns.rates is not None or settings.patterns.confidence == "hit_rate":
+        yield await asyncio.to_thread(_rates, settings)
     yield await _redis(settings)
     database = await _database(settings)
     yield database
@@ -84,6 +86,32 @@ def _selection(settings: Settings) -> Finding:
     names = ", ".join(indicator.name for indicator in told.indicators)
     of = "every symbol" if "*" in symbols else _counted(len(symbols), "symbol")
     return Finding("selection", True, f"{patterns}; " + (f"{names} of {of}" if symbols else "no symbol's indicators"))
+
+
+def _rates(settings: Settings) -> Finding:
+    """Which table of rates events are told of, and whether rates as confidences would still be sent."""
+    try:
+        table = rate_table(settings.patterns)
+    except TickstockError as error:
+        return Finding("rates", False, str(error))
+    assert table is not None  # noqa: S101  # a file is named
+    made, data = table.calibration, table.calibration.dataset
+    said = (
+        f"{table.path} of {moment_at(made.made_at_us):%Y-%m-%d}, measured on {data.name} ({data.sessions}, "
+        f"{_counted(data.symbols, 'symbol')}, {data.bars:,} bars): rates of {_counted(len(table.highest), 'pattern')}"
+    )
+    if table.unknown:
+        said += f", {len(table.unknown)} that are on have none"
+    if table.stale:
+        said += f"; defined otherwise since then: {', '.join(table.stale)}"
+    if settings.patterns.confidence == "quality":
+        return Finding("rates", True, said)
+    least, most = settings.publish.min_confidence, max(table.highest.values())
+    said += f"; confidence is the hit rate, {most:.3f} at most: "
+    said += f"of {table.reaching(least)} of them it reaches publish.min_confidence, {least:g}"
+    if table.silences(least):
+        return Finding("rates", True, f"{said}; set TICKSTOCKPL_PUBLISH__MIN_CONFIDENCE lower", warning=True)
+    return Finding("rates", True, said)
 
 
 def _counted(count: int, what: str) -> str:

@@ -20,6 +20,7 @@ from tickstockpl.losses import Losses
 from tickstockpl.moments import MINUTE_US
 from tickstockpl.position import Begun, Mark, Marks, Position, Progress
 from tickstockpl.quarantine import Quarantine
+from tickstockpl.rating import Rating
 from tickstockpl.readings import Indicator, Readings
 from tickstockpl.trouble import is_told
 from tickstockpl.wire import (
@@ -28,7 +29,6 @@ from tickstockpl.wire import (
     DeadLetter,
     Ended,
     Entries,
-    EventColumns,
     Events,
     Expiry,
     Findings,
@@ -82,6 +82,7 @@ class Pipeline:
     begun: None is a source of its own, that nobody has heard.
     heard_until_us: what came before is known to be stored; the first gap begins there. None: begins at the start.
     quarantine: messages in which the engine ended before.
+    rating: what events are told of measured rates; None: nothing.
     """
 
     def __init__(
@@ -97,8 +98,10 @@ class Pipeline:
         heard_until_us: int | None = None,
         shown: Shown | None = None,
         quarantine: Quarantine | None = None,
+        rating: Rating | None = None,
     ) -> None:
         self._quarantine = quarantine or Quarantine()
+        self._rating = rating or Rating()
         self._engine = engine
         self._channels = tuple(channels)
         self._inbox = inbox
@@ -348,7 +351,7 @@ class Pipeline:
         readings = self._readings(output)
         findings = Findings(
             expired=tuple(_expired(found)),
-            events=Events(EventColumns.of(found), PATTERNS, ENCODER, rows) if len(rows) else None,
+            events=Events(self._rating.columns(found), PATTERNS, ENCODER, rows) if len(rows) else None,
             readings=_news(readings),
             at_us=at_us,
         )

@@ -1,11 +1,12 @@
-"""What the settings choose, by name: patterns, indicators, alerts; and the engine that does it all."""
+"""What the settings choose, by name: patterns, their rates, indicators, alerts; and the engine that does it all."""
 
 import difflib
 from fnmatch import fnmatchcase
 
 from tickstockpl.errors import SettingsError
-from tickstockpl.kernel import ALERTS, PATTERNS, EngineSettings
+from tickstockpl.kernel import ALERTS, PATTERNS, EngineSettings, event_id
 from tickstockpl.pipeline import Shown
+from tickstockpl.rating import RateTable
 from tickstockpl.readings import INDICATORS
 from tickstockpl.sessions import Sessions
 from tickstockpl.settings import IndicatorSettings, PatternSettings, Settings
@@ -63,6 +64,25 @@ def enabled_patterns(settings: PatternSettings, named: str = "patterns.enabled")
                 "take one of them out, or set patterns.same_names"
             )
     return tuple(pattern["id"] for pattern in chosen)
+
+
+def rate_table(settings: PatternSettings) -> RateTable | None:
+    """The measured rates of the patterns that are on; None if no file of them is named.
+
+    Raises SettingsError if it is no whole table, has nothing of these patterns, or is missing where it is needed.
+    """
+    if settings.rates is None:
+        if settings.confidence == "hit_rate":
+            raise SettingsError(
+                "patterns.confidence is hit_rate, which needs measured rates: "
+                "set TICKSTOCKPL_PATTERNS__RATES to the file that `tickstockpl calibrate -o` writes"
+            )
+        return None
+    enabled = enabled_patterns(settings)
+    # of those that share a name the first is on by default
+    on = {pattern["name"]: pattern["id"] for pattern in reversed(PATTERNS)}.values() if enabled is None else enabled
+    definitions = {each["id"]: event_id("", 0, each["id"]) for each in PATTERNS if each["id"] in on}
+    return RateTable.read(settings.rates, PATTERNS, definitions)
 
 
 def rsi_bounds(settings: IndicatorSettings) -> tuple[float, float]:

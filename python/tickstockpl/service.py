@@ -23,13 +23,15 @@ from tickstockpl.errors import ServerError
 from tickstockpl.health import Health
 from tickstockpl.kernel import PROVISIONAL, Engine
 from tickstockpl.metrics import Metrics
+from tickstockpl.moments import moment_at
 from tickstockpl.ownership import Ownership
 from tickstockpl.pipeline import Pipeline
 from tickstockpl.position import Begun, Position
 from tickstockpl.publisher import Publisher
 from tickstockpl.quarantine import Quarantine
+from tickstockpl.rating import Rating
 from tickstockpl.retention import Retention
-from tickstockpl.selection import engine_settings, shown
+from tickstockpl.selection import engine_settings, rate_table, shown
 from tickstockpl.settings import Settings
 from tickstockpl.snapshot import Snapshot
 from tickstockpl.sources import Source, open_source
@@ -83,7 +85,7 @@ async def run(
     FencedError when another process has taken over.
     """
     clock = clock or SystemClock()
-    told = shown(settings.indicators)
+    told, rating = shown(settings.indicators), _rating(settings)
     metrics = Metrics()
     inbox: Channel[Inbound] = Channel(256, "ticks")
     writes: Channel[WriteBatch] = Channel(1024, "writes", producers=2)
@@ -129,6 +131,7 @@ async def run(
             heard_until_us=start.heard_us,
             shown=told,
             quarantine=quarantine,
+            rating=rating,
         )
         publisher = Publisher(
             settings,
@@ -193,6 +196,32 @@ def _measure(metrics: Metrics, engine: Engine, queues: list[Channel[Any]], healt
     metrics.read_engine(engine.counters)
     metrics.read_queues(lambda: [(c.name, len(c), c.capacity) for c in queues])
     metrics.read_stages(health.statuses)
+
+
+def _rating(settings: Settings) -> Rating:
+    """What events are told of measured rates, after a word about what that is.
+
+    Raises SettingsError.
+    """
+    table = rate_table(settings.patterns)
+    if table is None:
+        return Rating()
+    made, mode, least = table.calibration, settings.patterns.confidence, settings.publish.min_confidence
+    log.info(
+        "rates are told",
+        file=str(table.path),
+        data=made.dataset.name,
+        made=f"{moment_at(made.made_at_us):%Y-%m-%d}",
+        patterns=len(table.highest),
+        without=len(table.unknown),
+        confidence=mode,
+    )
+    if table.stale:
+        log.warning("rates of patterns that are defined otherwise now are not used", ids=list(table.stale))
+    if mode == "hit_rate" and table.silences(least):
+        reach = table.reaching(least)
+        log.warning("few rates reach publish.min_confidence: most events will not be sent", was=least, patterns=reach)
+    return Rating(table.index, as_confidence=mode == "hit_rate")
 
 
 def _quarantine(settings: Settings, begun: Begun) -> Quarantine:

@@ -211,6 +211,10 @@ class PatternSettings(Section):
 
     AppV2's cache holds one entry by symbol, name and bar: that of the later one.
     """
+    rates: Path | None = None
+    """The table that `tickstockpl calibrate -o` writes: what events are told of how their like came out."""
+    confidence: Literal["quality", "hit_rate"] = "quality"
+    """What an event's confidence is: how well it matches, or, where `rates` knows it, its hit rate."""
 
 
 class IndicatorSettings(Section):

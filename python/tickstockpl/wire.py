@@ -234,6 +234,10 @@ class Event:
     """Role, START of a bar in µs and price of what draws it, oldest first."""
     margins: Mapping[str, float] = field(default_factory=dict)
     """How far inside of its threshold each condition is: 0 at it, 1 for a textbook figure."""
+    rates: Mapping[str, Any] = field(default_factory=dict)
+    """`RATES` and `edge` ("+", "-" or "0"), as they were measured; empty where nothing is known."""
+    match_quality: float | None = None
+    """0..1, where `confidence` is the hit rate; None: `confidence` is the match quality."""
     timeframe: str = TIMEFRAME
     tier: str = "intraday"
 
@@ -251,10 +255,22 @@ class Expiry:
 INDICATORS = ("relative_volume", "rsi", "relative_strength")
 """The columns of `EventColumns` that an event shows as its indicators, each where it is not NaN."""
 
+RATES = ("hit_rate", "hit_lo", "hit_hi", "n", "base_rate")
+"""The columns of `EventColumns` that say what was measured, `edge` beside them."""
+
+_EDGES = "-0+"
+
+ADDED_DTYPES = {
+    **dict.fromkeys(("hit_rate", "hit_lo", "hit_hi", "base_rate", "match_quality"), "f8"),
+    "n": "i4",
+    "edge": "i1",
+}
+"""The columns of `EventColumns` that detections do not have, as numpy calls their types."""
+
 
 @dataclass(frozen=True, slots=True)
 class EventColumns:
-    """What events are made of: the columns of `_kernel.Detections` that tell of them. One row an event."""
+    """What events are made of: the columns of `_kernel.Detections` that tell of them, and others. One row an event."""
 
     symbols: Sequence[str]
     symbol: NDArray[np.int32]
@@ -290,12 +306,30 @@ class EventColumns:
     """These three are as long as all rows have points, or margins: see `_kernel.Detections`."""
     point_price: NDArray[np.float64]
     margin: NDArray[np.float64]
+    hit_rate: NDArray[np.float64]
+    """This and the next five: what was measured (`calibration.Rates`). NaN, with n and edge 0: nothing is known."""
+    hit_lo: NDArray[np.float64]
+    hit_hi: NDArray[np.float64]
+    n: NDArray[np.int32]
+    base_rate: NDArray[np.float64]
+    edge: NDArray[np.int8]
+    match_quality: NDArray[np.float64]
+    """Where `confidence` is the hit rate; NaN: `confidence` is the match quality."""
 
     @classmethod
-    def of(cls, columns: Any) -> Self:
-        """Those of an object that has them all, such as `_kernel.Detections`; nothing is copied."""
-        return cls(*(getattr(columns, each.name) for each in fields(cls)))
+    def of(cls, columns: Any, **told: Any) -> Self:
+        """Those of an object that has all but the added ones, such as `_kernel.Detections`; nothing of it is copied.
 
+        told: columns that stand in the place of its own, and added ones; of those not told, nothing is known.
+        """
+        rows = len(columns.ts_us)
+        for name, dtype in ADDED_DTYPES.items():
+            if name not in told:
+                told[name] = np.full(rows, np.nan if dtype == "f8" else 0, dtype=dtype)
+        return cls(*[told[name] if name in told else getattr(columns, name) for name in _COLUMNS])
+
+
+_COLUMNS = tuple(each.name for each in fields(EventColumns))
 
 EVENT_DTYPES = {
     **dict.fromkeys(("symbol", "pattern", "direction", "revision", "bars", "talib_value"), "i4"),
@@ -305,6 +339,7 @@ EVENT_DTYPES = {
     **dict.fromkeys(("price_change", *INDICATORS), "f8"),
     **dict.fromkeys(("event_id", "supersedes"), "S36"),
     **dict.fromkeys(("quality", "n_points", "n_margins"), "u1"),
+    **ADDED_DTYPES,
 }
 """The columns of `EventColumns` as numpy calls their types."""
 
@@ -446,6 +481,8 @@ class Events(Sequence[Event]):
             invalidation=_present(columns.invalidation[row].item()),
             points=self._points(row, pattern["points"]),
             margins=self._margins(row, pattern["conditions"]),
+            rates=self._rates(row),
+            match_quality=_present(columns.match_quality[row].item()),
             indicators={name: value for name, value in indicators.items() if not math.isnan(value)},
             quality=quality_names(columns.quality[row].item()),
             **cells,
@@ -459,6 +496,12 @@ class Events(Sequence[Event]):
     def _margins(self, row: np.intp, names: Sequence[str]) -> dict[str, float]:
         first, count = self.columns.margin_row[row], self.columns.n_margins[row]
         return dict(zip(names, self.columns.margin[first : first + count].tolist(), strict=False))
+
+    def _rates(self, row: np.intp) -> dict[str, Any]:
+        if math.isnan(self.columns.hit_rate[row]):
+            return {}
+        known: dict[str, Any] = {name: getattr(self.columns, name)[row].item() for name in RATES}
+        return known | {"edge": _EDGES[self.columns.edge[row] + 1]}
 
 
 _CELLS = (

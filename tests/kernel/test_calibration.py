@@ -251,6 +251,12 @@ def test_a_pattern_that_is_defined_otherwise_now_is_unknown() -> None:
     now = dict(made.definitions) | {"a": "another"}
     rates = made.index(("a", "b"), definitions=now).rates(np.array([0, 1]), np.array([1, 1]), np.array([0.5, 0.5]))
     assert np.isnan(rates.hit_rate).tolist() == [True, False]
+    highest = made.index(("a", "b", "c"), definitions=now).highest()
+    assert highest.shape == (3, 3)
+    assert np.isnan(highest).all(axis=1).tolist() == [True, False, True]
+    for direction in (-1, 0, 1):
+        told = [made.rate("b", direction, "1min", quality) for quality in (*np.linspace(0, 1, 50), np.nan)]
+        assert highest[1, direction] == max(rate.hit_rate for rate in told if rate is not None)
 
 
 @given(seed=SEEDS, cut=st.integers(0, 9))

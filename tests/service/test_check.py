@@ -4,16 +4,20 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from redis.asyncio import Redis
 
 from bar_samples import MINUTE_US, ran
 from minute_rows import Bar, narrow_role, prepare, put
 from own_servers import OwnServers
+from rate_samples import Planted, as_of_now, evidence, table
 from running import settings_for
+from tickstockpl import rate_file
 from tickstockpl.check import Finding, findings
 from tickstockpl.clock import SystemClock
 from tickstockpl.migrate import migrate
@@ -118,6 +122,41 @@ async def test_patterns_and_indicators_that_do_not_exist_are_reported(
     finding = (await found(settings))["selection"]
     assert finding.ok is ok
     assert finding.said.startswith(said)
+
+
+async def test_the_table_of_rates_is_told_with_what_it_knows_and_whether_events_would_still_be_sent(
+    redis: str, state_dir: Path
+) -> None:
+    path = state_dir / "rates.json"
+    planted = [Planted("hammer", 1, 900, 0.5), Planted("doji", 0, 90, 0.5)]
+    made = as_of_now(table(evidence(np.random.default_rng(1), planted)))
+    rate_file.write(path, replace(made, definitions={**made.definitions, "doji": "another"}))
+
+    async def said(**sections: Any) -> Finding:
+        patterns = {"enabled": ("hammer", "doji", "harami"), "rates": path, **sections.pop("patterns", {})}
+        return (await found(settings_for(NOWHERE, redis, state_dir, patterns=patterns, **sections)))["rates"]
+
+    finding = await said()
+    assert finding == Finding(
+        "rates",
+        True,
+        f"{path} of 1970-01-01, measured on a test (UTC days, 1 symbol, 1 bars): rates of 1 pattern, "
+        "2 that are on have none; defined otherwise since then: doji",
+    )
+    silent = await said(patterns={"confidence": "hit_rate"})
+    assert silent.warning
+    assert re.search(
+        r"; confidence is the hit rate, 0\.5\d\d at most: of 0 of them it reaches publish\.min_confidence, 0\.6; "
+        r"set TICKSTOCKPL_PUBLISH__MIN_CONFIDENCE lower$",
+        silent.said,
+    )
+    loud = await said(patterns={"confidence": "hit_rate"}, publish={"min_confidence": 0.4})
+    assert (loud.ok, loud.warning) == (True, False)
+    path.write_bytes(b"{}")
+    assert not (await said()).ok
+    lacking = await found(settings_for(NOWHERE, redis, state_dir, patterns={"confidence": "hit_rate"}))
+    assert lacking["rates"].said.startswith("patterns.confidence is hit_rate, which needs measured rates")
+    assert "rates" not in await found(settings_for(NOWHERE, redis, state_dir))
 
 
 async def test_a_database_without_our_tables_and_one_that_is_not_there_are_told_apart(

@@ -42,6 +42,13 @@ PULSE = Pulse(
 
 CHANNEL = "tickstock.events.patterns"
 
+measured = st.fixed_dictionaries(
+    {
+        **dict.fromkeys(("hit_rate", "hit_lo", "hit_hi", "base_rate"), st.floats(0, 1)),
+        "n": st.integers(0, 2**31 - 1),
+        "edge": st.sampled_from("+-0"),
+    }
+)
 events = st.builds(
     replace,
     st.just(EVENT),
@@ -58,6 +65,8 @@ events = st.builds(
         st.sampled_from(["relative_volume", "relative_strength", "rsi"]), st.floats(0, 100) | st.just(math.nan)
     ),
     quality=st.sampled_from([(), ("gap",), ("partial_start", "late_revised")]),
+    rates=st.just({}) | measured,
+    match_quality=st.none() | st.floats(0, 1),
 )
 
 
@@ -163,6 +172,12 @@ class OneByOne:
             self.explained["points"] = points
         if event.margins:
             self.explained["margins"] = {name: plain(margin) for name, margin in event.margins.items()}
+        if event.rates:
+            told = ("hit_rate", "hit_lo", "hit_hi", "n", "base_rate", "edge")
+            shown = {name: event.rates[name] for name in told}
+            self.explained |= {name: plain(rate) if isinstance(rate, float) else rate for name, rate in shown.items()}
+            if event.match_quality is not None:
+                self.explained["match_quality"] = event.match_quality
         self.remarks = dict(self.explained)
         if event.supersedes is not None:
             self.remarks["supersedes"] = event.supersedes
@@ -318,6 +333,22 @@ def test_a_row_or_pattern_that_is_not_there_is_named() -> None:
 def test_nothing_in_an_event_is_null(event: Event) -> None:
     for raw in (universal_bytes(event), streaming_bytes(event)):
         assert b"null" not in raw
+
+
+def test_rates_and_match_quality_are_there_only_when_known() -> None:
+    data = universal()["data"]
+    assert {"hit_rate", "hit_lo", "hit_hi", "n", "base_rate", "edge", "match_quality"}.isdisjoint(data)
+    told = {"hit_rate": 0.512, "hit_lo": 0.484, "hit_hi": 0.54, "n": 1234, "base_rate": 0.498, "edge": "0"}
+    shown = replace(EVENT, confidence=0.512, rates=told, match_quality=0.85)
+    for part in (universal(shown)["data"], appv2.message(streaming_bytes(shown))["detection"]["metadata"]):
+        assert {name: part[name] for name in told} == told
+        assert part["match_quality"] == 0.85
+    text = universal_bytes(shown).decode()
+    assert (
+        '"hit_rate":0.512,"hit_lo":0.484,"hit_hi":0.54,"n":1234,"base_rate":0.498,"edge":"0","match_quality":0.85'
+        in text
+    )
+    assert json.loads(event_payload.cached(columns(shown), TTL_S)[0])["confidence"] == 0.512
 
 
 def test_supersedes_and_quality_are_there_only_when_known() -> None:

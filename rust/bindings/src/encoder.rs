@@ -5,7 +5,7 @@ use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 use tickstockpl_kernel::copy::Copy;
-use tickstockpl_kernel::encode::{Encoder, Event, Naming, push_publish, quoted};
+use tickstockpl_kernel::encode::{Encoder, Event, Naming, Rates, push_publish, quoted};
 
 use crate::columns::IdText;
 
@@ -15,7 +15,7 @@ const MESSAGE_BYTES: usize = 1280;
 /// Declares the columns of events, and the cells of one row of them.
 macro_rules! event_columns {
     ($($column:ident: $cell:ty),* $(,)?) => {
-        /// Any object that has them as attributes, such as `Detections`.
+        /// Any object that has them as attributes, such as `EventColumns` of the module `wire`.
         #[derive(FromPyObject)]
         pub(crate) struct Columns<'py> {
             #[pyo3(attribute)]
@@ -26,6 +26,18 @@ macro_rules! event_columns {
             point_price: PyReadonlyArray1<'py, f64>,
             #[pyo3(attribute)]
             margin: PyReadonlyArray1<'py, f64>,
+            #[pyo3(attribute)]
+            hit_lo: PyReadonlyArray1<'py, f64>,
+            #[pyo3(attribute)]
+            hit_hi: PyReadonlyArray1<'py, f64>,
+            #[pyo3(attribute)]
+            n: PyReadonlyArray1<'py, i32>,
+            #[pyo3(attribute)]
+            base_rate: PyReadonlyArray1<'py, f64>,
+            #[pyo3(attribute)]
+            edge: PyReadonlyArray1<'py, i8>,
+            #[pyo3(attribute)]
+            match_quality: PyReadonlyArray1<'py, f64>,
             $(#[pyo3(attribute)] $column: PyReadonlyArray1<'py, $cell>,)*
         }
 
@@ -46,6 +58,25 @@ event_columns! {
     supersedes: IdText, first_us: i64, bars: i32, entry: f64, stop: f64, target: f64, open: f64, high: f64, low: f64,
     close: f64, volume: i64, price_change: f64, relative_volume: f64, rsi: f64, relative_strength: f64, quality: u8,
     talib_value: i32, invalidation: f64, point_row: i32, n_points: u8, margin_row: i32, n_margins: u8,
+    hit_rate: f64,
+}
+
+impl Columns<'_> {
+    /// What was measured of the like of a row with this hit rate; `None` if a column has no such row.
+    fn rates(&self, row: usize, hit_rate: f64) -> Option<Rates> {
+        if hit_rate.is_nan() {
+            // most runs have no table, and six more columns would be read for nothing
+            return Some(Rates::UNKNOWN);
+        }
+        Some(Rates {
+            hit_rate,
+            interval: [*self.hit_lo.get(row)?, *self.hit_hi.get(row)?],
+            n: *self.n.get(row)?,
+            base_rate: *self.base_rate.get(row)?,
+            edge: *self.edge.get(row)?,
+            match_quality: *self.match_quality.get(row)?,
+        })
+    }
 }
 
 #[derive(FromPyObject)]
@@ -85,8 +116,12 @@ impl EventEncoder {
         let (point_us, point_price) = (columns.point_us.as_slice()?, columns.point_price.as_slice()?);
         let margin = columns.margin.as_slice()?;
         let text = |row: &i64| {
-            let cells = usize::try_from(*row).ok().and_then(|row| columns.cells(row));
-            let cells = cells.ok_or_else(|| PyIndexError::new_err(format!("there is no row {row}")))?;
+            let found = usize::try_from(*row).ok().and_then(|row| {
+                let cells = columns.cells(row)?;
+                let rates = columns.rates(row, cells.hit_rate)?;
+                Some((cells, rates))
+            });
+            let (cells, rates) = found.ok_or_else(|| PyIndexError::new_err(format!("there is no row {row}")))?;
             let pattern = usize::try_from(cells.pattern).ok().and_then(|at| self.patterns.get(at));
             let symbol = columns.symbols.get_item(cells.symbol)?.cast_into::<PyString>()?;
             let event = Event {
@@ -111,6 +146,7 @@ impl EventEncoder {
                 indicators: [cells.relative_volume, cells.rsi, cells.relative_strength],
                 quality: cells.quality,
                 talib_value: cells.talib_value,
+                rates,
             };
             write(&mut encoder, &event)
         };

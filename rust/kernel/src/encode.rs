@@ -98,6 +98,37 @@ pub struct Event<'a> {
     pub quality: u8,
     /// What TA-Lib's function answers.
     pub talib_value: i32,
+    /// What was measured of its like.
+    pub rates: Rates,
+}
+
+/// How often events were followed by what they say.
+#[derive(Clone, Copy, Debug)]
+pub struct Rates {
+    /// 0 to 1, as the others are; NaN: nothing is known.
+    pub hit_rate: f64,
+    /// The ends of its interval.
+    pub interval: [f64; 2],
+    /// Events that it was measured of.
+    pub n: i32,
+    /// The same of any bar.
+    pub base_rate: f64,
+    /// 1 better than any bar, -1 worse, 0 neither.
+    pub edge: i8,
+    /// Of the event itself, where its confidence is the hit rate; NaN: its confidence is the match quality.
+    pub match_quality: f64,
+}
+
+impl Rates {
+    /// Of an event whose like nobody has measured.
+    pub const UNKNOWN: Self = Self {
+        hit_rate: f64::NAN,
+        interval: [f64::NAN; 2],
+        n: 0,
+        base_rate: f64::NAN,
+        edge: 0,
+        match_quality: f64::NAN,
+    };
 }
 
 impl Event<'_> {
@@ -255,6 +286,7 @@ impl Encoder {
         self.push(r#","invalidation":"#);
         self.push_json(&event.levels[3]);
         self.push_explained(event);
+        self.push_rates(event);
         self.push(r#","bar":"#);
         self.push_bar(event);
         self.push(r#","indicators":"#);
@@ -395,9 +427,35 @@ impl Encoder {
         }
     }
 
+    /// What was measured of events like this one, if anything was.
+    fn push_rates(&mut self, event: &Event<'_>) {
+        let Rates { hit_rate, interval: [low, high], n, base_rate, edge, match_quality } = event.rates;
+        if !hit_rate.is_finite() {
+            return;
+        }
+        for (key, rate) in [(r#","hit_rate":"#, hit_rate), (r#","hit_lo":"#, low), (r#","hit_hi":"#, high)] {
+            self.push(key);
+            self.push_json(&in_12_digits(rate));
+        }
+        self.push(r#","n":"#);
+        self.push_json(&n);
+        self.push(r#","base_rate":"#);
+        self.push_json(&in_12_digits(base_rate));
+        self.push(match edge {
+            1.. => r#","edge":"+""#,
+            0 => r#","edge":"0""#,
+            _ => r#","edge":"-""#,
+        });
+        if match_quality.is_finite() {
+            self.push(r#","match_quality":"#);
+            self.push_json(&match_quality);
+        }
+    }
+
     /// What is said of few events: nothing stands for what is not known.
     fn push_remarks(&mut self, event: &Event<'_>) {
         self.push_explained(event);
+        self.push_rates(event);
         if !event.supersedes.is_empty() {
             self.push_all([r#","supersedes":""#, event.supersedes, "\""]);
         }
