@@ -6,68 +6,25 @@ are TickStock's (TickStockAppV2, src/analysis/patterns/candlestick/*.py at 864dd
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
+
+from oracle_bars import Bar, Found, drawn_levels, found
+from oracle_bars import Verdict as Said
+from oracle_breakouts import BREAKOUTS, COOLDOWNS
+from oracle_charts import CHARTS, charts
+from oracle_day import Day
+from oracle_levels import LEVELS, sessions_seen
 
 DAY_US = 86_400_000_000
 MIN_RANGE = 0.001
 COOLDOWN = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
-    ts_us: int
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: int
-
-    @property
-    def body(self) -> float:
-        return abs(self.close - self.open)
-
-    @property
-    def range(self) -> float:
-        return self.high - self.low
-
-    @property
-    def top(self) -> float:
-        return max(self.open, self.close)
-
-    @property
-    def bottom(self) -> float:
-        return min(self.open, self.close)
-
-    @property
-    def upper(self) -> float:
-        return self.high - self.top
-
-    @property
-    def lower(self) -> float:
-        return self.bottom - self.low
-
-    @property
-    def colour(self) -> int:
-        return (self.close > self.open) - (self.close < self.open)
-
-
-class Found(NamedTuple):
-    """One match: the columns of `Detections` that a pattern decides."""
-
-    ts_us: int
-    pattern: str
-    direction: int
-    confidence: float
-    bars: int
-    first_us: int
-    entry: float
-    stop: float | None
-    target: float | None
-
-
 class Verdict(NamedTuple):
+    """Of a candlestick, whose levels follow from its bars."""
+
     direction: int
     confidence: float
     bars: int
@@ -279,6 +236,17 @@ def engulfing_spec(past: Sequence[Bar]) -> Verdict | None:
     return Verdict(bar.colour, rounded(0.5 + 0.5 * min(1.0, bar.body / least - 1.0)), 2, 2)
 
 
+def closed_in_range(direction: int, past: Sequence[Bar]) -> Verdict | None:
+    bar = past[-1]
+    if direction == 1:
+        holds, off = bar.close >= bar.high - 0.10 * bar.range, bar.high - bar.close
+    else:
+        holds, off = bar.close <= bar.low + 0.10 * bar.range, bar.close - bar.low
+    if not holds or bar.range < 0.02:
+        return None
+    return Verdict(direction, rounded(0.5 + 0.5 * (0.5 - 0.5 * off / (0.10 * bar.range))), 1, 1)
+
+
 RULES: dict[str, Rule] = {
     "doji": doji,
     "hammer": hammer,
@@ -293,13 +261,15 @@ RULES: dict[str, Rule] = {
     "hammer_spec": hammer_spec,
     "hanging_man_spec": hanging_man_spec,
     "engulfing_spec": engulfing_spec,
+    "closed_in_top_range": partial(closed_in_range, 1),
+    "closed_in_bottom_range": partial(closed_in_range, -1),
 }
 
-IDS = (*RULES, "high_of_day", "low_of_day")
-"""Every pattern that is written here."""
+IDS = (*RULES, "high_of_day", "low_of_day", *BREAKOUTS, *LEVELS, *CHARTS)
+"""Every pattern that is written here: all but TA-Lib's."""
 
 
-def day_extremes(session: Sequence[Bar]) -> Iterator[tuple[Bar, str, Verdict]]:
+def day_extremes(session: Sequence[Bar]) -> Iterator[tuple[int, str, Verdict]]:
     """New highs and lows of one session's bars: above all earlier ones, at least six bars apart on each side."""
     last_high = last_low = -COOLDOWN - 1
     highest, lowest = session[0].high, session[0].low
@@ -307,47 +277,65 @@ def day_extremes(session: Sequence[Bar]) -> Iterator[tuple[Bar, str, Verdict]]:
         if bar.high > highest and now - last_high > COOLDOWN:
             last_high = now
             share = 1.0 if bar.range == 0 else min(1.0, (bar.high - highest) / bar.range)
-            yield bar, "high_of_day", Verdict(1, 0.5 + 0.5 * share, 1, 1)
+            yield now, "high_of_day", Verdict(1, 0.5 + 0.5 * share, 1, 1)
         if bar.low < lowest and now - last_low > COOLDOWN:
             last_low = now
             share = 1.0 if bar.range == 0 else min(1.0, (lowest - bar.low) / bar.range)
-            yield bar, "low_of_day", Verdict(-1, 0.5 + 0.5 * share, 1, 1)
+            yield now, "low_of_day", Verdict(-1, 0.5 + 0.5 * share, 1, 1)
         highest, lowest = max(highest, bar.high), min(lowest, bar.low)
 
 
-def found(past: Sequence[Bar], pattern: str, verdict: Verdict) -> Found:
-    """The verdict with its levels: entry at the close, stop at the far extreme, target at twice the risk."""
-    bar = past[-1]
-    drawn_by = past[-verdict.drawn_by :]
-    stop: float | None = None
-    if verdict.direction == 1:
-        stop = min(each.low for each in drawn_by)
-    elif verdict.direction == -1:
-        stop = max(each.high for each in drawn_by)
-    if stop == bar.close:
-        stop = None
-    target = None if stop is None else bar.close + 2 * (bar.close - stop)
-    if target is not None and target <= 0:
-        target = None
-    first_us = past[-verdict.bars].ts_us
-    return Found(bar.ts_us, pattern, *verdict[:3], first_us, bar.close, stop, target)
+def candlesticks(day: Day) -> Iterator[tuple[int, str, Said]]:
+    """What a few bars say, whatever came before them."""
+    verdicts = [(day.begin + now, pattern, verdict) for now, pattern, verdict in day_extremes(day.bars[day.begin :])]
+    for at in day.own:
+        past = day.bars[max(0, at - 20) : at + 1]
+        verdicts += [(at, pattern, verdict) for pattern, rule in RULES.items() if (verdict := rule(past)) is not None]
+    for at, pattern, (direction, confidence, bars, drawn_by) in verdicts:
+        levels = drawn_levels(day.newest(at, drawn_by), direction)
+        yield at, pattern, Said(direction, confidence, bars, levels)
 
 
-def detections(bars: Sequence[Bar], session_us: int = DAY_US) -> list[Found]:
-    """All matches in one symbol's bars (oldest first), sorted; sessions begin at multiples of `session_us`."""
-    matches = []
-    places = {bar.ts_us: place for place, bar in enumerate(bars)}
-    for end in range(1, len(bars) + 1):
-        past = bars[max(0, end - 21) : end]
-        for pattern, rule in RULES.items():
-            verdict = rule(past)
+def breakouts(day: Day) -> Iterator[tuple[int, str, Said]]:
+    for pattern, rule in (BREAKOUTS | LEVELS).items():
+        silent_until = day.begin
+        for at in day.own:
+            verdict = rule(day, at) if at >= silent_until else None
             if verdict is not None:
-                matches.append(found(past, pattern, verdict))
-    sessions: dict[int, list[Bar]] = {}
+                silent_until = at + 1 + COOLDOWNS.get(pattern, 0)
+                yield at, pattern, verdict
+
+
+def days(bars: Sequence[Bar], sessions: Sequence[tuple[int, int]] | None) -> Iterator[Day]:
+    """The bars by session; those outside of the sessions are as good as not there. None: sessions are UTC days."""
+    by_open: dict[int, list[Bar]] = {}
     for bar in bars:
-        sessions.setdefault(bar.ts_us // session_us, []).append(bar)
-    for session in sessions.values():
-        for bar, pattern, verdict in day_extremes(session):
-            place = places[bar.ts_us]
-            matches.append(found(bars[place : place + 1], pattern, verdict))
+        if sessions is None:
+            by_open.setdefault(bar.ts_us // DAY_US * DAY_US, []).append(bar)
+        for open_us, close_us in sessions or ():
+            if open_us <= bar.ts_us < close_us:
+                by_open.setdefault(open_us, []).append(bar)
+    openings = {own[0].ts_us for own in by_open.values()}
+    made: list[Day] = []
+    before: list[Bar] = []
+    for open_us, own in by_open.items():
+        day = Day(before, own, open_us, openings)
+        day.finished = list(sessions_seen(made))
+        yield day
+        made.append(day)
+        before = [*before, *own]
+
+
+def detections(
+    bars: Sequence[Bar], sessions: Sequence[tuple[int, int]] | None = None, ids: Collection[str] = IDS
+) -> list[Found]:
+    """All matches of these patterns in one symbol's bars (oldest first), sorted by time and pattern."""
+    matches = []
+    for day in days(bars, sessions):
+        said = [one for one in charts(day) if one[0] >= day.begin]
+        if not set(ids) <= set(CHARTS):
+            said += [*candlesticks(day), *breakouts(day)]
+        for at, pattern, verdict in said:
+            if pattern in ids:
+                matches.append(found(day.newest(at, verdict.bars), pattern, verdict))
     return sorted(matches, key=lambda match: (match.ts_us, match.pattern))
