@@ -169,8 +169,8 @@ def test_the_wire_pages_ticks_are_taken_and_its_messages_are_json() -> None:
 
 
 def test_the_pages_list_every_pattern() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (\d+) \|", text("docs/wire-format.md"), re.MULTILINE)
-    assert rows == [(pattern["id"], pattern["name"], str(pattern["bars"])) for pattern in tp.PATTERNS]
+    rows = re.findall(r"^\| \[`(\w+)`\]\(#(\w+)\) \| (\w+) \| (\d+) \|", text("docs/patterns.md"), re.MULTILINE)
+    assert rows == [(each["id"], each["id"], each["name"], str(each["bars"])) for each in tp.PATTERNS]
     for pattern in (pattern for pattern in tp.PATTERNS if pattern["talib_name"] is None):
         assert pattern["name"] in text("README.md")
         assert pattern["name"] in text("CHANGELOG.md")

@@ -22,7 +22,7 @@ def calibrate(
     config: Config = None,
     pattern: Annotated[
         list[str] | None,
-        typer.Option("--pattern", help="An id or a glob such as cdl_*; may be given more than once. Default: all."),
+        typer.Option("--pattern", help="An id, a glob such as cdl_*, or another name; repeatable. Default: all."),
     ] = None,
     symbol: Symbols = None,
     since: First = None,

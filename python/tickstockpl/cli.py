@@ -17,7 +17,17 @@ import orjson
 import typer
 from pydantic import SecretStr
 
-from tickstockpl import calibrate_command, migrate, recording, rights, scan_command, service, tap, upkeep
+from tickstockpl import (
+    calibrate_command,
+    migrate,
+    patterns_command,
+    recording,
+    rights,
+    scan_command,
+    service,
+    tap,
+    upkeep,
+)
 from tickstockpl import check as checks
 from tickstockpl.dev import demo as demonstration
 from tickstockpl.dev import forget as forgetting
@@ -244,6 +254,7 @@ def retain(
     once(upkeep.run_retain(settings_of(config), dry_run=dry_run))
 
 
+app.command(epilog=patterns_command.EPILOG)(patterns_command.patterns)
 app.command(epilog=scan_command.EPILOG)(scan_command.scan)
 app.command(epilog=calibrate_command.EPILOG)(calibrate_command.calibrate)
 

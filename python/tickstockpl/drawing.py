@@ -4,7 +4,7 @@ Rising candles are hollow and falling ones filled, so that their colours are not
 brings its own background, light or dark as the reader's system is, and needs no other file.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tickstockpl.axes import PriceAxis, span_of, time_labels
 from tickstockpl.found import Candles, Found
@@ -35,6 +36,9 @@ height:auto}
 .tickstockpl-chart .span{fill:var(--line);opacity:.13}
 .tickstockpl-chart .mark{fill:var(--line)}
 .tickstockpl-chart .outline{stroke:var(--line);fill:none;stroke-width:1.8;stroke-linejoin:round}
+.tickstockpl-chart .side{stroke:var(--line);fill:none;stroke-width:1.2;stroke-dasharray:2 3}
+.tickstockpl-chart .study{stroke:var(--quiet);fill:none;stroke-width:1.3;stroke-linejoin:round}
+.tickstockpl-chart .dashed{stroke-dasharray:4 3}
 .tickstockpl-chart .point{fill:var(--ground);stroke:var(--line);stroke-width:1.5}
 .tickstockpl-chart .leader{stroke:var(--line);opacity:.5}
 .tickstockpl-chart .role{fill:var(--line);font-weight:600}
@@ -103,27 +107,34 @@ def plot(detections: Any, i: int, bars: Any, *, timezone: str = ZONE) -> Drawing
     return draw(found, candles.around(found), timezone)
 
 
-def draw(found: Found, candles: Candles, timezone: str = ZONE) -> Drawing:
+Line = tuple[str, NDArray[np.float64]]
+"""What it is called, and its price at each bar; NaN for none."""
+
+
+def draw(found: Found, candles: Candles, timezone: str = ZONE, *, lines: Sequence[Line] = ()) -> Drawing:
     """The pattern among all of these bars.
 
-    Raises ValueError if there is none.
+    lines: such as averages, of which those called like the first one are solid, others dashed.
+    Raises ValueError if there is no bar.
     """
     if not len(candles):
         raise ValueError("there is no bar to draw")
-    chart = _Chart(found, candles, ZoneInfo(timezone))
+    chart = _Chart(found, candles, ZoneInfo(timezone), lines)
     return Drawing("".join(chart.parts()), chart.width)
 
 
 class _Chart:
     """Where everything stands: the plot from `left` to `right`, prices above, volume below."""
 
-    def __init__(self, found: Found, candles: Candles, zone: ZoneInfo) -> None:
+    def __init__(self, found: Found, candles: Candles, zone: ZoneInfo, lines: Sequence[Line]) -> None:
         self.found = found
         self.candles = candles
         self.zone = zone
+        self.lines = lines
         self.count = len(candles)
         prices = [*candles.low.tolist(), *candles.high.tolist(), *candles.open.tolist(), *candles.close.tolist()]
-        low, high = span_of([*prices, *(price for _, _, price in found.points)], list(found.levels.values()))
+        near = [*found.levels.values(), *(price for _, line in lines for price in line.tolist())]
+        low, high = span_of([*prices, *(price for _, _, price in found.points)], near)
         plot = min(max(6.5 * self.count, 360.0), 900.0)
         self.left, self.right = _LEFT, _LEFT + plot
         self.slot = plot / self.count
@@ -147,6 +158,8 @@ class _Chart:
         at = moment_at(found.ts_us).astimezone(self.zone)
         name = f"{found.name} · {found.direction} · {found.symbol}"
         facts = f"{at:%Y-%m-%d %H:%M %Z} · confidence {found.confidence:.2f}"
+        if names := list(dict.fromkeys(name for name, _ in self.lines)):
+            facts += f" · {names[0]} —" + "".join(f", {each} - -" for each in names[1:])
         yield (
             f'<svg class="tickstockpl-chart" role="img" width="{_n(self.width)}" height="{_n(self.height)}" '
             f'viewBox="0 0 {_n(self.width)} {_n(self.height)}">'
@@ -161,6 +174,8 @@ class _Chart:
         yield from self._volume()
         yield from self._level_lines()
         yield from self._candles()
+        yield from self._studies()
+        yield from self._sides()
         yield from self._outline()
         yield "</svg>"
 
@@ -242,6 +257,32 @@ class _Chart:
                 f'<text class="role" x="{_n(label.x)}" y="{_n(label.y)}" text-anchor="middle">'
                 f"{_text(label.text)}</text>"
             )
+
+    def _studies(self) -> Iterator[str]:
+        """The lines that were given, where they are within the plot."""
+        for name, prices in self.lines:
+            kind = "study" if name == self.lines[0][0] else "study dashed"
+            way, goes_on = [], False
+            for at, price in enumerate(prices.tolist()):
+                if is_seen := self.prices.holds(price):
+                    way.append(f"{'L' if goes_on else 'M'}{_n(self._x(at))} {_n(self.prices.y(price))}")
+                goes_on = is_seen
+            yield f'<path class="{kind}" d="{"".join(way)}"/>'
+
+    def _sides(self) -> Iterator[str]:
+        """The lines that a figure lies between, or its neckline, on to the bar that ends it."""
+        sides: dict[tuple[str, bool], list[_Label]] = {}
+        for (role, _, _), label in zip(self.found.points, self.labels, strict=True):
+            kind = role.partition("_")[0]
+            if kind in {"touch", "neck"}:
+                sides.setdefault((kind, label.above), []).append(label)
+        end = self._x(self._place(self.found.ts_us))
+        for first, *_, last in (side for side in sides.values() if len(side) > 1):
+            x, y = last.point_x, last.point_y
+            if end > x > first.point_x:
+                further = y + (y - first.point_y) / (x - first.point_x) * (end - x)
+                x, y = (end, further) if self.top <= further <= self.bottom else (x, y)
+            yield f'<path class="side" d="M{_n(first.point_x)} {_n(first.point_y)}L{_n(x)} {_n(y)}"/>'
 
     def _placed(self) -> Iterator["_Label"]:
         """A label for each point: beyond all candles above or below which it stands, and beyond other labels."""

@@ -21,9 +21,7 @@ def scan(
     config: Config = None,
     pattern: Annotated[
         list[str] | None,
-        typer.Option(
-            "--pattern", help="An id or a glob such as cdl_*; may be given more than once. Default: settings."
-        ),
+        typer.Option("--pattern", help="An id, a glob such as cdl_*, or another name; repeatable. Default: settings."),
     ] = None,
     symbol: Symbols = None,
     since: First = None,

@@ -1,8 +1,6 @@
 """What the settings choose, by name: patterns, their rates, indicators, alerts; and the engine that does it all."""
 
-import difflib
-from fnmatch import fnmatchcase
-
+from tickstockpl.aliases import ids_of, nearest
 from tickstockpl.errors import SettingsError
 from tickstockpl.kernel import ALERTS, PATTERNS, EngineSettings, event_id
 from tickstockpl.pipeline import Shown
@@ -48,13 +46,13 @@ def enabled_patterns(settings: PatternSettings, named: str = "patterns.enabled")
     """
     if settings.enabled is None:
         return None
-    known = [pattern["id"] for pattern in PATTERNS]
-    for wanted in settings.enabled:
-        if not any(fnmatchcase(one, wanted) for one in known):
-            near = difflib.get_close_matches(wanted, known, n=1)
-            other = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-            raise SettingsError(f"{named}: no pattern is called {wanted}; {other}")
-    chosen = [pattern for pattern in PATTERNS if any(fnmatchcase(pattern["id"], one) for one in settings.enabled)]
+    wanted: set[str] = set()
+    for name in settings.enabled:
+        ids = ids_of(name)
+        if not ids:
+            raise SettingsError(f"{named}: no pattern is called {name}; {nearest(name)}")
+        wanted.update(ids)
+    chosen = [pattern for pattern in PATTERNS if pattern["id"] in wanted]
     first: dict[str, str] = {}
     for pattern in chosen:
         other = first.setdefault(pattern["name"], pattern["id"])

@@ -203,7 +203,10 @@ class PublishSettings(Section):
 
 
 class PatternSettings(Section):
-    """Which detectors run: ids, and globs such as `cdl_*`; None means all, but of those that share a name the first."""
+    """Which detectors run: ids, globs such as `cdl_*`, and other names (`aliases.py`).
+
+    None means all, but of those that share a name the first.
+    """
 
     enabled: Names | None = None
     same_names: bool = False

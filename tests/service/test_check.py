@@ -105,7 +105,7 @@ async def test_misspelt_names_are_reported_and_appv2s_own_are_not(redis: str, st
         (
             {"patterns": {"enabled": ("xyz_*",)}},
             False,
-            "patterns.enabled: no pattern is called xyz_*; there are doji, ",
+            "patterns.enabled: no pattern is called xyz_*; `tickstockpl patterns` lists them",
         ),
         (
             {"indicators": {"rsi_oversold": 80.0}},

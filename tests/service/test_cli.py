@@ -29,6 +29,7 @@ COMMANDS = (
     "gaps",
     "repair",
     "retain",
+    "patterns",
     "scan",
     "calibrate",
     "simulate",

@@ -229,6 +229,49 @@ def test_the_outline_goes_through_the_points_and_the_last_bar_is_marked() -> Non
     assert begin + wide - 8 < middle[40] < begin + wide
 
 
+def test_a_figures_sides_and_its_neckline_go_on_to_the_bar_that_ends_it() -> None:
+    candles = wave()
+    high, low = float(candles.high.max()), float(candles.low.min())
+    above = {"touch_1": 5, "touch_3": 15, "head": 22, "touch_5": 28, "break": 35}
+    below = {"touch_2": 10, "neck_1": 18, "touch_4": 20, "neck_2": 24}
+    bars = sorted((above | below).items(), key=lambda each: each[1])
+    points = tuple((role, int(candles.ts_us[at]), high if role in above else low) for role, at in bars)
+    root = drawn(draw(found_at(candles, 35, points), candles).svg)
+    middle = [(left + right) / 2 for left, right, _, _ in bodies(root)]
+    ends = [[x for x, _ in path_points(each.get("d", ""))] for each in of_class(root, "side")]
+    assert ends == [pytest.approx([middle[at], middle[35]], abs=0.1) for at in (5, 10, 18)]
+    assert [len({y for _, y in path_points(each.get("d", ""))}) for each in of_class(root, "side")] == [1, 1, 1]
+
+
+def test_a_side_that_would_leave_the_plot_ends_at_its_last_point() -> None:
+    candles = wave()
+    low, high = float(candles.low.min()), float(candles.high.max())
+    prices = {5: low, 9: low - 5 * (high - low)}
+    points = tuple((f"neck_{at}", int(candles.ts_us[at]), price) for at, price in prices.items())
+    root = drawn(draw(found_at(candles, 35, points), candles).svg)
+    (side,) = of_class(root, "side")
+    middle = [(left + right) / 2 for left, right, _, _ in bodies(root)]
+    assert [x for x, _ in path_points(side.get("d", ""))] == pytest.approx([middle[5], middle[9]], abs=0.1)
+
+
+def test_lines_are_drawn_where_they_have_a_price_and_the_second_is_dashed() -> None:
+    candles = wave()
+    mean = float(candles.close.mean())
+    first = np.full(len(candles), mean)
+    second = np.where(np.arange(len(candles)) % 10 < 4, np.nan, mean)
+    lines = [("SMA 50", first), ("VWAP", second), ("SMA 50", first + 0.01)]
+    drawing = draw(found_at(candles, 31), candles, lines=lines)
+    root = drawn(drawing.svg)
+    solid, dashed, also = of_class(root, "study")
+    assert [each.get("class") for each in (solid, dashed, also)] == ["study", "study dashed", "study"]
+    assert len([*path_points(solid.get("d", ""))]) == len(candles)
+    assert len([*path_points(dashed.get("d", ""))]) == np.isfinite(second).sum()
+    assert dashed.get("d", "").count("M") == len(candles) // 10  # it is not joined over what has no price
+    assert "SMA 50 —, VWAP - -" in (root.findtext(f"{SVG}title") or "")
+    assert_inside(root)
+    assert "nan" not in drawing.svg
+
+
 def test_a_level_far_away_is_told_at_the_edge_and_leaves_the_candles_their_room() -> None:
     candles = wave()
     near, far = (drawn(draw(found_at(candles, 31, target=target), candles).svg) for target in (100.0, 250.0))

@@ -86,7 +86,11 @@ impl Pattern for HammerSpec {
     }
 }
 
-/// The same figure as `HammerSpec`, read the other way: the specification has no test of the trend. Bearish.
+/// The same figure as `HammerSpec`, read the other way: the specification has no test of the trend.
+///
+/// rule: L ≥ 2 · B, U < B, B ≥ 0.01. Bearish.
+///
+/// confidence: q = √((1 − 2B/L) · (1 − U/B)).
 pub(crate) struct HangingManSpec;
 
 impl Pattern for HangingManSpec {

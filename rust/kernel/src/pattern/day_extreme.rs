@@ -53,9 +53,12 @@ impl Pattern for HighOfDay {
     }
 }
 
-/// The mirror image: l < session low of the bars before it. Bearish.
+/// The mirror image of [`HighOfDay`]: the bar's low is below the low of all earlier bars of the session.
 ///
-/// confidence: 0.5 + 0.5 · min(1, (old low − l) / R).
+/// rule: l < session low of the bars before it. A tie does not fire, nor does the session's first bar, nor the five bars
+/// after a firing. Bearish.
+///
+/// confidence: 0.5 + 0.5 · min(1, (old low − l) / R); 1 for a bar without a range.
 pub(super) struct LowOfDay;
 
 impl Pattern for LowOfDay {
