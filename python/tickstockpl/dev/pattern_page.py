@@ -128,9 +128,7 @@ def _pattern(entry: Entry, of_name: str, defined: str) -> Iterator[str]:
 
 def _labelled(paragraph: str) -> str:
     """With its label, if it has one, in bold."""
-    label, colon, rest = paragraph.partition(":")
-    is_label = colon and re.match(r"(rule|confidence|stop|invalidation|margins)\b", label)
-    return f"**{label}**:{rest}" if is_label else paragraph
+    return re.sub(r"^(rule|confidence|stop|invalidation|margins)\b(?=[^.]*?:)", r"**\1**", paragraph)
 
 
 def _other_names() -> Iterator[str]:
