@@ -34,7 +34,7 @@ const OWN: [&dyn Pattern; 11] = [
 ];
 
 /// What came later, in the order of its coming.
-const LATER: [&dyn Pattern; 55] = [
+const LATER: [&dyn Pattern; 63] = [
     &DojiSpec,
     &HammerSpec,
     &HangingManSpec,
@@ -90,6 +90,14 @@ const LATER: [&dyn Pattern; 55] = [
     &chart(Kind::LowerLows, "lower_lows", "LowerLows", &SWINGS),
     &chart(Kind::BreakOfStructure, "break_of_structure", "BreakOfStructure", &BREAK),
     &chart(Kind::ChangeOfCharacter, "change_of_character", "ChangeOfCharacter", &BREAK),
+    &chart(Kind::CupHandle, "cup_and_handle", "CupAndHandle", &CUP),
+    &chart(Kind::InverseCupHandle, "inverse_cup_and_handle", "InverseCupAndHandle", &CUP),
+    &chart(Kind::RsiDivergence, "rsi_divergence", "RSIDivergence", &DIVERGENCE),
+    &chart(Kind::MacdDivergence, "macd_divergence", "MACDDivergence", &DIVERGENCE),
+    &chart(Kind::Gartley, "gartley", "Gartley", &HARMONIC),
+    &chart(Kind::Bat, "bat", "Bat", &HARMONIC),
+    &chart(Kind::Butterfly, "butterfly", "Butterfly", &HARMONIC),
+    &chart(Kind::Crab, "crab", "Crab", &HARMONIC),
 ];
 
 const AVERAGES: &str =
@@ -155,6 +163,21 @@ const BREAK: Drawn = Drawn {
     conditions: &["beyond"],
     source: "BOS and CHoCH of \"smart money concepts\", on swings that are confirmed",
 };
+const CUP: Drawn = Drawn {
+    points: &["left_rim", "bottom", "right_rim", "handle", "break"],
+    conditions: &["depth", "rims", "bottom", "handle"],
+    source: "O'Neil (2009), How to Make Money in Stocks, 4th ed.; measures by height and average range are ours",
+};
+const DIVERGENCE: Drawn = Drawn {
+    points: &["older", "between", "newer", "seen"],
+    conditions: &["price", "reading", "drop"],
+    source: "Wilder (1978), New Concepts in Technical Trading Systems; Murphy (1999), ch. 10; measures are ours",
+};
+const HARMONIC: Drawn = Drawn {
+    points: &["x", "a", "b", "c", "d", "seen"],
+    conditions: &["ab", "bc", "ad"],
+    source: "Carney (2010), Harmonic Trading, vol. 1; tolerance and levels are ours",
+};
 
 const fn chart(kind: Kind, id: &'static str, name: &'static str, drawn: &Drawn) -> Chart {
     let Drawn { points, conditions, source } = *drawn;
@@ -188,7 +211,7 @@ mod tests {
     use super::*;
     use std::collections::HashSet;
 
-    const LATER_IDS: [&str; 55] = [
+    const LATER_IDS: [&str; 63] = [
         "doji_spec",
         "hammer_spec",
         "hanging_man_spec",
@@ -244,6 +267,14 @@ mod tests {
         "lower_lows",
         "break_of_structure",
         "change_of_character",
+        "cup_and_handle",
+        "inverse_cup_and_handle",
+        "rsi_divergence",
+        "macd_divergence",
+        "gartley",
+        "bat",
+        "butterfly",
+        "crab",
     ];
 
     #[test]
