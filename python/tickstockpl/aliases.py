@@ -47,6 +47,8 @@ ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "MultiDayBreakout": ("weekly_breakout",),
     "Price_Gap": ("gap_up", "gap_down"),
     "IntradayGap": ("gap_up", "gap_down"),
+    "Cup & Handle": ("cup_and_handle",),
+    "DivergenceDO": ("rsi_divergence", "macd_divergence"),
     "SupportBreak": ("pivot_break",),
     "Resistance_Break": ("pivot_break",),
     "ResBreak": ("pivot_break",),

@@ -162,6 +162,7 @@ async def test_every_column_of_an_event_is_what_the_event_says(ready: str) -> No
         "revision": 3,
         "supersedes": one.supersedes,
         **prices,
+        "invalidation": one.invalidation,
         "bar": {"open": one.open, "high": one.high, "low": one.low, "close": one.close, "volume": one.volume},
         "indicators": {"relative_volume": 2.1},
         "quality": ["gap", "late_revised"],

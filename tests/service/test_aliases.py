@@ -103,13 +103,15 @@ REGISTRY = {
     "PiercingLine": "cdl_piercing",
     "DarkCloudCover": "cdl_darkcloudcover",
 }
-NAMES = SPECIFICATION | CLASSES | WISHES | SEEN | FALLBACK | REGISTRY
+LATER = {
+    "CupAndHandle": ("cup_and_handle",),
+    "Cup & Handle": ("cup_and_handle",),
+    "DivergenceDO": ("rsi_divergence", "macd_divergence"),
+}
+NAMES = SPECIFICATION | CLASSES | WISHES | SEEN | FALLBACK | REGISTRY | LATER
 
 # Names that nothing of ours has the meaning of, and words that the ids of those would have that do; None: no plan.
 WAITING = {
-    "DivergenceDO": "divergence",
-    "CupAndHandle": "cup",
-    "Cup & Handle": "cup",
     "Support_Test": "_test",
     "Support": "support",
     "Resistance": "resistance",

@@ -32,7 +32,7 @@ impl DetectorList {
             drawn.iter().find(|(_, pattern)| pattern.chart().is_some_and(|chart| chart as usize == kind)).copied()
         };
         let (talib, columns) = by_place(CANDLESTICKS.iter().map(by_column), talib.first());
-        let (charts, kinds) = by_place((0..u32::BITS as usize).map(by_kind), drawn.first());
+        let (charts, kinds) = by_place((0..u64::BITS as usize).map(by_kind), drawn.first());
         Self { own, charts, kinds, talib, columns }
     }
 
@@ -53,7 +53,7 @@ impl DetectorList {
         study: Option<&Study>,
     ) -> impl Iterator<Item = &(u16, &'static dyn Pattern)> {
         let hits = candles.map_or(0, Candles::columns) & self.columns;
-        let drawn = study.map_or(0, |study| u64::from(study.charts().kinds())) & self.kinds;
+        let drawn = study.map_or(0, |study| study.charts().kinds()) & self.kinds;
         let charts = Bits(drawn).filter_map(|kind| self.charts.get(kind));
         self.own.iter().chain(charts).chain(Bits(hits).filter_map(|column| self.talib.get(column)))
     }

@@ -72,6 +72,28 @@ fn walk() -> impl Strategy<Value = Vec<Row>> {
     })
 }
 
+/// Legs to and fro, each the one before it times a ratio of harmonic shapes, on the same grid.
+fn swings() -> impl Strategy<Value = Vec<Row>> {
+    let ratio = prop::sample::select(vec![0.382, 0.5, 0.618, 0.786, 0.886, 1.0, 1.272, 1.618, 2.618, 3.618]);
+    (80_i32..400, prop::collection::vec((ratio, 3_i32..20, -2_i32..=2, 0_i64..1_000), 8..40)).prop_map(
+        |(first, legs)| {
+            let (mut rows, mut close, mut leg) = (Vec::new(), 4_000, f64::from(first));
+            for (at, (ratio, bars, off, volume)) in legs.into_iter().enumerate() {
+                leg = (leg * ratio).clamp(40.0, 800.0);
+                let from = close;
+                let to = (if at % 2 == 0 { from + leg as i32 } else { from - leg as i32 } + off).clamp(1_000, 8_000);
+                for step in 1..=bars {
+                    let open = close;
+                    close = from + (to - from) * step / bars;
+                    let price = |units: i32| f64::from(units) / 4.0;
+                    rows.push((price(open), price(open.max(close)), price(open.min(close)), price(close), volume));
+                }
+            }
+            rows
+        },
+    )
+}
+
 /// What a pattern is called in a mirror; `None` for averages and bands, which a mirror rounds otherwise.
 fn image(id: &'static str) -> Option<&'static str> {
     let swapped = [
@@ -87,21 +109,25 @@ fn image(id: &'static str) -> Option<&'static str> {
         ("bull_pennant", "bear_pennant"),
         ("v_top", "v_bottom"),
         ("higher_highs", "lower_lows"),
+        ("cup_and_handle", "inverse_cup_and_handle"),
     ];
     let other = swapped.iter().find_map(|&(one, other)| match id {
         _ if id == one => Some(other),
         _ if id == other => Some(one),
         _ => None,
     });
-    let rounded = id == "pivot_break" || id.ends_with("_cross") || id.starts_with("rsi_") || id.contains("squeeze");
+    let rounded = id == "pivot_break"
+        || ["_cross", "_divergence"].iter().any(|end| id.ends_with(end))
+        || id.starts_with("rsi_")
+        || id.contains("squeeze");
     other.or((!rounded && id != "ma_crossover" && id != "range_breakout").then_some(id))
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn reflected_prices_give_the_mirror_images_at_the_same_bars(rows in walk()) {
+    fn reflected_prices_give_the_mirror_images_at_the_same_bars(rows in prop_oneof![walk(), swings()]) {
         let reflect = |p: f64| 4_096.0 - p;
         let mirrored: Vec<Row> =
             rows.iter().map(|&(o, h, l, c, v)| (reflect(o), reflect(l), reflect(h), reflect(c), v)).collect();
@@ -122,7 +148,7 @@ proptest! {
     }
 
     #[test]
-    fn prices_scaled_by_a_power_of_two_change_nothing(rows in walk(), power in -8_i32..8) {
+    fn prices_scaled_by_a_power_of_two_change_nothing(rows in prop_oneof![walk(), swings()], power in -8_i32..8) {
         let scale = |p: f64| p * 2.0_f64.powi(power);
         let scaled: Vec<Row> =
             rows.iter().map(|&(o, h, l, c, v)| (scale(o), scale(h), scale(l), scale(c), v)).collect();
@@ -134,7 +160,7 @@ proptest! {
     }
 
     #[test]
-    fn later_bars_alter_nothing(rows in walk(), keep in 0.0..1.0) {
+    fn later_bars_alter_nothing(rows in prop_oneof![walk(), swings()], keep in 0.0..1.0) {
         let kept = (rows.len() as f64 * keep) as usize;
         let all = events(&rows);
         let known: Vec<Event> = all.into_iter().filter(|event| event.bar < kept).collect();
@@ -142,7 +168,7 @@ proptest! {
     }
 
     #[test]
-    fn what_draws_a_pattern_lies_on_its_bars_in_order(rows in walk()) {
+    fn what_draws_a_pattern_lies_on_its_bars_in_order(rows in prop_oneof![walk(), swings()]) {
         for Event { bar, id, explained, .. } in events(&rows) {
             let places: Vec<usize> = explained.points.iter().map(|&(ts_us, _)| (ts_us / 60_000_000) as usize).collect();
             prop_assert!(places.is_sorted() && places.iter().all(|&place| place <= bar), "{id} {places:?}");

@@ -1,6 +1,6 @@
 //! Double tops and double bottoms.
 
-use super::{Breaks, Figure, Form, Kind, Line, Pivots, beyond, margins, within};
+use super::{Breaks, Figure, Form, Kind, Line, Pivots, beyond, margins, newest, within};
 use crate::study::Zigzag;
 
 /// Two highs at one price, after a rise.
@@ -40,7 +40,7 @@ impl Figure for Double {
             height,
             stop: top,
             life: apart,
-            pivots: 4,
+            drawn: newest(4),
             margins: margins([beyond(height, 3.0 * atr), within(h1 - h2, 0.10 * height), beyond(leg, 0.8 * height)]),
         };
         fits.then(|| form.signed(self.sign, self.kind))

@@ -1,6 +1,6 @@
 //! What two lines around five pivots make: rectangles, triangles, wedges, channels, broadening ones.
 
-use super::{Breaks, Figure, Form, Kind, Line, Pivots, beyond, margins, within};
+use super::{Breaks, Figure, Form, Kind, Line, Pivots, beyond, margins, newest, within};
 use crate::study::Zigzag;
 
 /// Five pivots between two lines.
@@ -61,7 +61,7 @@ impl Figure for Envelope {
             height: wide,
             stop: f64::NAN,
             life: to - from,
-            pivots: 5,
+            drawn: newest(5),
             margins: margins([beyond(wide, 3.0 * atr), within(touch, 0.15 * wide), beyond(narrow, 0.15 * wide)]),
         };
         Some(form.signed(sign, form.kind))

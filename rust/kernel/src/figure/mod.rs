@@ -3,16 +3,22 @@
 //! A figure FORMS at the bar that confirms its newest pivot, if the pivots fit its geometry; a close beyond one of its lines, at
 //! that bar or later, CONFIRMS it, which is the event; a close beyond the other one, or its time, counted from the bar at which it
 //! formed, ends it. So does a newer figure in its place (all that [`envelope`] tells apart share one), the crossing of its lines, and
-//! that its pivots are no longer among the newest 16. Geometry is written once, for tops: bottoms are the same pivots with
+//! that its pivots are no longer among the newest 16. What has nothing to wait for, a harmonic shape or a divergence, is confirmed as
+//! it forms, and nothing is kept of it ([`seen`]). Geometry is written once, for one side: the other is the same pivots with
 //! their prices' sign turned, so that the one is the exact mirror image of the other.
 //!
 //! In every definition h₁, l₁, h₂ … are the newest alternating pivots, a is the average true range at the bar at which
 //! the figure forms, and i(p) the number of a pivot's bar.
 
+mod cup;
+mod divergence;
 mod double;
 mod envelope;
 mod flag;
+mod harmonic;
+mod kind;
 mod line;
+mod seen;
 mod shoulders;
 mod structure;
 mod triple;
@@ -23,10 +29,15 @@ use serde::{Deserialize, Serialize};
 use crate::pattern::Direction;
 use crate::study::{Extreme, PIVOTS_KEPT, Pivot, Zigzag};
 use crate::window::{View, WindowBar};
+use cup::CupHandle;
+use divergence::Divergence;
 use double::Double;
 use envelope::Envelope;
 use flag::Flag;
+use harmonic::Harmonic;
+pub use kind::Kind;
 pub use line::Line;
+use seen::Sight;
 use shoulders::Shoulders;
 use structure::Structure;
 use triple::Triple;
@@ -37,62 +48,6 @@ pub const MOST_POINTS: usize = 8;
 
 /// The most conditions of a figure.
 pub const MOST_MARGINS: usize = 6;
-
-/// What figures there are; as a number, a bit of what a bar has confirmed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[repr(u8)]
-pub enum Kind {
-    /// Two highs at one price.
-    DoubleTop,
-    /// Two lows at one price.
-    DoubleBottom,
-    /// Three highs at one price.
-    TripleTop,
-    /// Three lows at one price.
-    TripleBottom,
-    /// A high between two lower ones.
-    HeadShoulders,
-    /// A low between two higher ones.
-    InverseHeadShoulders,
-    /// Between two level lines.
-    Rectangle,
-    /// Between a level line above and a rising one below.
-    AscTriangle,
-    /// Between a falling line above and a level one below.
-    DescTriangle,
-    /// Between a falling line above and a rising one below.
-    SymTriangle,
-    /// Between a rising line above and a falling one below.
-    Broadening,
-    /// Between two rising lines that meet.
-    RisingWedge,
-    /// Between two falling lines that meet.
-    FallingWedge,
-    /// Between two rising lines side by side.
-    ChannelUp,
-    /// Between two falling lines side by side.
-    ChannelDown,
-    /// A pause after a steep rise.
-    BullFlag,
-    /// A pause after a steep fall.
-    BearFlag,
-    /// A pause after a steep rise that narrows.
-    BullPennant,
-    /// A pause after a steep fall that narrows.
-    BearPennant,
-    /// A steep rise, turned as steeply.
-    VTop,
-    /// A steep fall, turned as steeply.
-    VBottom,
-    /// A higher high and a higher low.
-    HigherHighs,
-    /// A lower high and a lower low.
-    LowerLows,
-    /// A close beyond the last swing, with the trend.
-    BreakOfStructure,
-    /// A close beyond the last swing, against the trend.
-    ChangeOfCharacter,
-}
 
 /// The newest pivots, in a sign: under −1 lows are highs, and a price is its negative.
 #[derive(Clone, Copy)]
@@ -144,8 +99,8 @@ pub(crate) struct Form {
     stop: f64,
     /// Bars after its forming in which it may be confirmed.
     life: f64,
-    /// How many of the newest pivots draw it.
-    pivots: u8,
+    /// A bit for each of the newest pivots that draws it, the newest lowest.
+    drawn: u16,
     /// How far inside of each condition's threshold it is: 0 at it, 1 for a textbook figure; NaN for none.
     margins: [f64; MOST_MARGINS],
 }
@@ -172,9 +127,21 @@ trait Figure: Sync {
 }
 
 /// What is looked for whenever a pivot is confirmed, each in a place of its own.
-static FIGURES: [&dyn Figure; PLACES] =
-    [&Double::TOP, &Double::BOTTOM, &Triple::TOP, &Triple::BOTTOM, &Shoulders::TOP, &Shoulders::BOTTOM, &Envelope];
-const PLACES: usize = 7;
+static FIGURES: [&dyn Figure; PLACES] = [
+    &Double::TOP,
+    &Double::BOTTOM,
+    &Triple::TOP,
+    &Triple::BOTTOM,
+    &Shoulders::TOP,
+    &Shoulders::BOTTOM,
+    &Envelope,
+    &CupHandle::UPRIGHT,
+    &CupHandle::INVERSE,
+];
+const PLACES: usize = 9;
+
+/// What is confirmed as it forms, and so has no place.
+static SIGHTS: [&dyn Sight; 3] = [&Divergence::RSI, &Divergence::MACD, &Harmonic];
 
 /// A figure in its place.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -228,6 +195,11 @@ fn margins<const N: usize>(known: [f64; N]) -> [f64; MOST_MARGINS] {
     all
 }
 
+/// A bit for each of the newest `pivots` pivots, at most 15.
+const fn newest(pivots: u32) -> u16 {
+    (1 << pivots) - 1
+}
+
 /// How far `value` is above `least`, as a share of it: 1 from twice the least on.
 fn beyond(value: f64, least: f64) -> f64 {
     (value - least) / least
@@ -244,7 +216,7 @@ pub struct Charts {
     /// Number of the newest bar.
     index: u32,
     /// A bit for each kind that it confirms.
-    confirmed: u32,
+    confirmed: u64,
     places: [Option<Place>; PLACES],
     flags: [Flag; 2],
     turns: [Turn; 2],
@@ -261,7 +233,7 @@ impl Charts {
     pub(crate) fn fly(&mut self, bar: &WindowBar, view: View<'_>, zigzag: &Zigzag, atr: f64) {
         for (flag, sign) in self.flags.iter_mut().zip([1.0, -1.0]) {
             if let Some(kind) = flag.push(bar, view, zigzag, sign, self.index, atr) {
-                self.confirmed |= bit(kind);
+                self.confirmed |= kind.bit();
             }
         }
     }
@@ -275,32 +247,35 @@ impl Charts {
                     *place = Some(Place { form, formed: self.index, newest, ended: None, direction: 0 });
                 }
             }
+            for seen in SIGHTS.iter().filter_map(|sight| sight.look(zigzag, atr)) {
+                self.confirmed |= seen.kind.bit();
+            }
         }
         for place in self.places.iter_mut().flatten() {
             if place.push(bar.close, self.index, zigzag.count()) {
-                self.confirmed |= bit(place.form.kind);
+                self.confirmed |= place.form.kind.bit();
             }
         }
         for (turn, sign) in self.turns.iter_mut().zip([1.0, -1.0]) {
             if let Some(kind) = turn.push(bar, zigzag, sign, self.index, atr) {
-                self.confirmed |= bit(kind);
+                self.confirmed |= kind.bit();
             }
         }
         for kind in self.structure.push(bar, zigzag, is_pivot, atr).into_iter().flatten() {
-            self.confirmed |= bit(kind);
+            self.confirmed |= kind.bit();
         }
     }
 
     /// A bit for each kind that the newest bar confirms.
     #[must_use]
-    pub fn kinds(&self) -> u32 {
+    pub fn kinds(&self) -> u64 {
         self.confirmed
     }
 
-    /// What the newest bar confirms of a kind, if anything.
+    /// What the newest bar confirms of a kind, if anything; `zigzag` and `atr` are those with it.
     #[must_use]
-    pub fn confirmed(&self, kind: Kind, bar: &WindowBar, zigzag: &Zigzag) -> Option<Confirmed> {
-        if self.confirmed & bit(kind) == 0 {
+    pub fn confirmed(&self, kind: Kind, bar: &WindowBar, zigzag: &Zigzag, atr: Option<f64>) -> Option<Confirmed> {
+        if self.confirmed & kind.bit() == 0 {
             return None;
         }
         match kind {
@@ -311,17 +286,17 @@ impl Charts {
             Kind::HigherHighs | Kind::LowerLows | Kind::BreakOfStructure | Kind::ChangeOfCharacter => {
                 self.structure.confirmed(kind, bar, zigzag)
             }
+            Kind::RsiDivergence | Kind::MacdDivergence | Kind::Gartley | Kind::Bat | Kind::Butterfly | Kind::Crab => {
+                let mut seen = SIGHTS.iter().filter_map(|sight| sight.look(zigzag, atr?));
+                seen.find(|seen| seen.kind == kind)?.confirmed(bar, zigzag)
+            }
             _ => self.places.iter().flatten().find_map(|place| place.confirmed(kind, self.index, bar, zigzag)),
         }
     }
 
     pub(crate) fn touch(&self) -> u64 {
-        u64::from(self.confirmed) ^ self.places.iter().flatten().fold(0, |bits, place| bits ^ u64::from(place.formed))
+        self.confirmed ^ self.places.iter().flatten().fold(0, |bits, place| bits ^ u64::from(place.formed))
     }
-}
-
-fn bit(kind: Kind) -> u32 {
-    1 << kind as u32
 }
 
 impl Place {
@@ -339,7 +314,8 @@ impl Place {
         // Lines that have crossed enclose nothing.
         let is_over = here - f64::from(self.formed) > life || upper.at(here) <= lower.at(here);
         // Its own pivots must still be remembered when it is drawn.
-        let is_forgotten = pivots.saturating_sub(self.newest) + u32::from(self.form.pivots) > PIVOTS_KEPT;
+        let oldest = u16::BITS - self.form.drawn.leading_zeros();
+        let is_forgotten = pivots.saturating_sub(self.newest).saturating_add(oldest) > PIVOTS_KEPT;
         if is_void || is_over || is_forgotten || rises || falls {
             self.ended = Some(index);
         }
@@ -351,7 +327,7 @@ impl Place {
     }
 
     fn confirmed(&self, kind: Kind, index: u32, bar: &WindowBar, zigzag: &Zigzag) -> Option<Confirmed> {
-        let Form { upper, lower, height, stop, pivots, margins, .. } = self.form;
+        let Form { upper, lower, height, stop, drawn, margins, .. } = self.form;
         if self.form.kind != kind || self.ended != Some(index) || self.direction == 0 {
             return None;
         }
@@ -360,8 +336,8 @@ impl Place {
             if self.direction > 0 { (upper.at(here), lower.at(here)) } else { (lower.at(here), upper.at(here)) };
         let newer = zigzag.count().saturating_sub(self.newest);
         let mut drawing = Drawing::default();
-        for back in (0..u32::from(pivots)).rev() {
-            drawing.push(&zigzag.pivot(newer + back)?.at);
+        for back in (0..u16::BITS).rev().filter(|back| drawn >> back & 1 == 1) {
+            drawing.push(&zigzag.pivot(newer.saturating_add(back))?.at);
         }
         let first = drawing.first;
         let (points, count) = drawing.ended(bar);

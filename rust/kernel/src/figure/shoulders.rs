@@ -1,6 +1,6 @@
 //! Head and shoulders, and the inverse.
 
-use super::{Breaks, Figure, Form, Kind, Line, Pivots, beyond, margins, within};
+use super::{Breaks, Figure, Form, Kind, Line, Pivots, beyond, margins, newest, within};
 use crate::study::Zigzag;
 
 /// A high between two lower ones that are alike, after a rise.
@@ -48,7 +48,7 @@ impl Figure for Shoulders {
             height,
             stop: h3,
             life: i3 - i1,
-            pivots: 6,
+            drawn: newest(6),
             margins: margins([
                 beyond(height, 3.0 * atr),
                 beyond(head, 0.2 * height),

@@ -1,6 +1,6 @@
 //! Triple tops and triple bottoms.
 
-use super::{Breaks, Figure, Form, Kind, Line, Pivots, beyond, margins, within};
+use super::{Breaks, Figure, Form, Kind, Line, Pivots, beyond, margins, newest, within};
 use crate::study::Zigzag;
 
 /// Three highs at one price, after a rise.
@@ -39,7 +39,7 @@ impl Figure for Triple {
             height,
             stop: top,
             life: i3 - i1,
-            pivots: 6,
+            drawn: newest(6),
             margins: margins([
                 beyond(height, 2.5 * atr),
                 within(spread, 0.12 * height),

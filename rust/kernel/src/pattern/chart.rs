@@ -16,7 +16,7 @@ pub(super) struct Chart {
 impl Chart {
     fn confirmed(&self, at: &Closing<'_>) -> Option<Confirmed> {
         let study = at.study?;
-        study.charts().confirmed(self.kind, &at.window.bar(0)?, study.zigzag())
+        study.charts().confirmed(self.kind, &at.window.bar(0)?, study.zigzag(), study.atr())
     }
 }
 
@@ -30,7 +30,12 @@ impl Pattern for Chart {
     }
 
     fn bars_needed(&self) -> usize {
-        14
+        match self.kind {
+            // Two swings that have a reading, five bars apart, the newer one seen.
+            Kind::RsiDivergence => 20,
+            Kind::MacdDivergence => 40,
+            _ => 14,
+        }
     }
 
     fn source(&self) -> &'static str {
@@ -45,14 +50,16 @@ impl Pattern for Chart {
             | Kind::BearFlag
             | Kind::BearPennant
             | Kind::VTop
-            | Kind::LowerLows => &[Direction::Bearish],
+            | Kind::LowerLows
+            | Kind::InverseCupHandle => &[Direction::Bearish],
             Kind::DoubleBottom
             | Kind::TripleBottom
             | Kind::InverseHeadShoulders
             | Kind::BullFlag
             | Kind::BullPennant
             | Kind::VBottom
-            | Kind::HigherHighs => &[Direction::Bullish],
+            | Kind::HigherHighs
+            | Kind::CupHandle => &[Direction::Bullish],
             _ => &[Direction::Bullish, Direction::Bearish],
         }
     }

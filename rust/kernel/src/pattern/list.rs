@@ -38,7 +38,7 @@ const OWN: [&dyn Pattern; 11] = [
 ];
 
 /// What came later, in the order of its coming.
-const LATER: [&dyn Pattern; 61] = [
+const LATER: [&dyn Pattern; 69] = [
     &DojiSpec,
     &HammerSpec,
     &HangingManSpec,
@@ -100,6 +100,14 @@ const LATER: [&dyn Pattern; 61] = [
     &Gap { id: "gap_down", name: "GapDown", direction: Bearish },
     &GapFill,
     &PivotBreak,
+    &chart(Kind::CupHandle, "cup_and_handle", "CupAndHandle", &CUP),
+    &chart(Kind::InverseCupHandle, "inverse_cup_and_handle", "InverseCupAndHandle", &CUP),
+    &chart(Kind::RsiDivergence, "rsi_divergence", "RSIDivergence", &DIVERGENCE),
+    &chart(Kind::MacdDivergence, "macd_divergence", "MACDDivergence", &DIVERGENCE),
+    &chart(Kind::Gartley, "gartley", "Gartley", &HARMONIC),
+    &chart(Kind::Bat, "bat", "Bat", &HARMONIC),
+    &chart(Kind::Butterfly, "butterfly", "Butterfly", &HARMONIC),
+    &chart(Kind::Crab, "crab", "Crab", &HARMONIC),
 ];
 
 const AVERAGES: &str =
@@ -165,6 +173,21 @@ const BREAK: Drawn = Drawn {
     conditions: &["beyond"],
     source: "BOS and CHoCH of \"smart money concepts\", on swings that are confirmed",
 };
+const CUP: Drawn = Drawn {
+    points: &["left_rim", "bottom", "right_rim", "handle", "break"],
+    conditions: &["depth", "rims", "bottom", "handle"],
+    source: "O'Neil (2009), How to Make Money in Stocks, 4th ed.; measures by height and average range are ours",
+};
+const DIVERGENCE: Drawn = Drawn {
+    points: &["older", "between", "newer", "seen"],
+    conditions: &["price", "reading", "drop"],
+    source: "Wilder (1978), New Concepts in Technical Trading Systems; Murphy (1999), ch. 10; measures are ours",
+};
+const HARMONIC: Drawn = Drawn {
+    points: &["x", "a", "b", "c", "d", "seen"],
+    conditions: &["ab", "bc", "ad"],
+    source: "Carney (2010), Harmonic Trading, vol. 1; tolerance and levels are ours",
+};
 
 const fn chart(kind: Kind, id: &'static str, name: &'static str, drawn: &Drawn) -> Chart {
     let Drawn { points, conditions, source } = *drawn;
@@ -198,7 +221,7 @@ mod tests {
     use super::*;
     use std::collections::HashSet;
 
-    const LATER_IDS: [&str; 61] = [
+    const LATER_IDS: [&str; 69] = [
         "doji_spec",
         "hammer_spec",
         "hanging_man_spec",
@@ -260,6 +283,14 @@ mod tests {
         "gap_down",
         "gap_fill",
         "pivot_break",
+        "cup_and_handle",
+        "inverse_cup_and_handle",
+        "rsi_divergence",
+        "macd_divergence",
+        "gartley",
+        "bat",
+        "butterfly",
+        "crab",
     ];
 
     #[test]
