@@ -106,6 +106,19 @@ def test_each_session_begins_anew_with_the_200_bars_before_it(grid: str) -> None
     assert min(fired[pattern] for pattern in of_sessions) > 0
 
 
+# Planted vectors and properties of the kernel's own tests hold these (figure_vectors.rs, study_properties.rs).
+WITHOUT_ORACLE = {
+    "cup_and_handle",
+    "inverse_cup_and_handle",
+    "rsi_divergence",
+    "macd_divergence",
+    "gartley",
+    "bat",
+    "butterfly",
+    "crab",
+}
+
+
 def test_every_pattern_is_found_in_those_swings_and_sessions() -> None:
     units, step = GRIDS["cents"]
     in_sessions = scanned({"ZZTEST1": market(4, units=units, step=step)}, sessions=SESSIONS)
@@ -113,7 +126,8 @@ def test_every_pattern_is_found_in_those_swings_and_sessions() -> None:
     for found in (in_sessions, *(scanned(on_grid(grid)) for grid in GRIDS)):
         fired.update(match.pattern for matches in found.values() for match in matches)
     assert set(fired) == set(IDS)
-    assert set(IDS) == {pattern["id"] for pattern in tp.PATTERNS if pattern["talib_name"] is None}
+    own = {pattern["id"] for pattern in tp.PATTERNS if pattern["talib_name"] is None}
+    assert set(IDS) | WITHOUT_ORACLE == own
 
 
 def with_gaps(bars: Sequence[Bar], seed: int) -> list[Bar]:
