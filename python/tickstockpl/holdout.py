@@ -1,5 +1,6 @@
 """A table judged by what came after it: made on the earlier part of the data, compared with the later."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import erf, sqrt
@@ -58,7 +59,9 @@ def check(made: Calibration, evidence: Sequence[Evidence], share: float) -> Held
     chances = [_chance(row.n, n, made.parameters.prior) for row, n in rows if row.n >= MIN_EVENTS]
     scores = [_squares(table, part) for part in late]
     published, base, quality = (np.concatenate(columns) for columns in zip(*scores, strict=True))
-    means = [float(squares.mean()) if len(squares) else None for squares in (published, base, quality)]
+    # rounded once, so that the order in which symbols came does not tell
+    sums = [math.fsum(squares.tolist()) for squares in (published, base, quality)]
+    means = [total / len(published) if len(published) else None for total in sums]
     expected = float(np.mean(chances)) if chances else 1.0
     return HeldOut(cut_us, later_share, tuple(checks), expected, len(rows) - len(checks), len(published), *means)
 
