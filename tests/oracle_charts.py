@@ -5,63 +5,15 @@ its newest pivot until a close leaves it, it is over, or a newer figure of its f
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from oracle_bars import Verdict
 from oracle_day import Day
+from oracle_figures import Figure, Line, beyond, level, through, within
+from oracle_shapes import cup, shapes
 from oracle_swings import Pivot, Said, close_of, flags, measured, pivots, point, said, structure, turns
 
 REMEMBERED = 16
 """Pivots, the newest included: a figure whose own are no longer among them is over."""
-
-
-@dataclass(frozen=True)
-class Line:
-    """A price at a bar, and its change from bar to bar."""
-
-    price: float
-    at: int
-    slope: float
-
-    def here(self, at: int) -> float:
-        return self.price + self.slope * (at - self.at)
-
-    def under(self, price: float, at: int) -> float:
-        """How far a price is above it."""
-        return (price - self.price) - self.slope * (at - self.at)
-
-
-def level(price: float) -> Line:
-    return Line(price, 0, 0.0)
-
-
-def through(one: Pivot, other: Pivot) -> Line:
-    return Line(one.price, one.at, (other.price - one.price) / (other.at - one.at))
-
-
-@dataclass(frozen=True)
-class Figure:
-    pattern: str
-    upper: Line
-    lower: Line
-    breaks: tuple[int, ...]
-    """1: a close above confirms it; −1: one below; a close on the other side ends it."""
-    clearance: float
-    height: float
-    stop: float | None
-    """None: the other line."""
-    life: int
-    roles: tuple[str, ...]
-    pivots: tuple[Pivot, ...]
-    margins: dict[str, float]
-
-
-def beyond(value: float, least: float) -> float:
-    return (value - least) / least
-
-
-def within(value: float, tolerance: float) -> float:
-    return 1 - abs(value) / tolerance
 
 
 def one_sided(
@@ -195,14 +147,14 @@ def called(u: float, d: float) -> str | None:
 
 def outcome(day: Day, figure: Figure, swings: list[Pivot], formed: int, until: int) -> tuple[int, int] | None:
     """The bar whose close confirms it, and which way; None if it ends before."""
-    for at in range(formed, min(until, formed + figure.life + 1)):
+    for at in range(formed, min(until, formed + int(figure.life) + 1)):
         if day.atr[at] is None:
             continue
-        newer = sum(1 for pivot in swings if figure.pivots[-1].seen < pivot.seen <= at)
+        since_its_first = sum(1 for pivot in swings if figure.pivots[0].seen <= pivot.seen <= at)
         above = figure.upper.under(day.closes[at], at)
         below = -figure.lower.under(day.closes[at], at)
         is_apart = figure.upper.here(at) > figure.lower.here(at)
-        if not is_apart or newer + len(figure.pivots) > REMEMBERED:
+        if not is_apart or since_its_first > REMEMBERED:
             return None
         for side, beyond_it in ((1, above), (-1, below)):
             if side not in figure.breaks and beyond_it > 0:
@@ -224,8 +176,8 @@ def confirmed(day: Day, figure: Figure, at: int, direction: int) -> Verdict:
 
 
 FAMILIES = ((double, True), (double, False), (triple, True), (triple, False), (shoulders, True), (shoulders, False),
-            (envelope, None))  # fmt: skip
-"""What makes a figure, of tops or of bottoms: within a family a newer figure takes the place of the one before."""
+            (envelope, None), (cup, True), (cup, False))  # fmt: skip
+"""What makes figures, and whether of a newest high; within a family a newer one takes the place of the one before."""
 
 
 def charts(day: Day) -> Iterator[Said]:
@@ -244,6 +196,7 @@ def charts(day: Day) -> Iterator[Said]:
             result = outcome(day, figure, swings, since, until)
             if result is not None:
                 yield result[0], figure.pattern, confirmed(day, figure, *result)
+    yield from shapes(day, swings)
     yield from structure(day, swings)
     yield from turns(day, swings)
     yield from flags(day, swings)
@@ -275,4 +228,12 @@ CHARTS = (
     "lower_lows",
     "break_of_structure",
     "change_of_character",
+    "cup_and_handle",
+    "inverse_cup_and_handle",
+    "rsi_divergence",
+    "macd_divergence",
+    "gartley",
+    "bat",
+    "butterfly",
+    "crab",
 )

@@ -78,7 +78,7 @@ GRIDS = {
 @pytest.mark.parametrize("minutes", [every_minute, with_gaps])
 def test_detections_on_random_walks_are_the_oracles(grid: str, minutes: Callable[[random.Random], int]) -> None:
     units, step = GRIDS[grid]
-    series = {f"ZZTEST{seed}": walk(seed, 900, units=units, step=step, minutes=minutes) for seed in range(2)}
+    series = {f"ZZTEST{seed}": walk(seed, 600, units=units, step=step, minutes=minutes) for seed in range(2)}
     fired = assert_equal_to_oracle(series)
     bodies_of_a_cent = {"hammer_spec", "hanging_man_spec", "closed_in_top_range", "closed_in_bottom_range"}
     assert set(fired) | (bodies_of_a_cent if step < 0.01 else set()) >= set(CANDLES)
