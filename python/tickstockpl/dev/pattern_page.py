@@ -42,7 +42,8 @@ alone. The `…_spec` rules are those of an earlier specification of AppV2's
         "Chart patterns",
         """\
 Figures on the swings of the price. They form when a pivot is confirmed, and a close beyond one of their lines
-confirms them: that is the event. Rules are told for tops; bottoms are their mirror images.""",
+confirms them: that is the event. What has nothing to wait for, a divergence or a harmonic shape, is confirmed as it
+forms. Rules are told for one side; the other is the mirror image.""",
     ),
     TALIB: (
         "Candlesticks of TA-Lib",

@@ -99,6 +99,9 @@ fn up_to_seven_swings_lie_within_a_cup() {
     let points = [(15, 120.0), (42, 100.0), (61, 120.0), (65, 112.0), (70, 122.0)];
     assert_once("cup_and_handle", &waves(&[103.0, 102.0, 100.0, 103.0]), 1, &points, 112.0, Some(140.0));
     assert_eq!(count("cup_and_handle", &waves(&[103.0, 102.0, 100.0, 102.0, 103.0])), 0);
+    // of two lows the older
+    let drawn = fired("cup_and_handle", &waves(&[103.0, 100.0, 100.0, 103.0]))[0].points.clone();
+    assert_eq!(drawn[1], (32, 100.0));
 }
 
 #[test]

@@ -11,10 +11,10 @@ use crate::study::{Extreme, Zigzag};
 /// each high's bar r(h₁) ≥ least and r(h₁) − r(h₂) ≥ step. Confirmed by the bar that confirms h₂. stop = h₂ + 0.1a,
 /// target = l₁. A bullish one, of lows, is the mirror image.
 ///
-/// | divergence | r | least | step |
+/// | figure | r | least | step |
 /// |---|---|---|---|
-/// | RSI | RSI 14 − 50 | 10 | 5 |
-/// | MACD | histogram 12/26/9, in a | 0.2 | 0.2 |
+/// | RSI divergence | RSI 14 − 50 | 10 | 5 |
+/// | MACD divergence | histogram 12/26/9, in a | 0.2 | 0.2 |
 ///
 /// Why so: highs within 0.3a can be a double top. Within 5 bars they are one top; of what RSI held 60 bars ago Wilder's average
 /// keeps 1 %. A first high without momentum has none to lose: Wilder calls 70 overbought, and 60 is half the way. One bar in four
