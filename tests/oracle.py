@@ -263,8 +263,6 @@ class Oracle:
             return
         said = tick.accumulated_volume if Rights(*rights_of(tick, self.rules)).volume else None
         known = self.day_volumes.get(tick.symbol, {})
-        if said is None and not known:
-            return
         if minute_us not in known and len(known) == 4 and minute_us < min(known):
             return
         known.setdefault(minute_us, []).append((index, tick.volume, said))

@@ -47,6 +47,11 @@ impl Accumulated {
         self.minutes.iter().all(|part| is_near(part.minute_us))
     }
 
+    /// Whether this is the newest minute and can never be judged: what more its ticks say does not matter.
+    pub(crate) fn is_hidden(&self, minute_us: i64) -> bool {
+        self.minutes.last().is_some_and(|newest| newest.minute_us == minute_us && !newest.whole)
+    }
+
     /// A tick of this minute says on its channel that the day's volume up to and with its own shares is `accumulated`;
     /// `None`: it says nothing, and the minute cannot be judged.
     pub(crate) fn note(&mut self, minute_us: i64, channel: u16, volume: i64, accumulated: Option<i64>) {
@@ -148,8 +153,10 @@ mod tests {
         of.note(5 * M, 0, 10, Some(110));
         assert!(!of.judge(5 * M, 1, 0, |_, _| true).1);
         assert!(of.judge(5 * M, 0, 0, |_, _| true).1);
+        assert!(!of.is_hidden(5 * M));
         of.note(5 * M, 1, 10, Some(120));
         assert!(!of.judge(5 * M, 0, 0, |_, _| true).1);
+        assert_eq!([4, 5, 6].map(|minute| of.is_hidden(minute * M)), [false, true, false]);
     }
 
     #[test]

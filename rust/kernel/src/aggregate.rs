@@ -306,16 +306,17 @@ impl Aggregator {
         }
     }
 
-    /// Notes what an aggregate of the symbol's owner says of the day's volume, whether it is folded or was before.
+    /// Notes what an aggregate of the symbol's owner says of the day's volume, whether it is folded or was before. That one
+    /// says nothing counts even before the first that says it: a replay begins anywhere, and must know what a run knew.
     fn account(&mut self, id: SymbolId, channel: u16, tick: &Tick<'_>, minute_us: i64) {
         if !self.limits.volume_checked || tick.kind != Kind::A {
             return;
         }
-        let accumulated = tick.accumulated_volume.filter(|_| tick.rights.volume);
-        if accumulated.is_none() && self.roster[id].accumulated.is_none() {
-            return;
-        }
-        if self.heard.owner(id, minute_us) == (channel, Kind::A) {
+        // Of a minute that stands not even beside one made anew, a replay may have no more than this late tick.
+        let is_known = minute_us >= self.settled.minute_us.saturating_sub(MINUTE_US);
+        let is_hidden = self.roster[id].accumulated.as_ref().is_some_and(|known| known.is_hidden(minute_us));
+        if is_known && !is_hidden && self.heard.owner(id, minute_us) == (channel, Kind::A) {
+            let accumulated = tick.accumulated_volume.filter(|_| tick.rights.volume);
             self.roster[id].accumulated.get_or_insert_default().note(minute_us, channel, tick.volume, accumulated);
         }
     }

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::snapshot::is_near;
 use crate::time::MINUTE_US;
 
-/// Minutes beyond the revisable ones whose messages still count: who owns a bar is decided by who was heard in the minute
-/// before it, by stamps that are the END of a window for one kind and the moment for the other.
-const BEFORE_US: i64 = 2 * MINUTE_US;
+/// Minutes beyond the revisable ones whose messages still count. A bar is held against the day's volume of the minute before
+/// it. Whose volume counts there is decided by who was heard from the start of the minute before that one on; and a stamp at
+/// that very start, the END of a window, is of one minute more.
+const BEFORE_US: i64 = 3 * MINUTE_US;
 
 /// The first message of each minute that can still be revised, or decides about one that can. `O(1)` a message in order.
 #[derive(Debug, Serialize, Deserialize)]

@@ -25,7 +25,7 @@ pub(crate) struct Symbol {
     pub(crate) simulated: bool,
     /// The newest stamp of its ticks, µs.
     pub(crate) heard_us: i64,
-    /// The day's volume, if its ticks say it.
+    /// What its aggregates say of the day's volume; `None` if there were none, or nobody asks.
     pub(crate) accumulated: Option<Box<Accumulated>>,
 }
 

@@ -14,7 +14,6 @@ use tickstockpl_kernel::offset::Arrival;
 use tickstockpl_kernel::output::Output;
 use tickstockpl_kernel::session::Sessions;
 use tickstockpl_kernel::settings::Settings;
-use tickstockpl_kernel::symbol::SymbolId;
 use tickstockpl_kernel::time::MINUTE_US;
 
 const T0_US: i64 = 1_757_599_200_000_000;
@@ -41,8 +40,8 @@ fn engine() -> Engine {
     Engine::new(settings).expect("these settings are in range")
 }
 
-/// A message of a feed that runs on: its channel, how much time passes before it, how far off its stamp is, and how many
-/// others like it were lost on the way.
+/// A message of a feed that runs on: its channel, how much time passes before it, how far off its stamp is, how many others
+/// like it were lost on the way, how long its window was if it says so, and whether it says the day's volume.
 #[derive(Clone, Debug)]
 struct Message {
     channel: usize,
@@ -52,16 +51,20 @@ struct Message {
     kind: char,
     cents: i64,
     lost: i64,
+    window_s: Option<i64>,
+    says_volume: bool,
 }
 
 fn message() -> impl Strategy<Value = Message> {
     let pace = prop_oneof![6 => 0i64..4, 2 => 0i64..20, 1 => 30i64..90];
-    let off = prop_oneof![8 => Just(0i64), 3 => -8i64..0, 2 => -150i64..0, 1 => 0i64..100];
+    let off = prop_oneof![8 => Just(0i64), 3 => -8i64..0, 2 => -150i64..0, 1 => -900i64..0, 1 => 0i64..100];
     let kind = prop_oneof![6 => Just('A'), 1 => Just('T')];
     let channel = prop_oneof![6 => Just(0usize), 1 => Just(1usize)];
     let lost = prop_oneof![12 => Just(0i64), 1 => 1i64..4];
-    (channel, pace, off, 0u8..4, kind, 9_900i64..10_100, lost).prop_map(
-        |(channel, pace, off, symbol, kind, cents, lost)| Message {
+    let window = prop_oneof![8 => Just(None), 1 => (1i64..=60).prop_map(Some)];
+    let says_volume = prop_oneof![12 => Just(true), 1 => Just(false)];
+    (channel, pace, off, 0u8..4, kind, 9_900i64..10_100, lost, window, says_volume).prop_map(
+        |(channel, pace, off, symbol, kind, cents, lost, window_s, says_volume)| Message {
             channel,
             pace_us: pace * SECOND_US,
             off_us: off * SECOND_US,
@@ -69,6 +72,8 @@ fn message() -> impl Strategy<Value = Message> {
             kind,
             cents,
             lost,
+            window_s,
+            says_volume,
         },
     )
 }
@@ -90,11 +95,15 @@ fn numbered(messages: &[Message]) -> Vec<Numbered> {
             *seq += 1 + message.lost;
             *day += 7 * (1 + message.lost);
             now_us += message.pace_us;
-            let seconds = (now_us - SECOND_US + message.off_us) as f64 / 1e6;
+            let stamp_us = now_us - SECOND_US + message.off_us;
+            let [seconds, start] =
+                [stamp_us, stamp_us - message.window_s.unwrap_or(0) * SECOND_US].map(|us| us as f64 / 1e6);
             let price = message.cents as f64 / 100.0;
             let Message { symbol, kind, .. } = message;
+            let start = message.window_s.map_or(String::new(), |_| format!(r#", "tick_start_timestamp": {start}"#));
+            let volume = if message.says_volume { format!(r#", "accumulated_volume": {day}"#) } else { String::new() };
             let payload = format!(
-                r#"{{"ticker": "S{symbol}", "price": {price}, "volume": 7, "timestamp": {seconds}, "event_type": "{kind}", "seq": {seq}, "accumulated_volume": {day}}}"#
+                r#"{{"ticker": "S{symbol}", "price": {price}, "volume": 7, "timestamp": {seconds}, "event_type": "{kind}", "seq": {seq}{start}{volume}}}"#
             );
             Numbered { channel: message.channel, arrival: Arrival { src, now_us }, payload: payload.into_bytes() }
         })
@@ -111,15 +120,22 @@ fn said(engine: &Engine, output: &Output) -> Vec<String> {
     let named = |id| engine.symbol_name(id).to_owned();
     let mut lines: Vec<String> = output.bars.iter().map(|(id, row)| format!("{} {row:?}", named(*id))).collect();
     lines.extend(output.detections.iter().map(|(id, found)| format!("{} {found:?}", named(*id))));
-    // Between minutes that are no neighbours, an engine that began anew may not know the older one.
-    let near = |short: &&(SymbolId, Short)| short.1.to_us - short.1.from_us <= 2 * MINUTE_US;
-    lines.extend(output.short.iter().filter(near).map(|(id, short)| format!("{} {short:?}", named(*id))));
+    lines.extend(output.short.iter().map(|(id, short)| format!("{} {short:?}", named(*id))));
     lines.sort_unstable();
     lines
 }
 
-/// An engine that has taken the feed up to `end`, behind one that was made again from what it had left.
-fn recovered(feed: &[Numbered], end: usize) -> (Engine, Engine) {
+/// The output without what is missing since before `known_us` and up to another minute than the next: an engine that began
+/// anew does not know how much there was before.
+fn since(known_us: i64, mut output: Output) -> Output {
+    let near = |short: &Short| short.to_us - short.from_us <= 2 * MINUTE_US;
+    output.short.retain(|(_, short)| short.from_us >= known_us || near(short));
+    output
+}
+
+/// An engine that was made again from what another had left that has taken the feed up to `end`, the other, and the first
+/// minute that was made anew.
+fn recovered(feed: &[Numbered], end: usize) -> (Engine, Engine, i64) {
     let mut whole = engine();
     let mut rows: BTreeMap<(String, i64), Row> = BTreeMap::new();
     let mut marks = vec![(i64::MIN, 0, whole.standing())];
@@ -149,7 +165,7 @@ fn recovered(feed: &[Numbered], end: usize) -> (Engine, Engine) {
         }
     }
     take(&mut again, &feed[start..end]);
-    (again, whole)
+    (again, whole, anew_us)
 }
 
 /// The bars of a symbol's window, by start.
@@ -167,7 +183,8 @@ proptest! {
     ) {
         let feed = numbered(&messages);
         let end = (feed.len() as f64 * ended) as usize;
-        let (mut again, mut whole) = recovered(&feed, end);
+        let (mut again, mut whole, anew_us) = recovered(&feed, end);
+        let known_us = anew_us.saturating_sub(MINUTE_US);
         prop_assert_eq!(again.low_src(), whole.low_src());
         prop_assert_eq!(again.event_time_us(), whole.event_time_us());
         for name in ["S0", "S1", "S2", "S3"] {
@@ -175,11 +192,12 @@ proptest! {
         }
         prop_assert_eq!(said(&again, &again.provisional()), said(&whole, &whole.provisional()));
         for message in &feed[end..] {
-            let (one, other) = (take(&mut again, std::slice::from_ref(message)), take(&mut whole, std::slice::from_ref(message)));
+            let message = std::slice::from_ref(message);
+            let (one, other) = (take(&mut again, message), since(known_us, take(&mut whole, message)));
             prop_assert_eq!(said(&again, &one), said(&whole, &other));
             prop_assert_eq!(one.jumps, other.jumps);
         }
-        let (one, other) = (again.flush(), whole.flush());
+        let (one, other) = (again.flush(), since(known_us, whole.flush()));
         prop_assert_eq!(said(&again, &one), said(&whole, &other));
         prop_assert_eq!(again.standing(), whole.standing());
     }
@@ -265,13 +283,36 @@ fn a_message_that_is_in_a_bar_already_is_passed_over_and_a_later_one_revises_it(
     assert_eq!(row.bar.quality, quality::LATE_REVISED, "both ticks are of one source");
 }
 
-/// A tick of kind A that is one second old.
+/// A tick of kind A, by the seconds at which it comes and with which it is stamped.
 fn message_at(channel: usize, second: i64, stamp: i64, symbol: u8) -> Numbered {
+    message_with(channel, second, stamp, symbol, "")
+}
+
+/// The same that says the day's volume.
+fn volume_at(channel: usize, second: i64, stamp: i64, symbol: u8, day: i64) -> Numbered {
+    message_with(channel, second, stamp, symbol, &format!(r#", "accumulated_volume": {day}"#))
+}
+
+fn message_with(channel: usize, second: i64, stamp: i64, symbol: u8, more: &str) -> Numbered {
     let seconds = T0_US as f64 / 1e6 + stamp as f64;
-    let payload =
-        format!(r#"{{"ticker": "S{symbol}", "price": 100, "volume": 7, "timestamp": {seconds}, "event_type": "A"}}"#);
+    let payload = format!(
+        r#"{{"ticker": "S{symbol}", "price": 100, "volume": 7, "timestamp": {seconds}, "event_type": "A"{more}}}"#
+    );
     let arrival = Arrival { src: 0, now_us: T0_US + second * SECOND_US };
     Numbered { channel, arrival, payload: payload.into_bytes() }
+}
+
+/// These messages among those of two symbols that keep both channels going for twenty minutes, each with its number.
+fn amid_others(messages: impl IntoIterator<Item = Numbered>) -> Vec<Numbered> {
+    let others = (0..60).flat_map(|at| [(0, 0), (1, 2)].map(|(channel, symbol)| (channel, at * 20, symbol)));
+    let mut feed: Vec<Numbered> =
+        others.map(|(channel, second, symbol)| message_at(channel, second + 1, second, symbol)).collect();
+    feed.extend(messages);
+    feed.sort_by_key(|message| message.arrival.now_us);
+    for (src, message) in (0i64..).zip(&mut feed) {
+        message.arrival.src = src;
+    }
+    feed
 }
 
 #[test]
@@ -284,8 +325,53 @@ fn a_channel_that_is_heard_again_after_a_long_silence_costs_no_bar_of_another() 
         message.arrival.src = src;
     }
     for end in 40..feed.len() {
-        let (again, whole) = recovered(&feed, end);
+        let (again, whole, _) = recovered(&feed, end);
         assert_eq!(window(&again, "S0"), window(&whole, "S0"), "ended after {end} messages");
+    }
+}
+
+#[test]
+fn whose_volume_counts_before_the_first_minute_made_anew_is_what_it_was() {
+    let feed = amid_others([
+        // Heard a minute before 540 s, at the last moment: from there to 600 s nothing counts but this channel.
+        volume_at(0, 481, 480, 1, 7),
+        volume_at(1, 571, 570, 1, 14),
+        volume_at(0, 621, 620, 1, 28),
+    ]);
+    for end in 1..feed.len() {
+        let (again, whole, _) = recovered(&feed, end);
+        assert_eq!(window(&again, "S1"), window(&whole, "S1"), "ended after {end} messages");
+    }
+}
+
+#[test]
+fn a_tick_without_the_days_volume_hides_its_minute_though_none_made_anew_has_said_it_before() {
+    let feed = amid_others([
+        volume_at(0, 71, 70, 1, 7),
+        message_at(0, 551, 550, 1),
+        volume_at(0, 561, 560, 1, 21),
+        volume_at(0, 621, 620, 1, 35),
+    ]);
+    for end in 1..feed.len() {
+        let (again, whole, _) = recovered(&feed, end);
+        assert_eq!(window(&again, "S1"), window(&whole, "S1"), "ended after {end} messages");
+    }
+}
+
+#[test]
+fn a_late_tick_of_a_minute_that_is_not_made_anew_makes_no_gap() {
+    let feed = amid_others([
+        volume_at(0, 71, 70, 1, 14),
+        volume_at(0, 81, 80, 1, 21),
+        // Behind the revise window. It alone would say that 14 shares are missing before the next one.
+        volume_at(0, 901, 65, 1, 7),
+        volume_at(0, 971, 970, 1, 28),
+    ]);
+    for end in 1..feed.len() {
+        let (mut again, ..) = recovered(&feed, end);
+        let mut short = take(&mut again, &feed[end..]).short;
+        short.extend(again.flush().short);
+        assert_eq!(short, [], "ended after {end} messages");
     }
 }
 
