@@ -15,5 +15,12 @@ CREATE TABLE intraday_indicators (
   id serial PRIMARY KEY, symbol text NOT NULL, indicator_type text NOT NULL, value numeric, value_data jsonb NOT NULL,
   calculation_timestamp timestamptz DEFAULT now(), expiration_timestamp timestamptz NOT NULL, metadata jsonb,
   timeframe text DEFAULT '5min');
+CREATE TABLE pattern_definitions (
+  id serial PRIMARY KEY, name varchar(100) NOT NULL UNIQUE, short_description varchar(255) NOT NULL DEFAULT '',
+  long_description text, basic_logic_description text, code_reference varchar(255),
+  category varchar(50) DEFAULT 'pattern', created_date timestamp DEFAULT now(), updated_date timestamp DEFAULT now(),
+  enabled boolean NOT NULL DEFAULT true, display_order int DEFAULT 0, confidence_threshold numeric(3, 2) DEFAULT 0.50,
+  risk_level varchar(20) DEFAULT 'medium', typical_success_rate numeric(5, 2),
+  created_by varchar(100) DEFAULT 'system', applicable_timeframes text[] DEFAULT ARRAY['daily']);
 INSERT INTO symbols (symbol, name, market, type)
 SELECT s, s, 'stocks', 'CS' FROM unnest(ARRAY['AAPL', 'GOOGL', 'MSFT']) AS s;

@@ -62,6 +62,7 @@ def events(*made: Event) -> Events:
         **{name: [one.rates.get(name, math.nan) for one in made] for name in RATES},
         "n": [one.rates.get("n", 0) for one in made],
         "edge": [{"+": 1, "-": -1, "0": 0}[one.rates.get("edge", "0")] for one in made],
+        "muted": [one.muted for one in made],
         "match_quality": [math.nan if one.match_quality is None else one.match_quality for one in made],
     }
     for name in ("entry", "stop", "target", "invalidation"):

@@ -164,7 +164,7 @@ class EventEncoder:
     """Writes events, thousands in a call: what AppV2 reads and what the database keeps.
 
     columns: any object with the columns of `Detections` as attributes, and `hit_rate`, `hit_lo`, `hit_hi`, `n`,
-    `base_rate`, `edge` and `match_quality`: `wire.EventColumns` has them. rows: which of them, in the order wanted.
+    `base_rate`, `edge`, `match_quality` and `muted`: `wire.EventColumns` has them. rows: which, in the order wanted.
     lifetime_us: from a bar's END until its event expires. seq: the first message's number on its channel, 0 or more.
     Raises IndexError for a row or pattern that there is not.
     """
@@ -179,7 +179,7 @@ class EventEncoder:
         """Values of AppV2's pattern cache, one a row."""
     def staged(self, columns: Any, rows: NDArray[np.intp]) -> bytes:
         """A binary COPY of `event_id uuid, symbol text, pattern text, direction smallint, confidence float8, payload
-        jsonb, tier text`; `payload` is that of `pattern_event`, AppV2's own `pattern_data`.
+        jsonb, tier text, shown boolean`; `payload` is that of `pattern_event`, AppV2's own `pattern_data`.
 
         Raises ValueError if an id is not the text of a UUID.
         """

@@ -46,7 +46,7 @@ ROW_BYTES = 246
 """Of memory for one waiting bar: 117 packed, the rest is Python's bytes object, key and dict entry (measured)."""
 
 EVENT_BYTES = 400
-"""Of memory for one waiting event, its withdrawal or its mark: 283 in columns, the others as objects (measured)."""
+"""Of memory for one waiting event, its withdrawal or its mark: 284 in columns, the others as objects (measured)."""
 
 PART_BYTES = 6000
 """Of memory for a set of columns, however few events are in it (measured)."""

@@ -14,14 +14,18 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from tickstockpl import migrate, postgres, retention, sessions
+from tickstockpl.aliases import ids_of
 from tickstockpl.backlog import Allowance, Backlog
+from tickstockpl.definitions import TABLE, Unreadable, definitions_in
 from tickstockpl.dsn import exposed
 from tickstockpl.errors import TickstockError
 from tickstockpl.growth import Growth, growth
+from tickstockpl.kernel import PATTERNS
 from tickstockpl.loading import unknown_names
 from tickstockpl.moments import moment_at, us_of
 from tickstockpl.selection import enabled_patterns, rate_table, shown
 from tickstockpl.settings import REDIS_TRUST, Settings
+from tickstockpl.switches import Switches
 from tickstockpl.tls import reason
 from tickstockpl.web import access
 
@@ -49,6 +53,8 @@ async def findings(settings: Settings, environ: Mapping[str, str] = os.environ) 
     yield database
     if database.ok:
         yield await _retention(settings)
+        if settings.patterns.definitions and (switched := await _definitions(settings)) is not None:
+            yield switched
     addresses = (settings.redis.address, settings.database.address, settings.stream_redis().address)
     if seen := [url for url in dict.fromkeys(addresses) if exposed(url, environ)]:
         yield Finding("tls", True, f"passwords and market data go in the clear to {' and '.join(seen)}", warning=True)
@@ -198,6 +204,27 @@ def _grows(found: Growth | None) -> str:
         return size
     rows = "" if found.rows_a_day is None else f"{found.rows_a_day:,.0f} rows and "
     return f"{size}{rows}{found.bytes_a_day / 2**20:,.1f} MiB a day, "
+
+
+async def _definitions(settings: Settings) -> Finding | None:
+    """Which patterns AppV2's table switches off; None if there is no such table."""
+    try:
+        async with postgres.for_command(settings.database, command_timeout_s=30) as connection:
+            rows = await definitions_in(connection)
+    except Unreadable as error:
+        return Finding("definitions", True, f"{TABLE} may not be read, as its owner run: {error}", warning=True)
+    except TickstockError as error:
+        return Finding("definitions", False, str(error))
+    if rows is None:
+        return None
+    switches = Switches.of(rows, PATTERNS, ids_of)
+    said = f"{TABLE} switches off {', '.join(sorted(switches.off)) or 'nothing'}"
+    said += f"; thresholds for {_counted(len(switches.least), 'pattern')}"
+    if switches.unknown:
+        said += f"; none of our patterns: {', '.join(switches.unknown)}"
+    if switches.unfit:
+        said += f"; confidence_threshold is not within 0 and 1: {', '.join(switches.unfit)}"
+    return Finding("definitions", True, said, warning=bool(switches.unfit))
 
 
 async def _calendar(settings: Settings) -> Finding:

@@ -99,7 +99,7 @@ def run(
     config: Config = None,
     take_over: Annotated[bool, typer.Option("--take-over", help="Shut out the process that owns the work.")] = False,
 ) -> None:
-    """Run the service until SIGTERM or Ctrl-C; a second signal stops at once.
+    """Run the service until SIGTERM or Ctrl-C; a second signal stops at once. SIGHUP has it read which patterns are on.
 
     A second service on the same database waits until the first one ends; with --take-over it does not wait, and the
     first one ends with exit code 3.
@@ -108,7 +108,8 @@ def run(
     settings.database.dsn()
     if not settings.redis.given:
         sys.stderr.write(f"tickstockpl: nobody named a Redis, using {settings.redis.address}\n")
-    _loop(lambda stop: service.run(settings, stop=stop, take_over=take_over))
+    reread = asyncio.Event()
+    _loop(lambda stop: service.run(settings, stop=stop, take_over=take_over, reread=reread), reread)
 
 
 @app.command(epilog="Example: tickstockpl demo --minutes 30 --symbols 20")
@@ -373,11 +374,13 @@ def _ask(yes: bool) -> Callable[[str], bool] | None:
     return typer.confirm if sys.stdin.isatty() else None
 
 
-def _loop(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
-    """Run `main(stop)`; the first signal sets `stop`, the second ends the process."""
+def _loop(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]], reread: asyncio.Event | None = None) -> None:
+    """Run `main(stop)`; the first signal sets `stop`, the second ends the process. SIGHUP sets `reread`."""
     with runner() as made:
         stop = asyncio.Event()
         _listen(made.get_loop(), stop)
+        if reread is not None and hasattr(signal, "SIGHUP"):  # Windows has none
+            made.get_loop().add_signal_handler(signal.SIGHUP, reread.set)
         try:
             made.run(main(stop))
         except BaseExceptionGroup as group:

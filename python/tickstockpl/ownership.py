@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import socket
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -47,11 +48,13 @@ log = structlog.get_logger(__name__)
 class Ownership:
     """The right to write one part of the work.
 
-    part: what is owned; two services with different parts may share a database.
+    part: what is owned; two services with different parts may share a database. connected: told of each new connection
+    to the database.
     """
 
-    def __init__(self, settings: DatabaseSettings, part: str) -> None:
+    def __init__(self, settings: DatabaseSettings, part: str, connected: Callable[[], None] | None = None) -> None:
         self._settings = settings
+        self._connected = connected
         self.part = part
         self.epoch = 0
         self.src_id: UUID | None = None
@@ -136,6 +139,8 @@ class Ownership:
             command_timeout_s=self._settings.command_timeout_s,
         )
         self._connection = connection
+        if self._connected is not None:
+            self._connected()
         return connection
 
     async def _try_lock(self, connection: Connection) -> bool:

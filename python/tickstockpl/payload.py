@@ -26,6 +26,8 @@ SESSION_STOPPED = "tickstock:streaming:session_stopped"
 STREAMING_HEALTH = "tickstock:streaming:health"
 SYSTEM_HEALTH = "tickstock.health.status"
 CRITICAL_ALERTS = "tickstock:alerts:critical"
+PATTERN_DEFINITIONS = "tickstock:patterns:definitions"
+"""Where anybody may say that the table `pattern_definitions` has changed; whatever the message says."""
 PRODUCER_HEARTBEAT = "tickstock:producer:heartbeat"
 SERVICE_HEARTBEAT = "tickstockpl:heartbeat"
 

@@ -5,7 +5,7 @@ It never waits for a server. Its outlets are drained promptly by stages that buf
 
 import logging
 from collections import Counter
-from collections.abc import AsyncIterable, Iterator, Sequence
+from collections.abc import AsyncIterable, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +22,7 @@ from tickstockpl.position import Begun, Mark, Marks, Position, Progress
 from tickstockpl.quarantine import Quarantine
 from tickstockpl.rating import Rating
 from tickstockpl.readings import Indicator, Readings
+from tickstockpl.switches import Switches
 from tickstockpl.trouble import is_told
 from tickstockpl.wire import (
     Answered,
@@ -29,6 +30,7 @@ from tickstockpl.wire import (
     DeadLetter,
     Ended,
     Entries,
+    EventColumns,
     Events,
     Expiry,
     Findings,
@@ -83,6 +85,7 @@ class Pipeline:
     heard_until_us: what came before is known to be stored; the first gap begins there. None: begins at the start.
     quarantine: messages in which the engine ended before.
     rating: what events are told of measured rates; None: nothing.
+    switches: gives which patterns people want to see, asked anew whenever some are found.
     """
 
     def __init__(
@@ -99,9 +102,11 @@ class Pipeline:
         shown: Shown | None = None,
         quarantine: Quarantine | None = None,
         rating: Rating | None = None,
+        switches: Callable[[], Switches] = Switches,
     ) -> None:
         self._quarantine = quarantine or Quarantine()
         self._rating = rating or Rating()
+        self._switches = switches
         self._engine = engine
         self._channels = tuple(channels)
         self._inbox = inbox
@@ -351,7 +356,7 @@ class Pipeline:
         readings = self._readings(output)
         findings = Findings(
             expired=tuple(_expired(found)),
-            events=Events(self._rating.columns(found), PATTERNS, ENCODER, rows) if len(rows) else None,
+            events=Events(self._told(found), PATTERNS, ENCODER, rows) if len(rows) else None,
             readings=_news(readings),
             at_us=at_us,
         )
@@ -379,6 +384,10 @@ class Pipeline:
             return
         if batch.bars is not None or batch.events or batch.readings or batch.expired or batch.dead or batch.gaps:
             await self._writes.put(batch)
+
+    def _told(self, found: Detections) -> EventColumns:
+        """What is said of detections: by the engine, by measured rates, by people who want to see them or not."""
+        return self._switches().applied(self._rating.columns(found))
 
     def _name(self, payload: bytes, at: int) -> UUID:
         """The id of a dead letter: the same if its message comes again."""

@@ -30,7 +30,7 @@ from tickstockpl.pattern_cache import PatternCache
 from tickstockpl.payload import Pulse, Session
 from tickstockpl.readings import Readings
 from tickstockpl.settings import Settings
-from tickstockpl.wire import Events, Findings, WriteBatch
+from tickstockpl.wire import SWITCHED_OFF, TOO_WEAK, Events, Findings, WriteBatch
 
 WATCH_S = 1.0
 CACHE_S = 1.0
@@ -94,7 +94,7 @@ class Publisher:
         self._drain_until_s: float | None = None
         self._stalled = False
         self._loaded = 0
-        self._below = self._late = self._unfit = 0
+        self._below = self._late = self._unfit = self._off = 0
 
     async def collect(self) -> None:
         """Take events in as fast as they come; ends when the inbox is closed and empty."""
@@ -190,6 +190,7 @@ class Publisher:
             "session_id": self._session.session_id,
             **self._dispatch.numbers(),
             "below_threshold": self._below,
+            "patterns_off": self._off,
             "late_revisions": self._late,
             "unfit": self._unfit,
             "unheard": self._audience.unheard,
@@ -205,18 +206,20 @@ class Publisher:
         }
 
     def _fit(self, events: Events, now_us: int, now_s: float) -> Events:
-        """Those that can be shown, are news and confident enough; the others are counted."""
+        """Those that can be shown, are wanted, news, and confident enough; the others are counted."""
         if wrong := event_payload.faults(events):
             self._unfit += len(wrong)
             for at, why in wrong.items():
                 event = events[at]
                 self._link.note("event cannot be published", symbol=event.symbol, event_id=event.event_id, error=why)
             events = events.where(np.delete(np.arange(len(events)), list(wrong)))
-        late = self._feed.history(events, now_us, now_s)
-        weak = events.column("confidence") < self._publish.min_confidence
-        self._late += int(late.sum())
-        self._below += int((weak & ~late).sum())
-        return events.where(~(late | weak))
+        late, muted = self._feed.history(events, now_us, now_s), events.column("muted")
+        off = (muted & SWITCHED_OFF) != 0
+        weak = (events.column("confidence") < self._publish.min_confidence) | ((muted & TOO_WEAK) != 0)
+        self._off += int(off.sum())
+        self._late += int((late & ~off).sum())
+        self._below += int((weak & ~(late | off)).sum())
+        return events.where(~(late | weak | off))
 
     def _report_feed(self, kind: str, message: str, severity: str, seconds: float) -> None:
         now_us = self._clock.now_us()

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 from redis.asyncio.connection import parse_url
 
 from tickstockpl import payload, tap
+from tickstockpl.definitions import TABLE
 from tickstockpl.errors import SettingsError
 from tickstockpl.migrate import VERSION_TABLE
 from tickstockpl.pattern_cache import API_CACHE, ENTRY, INDEXES
@@ -53,6 +54,7 @@ def service_uses(settings: Settings) -> tuple[Use, ...]:
             ("hset", "zadd", "expire", "zrange", "hget", "zrem", "del"),
             keys=(f"{ENTRY}*", *_literal(INDEXES)),
         ),
+        *_definitions(settings),
         # With no entries to keep, those of an earlier run are removed all the same.
         Use("AppV2's own answers, dropped after a change", ("scan", "del"), written=(API_CACHE,)),
     )
@@ -108,6 +110,11 @@ def postgres_grants(settings: Settings, name: str) -> list[str]:
         *([f"GRANT DELETE ON {emptied} TO {role};"] if emptied else []),
         f"GRANT SELECT ON {VERSION_TABLE} TO {role};",
         f"-- where ohlcv_1min has a foreign key to symbols: {symbols}" if policy == "accept" else symbols,
+        *(
+            [f"-- where AppV2's {TABLE} is: GRANT SELECT ON {TABLE} TO {role};"]
+            if settings.patterns.definitions
+            else []
+        ),
     ]
 
 
@@ -125,6 +132,13 @@ def _ticks(settings: Settings) -> tuple[Use, ...]:
     if settings.ingest.mode == "stream":
         return (Use("ticks", ("xread", "xrange", "xinfo|stream", "time"), read=_literal((settings.ingest.stream,))),)
     return (Use("ticks", ("subscribe", "info"), channels=_literal(settings.redis.channels)),)
+
+
+def _definitions(settings: Settings) -> tuple[Use, ...]:
+    """What it asks to be told that patterns were switched on or off."""
+    if not settings.patterns.definitions:
+        return ()
+    return (Use("patterns switched on and off", ("subscribe",), channels=_literal((payload.PATTERN_DEFINITIONS,))),)
 
 
 def _literal(names: Iterable[str]) -> tuple[str, ...]:

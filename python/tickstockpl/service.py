@@ -16,12 +16,14 @@ import structlog
 
 from tickstockpl import migrate
 from tickstockpl import sessions as calendars
+from tickstockpl.aliases import ids_of
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock, SystemClock
 from tickstockpl.continuation import ignored, keep, restored, unsent
+from tickstockpl.definitions import Definitions
 from tickstockpl.errors import ServerError
 from tickstockpl.health import Health
-from tickstockpl.kernel import PROVISIONAL, Engine
+from tickstockpl.kernel import PATTERNS, PROVISIONAL, Engine
 from tickstockpl.metrics import Metrics
 from tickstockpl.moments import moment_at
 from tickstockpl.ownership import Ownership
@@ -76,21 +78,23 @@ async def run(
     clock: Clock | None = None,
     on_ready: Callable[[Running], None] | None = None,
     take_over: bool = False,
+    reread: asyncio.Event | None = None,
 ) -> None:
     """Run until `stop` is set, then drain: closed bars and events are written and sent, open bars kept as provisional.
 
     on_ready: called once the stages run; the tick channels may not have been reached yet.
     take_over: do not wait until the process that owns the work ends, but shut it out.
+    reread: set whenever the table `pattern_definitions` is to be read again.
     Raises SettingsError or ServerError at the start, if something is set wrong or a server cannot be used, and
     FencedError when another process has taken over.
     """
     clock = clock or SystemClock()
-    told, rating = shown(settings.indicators), _rating(settings)
-    metrics = Metrics()
+    told, rating, metrics = shown(settings.indicators), _rating(settings), Metrics()
     inbox: Channel[Inbound] = Channel(256, "ticks")
     writes: Channel[WriteBatch] = Channel(1024, "writes", producers=2)
     events: Channel[Findings] = Channel(1024, "events")
-    ownership = Ownership(settings.database, settings.ingest.part)
+    definitions = Definitions(settings, PATTERNS, ids_of, reread or asyncio.Event())
+    ownership = Ownership(settings.database, settings.ingest.part, definitions.ask)
     source: Source | None = None
 
     reached: Position | None = None
@@ -118,6 +122,7 @@ async def run(
                 await servers.enter_async_context(writer)
                 servers.callback(ownership.close)
                 await ownership.acquire(take_over=take_over)
+                await definitions.read()
                 start = await _start(settings, calendar, clock, writer, ownership, servers)
                 sent = await published(settings.database, lately_s=settings.publish.expire_s + SENT_BEFORE_S)
         except StoppedEarly:
@@ -132,6 +137,7 @@ async def run(
             shown=told,
             quarantine=quarantine,
             rating=rating,
+            switches=lambda: definitions.switches,
         )
         publisher = Publisher(
             settings,
@@ -172,6 +178,7 @@ async def run(
                     "pipeline": pipeline.status,
                     "writer": writer.status,
                     "publisher": publisher.status,
+                    "definitions": definitions.status,
                 }
             )
             helpers = [
@@ -179,6 +186,7 @@ async def run(
                 tasks.create_task(health.watch(publisher), name="health"),
                 tasks.create_task(ownership.watch(), name="ownership"),
                 tasks.create_task(Retention(settings, clock).run(), name="retention"),
+                *(tasks.create_task(task, name=name) for name, task in definitions.tasks()),
             ]
             log.info("ready", health=f"http://{settings.http.host}:{port}/health", warm_bars=start.warm_bars)
             if on_ready is not None:

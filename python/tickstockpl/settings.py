@@ -218,6 +218,8 @@ class PatternSettings(Section):
     """The table that `tickstockpl calibrate -o` writes: what events are told of how their like came out."""
     confidence: Literal["quality", "hit_rate"] = "quality"
     """What an event's confidence is: how well it matches, or, where `rates` knows it, its hit rate."""
+    definitions: bool = True
+    """Whether AppV2's table `pattern_definitions`, where it is, switches patterns on and off."""
 
 
 class IndicatorSettings(Section):

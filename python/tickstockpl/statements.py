@@ -12,7 +12,8 @@ CREATE TEMPORARY TABLE IF NOT EXISTS tickstockpl_bars (
   trades bigint, revision integer, quality smallint, open_us bigint, close_us bigint, first_src bigint, last_src bigint
 ) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE IF NOT EXISTS tickstockpl_events (
-  event_id uuid, symbol text, pattern text, direction smallint, confidence float8, payload jsonb, tier text
+  event_id uuid, symbol text, pattern text, direction smallint, confidence float8, payload jsonb, tier text,
+  shown boolean
 ) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE IF NOT EXISTS tickstockpl_indicators (
   symbol text, indicator text, value float8, payload jsonb, metadata jsonb, bar_end_us bigint
@@ -26,7 +27,7 @@ STAGED = (
 
 STAGED_INDICATORS = ("symbol", "indicator", "value", "payload", "metadata", "bar_end_us")
 
-STAGED_EVENTS = ("event_id", "symbol", "pattern", "direction", "confidence", "payload", "tier")
+STAGED_EVENTS = ("event_id", "symbol", "pattern", "direction", "confidence", "payload", "tier", "shown")
 
 
 _QUALITIES = "{" + ",".join("NULL" if text is None else f'"{text}"' for text in QUALITY_TEXT) + "}"
@@ -194,7 +195,7 @@ def accept(symbols: dict[str, Column]) -> str:
 
 EVENTS = """
 WITH given AS (
-  SELECT event_id, symbol, pattern, direction, confidence, payload,
+  SELECT event_id, symbol, pattern, direction, confidence, payload, shown,
          to_timestamp((payload->>'bar_start')::float8) AS bar_start,
          to_timestamp((payload->>'bar_end')::float8) AS bar_end,
          array_remove(ARRAY[(payload->>'entry')::float8, (payload->>'stop')::float8,
@@ -208,14 +209,16 @@ WITH given AS (
   SELECT event_id, symbol, pattern, payload->>'pattern_id', direction, confidence, bar_start, bar_end,
          (payload->>'revision')::integer, (payload->>'supersedes')::uuid, payload, bar_end + $2 * interval '1 second'
   FROM given ORDER BY event_id ON CONFLICT (event_id) DO NOTHING RETURNING event_id
-)
-INSERT INTO intraday_patterns (symbol, pattern_type, confidence, pattern_data, detection_timestamp,
-                               expiration_timestamp, levels, metadata, timeframe, event_id)
-SELECT symbol, pattern, confidence, payload, bar_end, bar_end + $2 * interval '1 second', levels, metadata, $3,
-       event_id
-FROM given JOIN fresh USING (event_id) ORDER BY bar_end, symbol, pattern
+), seen AS (
+  INSERT INTO intraday_patterns (symbol, pattern_type, confidence, pattern_data, detection_timestamp,
+                                 expiration_timestamp, levels, metadata, timeframe, event_id)
+  SELECT symbol, pattern, confidence, payload, bar_end, bar_end + $2 * interval '1 second', levels, metadata, $3,
+         event_id
+  FROM given JOIN fresh USING (event_id) WHERE shown ORDER BY bar_end, symbol, pattern
+) SELECT count(*) FROM fresh
 """
-"""Moves staged events into both tables, once each.
+"""Moves staged events into both tables, once each; those of patterns that are switched off into ours alone. Returns how
+many were new.
 
 What `payload` says is taken from it: sent a second time, it would cost more than it does here.
 """

@@ -238,6 +238,8 @@ class Event:
     """`RATES` and `edge` ("+", "-" or "0"), as they were measured; empty where nothing is known."""
     match_quality: float | None = None
     """0..1, where `confidence` is the hit rate; None: `confidence` is the match quality."""
+    muted: int = 0
+    """Bits `SWITCHED_OFF | TOO_WEAK`: 0 is an event that people want to see."""
     timeframe: str = TIMEFRAME
     tier: str = "intraday"
 
@@ -260,10 +262,15 @@ RATES = ("hit_rate", "hit_lo", "hit_hi", "n", "base_rate")
 
 _EDGES = "-0+"
 
+SWITCHED_OFF, TOO_WEAK = 1, 2
+"""Bits of an event's `muted`: its pattern is switched off, or wants more confidence. Either way it is not sent; what is
+switched off is in no table of AppV2's either."""
+
 ADDED_DTYPES = {
     **dict.fromkeys(("hit_rate", "hit_lo", "hit_hi", "base_rate", "match_quality"), "f8"),
     "n": "i4",
     "edge": "i1",
+    "muted": "u1",
 }
 """The columns of `EventColumns` that detections do not have, as numpy calls their types."""
 
@@ -315,6 +322,8 @@ class EventColumns:
     edge: NDArray[np.int8]
     match_quality: NDArray[np.float64]
     """Where `confidence` is the hit rate; NaN: `confidence` is the match quality."""
+    muted: NDArray[np.uint8]
+    """Bits `SWITCHED_OFF | TOO_WEAK`."""
 
     @classmethod
     def of(cls, columns: Any, **told: Any) -> Self:
@@ -506,7 +515,7 @@ class Events(Sequence[Event]):
 
 _CELLS = (
     *("direction", "confidence", "first_us", "bars", "revision", "talib_value"),
-    *("open", "high", "low", "close", "volume", "price_change"),
+    *("open", "high", "low", "close", "volume", "price_change", "muted"),
 )
 
 

@@ -12,7 +12,7 @@ import appv2_readers as appv2
 from event_samples import MINUTE_US, event, events, found
 from publishing import CHANNELS, hearing, minute_us, publishing
 from tickstockpl import publisher
-from tickstockpl.wire import Event, Findings
+from tickstockpl.wire import SWITCHED_OFF, TOO_WEAK, Event, Findings
 
 pytestmark = pytest.mark.anyio
 
@@ -81,6 +81,24 @@ async def test_only_what_is_confident_fit_and_new_is_sent(redis: str) -> None:
         status = published.stage.status()
     assert [message["symbol"] for message in heard.heard[published.channel]] == ["REVISED", "SENT"]
     assert (status["below_threshold"], status["unfit"], status["late_revisions"]) == (1, 1, 1)
+
+
+async def test_what_people_do_not_want_to_see_is_not_sent_and_counted_apart(redis: str) -> None:
+    now_us = minute_us()
+    async with publishing(redis) as published, hearing(redis, published.channel) as heard:
+        rows: list[tuple[str, dict[str, Any]]] = [
+            ("SENT", {}),
+            ("OFF", {"muted": SWITCHED_OFF}),
+            ("BOTH", {"muted": SWITCHED_OFF | TOO_WEAK, "confidence": 0.1}),
+            ("WEAK", {"muted": TOO_WEAK}),
+            ("OLD", {"muted": SWITCHED_OFF, "revision": 1, "bar_end_us": now_us - 3 * MINUTE_US}),
+        ]
+        await published.inbox.put(found(*(event(name, **{"bar_end_us": now_us, **change}) for name, change in rows)))
+        await heard.count(published.channel, 1)
+        status = published.stage.status()
+    assert [message["symbol"] for message in heard.heard[published.channel]] == ["SENT"]
+    assert (status["patterns_off"], status["below_threshold"], status["late_revisions"]) == (3, 1, 0)
+    assert status["cache_entries"] <= 1
 
 
 async def test_event_that_waits_too_long_is_counted_and_never_reported_as_sent(redis: str) -> None:

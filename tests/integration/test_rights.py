@@ -282,9 +282,20 @@ def test_names_with_the_signs_of_globs_stand_for_themselves() -> None:
 
 
 def test_a_file_of_ticks_needs_neither_channels_nor_a_stream_of_redis() -> None:
-    rule = rights.redis_rule(rights.service_uses(Settings.model_validate({"ingest": {"mode": "file"}})), "me")
+    given = {"ingest": {"mode": "file"}, "patterns": {"definitions": False}}
+    rule = rights.redis_rule(rights.service_uses(Settings.model_validate(given)), "me")
     assert "data.raw" not in rule
     assert "subscribe" not in rule
+
+
+def test_who_does_not_heed_the_table_of_patterns_needs_no_right_for_it() -> None:
+    for heeds in (True, False):
+        settings = settings_of("postgresql://h/d", patterns={"definitions": heeds})
+        assert ("&tickstock:patterns:definitions" in rights.redis_rule(rights.service_uses(settings), "me")) is heeds
+        assert (
+            any("GRANT SELECT ON pattern_definitions TO me;" in sql for sql in rights.postgres_grants(settings, "me"))
+            is heeds
+        )
 
 
 def test_indicators_channels_are_allowed_only_where_indicators_are_sent() -> None:

@@ -21,7 +21,7 @@ from tickstockpl.postgres import connect
 from tickstockpl.statements import STAGE
 from tickstockpl.store import Store
 from tickstockpl.tables import read_tables
-from tickstockpl.wire import DeadLetter, Expiry, Gap, Sent, WriteBatch
+from tickstockpl.wire import SWITCHED_OFF, TOO_WEAK, DeadLetter, Expiry, Gap, Sent, WriteBatch
 from waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -127,7 +127,7 @@ async def test_event_is_stored_once_with_its_row_for_appv2(ready: str) -> None:
 
 
 async def test_every_column_of_an_event_is_what_the_event_says(ready: str) -> None:
-    prices: dict[str, Any] = {"entry": 227.6, "stop": 0.1 + 0.2, "target": None}
+    prices: dict[str, Any] = {"entry": 227.6, "stop": 0.1 + 0.2, "target": None, "invalidation": 226.1}
     one = event("AAPL", "Hammer", direction=-1, revision=3, quality=("gap", "late_revised"), confidence=0.7, **prices)
     one = replace(one, supersedes=str(uuid.uuid4()), first_us=one.bar_start_us - 3 * MINUTE_US, bars=4)
     await stored(ready, WriteBatch(events=events(one, event("MSFT", "Doji", indicators={}))))
@@ -178,6 +178,18 @@ async def test_every_column_of_an_event_is_what_the_event_says(ready: str) -> No
         "quality": ["gap", "late_revised"],
     }
     assert [str(level) for level in shown["levels"]] == ["227.6", "0.3"]
+
+
+async def test_an_event_of_a_pattern_that_is_switched_off_is_in_our_table_alone_and_counted(ready: str) -> None:
+    hidden, weak = event("OFF", muted=SWITCHED_OFF | TOO_WEAK), event("WEAK", muted=TOO_WEAK)
+    status = await stored(ready, WriteBatch(events=events(hidden, weak)))
+    assert status["events"] == 2
+    assert await rows(ready, "SELECT symbol FROM pattern_event ORDER BY 1") == [{"symbol": "OFF"}, {"symbol": "WEAK"}]
+    assert await rows(ready, "SELECT symbol FROM intraday_patterns") == [{"symbol": "WEAK"}]
+    again = event("OFF", event_id=hidden.event_id)
+    status = await stored(ready, WriteBatch(events=events(again, event("NEW"))))
+    assert status["events"] == 1, "what was found while it was off is found once"
+    assert len(await rows(ready, "SELECT FROM intraday_patterns")) == 2
 
 
 async def test_withdrawn_event_expires_now_in_both_tables(ready: str) -> None:

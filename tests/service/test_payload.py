@@ -22,7 +22,7 @@ from event_samples import published
 from tickstockpl import event_payload, payload
 from tickstockpl._kernel import EventEncoder
 from tickstockpl.payload import Pulse, Session
-from tickstockpl.wire import Event
+from tickstockpl.wire import SWITCHED_OFF, Event
 
 END_US = 1_757_600_460_000_000  # 2025-09-11 14:21:00 UTC
 END = datetime(2025, 9, 11, 14, 21, tzinfo=UTC)
@@ -67,6 +67,7 @@ events = st.builds(
     quality=st.sampled_from([(), ("gap",), ("partial_start", "late_revised")]),
     rates=st.just({}) | measured,
     match_quality=st.none() | st.floats(0, 1),
+    muted=st.integers(0, 3),
 )
 
 
@@ -267,6 +268,7 @@ class OneByOne:
             struct.pack(">d", event.confidence),
             b"\1" + orjson.dumps(fields),
             event.tier.encode(),
+            struct.pack("?", not event.muted & SWITCHED_OFF),
         )
 
 

@@ -58,8 +58,11 @@ event_columns! {
     supersedes: IdText, first_us: i64, bars: i32, entry: f64, stop: f64, target: f64, open: f64, high: f64, low: f64,
     close: f64, volume: i64, price_change: f64, relative_volume: f64, rsi: f64, relative_strength: f64, quality: u8,
     talib_value: i32, invalidation: f64, point_row: i32, n_points: u8, margin_row: i32, n_margins: u8,
-    hit_rate: f64,
+    hit_rate: f64, muted: u8,
 }
+
+/// A bit of the column `muted`: the event's pattern is switched off.
+const SWITCHED_OFF: u8 = 1;
 
 impl Columns<'_> {
     /// What was measured of the like of a row with this hit rate; `None` if a column has no such row.
@@ -147,6 +150,7 @@ impl EventEncoder {
                 quality: cells.quality,
                 talib_value: cells.talib_value,
                 rates,
+                shown: cells.muted & SWITCHED_OFF == 0,
             };
             write(&mut encoder, &event)
         };

@@ -100,6 +100,8 @@ pub struct Event<'a> {
     pub talib_value: i32,
     /// What was measured of its like.
     pub rates: Rates,
+    /// Whether the application's own table has it; else it is in the table of all events alone.
+    pub shown: bool,
 }
 
 /// How often events were followed by what they say.
@@ -238,13 +240,13 @@ impl Encoder {
         &self.text
     }
 
-    /// Writes a row of the table in which events are staged: id, symbol, name, direction, confidence, payload, tier.
+    /// Writes a row of the table in which events are staged: id, symbol, name, direction, confidence, payload, tier, shown.
     ///
     /// `false`, and nothing is written, if the event's id is none.
     #[must_use]
     pub fn stage(&mut self, event: &Event<'_>, rows: &mut Copy) -> bool {
         let Some(id) = EventId::parse(event.event_id) else { return false };
-        rows.begin(7);
+        rows.begin(8);
         rows.push(&id.bytes());
         rows.push(event.symbol.as_bytes());
         rows.push(event.pattern.plain_name.as_bytes());
@@ -252,6 +254,7 @@ impl Encoder {
         rows.push(&event.confidence.to_be_bytes());
         rows.push_jsonb(self.stored(event));
         rows.push(event.pattern.plain_tier.as_bytes());
+        rows.push(&[u8::from(event.shown)]);
         true
     }
 
