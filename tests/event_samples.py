@@ -8,7 +8,17 @@ import hiredis
 import numpy as np
 
 from tickstockpl._kernel import EventEncoder
-from tickstockpl.wire import EVENT_DTYPES, INDICATORS, QUALITY, RATES, Event, EventColumns, Events, Findings
+from tickstockpl.wire import (
+    EVENT_DTYPES,
+    INDICATORS,
+    QUALITY,
+    RATES,
+    TIMEFRAMES,
+    Event,
+    EventColumns,
+    Events,
+    Findings,
+)
 
 MINUTE_US = 60_000_000
 
@@ -53,7 +63,9 @@ def events(*made: Event) -> Events:
     symbols = list(dict.fromkeys(one.symbol for one in made))
     cells: dict[str, list[Any]] = {
         "symbol": [symbols.index(one.symbol) for one in made],
-        "ts_us": [one.bar_end_us - MINUTE_US for one in made],
+        "ts_us": [one.bar_end_us - MINUTE_US if one.timeframe == TIMEFRAMES[0] else one.bar_start_us for one in made],
+        "end_us": [one.bar_end_us for one in made],
+        "timeframe": [TIMEFRAMES.index(one.timeframe) for one in made],
         "pattern": [_pattern(one) for one in made],
         "event_id": [one.event_id for one in made],
         "supersedes": [one.supersedes or "" for one in made],
@@ -102,7 +114,7 @@ def _pattern(one: Event) -> int:
     pattern = {
         "id": one.pattern_id,
         "name": one.pattern,
-        "tier": one.tier,
+        "tier": one.tier if one.tier == "combo" else "intraday",
         "talib_name": one.talib_name,
         "points": tuple(role for role, *_ in one.points),
         "conditions": tuple(one.margins),

@@ -31,6 +31,7 @@ __all__ = [
     "Framer",
     "Frames",
     "IndicatorStream",
+    "LongerBars",
     "Output",
     "PanicException",
     "Readings",
@@ -68,7 +69,8 @@ REASONS: Final[tuple[str, ...]]
 
 PATTERNS: Final[tuple[dict[str, Any], ...]]
 """One entry a detector, in the order of `Detections.pattern`: `id`, `name` (published), `bars` (needed), `tier`,
-`source`, and of TA-Lib's functions `talib_name`, else None. Of those that share a name the first is on by default."""
+`source`, `longest` (the longest of `TIMEFRAMES` on whose bars it is seen), and of TA-Lib's functions `talib_name`, else
+None. Of those that share a name the first is on by default."""
 
 CANDLESTICKS: Final[tuple[str, ...]]
 """TA-Lib's 61 candlestick functions by name, in the order in which TA-Lib lists them: the columns of
@@ -160,6 +162,36 @@ class Bars:
         """The Arrow PyCapsule interface: Polars, pandas and DuckDB read the columns; `symbol` as a dictionary."""
 
 @final
+class LongerBars:
+    """Bars of longer timeframes that closed, the shortest first where several do, and revised ones."""
+
+    symbol: _I32
+    symbols: tuple[str, ...]
+    ts_us: _I64
+    """When the bar was scheduled to start, whoever traded in it."""
+    timeframe: _U8
+    """Index into `TIMEFRAMES`."""
+    end_us: _I64
+    """The first instant after it."""
+    open: _F64
+    high: _F64
+    low: _F64
+    close: _F64
+    volume: _I64
+    vwap: _F64
+    """Σ(vwap·v)/Σv of its minutes; NaN where none has one."""
+    trades: _I64
+    revision: _I32
+    """0 when first closed; + 1 each time that its minutes came to something else afterwards."""
+    quality: _U8
+    """Every flag of its minutes."""
+    def __len__(self) -> int: ...
+    def to_dict(self) -> dict[str, NDArray[Any]]:
+        """Every column by name; `symbol` as indices into `symbols`."""
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """The Arrow PyCapsule interface: Polars, pandas and DuckDB read the columns; `symbol` as a dictionary."""
+
+@final
 class EventEncoder:
     """Writes events, thousands in a call: what AppV2 reads and what the database keeps.
 
@@ -179,7 +211,7 @@ class EventEncoder:
         """Values of AppV2's pattern cache, one a row."""
     def staged(self, columns: Any, rows: NDArray[np.intp]) -> bytes:
         """A binary COPY of `event_id uuid, symbol text, pattern text, direction smallint, confidence float8, payload
-        jsonb, tier text, shown boolean`; `payload` is that of `pattern_event`, AppV2's own `pattern_data`.
+        jsonb, tier text, timeframe text, shown boolean`; `payload` is that of `pattern_event`, AppV2's `pattern_data`.
 
         Raises ValueError if an id is not the text of a UUID.
         """
@@ -192,6 +224,10 @@ class Detections:
     symbols: tuple[str, ...]
     ts_us: _I64
     """START of the bar on which the pattern ends."""
+    timeframe: _U8
+    """How long that bar is: index into `TIMEFRAMES`."""
+    end_us: _I64
+    """The first instant after it."""
     pattern: _I32
     """Index into `PATTERNS`."""
     direction: _I32
@@ -202,10 +238,10 @@ class Detections:
     """True: the pattern holds (a new event). False: a revision took it away (expire its row)."""
     revision: _I32
     """The evaluation of this bar at which the pattern first held: 0 at its close, 1 at the first one of a bar that a
-    late tick has made, + 1 each time the bar or an earlier one was revised; so 0 means in time. (symbol, ts_us,
-    pattern, revision) identifies an event for ever."""
+    late tick has made, + 1 each time the bar or an earlier one was revised; so 0 means in time. (symbol, timeframe,
+    ts_us, pattern, revision) identifies an event for ever."""
     event_id: _S36
-    """What `event_id` makes of symbol, ts_us, pattern and revision, as 36 ASCII bytes."""
+    """What `event_id` makes of symbol, timeframe, ts_us, pattern and revision, as 36 ASCII bytes."""
     supersedes: _S36
     """The id of the event this one replaces on the same bar, or empty."""
     superseded_pattern: _I32
@@ -331,6 +367,8 @@ class Output:
     first_src: _I64
     """Of each of `bars`, the number of the first message in it; -1 of a bar of another source."""
     last_src: _I64
+    longer: LongerBars
+    """Bars of the longer timeframes that are on (`EngineSettings.timeframes`)."""
     detections: Detections
     readings: Readings
     ticks: int
@@ -463,17 +501,33 @@ class Engine:
         Returns the rows taken. Raises ValueError if columns differ in length, or naming the row whose stamp is 2^60 µs
         from 1970, or whose trades are more than 2^53.
         """
-    def replay(self, bars: Any) -> Output:
+    def replay(self, bars: Any, last: bool = False) -> Output:
         """Close bars of history (an object with `Bars`' columns) in the order given, as if they had been live.
+
+        last: no bars come after these; longer bars that are over by the newest of them close, whoever traded last.
 
         Raises ValueError if columns differ in length, or a bar has a price that is not finite and positive, or is not
         newer than its symbol's last; the others have then been taken.
         """
-    def recall(self, events: Sequence[tuple[str, int, str | None, int, int]]) -> int:
+    def longer_from(self, us: int) -> None:
+        """Say that minutes before `us`, in µs UTC, are in longer bars that are fed whole by `warm_longer`.
+
+        Minutes from `us` on, which is to be a session's open, make longer bars; those before it are for the windows of
+        minutes alone.
+        """
+    def warm_longer(self, timeframe: str, bars: Any) -> int:
+        """Feed longer bars (an object with `Bars`' columns, oldest first per symbol) that end where `longer_from` said.
+
+        Days of a week that goes on with the minutes also begin that week's bar. Returns the rows taken: not those that
+        start where no bar of `timeframe` does, that end later, or are not newer than their symbol's last. Raises
+        ValueError as `warm` does, and for a timeframe that there is not.
+        """
+    def recall(self, events: Sequence[tuple[str, str, int, str | None, int, int]]) -> int:
         """Tell of bars that were fed at which evaluation a pattern first held, as the events made of them say.
 
-        events: symbol, start of the bar in µs UTC, pattern's id, direction, revision: from the last follows the id
-        that a withdrawal names. A pattern of None: the event was withdrawn, and no later one may bear its revision.
+        events: symbol, timeframe, start of the bar in µs UTC, pattern's id, direction, revision: from the last follows
+        the id that a withdrawal names. A pattern of None: the event was withdrawn, and no later one may bear its
+        revision.
         Returns how many of them hold. Raises ValueError for a revision that is not from 0 to 1,000,000,000.
         """
     @property
@@ -521,8 +575,8 @@ class Engine:
     def clock_skew_us(self) -> int | None:
         """How far ahead the feed's stamps were, if over half of the last second's ticks were refused as `future`."""
     def symbols(self) -> list[str]: ...
-    def window(self, symbol: str) -> Bars:
-        """The symbol's rolling window, oldest first."""
+    def window(self, symbol: str, timeframe: str = "1min") -> Bars:
+        """The symbol's rolling window of a timeframe, oldest first; empty if it is not on."""
 
 def decode(payloads: Sequence[bytes]) -> Ticks: ...
 def aggregate(ts_us: _I64, price: _F64, size: _I64, symbol: _I32 | None, interval_us: int) -> Bars: ...
@@ -530,12 +584,12 @@ def candlesticks(open: _F64, high: _F64, low: _F64, close: _F64, columns: Sequen
 def resample(bars: Any, timeframe: str, sessions: _I64 | None, days: _I64 | None, align: str) -> Bars:
     """bars: an object with `Bars`' columns, C-contiguous; `tickstockpl.resample` says what comes out."""
 
-def event_id(symbol: str, ts_us: int, pattern_id: str, revision: int = 0) -> str:
+def event_id(symbol: str, ts_us: int, pattern_id: str, revision: int = 0, timeframe: str = "1min") -> str:
     """The id of the event that a pattern of `PATTERNS` is on the bar that starts at `ts_us`: the same in every replay.
 
     revision: the evaluation of the bar at which the pattern first held; see `Detections.revision`.
-    A UUID of version 5 (RFC 9562) of `symbol|1min|ts_us|pattern_id|parameters|revision`; `parameters` changes when a
-    definition does.
+    A UUID of version 5 (RFC 9562) of `symbol|timeframe|ts_us|pattern_id|parameters|revision`; `parameters` changes when
+    a definition does.
     """
 
 # The indicators: C-contiguous float64 in; `out` is a C-contiguous float64 (columns, rows) that numpy made, so that its

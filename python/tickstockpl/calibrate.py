@@ -12,6 +12,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from numpy.typing import NDArray
 from rich import box
 from rich.console import Console
 from rich.progress import Progress
@@ -30,17 +31,20 @@ from tickstockpl.kernel import PATTERNS, EngineSettings, event_id, scan
 from tickstockpl.moments import us_of
 from tickstockpl.placebo import Moved
 from tickstockpl.rate_words import finding, ranked, told, verdict
+from tickstockpl.rolled import rolled
 from tickstockpl.selection import enabled_patterns, engine_settings
 from tickstockpl.sessions import Mode, Sessions
 from tickstockpl.settings import PatternSettings, Settings
+from tickstockpl.wire import TIERS, TIMEFRAME, TIMEFRAMES
+
+INTERVALS_S = dict(zip(TIMEFRAMES, (60.0, 300.0, 900.0, 1800.0, 3600.0, 14400.0, 0.0, 0.0), strict=True))
+"""How long the bars of a timeframe are; 0: nobody waits for the last of a session."""
 
 ROWS = 100_000
 """Bars at a time, unless one symbol alone has more."""
 
 LEAST = 30
 """Events of a pattern from which on its row is printed."""
-
-_TIMEFRAME = "1min"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +62,8 @@ class Calibrate:
     symbols: tuple[str, ...] = ()
     first: date | None = None
     last: date | None = None
+    timeframes: tuple[str, ...] = (TIMEFRAME,)
+    """Of the bars that patterns are looked for on, each apart."""
     mode: Mode | None = None
     parameters: Parameters = field(default_factory=Parameters)
     holdout: float = 0.3
@@ -123,7 +129,7 @@ class _Work:
         self._engine = engine
         self._sessions = calendar.table(mode)
         self._wanted = wanted
-        self._parts: list[Evidence] = []
+        self._parts: dict[str, list[Evidence]] = {name: [] for name in wanted.timeframes}
         self._moved = Moved(wanted.placebo, len(PATTERNS))
         self._digest = hashlib.sha256()
         self._bars = self._symbols = 0
@@ -132,13 +138,21 @@ class _Work:
     def take(self, bars: History) -> None:
         """Look through all bars of some symbols."""
         self._tell(bars)
-        detections = scan(bars, settings=self._engine)
         told_with = self._wanted.parameters
-        barriers = Barriers.of(bars, horizon=told_with.horizon, barrier=told_with.barrier, sessions=self._sessions)
-        came = barriers.outcomes(detections)
         ids = [pattern["id"] for pattern in PATTERNS]
-        self._parts.append(Evidence.of(detections, came, barriers, ids, _TIMEFRAME))
-        self._moved.add(detections, barriers)
+        for timeframe, parts in self._parts.items():
+            engine = replace(self._engine, timeframes=(timeframe,))
+            detections = scan(bars, settings=engine)
+            seen = rolled(bars, timeframe, engine)
+            barriers = Barriers.of(
+                seen,
+                horizon=told_with.horizon,
+                barrier=told_with.barrier,
+                sessions=_waits(seen, timeframe, self._sessions),
+                interval_s=INTERVALS_S[timeframe],
+            )
+            parts.append(Evidence.of(detections, barriers.outcomes(detections), barriers, ids, timeframe))
+            self._moved.add(detections, barriers)
 
     def made(self, name: str, hours: str, now_us: int) -> Calibration:
         """The table, judged.
@@ -148,7 +162,7 @@ class _Work:
         data = Dataset(
             *(name, hours, self._symbols, self._bars, self._first_us, self._last_us), self._digest.hexdigest()
         )
-        evidence = [Evidence.joined(self._parts)]
+        evidence = [Evidence.joined(parts) for parts in self._parts.values()]
         definitions = {pattern: event_id("", 0, pattern) for pattern in self._engine.patterns or ()}
         try:
             made = tabulate(evidence, self._wanted.parameters, data, definitions, now_us)
@@ -159,8 +173,9 @@ class _Work:
                 made = judged(made, evidence, self._wanted.holdout)
             except ValueError as error:
                 raise SettingsError(f"{error}; --holdout 0 makes a table that no later data has judged") from None
-        placebo = self._moved.placebo(evidence[0].base, self._wanted.parameters)
-        return replace(made, placebo=placebo) if self._wanted.placebo else made
+        if not self._wanted.placebo or len(evidence) > 1:
+            return made  # what is moved along is held against the base rate of one timeframe
+        return replace(made, placebo=self._moved.placebo(evidence[0].base, self._wanted.parameters))
 
     def _tell(self, bars: History) -> None:
         self._bars += len(bars)
@@ -175,6 +190,13 @@ class _Work:
                 self._digest.update(column.astype(column.dtype.newbyteorder("<")).tobytes())
 
 
+def _waits(bars: History, timeframe: str, sessions: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
+    """The stretches that an event is waited on in: its session; for bars of a day and longer, all that there is."""
+    if timeframe not in TIERS or not len(bars):
+        return sessions
+    return np.array([[int(bars.ts_us.min()), int(bars.ts_us.max()) + 1]], dtype=np.int64)
+
+
 def table(made: Calibration) -> Table:
     """The whole patterns with enough events, best beside their base rate first."""
     shown = [group for group in ranked(made) if group.pooled.n >= LEAST]
@@ -182,6 +204,7 @@ def table(made: Calibration) -> Table:
     out = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for name in (
         "pattern",
+        "bars",
         "direction",
         "events",
         "rate",
@@ -193,13 +216,13 @@ def table(made: Calibration) -> Table:
         "high",
         "quality",
     ):
-        words = name in {"pattern", "direction", "quality"}
+        words = name in {"pattern", "bars", "direction", "quality"}
         out.add_column(name, justify="left" if words else "right", no_wrap=True)
     for group in shown:
         pooled = group.pooled
         thirds = [told(bucket) for bucket in group.terciles] or ["–"] * 3
         out.add_row(
-            *(group.pattern, DIRECTIONS[group.direction], f"{pooled.n:,}", told(pooled)),
+            *(group.pattern, group.timeframe, DIRECTIONS[group.direction], f"{pooled.n:,}", told(pooled)),
             *(f"{100 * pooled.hit_lo:.1f}-{100 * pooled.hit_hi:.1f}", f"{100 * group.base_rate:.1f}", pooled.edge),
             *(*thirds, verdict(group, made.parameters.false_share)),
         )

@@ -7,7 +7,7 @@ import typer
 
 from tickstockpl.calibrate import Calibrate, run_calibrate
 from tickstockpl.calibration import Parameters
-from tickstockpl.options import Config, First, Last, Mode, Symbols, once, settings_of
+from tickstockpl.options import Config, First, Last, Mode, Symbols, Timeframe, once, settings_of
 
 EPILOG = """Example: tickstockpl calibrate bars.parquet --output rates.json --plot rates.html
 
@@ -27,6 +27,10 @@ def calibrate(
     symbol: Symbols = None,
     since: First = None,
     until: Last = None,
+    timeframe: Annotated[
+        list[Timeframe] | None,
+        typer.Option(help="Bars that minutes are rolled up to first; repeatable. Default: 1min."),
+    ] = None,
     mode: Annotated[Mode | None, typer.Option(help="Default: session.mode of the settings.")] = None,
     timezone: Annotated[str, typer.Option(help="Of a file's stamps that have none.")] = "UTC",
     horizon: Annotated[int, typer.Option(min=1, help="Bars of the same session that a barrier may take.")] = 20,
@@ -59,6 +63,7 @@ def calibrate(
         symbols=tuple(dict.fromkeys(symbol or ())),
         first=since.date() if since else None,
         last=until.date() if until else None,
+        timeframes=tuple(each.value for each in timeframe or [Timeframe.MIN1]),
         mode=mode.value if mode else None,
         parameters=Parameters(horizon=horizon, barrier=barrier),
         holdout=holdout,

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from tickstockpl.found import DIRECTIONS, Candles, Found
 from tickstockpl.history import History
 from tickstockpl.kernel import PATTERNS, PROVISIONAL, Detections, EngineSettings, scan_parts
-from tickstockpl.moments import MINUTE_US
 from tickstockpl.recording import POLARS
+from tickstockpl.rolled import rolled
+from tickstockpl.wire import TIMEFRAME, TIMEFRAMES
 
 if TYPE_CHECKING:
     import polars as pl
@@ -39,6 +40,7 @@ class Sought:
     """What is looked for, and what is kept of it."""
 
     engine: EngineSettings
+    """That looks at bars of `timeframe`, and at no others."""
     symbols: frozenset[str] | None = None
     """Of these alone; None: of all."""
     first_us: int = 0
@@ -47,6 +49,7 @@ class Sought:
     """Of each pattern and direction."""
     folder: Path | None = None
     """Where all that is found goes, as Parquet; None: nowhere."""
+    timeframe: str = TIMEFRAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,14 +137,15 @@ class Findings:
 def find(bars: History, benchmark: History | None, sought: Sought, number: int) -> Findings:
     """Look through all bars of some symbols.
 
-    benchmark: bars that others' strength is measured against, if they are not among these. number: of the group, which
-    names its files.
+    bars: their minutes. benchmark: bars that others' strength is measured against, if they are not among these.
+    number: of the group, which names its files.
     Raises ValueError naming the row that is no bar of a minute.
     """
+    given = bars if benchmark is None else bars.beside(benchmark)
+    bars = rolled(bars, sought.timeframe, sought.engine)
     seen = _seen(bars, sought)
     asked = {*bars.symbols} if sought.symbols is None else {*bars.symbols} & sought.symbols
     counted = seen & _are(asked, bars) & (bars.ts_us >= sought.first_us)
-    given = bars if benchmark is None else bars.beside(benchmark)
     tallies = _Tallies()
     drawn = _Drawn(bars, seen, sought.examples)
     for at, part in enumerate(scan_parts(given, settings=sought.engine)):
@@ -288,7 +292,8 @@ def _frame(part: Detections, rows: NDArray[np.intp]) -> pl.DataFrame:
         "pattern_id": named([pattern["id"] for pattern in PATTERNS], part.pattern),
         "direction": named([DIRECTIONS[direction] for direction in (-1, 0, 1)], part.direction + 1),
         "bar_start": moment(part.ts_us),
-        "bar_end": moment(part.ts_us + MINUTE_US),
+        "bar_end": moment(part.end_us),
+        "timeframe": named(TIMEFRAMES, part.timeframe),
         "first_bar_start": moment(part.first_us),
         **{name: polars.Series(getattr(part, name)[rows], nan_to_null=True) for name in _NUMBERS},
         "event_id": polars.Series(part.event_id[rows].astype("U36").tolist(), dtype=polars.String),

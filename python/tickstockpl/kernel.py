@@ -30,6 +30,7 @@ from tickstockpl._kernel import (
     Engine,
     Framer,
     Frames,
+    LongerBars,
     Output,
     Readings,
     Ticks,
@@ -61,6 +62,7 @@ __all__ = [
     "EngineSettings",
     "Framer",
     "Frames",
+    "LongerBars",
     "Output",
     "Readings",
     "Ticks",
@@ -115,6 +117,11 @@ class EngineSettings:
     and `GAP` on the bars)."""
     benchmark: str | None = "SPY"
     """The symbol that `relative_strength` is measured against."""
+    timeframes: tuple[str, ...] = ("1min",)
+    """What bars patterns are looked for on: some of `TIMEFRAMES`. Longer ones are rolled up from the minutes that enter
+    the windows (`Output.longer`), and seen when they have closed."""
+    align: Literal["session", "clock"] = "session"
+    """Where bars longer than a minute and shorter than a session are counted from: its open, or midnight in `days`."""
 
 
 def aggregate(
@@ -239,8 +246,9 @@ def scan(bars: Any, patterns: Sequence[str] | None = None, *, settings: EngineSe
     positive), `volume` (int64). Bars flagged `PROVISIONAL` were open still and are left out; on flagged ones no pattern
     ends.
     patterns: ids of `PATTERNS`; None is what `settings` says. settings: the engine's; None: its defaults, under which
-    every hour counts, and all bars of a UTC day are one session.
-    Returns what is found, by minute, then in the order of `bars`. It takes some 800 bytes a detection while it works.
+    every hour counts, all bars of a UTC day are one session, and only those of a minute are looked at (`timeframes`).
+    Returns what is found, by minute, then in the order of `bars`; on a longer bar when that has closed. It takes some
+    800 bytes a detection while it works.
     Raises ValueError naming the row that is no bar, or is there twice.
 
     >>> import tickstockpl as tp
@@ -251,7 +259,7 @@ def scan(bars: Any, patterns: Sequence[str] | None = None, *, settings: EngineSe
     [('A', [1200000000], [1.0])]
     """
     engine, ordered = _ready(bars, patterns, settings)
-    return engine.replay(SimpleNamespace(**ordered)).detections
+    return engine.replay(SimpleNamespace(**ordered), last=True).detections
 
 
 def scan_parts(
@@ -259,9 +267,10 @@ def scan_parts(
 ) -> Iterator[Detections]:
     """What `scan` finds, in the same order, in a part for each `rows` bars: all of it need not be in memory at once."""
     engine, ordered = _ready(bars, patterns, settings)
-    for low in range(0, len(ordered["ts_us"]), rows):
+    count = len(ordered["ts_us"])
+    for low in range(0, count, rows):
         part = {name: column if name == "symbols" else column[low : low + rows] for name, column in ordered.items()}
-        yield engine.replay(SimpleNamespace(**part)).detections
+        yield engine.replay(SimpleNamespace(**part), last=low + rows >= count).detections
 
 
 def _ready(bars: Any, patterns: Sequence[str] | None, settings: EngineSettings | None) -> tuple[Engine, dict[str, Any]]:

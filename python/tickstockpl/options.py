@@ -24,10 +24,24 @@ class Mode(StrEnum):
     ALWAYS = "always"
 
 
+class Timeframe(StrEnum):
+    """How long the bars are that patterns are looked for on."""
+
+    MIN1 = "1min"
+    MIN5 = "5min"
+    MIN15 = "15min"
+    MIN30 = "30min"
+    HOUR1 = "1hour"
+    HOUR4 = "4hour"
+    DAILY = "daily"
+    WEEKLY = "weekly"
+
+
 Config = Annotated[Path | None, typer.Option(help="A TOML file; default ./tickstockpl.toml if there is one.")]
 First = Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="The first day.")]
 Last = Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="The last day, included.")]
 Symbols = Annotated[list[str] | None, typer.Option("--symbol", help="This symbol alone; may be given more than once.")]
+Frame = Annotated[Timeframe, typer.Option("--timeframe", help="Bars that minutes are rolled up to first.")]
 Rows = Annotated[int, typer.Option(min=0, help="Rows to print.")]
 
 ROWS = 40

@@ -65,6 +65,8 @@ class Entry(NamedTuple):
     data: bytes
     event_id: bytes = b""
     """Whose it is; empty: an earlier run's."""
+    length_us: int = 0
+    """Of its bar: a key has no timeframe, and of several that end together the longest is kept."""
 
     def members(self) -> tuple[str, str, str, str]:
         """Its name in each of `INDEXES`."""
@@ -75,7 +77,7 @@ class PatternCache:
     """The newest patterns, best confidence kept, in AppV2's keys.
 
     capacity: entries; 0 writes none.
-    ttl_s: from the bar's END until an entry expires.
+    ttl_s: from the bar's END until an entry expires; one of a longer bar lasts as long as that.
     """
 
     def __init__(self, capacity: int, ttl_s: float, clock: Clock) -> None:
@@ -99,6 +101,8 @@ class PatternCache:
         """Whether Redis was changed since the last walk began."""
         self._cursor: int | None = None
         """Where the walk is; None: there is none."""
+        self._longest_s = ttl_s
+        """How long the entry lasts that lasts longest."""
         self._floor = -math.inf
         """Below this confidence nothing new is kept: the cache is full of better."""
         self.evicted = 0
@@ -238,19 +242,25 @@ class PatternCache:
         events = self._worth(events)
         names = [pattern["name"] for pattern in events.patterns]
         texts = event_payload.cached(events, self._ttl_s)
-        ends, ttl_us = events.bar_end_us().tolist(), event_payload.lifetime_us(self._ttl_s)
+        ends, ttl_us = events.bar_end_us(), event_payload.lifetime_us(self._ttl_s)
+        lengths = (ends - events.column("ts_us")).tolist()
         columns = (events.column(name).tolist() for name in ("pattern", "confidence", "event_id", "supersedes"))
-        for symbol, end_us, data, pattern, confidence, event_id, superseded in zip(
-            events.symbol_names(), ends, texts, *columns, strict=True
+        for symbol, end_us, length_us, data, pattern, confidence, event_id, superseded in zip(
+            events.symbol_names(), ends.tolist(), lengths, texts, *columns, strict=True
         ):
             before = self._entries.get(self._keys.get(superseded, ""))
             if before is not None and before.event_id == superseded:
                 self._drop(before.key)
-            if self._capacity == 0 or end_us + ttl_us <= came_us:
+            expires_us = end_us + max(ttl_us, length_us)
+            if self._capacity == 0 or expires_us <= came_us:
                 continue
             at_s = end_us // 1_000_000
             key = _key(symbol, names[pattern], at_s)
-            self._put(Entry(key, at_s, confidence, end_us + ttl_us, data, event_id))
+            other = self._entries.get(key)
+            if other is not None and other.length_us > length_us:
+                continue
+            self._longest_s = max(self._longest_s, length_us / 1e6)
+            self._put(Entry(key, at_s, confidence, expires_us, data, event_id, length_us))
             self._keys[event_id] = key
             if len(self._entries) > 2 * self._capacity:
                 self._trim()
@@ -293,7 +303,7 @@ class PatternCache:
         self._unwanted = {key for key in self._unwanted if key in self._stored or not self._expired(key, now_us)}
 
     def _expired(self, key: str, now_us: int) -> bool:
-        return (int(key.rpartition(":")[2]) + self._ttl_s) * 1e6 <= now_us
+        return (int(key.rpartition(":")[2]) + self._longest_s) * 1e6 <= now_us
 
     async def _remove(self, redis: Redis, keys: list[str]) -> int:
         if not keys:
@@ -312,7 +322,7 @@ class PatternCache:
             return 0
         self._stored.update(entry.key for entry in entries)
         cached_at = str(self._clock.now_us() / 1e6)
-        ttl_s = math.ceil(self._ttl_s)  # a safety net, should nobody be left to expire an entry by name
+        ttl_s = math.ceil(self._longest_s)  # a safety net, should nobody be left to expire an entry by name
         commands: list[tuple[Any, ...]] = []
         for entry in entries:
             name = ENTRY + entry.key

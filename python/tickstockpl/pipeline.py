@@ -17,7 +17,6 @@ from tickstockpl._kernel import ALERTS, PATTERNS, Detections, Engine, EventEncod
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock
 from tickstockpl.losses import Losses
-from tickstockpl.moments import MINUTE_US
 from tickstockpl.position import Begun, Mark, Marks, Position, Progress
 from tickstockpl.quarantine import Quarantine
 from tickstockpl.rating import Rating
@@ -408,7 +407,7 @@ def _expired(found: Detections) -> Iterator[Expiry]:
     for row in (~found.held).nonzero()[0].tolist():
         symbol = found.symbols[int(found.symbol[row])]
         pattern = PATTERNS[int(found.pattern[row])]
-        yield Expiry(found.event_id[row].decode(), symbol, pattern["name"], int(found.ts_us[row]) + MINUTE_US)
+        yield Expiry(found.event_id[row].decode(), symbol, pattern["name"], int(found.end_us[row]))
 
 
 def _news(readings: Readings | None) -> Readings | None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -11,7 +11,7 @@ import numpy as np
 from tickstockpl import rate_file
 from tickstockpl.calibration import DIRECTIONS, Calibration, RateIndex
 from tickstockpl.errors import SettingsError
-from tickstockpl.wire import RATES, TIMEFRAME, EventColumns
+from tickstockpl.wire import ADDED_DTYPES, RATES, TIMEFRAMES, EventColumns
 
 DIGITS: Final = 12
 """Rates are rounded to so many decimals, so that a confidence that is one is written as it is."""
@@ -23,22 +23,31 @@ _WAYS: Final = {name: direction for direction, name in DIRECTIONS.items()}
 class Rating:
     """What events are told of how their like came out.
 
-    index: by position in the engine's list of patterns. None: nothing is known.
+    indexes: of each timeframe by its place in `TIMEFRAMES`, by position in the engine's list of patterns. Of those that
+    are missing nothing is known.
     as_confidence: where a rate is known it is the event's confidence, and the match quality is told beside it.
     """
 
-    index: RateIndex | None = None
+    indexes: Mapping[int, RateIndex] = field(default_factory=dict)
     as_confidence: bool = False
 
     def columns(self, found: Any) -> EventColumns:
         """The columns of `Detections` with what is known of each of them; O(1) a row."""
-        if self.index is None:
+        if not self.indexes:
             return EventColumns.of(found)
-        rates = self.index.rates(found.pattern, found.direction, found.confidence)
-        told = {name: np.round(getattr(rates, name), DIGITS) for name in RATES}
-        told |= {"n": rates.n.astype(np.int32), "edge": rates.edge}
+        rows = len(found.ts_us)
+        told = {name: np.full(rows, 0 if name == "n" else np.nan, ADDED_DTYPES[name]) for name in RATES}
+        told["edge"] = np.zeros(rows, np.int8)
+        for timeframe, index in self.indexes.items():
+            own = (found.timeframe == timeframe).nonzero()[0]
+            if len(own):
+                rates = index.rates(found.pattern[own], found.direction[own], found.confidence[own])
+                for name in (*RATES, "edge"):
+                    told[name][own] = getattr(rates, name)
+        for name in RATES:
+            told[name] = np.round(told[name], DIGITS)
         if self.as_confidence:
-            known = np.isfinite(rates.hit_rate)
+            known = np.isfinite(told["hit_rate"])
             told["confidence"] = np.where(known, told["hit_rate"], found.confidence)
             told["match_quality"] = np.where(known, found.confidence, np.nan)
         return EventColumns.of(found, **told)
@@ -50,8 +59,9 @@ class RateTable:
 
     path: Path
     calibration: Calibration
-    index: RateIndex
-    """By position in the engine's list of patterns; of those that are off nothing is known."""
+    indexes: Mapping[int, RateIndex]
+    """Of each timeframe that was measured, by its place in `TIMEFRAMES`: by position in the engine's list of patterns.
+    Of those that are off nothing is known."""
     highest: Mapping[str, float]
     """Of each pattern that is on and has rates, by id, the highest that an event of it can be told."""
     unknown: tuple[str, ...]
@@ -67,8 +77,14 @@ class RateTable:
         Raises SettingsError if there is no whole table, or one of none of these patterns.
         """
         calibration = rate_file.read(path)
-        index = calibration.index([pattern["id"] for pattern in patterns], TIMEFRAME, definitions)
-        rates = np.round(index.highest(), DIGITS)
+        ids = [pattern["id"] for pattern in patterns]
+        measured = [base.timeframe for base in calibration.bases]
+        indexes = {
+            at: calibration.index(ids, name, definitions) for at, name in enumerate(TIMEFRAMES) if name in measured
+        }
+        rates = np.full((len(ids), len(DIRECTIONS)), np.nan)
+        for index in indexes.values():
+            rates = np.fmax(rates, np.round(index.highest(), DIGITS))
         highest: dict[str, float] = {}
         for pattern, told in zip(patterns, rates, strict=True):
             best = max(told[_WAYS[way]].item() for way in pattern["directions"])
@@ -76,12 +92,11 @@ class RateTable:
                 highest[pattern["id"]] = best
         if not highest:
             raise SettingsError(
-                f"{path} has no rates of patterns as they are now, on bars of {TIMEFRAME}: "
-                "make it anew with `tickstockpl calibrate`"
+                f"{path} has no rates of patterns as they are now: make it anew with `tickstockpl calibrate`"
             )
         unknown = tuple(name for name in definitions if name not in highest)
         stale = tuple(name for name in unknown if name in calibration.definitions)
-        return cls(path, calibration, index, highest, unknown, stale)
+        return cls(path, calibration, indexes, highest, unknown, stale)
 
     def reaching(self, confidence: float) -> int:
         """How many patterns have a rate that is so high."""

@@ -12,8 +12,7 @@ from tickstockpl.findings import Example, Findings, Tally
 from tickstockpl.found import DIRECTIONS, Found
 from tickstockpl.kernel import PATTERNS
 from tickstockpl.moments import moment_at
-
-TIMEFRAME = "1min"
+from tickstockpl.wire import TIMEFRAME
 
 SPARE = 3
 """So many times the examples that are shown are needed, for some to be of other symbols and days."""
@@ -55,6 +54,8 @@ class Page:
     findings: Findings
     examples: int = 3
     """Of a pattern, at most."""
+    timeframe: str = TIMEFRAME
+    """Of the bars."""
     rates: Rates = field(default_factory=dict)
     """None: no column of them."""
 
@@ -72,7 +73,8 @@ class Page:
         yield f"<title>{_text(title)}</title>\n<style>\n{_PAGE_STYLE}{STYLE}</style>\n</head>\n<body>\n"
         yield f'<header>\n<h1 id="top">{_text(title)}</h1>\n'
         yield (
-            f"<p><strong>{findings.found:,}</strong> found in <strong>{findings.bars:,}</strong> bars of "
+            f"<p><strong>{findings.found:,}</strong> found in "
+            f"<strong>{findings.bars:,}</strong> bars of {self.timeframe}, of "
             f"<strong>{symbols}</strong>, {begun:%Y-%m-%d} to {ended:%Y-%m-%d}.</p>\n"
         )
         yield (
@@ -110,7 +112,7 @@ class Page:
         yield _number(tally.symbols, f"{tally.symbols:,}")
         yield _number(tally.confidence, f"{tally.confidence:.2f}")
         if self.rates:
-            yield from _rate_cells(self.rates.get((pattern["id"], tally.direction, TIMEFRAME)))
+            yield from _rate_cells(self.rates.get((pattern["id"], tally.direction, self.timeframe)))
         for us in (tally.first_us, tally.last_us):
             yield _number(us, f"{moment_at(us).astimezone(zone):%Y-%m-%d}")
 

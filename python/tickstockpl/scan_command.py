@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from tickstockpl import survey
-from tickstockpl.options import ROWS, Config, First, Last, Mode, Rows, Symbols, once, settings_of
+from tickstockpl.options import ROWS, Config, First, Frame, Last, Mode, Rows, Symbols, Timeframe, once, settings_of
 
 EPILOG = """Example: tickstockpl scan bars.parquet --pattern 'cdl_*' --output found.parquet
+         tickstockpl scan bars.parquet --timeframe 15min --output report.html
 
 Files have the columns ts_us, ts_ns, window_start or timestamp (the START of a bar; ts_end is its end), symbol or
 ticker, open, high, low, close, volume; `tickstockpl replay --help` says more of them."""
@@ -26,6 +27,7 @@ def scan(
     symbol: Symbols = None,
     since: First = None,
     until: Last = None,
+    timeframe: Frame = Timeframe.MIN1,
     mode: Annotated[Mode | None, typer.Option(help="Default: session.mode of the settings.")] = None,
     bar_seconds: Annotated[int, typer.Option(min=60, help="Length of a file's bars.")] = 60,
     timezone: Annotated[str, typer.Option(help="Of a file's stamps that have none.")] = "UTC",
@@ -57,6 +59,7 @@ def scan(
         output=output,
         examples=examples,
         rates=rates,
+        timeframe=timeframe.value,
         jobs=jobs,
     )
     once(survey.run_scan(settings_of(config), asked, rows=rows))

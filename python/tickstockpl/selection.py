@@ -2,7 +2,7 @@
 
 from tickstockpl.aliases import ids_of, nearest
 from tickstockpl.errors import SettingsError
-from tickstockpl.kernel import ALERTS, PATTERNS, EngineSettings, event_id
+from tickstockpl.kernel import ALERTS, PATTERNS, TIMEFRAMES, EngineSettings, event_id
 from tickstockpl.pipeline import Shown
 from tickstockpl.rating import RateTable
 from tickstockpl.readings import INDICATORS
@@ -35,7 +35,20 @@ def engine_settings(settings: Settings, calendar: Sessions, price_scale: int | N
         indicators=indicators.symbols or (),
         rsi_bounds=rsi_bounds(indicators),
         benchmark=indicators.benchmark or None,
+        timeframes=timeframes(settings.patterns),
+        align=settings.patterns.align,
     )
+
+
+def timeframes(settings: PatternSettings) -> tuple[str, ...]:
+    """The timeframes that `patterns.timeframes` names, the shortest first.
+
+    Raises SettingsError for one that there is not.
+    """
+    for name in settings.timeframes:
+        if name not in TIMEFRAMES:
+            raise SettingsError(f"patterns.timeframes: there is no {name}; there are {', '.join(TIMEFRAMES)}")
+    return tuple(name for name in TIMEFRAMES if name in settings.timeframes)
 
 
 def enabled_patterns(settings: PatternSettings, named: str = "patterns.enabled") -> tuple[str, ...] | None:

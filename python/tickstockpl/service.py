@@ -229,7 +229,7 @@ def _rating(settings: Settings) -> Rating:
     if mode == "hit_rate" and table.silences(least):
         reach = table.reaching(least)
         log.warning("few rates reach publish.min_confidence: most events will not be sent", was=least, patterns=reach)
-    return Rating(table.index, as_confidence=mode == "hit_rate")
+    return Rating(table.indexes, as_confidence=mode == "hit_rate")
 
 
 def _quarantine(settings: Settings, begun: Begun) -> Quarantine:

@@ -13,7 +13,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS tickstockpl_bars (
 ) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE IF NOT EXISTS tickstockpl_events (
   event_id uuid, symbol text, pattern text, direction smallint, confidence float8, payload jsonb, tier text,
-  shown boolean
+  timeframe text, shown boolean
 ) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE IF NOT EXISTS tickstockpl_indicators (
   symbol text, indicator text, value float8, payload jsonb, metadata jsonb, bar_end_us bigint
@@ -27,7 +27,7 @@ STAGED = (
 
 STAGED_INDICATORS = ("symbol", "indicator", "value", "payload", "metadata", "bar_end_us")
 
-STAGED_EVENTS = ("event_id", "symbol", "pattern", "direction", "confidence", "payload", "tier", "shown")
+STAGED_EVENTS = ("event_id", "symbol", "pattern", "direction", "confidence", "payload", "tier", "timeframe", "shown")
 
 
 _QUALITIES = "{" + ",".join("NULL" if text is None else f'"{text}"' for text in QUALITY_TEXT) + "}"
@@ -195,24 +195,27 @@ def accept(symbols: dict[str, Column]) -> str:
 
 EVENTS = """
 WITH given AS (
-  SELECT event_id, symbol, pattern, direction, confidence, payload, shown,
+  SELECT event_id, symbol, pattern, direction, confidence, payload, timeframe, shown,
          to_timestamp((payload->>'bar_start')::float8) AS bar_start,
          to_timestamp((payload->>'bar_end')::float8) AS bar_end,
          array_remove(ARRAY[(payload->>'entry')::float8, (payload->>'stop')::float8,
                             (payload->>'target')::float8]::numeric[], NULL) AS levels,
          jsonb_build_object('source', $1::text, 'event_id', event_id, 'tier', tier, 'quality', payload->'quality')
-           AS metadata
+           AS metadata,
+         greatest($2 * interval '1 second', make_interval(secs => (payload->>'bar_end')::float8
+                                                                  - (payload->>'bar_start')::float8)) AS lifetime
   FROM tickstockpl_events
 ), fresh AS (
   INSERT INTO pattern_event (event_id, symbol, pattern, pattern_id, direction, confidence, bar_start, bar_end,
-                             revision, supersedes, payload, expires_at)
+                             revision, supersedes, payload, timeframe, expires_at)
   SELECT event_id, symbol, pattern, payload->>'pattern_id', direction, confidence, bar_start, bar_end,
-         (payload->>'revision')::integer, (payload->>'supersedes')::uuid, payload, bar_end + $2 * interval '1 second'
+         (payload->>'revision')::integer, (payload->>'supersedes')::uuid, payload, timeframe,
+         bar_end + lifetime
   FROM given ORDER BY event_id ON CONFLICT (event_id) DO NOTHING RETURNING event_id
 ), seen AS (
   INSERT INTO intraday_patterns (symbol, pattern_type, confidence, pattern_data, detection_timestamp,
                                  expiration_timestamp, levels, metadata, timeframe, event_id)
-  SELECT symbol, pattern, confidence, payload, bar_end, bar_end + $2 * interval '1 second', levels, metadata, $3,
+  SELECT symbol, pattern, confidence, payload, bar_end, bar_end + lifetime, levels, metadata, timeframe,
          event_id
   FROM given JOIN fresh USING (event_id) WHERE shown ORDER BY bar_end, symbol, pattern
 ) SELECT count(*) FROM fresh

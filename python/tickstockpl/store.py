@@ -188,7 +188,7 @@ class Store:
         async def store(part: Sequence[int]) -> None:
             rows = event_payload.staged(events if len(part) == len(events) else events.where(np.asarray(part)))
             await _copy(connection, "tickstockpl_events", STAGED_EVENTS, rows)
-            done.events += await connection.fetchval(EVENTS, payload.SOURCE, self._ttl_s, TIMEFRAME)
+            done.events += await connection.fetchval(EVENTS, payload.SOURCE, self._ttl_s)
 
         bad = await _sifted(connection, "tickstockpl_events", range(len(events)), store, sifting)
         return [(_event_letter(events[at], _reason(error), now_us), str(error)) for at, error in bad]

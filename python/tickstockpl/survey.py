@@ -6,7 +6,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from pathlib import Path
@@ -26,10 +26,14 @@ from tickstockpl.recording import Reading
 from tickstockpl.selection import enabled_patterns, engine_settings
 from tickstockpl.sessions import Mode
 from tickstockpl.settings import PatternSettings, Settings
+from tickstockpl.wire import TIMEFRAME, TIMEFRAMES
 from tickstockpl.workers import cores, processes
 
-WARM_US = 14 * 86_400_000_000
-"""So much before the first day asked for is read too, so that windows are as full as they were on that day."""
+_DAY_US = 86_400_000_000
+_WARM_DAYS = (14, 14, 28, 42, 60, 150, 420, 2100)
+WARM_US = {name: days * _DAY_US for name, days in zip(TIMEFRAMES, _WARM_DAYS, strict=True)}
+"""So much before the first day asked for is read too, so that windows are as full as they were on that day: 200 bars of
+each timeframe, and a fortnight for the days before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +56,8 @@ class Survey:
     """Of a pattern, in a report."""
     rates: Path | None = None
     """What `tickstockpl calibrate` has measured, for a report."""
+    timeframe: str = TIMEFRAME
+    """Of the bars that patterns are looked for on."""
     jobs: int | None = None
 
 
@@ -65,6 +71,7 @@ class Surveyed:
     timezone: str
     examples: int
     """Of a pattern, in a report."""
+    timeframe: str
     findings: Findings
 
 
@@ -100,10 +107,10 @@ async def look(settings: Settings, survey: Survey, *, examples: int = 0, folder:
     today = datetime.now(UTC).date()
     named = settings.session
     calendar = await asyncio.to_thread(sessions.load, named.calendar, named.timezone, settings.state_dir, today)
-    engine = engine_settings(chosen, calendar, None)
+    engine = replace(engine_settings(chosen, calendar, None), timeframes=(survey.timeframe,))
     zone = ZoneInfo(named.timezone)
     first_us = recording.FIRST_US if survey.first is None else us_of(datetime.combine(survey.first, time(), zone))
-    sought = Sought(engine, frozenset(survey.symbols) or None, first_us, examples, folder)
+    sought = Sought(engine, frozenset(survey.symbols) or None, first_us, examples, folder, survey.timeframe)
     async with _archive(settings, survey, sought, zone) as opened:
         missing = [symbol for symbol in survey.symbols if symbol not in opened.counts]
         if survey.symbols and len(missing) == len(survey.symbols):
@@ -115,7 +122,7 @@ async def look(settings: Settings, survey: Survey, *, examples: int = 0, folder:
             sys.stderr.write(f"tickstockpl: there are no bars of {', '.join(missing)} in {opened.source}\n")
         if opened.left_out:
             sys.stderr.write(f"tickstockpl: rows that are no bars of a minute were left out: {opened.left_out:,}\n")
-        return Surveyed(opened.source, _hours(chosen), named.timezone, survey.examples, findings)
+        return Surveyed(opened.source, _hours(chosen), named.timezone, survey.examples, survey.timeframe, findings)
 
 
 def _hours(settings: Settings) -> str:
@@ -146,7 +153,7 @@ def _archive(
         until_us = us_of(datetime.combine(survey.last + timedelta(days=1), time(), zone))
     measured = [sought.engine.benchmark] if sought.engine.benchmark else []
     symbols = {*survey.symbols, *measured} if survey.symbols else ()
-    asked = Asked(symbols, max(recording.FIRST_US, sought.first_us - WARM_US), until_us)
+    asked = Asked(symbols, max(recording.FIRST_US, sought.first_us - WARM_US[survey.timeframe]), until_us)
     if not survey.files:
         return archive.in_database(settings.database, asked, rows=archive.ROWS)
     alone = survey.symbols[0] if len(survey.symbols) == 1 else None
@@ -253,6 +260,7 @@ def _write_page(done: Surveyed, rates: report.Rates, output: Path) -> None:
         datetime.now(UTC),
         done.findings,
         examples=done.examples,
+        timeframe=done.timeframe,
         rates=rates,
     )
     output.write_text(page.html(), encoding="utf-8")

@@ -108,7 +108,7 @@ async def history(
 
 async def revised(
     settings: DatabaseSettings, sessions: I64, now_us: int, *, revise_s: float = 900.0
-) -> list[tuple[str, int, str | None, int, int]]:
+) -> list[tuple[str, str, int, str | None, int, int]]:
     """Events for `Engine.recall`: those that first held at another revision of their bar than the one that is stored,
     and those withdrawn that did at a later one.
 
@@ -117,8 +117,9 @@ async def revised(
 
     Of bars that end since `span(...).since_us`, from where on `history` feeds every one, and in the revise window of
     the newest event: feeds are delayed, so the clock does not tell where that is. Arguments and errors are `history`'s.
-    Returns symbol, start of the bar in µs UTC, pattern's id (None: withdrawn), direction and revision, the lowest
-    revision first.
+    Of longer bars there are no rows: those that first held at another revision than 0 are all told.
+    Returns symbol, timeframe, start of the bar in µs UTC, pattern's id (None: withdrawn), direction and revision, the
+    lowest revision first.
     """
     since_us = span(sessions, now_us, revise_s).since_us
     async with postgres.for_command(settings, command_timeout_s=_COMMAND_TIMEOUT_S) as connection:
@@ -132,12 +133,21 @@ async def revised(
         since_us = max(since_us, revisable_us)
         rows = await connection.fetch(
             f"""
-            SELECT e.symbol::text, (extract(epoch FROM e.bar_start) * 1000000)::bigint,
-                   CASE WHEN e.expired_at IS NULL THEN e.pattern_id::text END, e.direction::integer, e.revision
-            FROM pattern_event e JOIN ohlcv_1min b ON b.symbol = e.symbol AND b.timestamp = {start}
-            WHERE e.bar_end >= $1 AND b.timestamp >= $2 AND e.revision <> coalesce(b.revision, 0)
-              AND (e.expired_at IS NULL OR e.revision > coalesce(b.revision, 0))
-            ORDER BY e.revision""",
+            WITH told AS (
+              SELECT e.symbol::text, e.timeframe, (extract(epoch FROM e.bar_start) * 1000000)::bigint AS start_us,
+                     CASE WHEN e.expired_at IS NULL THEN e.pattern_id::text END AS pattern_id, e.direction::integer,
+                     e.revision,
+                     {start} AS start
+              FROM pattern_event e WHERE e.bar_end >= $1
+            )
+            SELECT e.symbol, e.timeframe, e.start_us, e.pattern_id, e.direction, e.revision FROM told e
+            JOIN ohlcv_1min b ON b.symbol = e.symbol AND b.timestamp = e.start
+            WHERE e.timeframe = '1min' AND b.timestamp >= $2 AND e.revision <> coalesce(b.revision, 0)
+              AND (e.pattern_id IS NOT NULL OR e.revision > coalesce(b.revision, 0))
+            UNION ALL
+            SELECT e.symbol, e.timeframe, e.start_us, e.pattern_id, e.direction, e.revision FROM told e
+            WHERE e.timeframe <> '1min' AND e.revision > 0
+            ORDER BY revision""",
             _at(since_us),
             _at(since_us - MINUTE_US, naive=naive),
         )

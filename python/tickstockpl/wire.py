@@ -15,7 +15,6 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from tickstockpl.moments import MINUTE_US
 from tickstockpl.position import Position
 from tickstockpl.readings import Readings
 
@@ -29,6 +28,12 @@ FLAGS = tuple(name for name in QUALITY if name not in ("late_revised", REPAIRED)
 """Those of bars in which ticks may be missing, or be twice."""
 
 TIMEFRAME = "1min"
+TIMEFRAMES = (TIMEFRAME, "5min", "15min", "30min", "1hour", "4hour", "daily", "weekly")
+"""The timeframes of bars, the shortest first, as AppV2 spells them; `_kernel.TIMEFRAMES`."""
+TIERS = {"daily": "daily", "weekly": "daily"}
+"""AppV2's tier of what is found on bars of a timeframe; of the others it is `intraday`."""
+COMBO = "combo"
+"""The tier of what several timeframes have made."""
 """That of every bar and event, in AppV2's words."""
 
 
@@ -282,6 +287,9 @@ class EventColumns:
     symbols: Sequence[str]
     symbol: NDArray[np.int32]
     ts_us: NDArray[np.int64]
+    timeframe: NDArray[np.uint8]
+    """Indices into `TIMEFRAMES`."""
+    end_us: NDArray[np.int64]
     pattern: NDArray[np.int32]
     direction: NDArray[np.int32]
     confidence: NDArray[np.float64]
@@ -343,11 +351,11 @@ _COLUMNS = tuple(each.name for each in fields(EventColumns))
 EVENT_DTYPES = {
     **dict.fromkeys(("symbol", "pattern", "direction", "revision", "bars", "talib_value"), "i4"),
     **dict.fromkeys(("point_row", "margin_row"), "i4"),
-    **dict.fromkeys(("ts_us", "first_us", "volume"), "i8"),
+    **dict.fromkeys(("ts_us", "end_us", "first_us", "volume"), "i8"),
     **dict.fromkeys(("confidence", "entry", "stop", "target", "invalidation", "open", "high", "low", "close"), "f8"),
     **dict.fromkeys(("price_change", *INDICATORS), "f8"),
     **dict.fromkeys(("event_id", "supersedes"), "S36"),
-    **dict.fromkeys(("quality", "n_points", "n_margins"), "u1"),
+    **dict.fromkeys(("timeframe", "quality", "n_points", "n_margins"), "u1"),
     **ADDED_DTYPES,
 }
 """The columns of `EventColumns` as numpy calls their types."""
@@ -454,7 +462,7 @@ class Events(Sequence[Event]):
 
     def bar_end_us(self) -> NDArray[np.int64]:
         """The END of each event's bar."""
-        return self.column("ts_us") + MINUTE_US
+        return self.column("end_us")
 
     def symbol_names(self) -> list[str]:
         """Each event's symbol."""
@@ -479,10 +487,11 @@ class Events(Sequence[Event]):
             symbol=columns.symbols[columns.symbol[row]],
             pattern_id=pattern["id"],
             pattern=pattern["name"],
-            tier=pattern["tier"],
+            timeframe=(timeframe := TIMEFRAMES[columns.timeframe[row]]),
+            tier=pattern["tier"] if pattern["tier"] == COMBO else TIERS.get(timeframe, "intraday"),
             talib_name=pattern["talib_name"],
-            bar_start_us=(start_us := columns.ts_us[row].item()),
-            bar_end_us=start_us + MINUTE_US,
+            bar_start_us=columns.ts_us[row].item(),
+            bar_end_us=columns.end_us[row].item(),
             supersedes=columns.supersedes[row].decode() or None,
             entry=_present(columns.entry[row].item()),
             stop=_present(columns.stop[row].item()),

@@ -132,7 +132,7 @@ def played(simulation: Simulation) -> list[bytes]:
 def found_without_a_break(
     settings: Settings, state_dir: Path, before: list[bytes], after: list[bytes]
 ) -> set[tuple[Any, ...]]:
-    """What one engine finds that hears it all and is told of the break: (symbol, bar, pattern, confidence)."""
+    """What one engine finds that hears it all and is told of the break: symbol, bar, timeframe, pattern, confidence."""
     calendar = sessions.load("XNYS", "America/New_York", state_dir, datetime.now(UTC).date())
     engine = build_engine(settings, calendar, None)
     outputs = []
@@ -143,10 +143,10 @@ def found_without_a_break(
 
 
 def detections(found: tp.Detections) -> set[tuple[Any, ...]]:
-    columns = (found.symbol, found.ts_us, found.pattern, found.confidence, found.held)
+    columns = (found.symbol, found.ts_us, found.timeframe, found.pattern, found.confidence, found.held)
     return {
-        (found.symbols[symbol], ts_us, PATTERNS[pattern]["id"], confidence)
-        for symbol, ts_us, pattern, confidence, held in zip(*(column.tolist() for column in columns), strict=True)
+        (found.symbols[symbol], ts_us, tp.TIMEFRAMES[timeframe], PATTERNS[pattern]["id"], confidence)
+        for symbol, ts_us, timeframe, pattern, confidence, held in zip(*map(np.ndarray.tolist, columns), strict=True)
         if held
     }
 
@@ -180,7 +180,7 @@ async def test_a_restart_continues_open_bars_and_finds_what_an_unbroken_run_find
 
     stored = await rows(
         ready,
-        "SELECT symbol, (extract(epoch FROM bar_start) * 1000000)::bigint AS ts_us, pattern_id, confidence "
+        "SELECT symbol, (extract(epoch FROM bar_start) * 1000000)::bigint AS ts_us, timeframe, pattern_id, confidence "
         "FROM pattern_event",
     )
     got = {tuple(row.values()) for row in stored}

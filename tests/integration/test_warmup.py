@@ -159,7 +159,7 @@ async def test_events_withdrawn_at_a_later_revision_than_their_bars_come_without
     await stored(ready, WriteBatch(expired=expired))
     values: dict[str, Any] = {"uri": ready}
     found = await revised(DatabaseSettings(**values), SESSIONS, NOW_US)
-    assert found == [("AAPL", NINE_30_US, None, gone[0].direction, 2)]
+    assert found == [("AAPL", "1min", NINE_30_US, None, gone[0].direction, 2)]
 
 
 @pytest.mark.parametrize("delay", [0, 200])
@@ -171,7 +171,7 @@ async def test_only_events_in_the_revise_window_of_the_newest_one_come(ready: st
     values: dict[str, Any] = {"uri": ready}
     now_us = NINE_30_US + 300 * MINUTE_US
     found = await revised(DatabaseSettings(**values), SESSIONS, now_us, revise_s=600.0)
-    assert sorted((row[1] - NINE_30_US) // MINUTE_US for row in found) == list(every)[-13:]
+    assert sorted((row[2] - NINE_30_US) // MINUTE_US for row in found) == list(every)[-13:]
 
 
 async def test_an_event_after_a_restart_is_a_new_row_beside_the_withdrawn_one(ready: str) -> None:
@@ -249,7 +249,10 @@ async def test_events_come_whose_revision_is_not_their_bars(database: str, kind:
     await stored(database, WriteBatch(expired=(gone,)))
     values: dict[str, Any] = {"uri": database}
     found = await revised(DatabaseSettings(**values), SESSIONS, NOW_US)
-    assert sorted(found) == [("AAPL", NINE_30_US, "hammer", 1, 0), ("AAPL", NINE_30_US + MINUTE_US, "hammer", 1, 0)]
+    assert sorted(found) == [
+        ("AAPL", "1min", NINE_30_US, "hammer", 1, 0),
+        ("AAPL", "1min", NINE_30_US + MINUTE_US, "hammer", 1, 0),
+    ]
 
 
 async def test_many_symbols_come_in_chunks_each_symbol_whole(ready: str) -> None:

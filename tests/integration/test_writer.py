@@ -139,6 +139,7 @@ async def test_every_column_of_an_event_is_what_the_event_says(ready: str) -> No
         "event_id": uuid.UUID(one.event_id),
         "symbol": "AAPL",
         "pattern": "Hammer",
+        "timeframe": "1min",
         "pattern_id": "hammer",
         "direction": -1,
         "confidence": 0.7,

@@ -164,12 +164,19 @@ def test_after_a_restart_a_withdrawal_names_the_event_that_was_made() -> None:
     restarted = engine()
     assert restarted.warm(SimpleNamespace(symbols=["ZZTEST1"], **stored)) == len(stamps)
     known = [
-        ("ZZTEST1", ts_us, tp.PATTERNS[pattern]["id"], direction, revision)
+        ("ZZTEST1", "1min", ts_us, tp.PATTERNS[pattern]["id"], direction, revision)
         for (ts_us, pattern, direction), (_, revision) in holding.items()
     ]
     assert 10 < restarted.recall(known) <= len(known)
     assert (
-        restarted.recall([("ZZTEST2", int(stamps[-1]), "doji", 0, 0), ("ZZTEST1", int(stamps[-1]), "gone", 0, 0)]) == 0
+        restarted.recall(
+            [
+                ("ZZTEST2", "1min", int(stamps[-1]), "doji", 0, 0),
+                ("ZZTEST1", "1min", int(stamps[-1]), "gone", 0, 0),
+                ("ZZTEST1", "5min", int(stamps[-1]), "doji", 0, 0),
+            ]
+        )
+        == 0
     )
     withdrawn = []
     for row in range(len(stamps) - 1, len(stamps) - 13, -1):
@@ -222,7 +229,7 @@ def test_after_a_restart_no_event_bears_the_id_of_a_withdrawn_one() -> None:
     types = {name: values.dtype for name, values in live.window("ZZTEST1").to_dict().items()}
     bars = SimpleNamespace(symbols=["ZZTEST1"], **{name: columns[name].astype(types[name]) for name in columns})
     assert bars.revision.tolist()[-2:] == [2, 0]  # the later bar's row tells nothing of it
-    for known, revision in (([], 1), ([("ZZTEST1", MONDAY_US + 21 * MINUTE_US, None, 1, used)], 2)):
+    for known, revision in (([], 1), ([("ZZTEST1", "1min", MONDAY_US + 21 * MINUTE_US, None, 1, used)], 2)):
         restarted = made()
         assert restarted.warm(bars) == len(rows)
         assert restarted.recall(known) == 0

@@ -178,7 +178,7 @@ def test_what_a_late_tick_has_made_is_known_again_after_a_restart() -> None:
     (ts_us,) = made.bars.ts_us.tolist()
     engine = tp.Engine(tp.EngineSettings(channels=("data.raw",), patterns=("doji",)))
     assert engine.warm(made.bars) == 1
-    assert engine.recall([("THIN", ts_us, "doji", 0, 1)]) == 1
+    assert engine.recall([("THIN", "1min", ts_us, "doji", 0, 1)]) == 1
     gone = engine.ingest([encoded(message("THIN", ts_us + 30 * SECOND, "T", 125.0, 100))], now_us)
     assert (gone.detections.held.tolist(), gone.detections.revision.tolist()) == ([False], [1])
 

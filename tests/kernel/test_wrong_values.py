@@ -68,7 +68,7 @@ def test_a_scale_of_the_price_column_out_of_range_is_named() -> None:
 @pytest.mark.parametrize("revision", [-1, 1_000_000_001, 2**32 - 1, HUGE])
 def test_a_revision_out_of_range_is_not_recalled(revision: int) -> None:
     engine = tp.Engine(tp.EngineSettings())
-    wrong(lambda: engine.recall([("A", 0, "doji", 0, revision)]), "revision", str(revision))
+    wrong(lambda: engine.recall([("A", "1min", 0, "doji", 0, revision)]), "revision", str(revision))
 
 
 @pytest.mark.parametrize("revision", [-1, 2**32])

@@ -187,6 +187,11 @@ class OneByOne:
         if event.talib_name is not None:
             self.remarks |= {"talib_name": event.talib_name, "talib_value": event.talib_value}
 
+    @property
+    def expires_us(self) -> int:
+        """An event of a longer bar lasts as long as that."""
+        return self.event.bar_end_us + max(round(TTL_S * 1e6), self.event.bar_end_us - self.event.bar_start_us)
+
     def universal(self, seq: int) -> bytes:
         event = self.event
         named = {**self.names, "tier": event.tier, "timeframe": event.timeframe, "flow_id": event.event_id}
@@ -194,7 +199,7 @@ class OneByOne:
             **named,
             "source": event.tier,
             "timestamp": event.bar_end_us / 1e6,
-            "expires_at": (event.bar_end_us + round(TTL_S * 1e6)) / 1e6,
+            "expires_at": self.expires_us / 1e6,
             "current_price": event.close,
             "price_change": plain(event.price_change),
             "direction": self.direction,
@@ -230,7 +235,7 @@ class OneByOne:
             "current_price": event.close,
             "price_change": plain(event.price_change),
             "detected_at": event.bar_end_us / 1e6,
-            "expires_at": (event.bar_end_us + round(TTL_S * 1e6)) / 1e6,
+            "expires_at": self.expires_us / 1e6,
             "indicators": self.indicators,
             "source_tier": event.tier,
         }
@@ -268,6 +273,7 @@ class OneByOne:
             struct.pack(">d", event.confidence),
             b"\1" + orjson.dumps(fields),
             event.tier.encode(),
+            event.timeframe.encode(),
             struct.pack("?", not event.muted & SWITCHED_OFF),
         )
 
@@ -292,12 +298,20 @@ anything = st.builds(
     talib_name=st.none() | st.sampled_from(["CDLDOJI", "CDLENGULFING"]),
     talib_value=st.sampled_from([-200, -100, -80, 0, 80, 100, 200]),
 )
+BARS_S = {"1min": 60, "5min": 300, "4hour": 14_400, "daily": 23_400, "weekly": 370_800}
 
 
-@given(made=st.lists(anything, max_size=5))
+def on_a_bar_of(event: Event, timeframe: str) -> Event:
+    """The same on a bar of a timeframe."""
+    start_us = event.bar_end_us - BARS_S[timeframe] * 1_000_000
+    tier = "daily" if timeframe in ("daily", "weekly") else "intraday"
+    return replace(event, bar_start_us=start_us, timeframe=timeframe, tier=tier)
+
+
+@given(made=st.lists(st.builds(on_a_bar_of, anything, st.sampled_from(list(BARS_S))), max_size=5))
 def test_events_written_together_are_byte_for_byte_those_written_one_by_one(made: list[Event]) -> None:
     together = columns(*made)
-    assert list(together) == [replace(one, bar_start_us=one.bar_end_us - 60_000_000) for one in made]
+    assert list(together) == made
     alone = [OneByOne(one) for one in together]
     universal = published(event_payload.universal(together, CHANNEL, TTL_S, 7))
     assert universal == [(CHANNEL, one.universal(seq)) for seq, one in enumerate(alone, 7)]

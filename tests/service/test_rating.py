@@ -54,7 +54,7 @@ def file(made: Calibration, tmp_path: Path) -> Path:
 
 
 def rating(made: Calibration, *, as_confidence: bool = False) -> Rating:
-    return Rating(made.index(IDS), as_confidence)
+    return Rating({0: made.index(IDS)}, as_confidence)
 
 
 def found(seed: int, rows: int = 80) -> Any:
@@ -157,7 +157,7 @@ def test_patterns_that_are_off_or_defined_otherwise_or_were_not_measured_have_no
     best = max(bucket.hit_rate for group in made.groups if group.pattern == "hammer" for _, bucket in group.buckets())
     assert told.highest == {"hammer": round(best, 12)}
     assert (told.unknown, told.stale) == (("engulfing", "morning_star"), ("engulfing",))
-    assert np.isnan(told.index.highest()).all(axis=1).tolist() == [name != "hammer" for name in IDS]
+    assert np.isnan(told.indexes[0].highest()).all(axis=1).tolist() == [name != "hammer" for name in IDS]
 
 
 def test_by_default_those_are_on_that_are_the_first_of_their_name(file: Path) -> None:
@@ -224,9 +224,7 @@ def test_a_hit_rate_without_rates_is_one_line_that_says_what_to_set(command: Run
 def test_a_table_of_nothing_that_is_looked_for_is_a_mistake(command: Run, file: Path) -> None:
     environ = {"TICKSTOCKPL_PATTERNS__RATES": str(file), "DATABASE_URI": "postgresql://nobody@127.0.0.1:1/none"}
     said = said_once(command("run", TICKSTOCKPL_PATTERNS__ENABLED="morning_star", **environ, REDIS_URL="redis://h"))
-    assert said == (
-        f"{file} has no rates of patterns as they are now, on bars of 1min: make it anew with `tickstockpl calibrate`"
-    )
+    assert said == (f"{file} has no rates of patterns as they are now: make it anew with `tickstockpl calibrate`")
 
 
 def test_what_the_start_says_of_rates(made: Calibration, tmp_path: Path, state_dir: Path) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ def walk(days: int = 2, minutes: int = 90, before_open: int = 5) -> Any:
 def regular(state_dir: Path) -> tp.EngineSettings:
     """The engine of the default settings, whose calendar is then there and need not be announced."""
     calendar = sessions.load("XNYS", "America/New_York", state_dir, date.today(), say=lambda _: None)  # noqa: DTZ011
-    return engine_settings(Settings(), calendar, None)
+    return replace(engine_settings(Settings(), calendar, None), timeframes=("1min",))
 
 
 @pytest.fixture

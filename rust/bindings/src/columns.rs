@@ -147,9 +147,17 @@ column_set! {
 }
 
 column_set! {
+    /// Closed and revised bars of longer timeframes.
+    LongerBars {
+        ts_us: i64, timeframe: u8, end_us: i64, open: f64, high: f64, low: f64, close: f64, volume: i64, vwap: f64,
+        trades: i64, revision: i32, quality: u8,
+    }
+}
+
+column_set! {
     /// Patterns that came and went.
     Detections {
-        ts_us: i64, pattern: i32, direction: i32, confidence: f64, held: bool, revision: i32,
+        ts_us: i64, timeframe: u8, end_us: i64, pattern: i32, direction: i32, confidence: f64, held: bool, revision: i32,
         superseded_pattern: i32, superseded_revision: i32, first_us: i64, bars: i32, entry: f64, stop: f64,
         target: f64, invalidation: f64, atr: f64, open: f64, high: f64, low: f64, close: f64, volume: i64, price_change: f64, relative_volume: f64,
         rsi: f64, relative_strength: f64, quality: u8, talib_value: i32, point_row: i32, n_points: u8,

@@ -7,6 +7,8 @@ use pyo3::types::{PyBytes, PyString};
 use tickstockpl_kernel::copy::Copy;
 use tickstockpl_kernel::encode::{Encoder, Event, Naming, Rates, push_publish, quoted};
 
+use tickstockpl_kernel::timeframe::Timeframe;
+
 use crate::columns::IdText;
 
 /// Of a message there is room for so much: more is seldom, and moved.
@@ -54,7 +56,7 @@ macro_rules! event_columns {
     };
 }
 event_columns! {
-    symbol: i32, ts_us: i64, pattern: i32, direction: i32, confidence: f64, revision: i32, event_id: IdText,
+    symbol: i32, ts_us: i64, timeframe: u8, end_us: i64, pattern: i32, direction: i32, confidence: f64, revision: i32, event_id: IdText,
     supersedes: IdText, first_us: i64, bars: i32, entry: f64, stop: f64, target: f64, open: f64, high: f64, low: f64,
     close: f64, volume: i64, price_change: f64, relative_volume: f64, rsi: f64, relative_strength: f64, quality: u8,
     talib_value: i32, invalidation: f64, point_row: i32, n_points: u8, margin_row: i32, n_margins: u8,
@@ -126,6 +128,7 @@ impl EventEncoder {
             });
             let (cells, rates) = found.ok_or_else(|| PyIndexError::new_err(format!("there is no row {row}")))?;
             let pattern = usize::try_from(cells.pattern).ok().and_then(|at| self.patterns.get(at));
+            let timeframe = Timeframe::ALL.get(usize::from(cells.timeframe));
             let symbol = columns.symbols.get_item(cells.symbol)?.cast_into::<PyString>()?;
             let event = Event {
                 symbol: symbol.to_str()?,
@@ -133,7 +136,10 @@ impl EventEncoder {
                     .ok_or_else(|| PyIndexError::new_err(format!("there is no pattern {}", cells.pattern)))?,
                 event_id: text_of(&cells.event_id)?,
                 supersedes: text_of(&cells.supersedes)?,
+                timeframe: *timeframe
+                    .ok_or_else(|| PyIndexError::new_err(format!("there is no timeframe {}", cells.timeframe)))?,
                 ts_us: cells.ts_us,
+                end_us: cells.end_us,
                 first_us: cells.first_us,
                 bars: cells.bars,
                 revision: cells.revision,

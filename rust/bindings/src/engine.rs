@@ -16,6 +16,7 @@ use tickstockpl_kernel::offset::Arrival;
 use tickstockpl_kernel::output;
 use tickstockpl_kernel::pattern::Direction;
 use tickstockpl_kernel::settings::Settings;
+use tickstockpl_kernel::timeframe::Timeframe;
 
 use crate::columns::{Bars, frozen};
 use crate::framer::Frames;
@@ -88,6 +89,8 @@ impl Engine {
             seq_counts: settings.getattr("seq_counts")?.extract()?,
             volume_checked: settings.getattr("volume_checked")?.extract()?,
             calendar,
+            timeframes: timeframes(settings.getattr("timeframes")?.extract()?)?,
+            align: settings.getattr("align")?.extract::<String>()?.parse().map_err(to_py)?,
             watch: settings.getattr("indicators")?.extract::<Option<Vec<String>>>()?.map(watch),
             rsi_bounds: settings.getattr("rsi_bounds")?.extract()?,
             benchmark: settings.getattr("benchmark")?.extract()?,
@@ -180,10 +183,11 @@ impl Engine {
         self.run(py, |engine| Ok(engine.provisional()))
     }
 
-    fn recall(&self, events: Vec<(String, Whole, Option<String>, Whole, Whole)>) -> PyResult<usize> {
+    fn recall(&self, events: Vec<(String, String, Whole, Option<String>, Whole, Whole)>) -> PyResult<usize> {
         let mut engine = self.lock()?;
         let mut held = 0;
-        for (symbol, ts_us, pattern, direction, evaluation) in events {
+        for (symbol, timeframe, ts_us, pattern, direction, evaluation) in events {
+            let timeframe = timeframe.parse().map_err(to_py)?;
             let ts_us = within("ts_us", "within 2^60 µs of 1970", ts_us, -FARTHEST_US..=FARTHEST_US)?;
             let evaluation = revision(evaluation)?;
             let direction = match direction.signum() {
@@ -192,7 +196,7 @@ impl Engine {
                 _ => Direction::Bullish,
             };
             let event = pattern.as_deref().map(|pattern| (pattern, direction));
-            held += usize::from(engine.recall(symbol.as_bytes(), ts_us, event, evaluation));
+            held += usize::from(engine.recall(symbol.as_bytes(), timeframe, ts_us, event, evaluation));
         }
         Ok(held)
     }
@@ -202,6 +206,20 @@ impl Engine {
         py.detach(|| {
             let mut engine = self.lock()?;
             Ok(given.rows().filter(|(name, session, _)| engine.know(name, session)).count())
+        })
+    }
+
+    fn longer_from(&self, us: i64) -> PyResult<()> {
+        self.lock()?.longer_from(us);
+        Ok(())
+    }
+
+    fn warm_longer(&self, py: Python<'_>, timeframe: &str, bars: &Bound<'_, PyAny>) -> PyResult<usize> {
+        let timeframe: Timeframe = timeframe.parse().map_err(to_py)?;
+        let given = Given::new(bars)?;
+        py.detach(|| {
+            let mut engine = self.lock()?;
+            Ok(given.rows().filter(|(name, bar, _)| engine.warm_longer(name, timeframe, bar)).count())
         })
     }
 
@@ -215,10 +233,11 @@ impl Engine {
         })
     }
 
-    fn replay(&self, py: Python<'_>, bars: &Bound<'_, PyAny>) -> PyResult<Output> {
+    #[pyo3(signature = (bars, last=false))]
+    fn replay(&self, py: Python<'_>, bars: &Bound<'_, PyAny>, last: bool) -> PyResult<Output> {
         let given = Given::new(bars)?;
         self.run(py, |engine| {
-            let (output, taken) = engine.replay(given.rows().map(|(name, bar, _)| (name, bar)));
+            let (output, taken) = engine.replay(given.rows().map(|(name, bar, _)| (name, bar)), last);
             if taken < given.len() {
                 let left = given.len() - taken;
                 return Err(PyValueError::new_err(format!(
@@ -272,9 +291,11 @@ impl Engine {
         Ok(self.lock()?.symbol_names().map(str::to_owned).collect())
     }
 
-    fn window(&self, py: Python<'_>, symbol: &str) -> PyResult<Bars> {
+    #[pyo3(signature = (symbol, timeframe="1min"))]
+    fn window(&self, py: Python<'_>, symbol: &str, timeframe: &str) -> PyResult<Bars> {
+        let timeframe = timeframe.parse().map_err(to_py)?;
         let bars: Vec<_> =
-            self.lock()?.window(symbol.as_bytes()).map(|window| window.iter().collect()).unwrap_or_default();
+            self.lock()?.window(symbol.as_bytes(), timeframe).map(|window| window.iter().collect()).unwrap_or_default();
         let rows = bars.len();
         Ok(Bars {
             symbols: PyTuple::new(py, [symbol])?.unbind(),
@@ -293,6 +314,11 @@ impl Engine {
             close_us: frozen(py, vec![-1; rows])?,
         })
     }
+}
+
+/// Timeframes by their names.
+fn timeframes(names: Vec<String>) -> PyResult<Vec<Timeframe>> {
+    names.iter().map(|name| name.parse().map_err(to_py)).collect()
 }
 
 /// Decimals of prices.

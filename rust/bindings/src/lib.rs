@@ -39,7 +39,7 @@ mod _kernel {
     #[pymodule_export]
     use super::candles::{CandlestickStream, candlesticks};
     #[pymodule_export]
-    use super::columns::{Bars, Detections, Readings, Ticks};
+    use super::columns::{Bars, Detections, LongerBars, Readings, Ticks};
     #[pymodule_export]
     use super::encoder::EventEncoder;
     #[pymodule_export]
@@ -77,6 +77,7 @@ mod _kernel {
             dict.set_item("name", pattern.name())?;
             dict.set_item("bars", pattern.bars_needed())?;
             dict.set_item("tier", pattern.tier())?;
+            dict.set_item("longest", pattern.longest().name())?;
             let directions = pattern.directions().iter().map(|direction| direction.name());
             dict.set_item("directions", PyTuple::new(py, directions.collect::<Vec<_>>())?)?;
             dict.set_item("source", pattern.source())?;

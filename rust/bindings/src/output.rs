@@ -8,24 +8,25 @@ use numpy::{PyArray1, PyArrayMethods};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
-use tickstockpl_kernel::detection::{Detail, Detection};
+use tickstockpl_kernel::detection::{Detail, Detection, On};
 use tickstockpl_kernel::engine;
 use tickstockpl_kernel::event::EventIds;
-use tickstockpl_kernel::history::Row;
 use tickstockpl_kernel::indicator::gauges::Reading;
+use tickstockpl_kernel::made::{Longer, Row};
 use tickstockpl_kernel::offset::Span;
 use tickstockpl_kernel::output;
 use tickstockpl_kernel::pattern::{Explained, PATTERNS, Pattern};
 use tickstockpl_kernel::symbol::SymbolId;
-use tickstockpl_kernel::window::WindowBar;
 
-use crate::columns::{Bars, Detections, IdText, Readings, frozen};
+use crate::columns::{Bars, Detections, IdText, LongerBars, Readings, frozen};
+use crate::to_py;
 use crate::whole::{Whole, whole};
 
 #[pyclass(frozen, module = "tickstockpl")]
 pub(crate) struct Output {
     /// `None` stands for no rows: most calls close nothing, and forty empty arrays cost more than the call.
     bars: Option<Py<Bars>>,
+    longer: Option<Py<LongerBars>>,
     detections: Option<Py<Detections>>,
     readings: Option<Py<Readings>>,
     /// First and last message of each bar.
@@ -50,10 +51,14 @@ impl Output {
         names: &mut Names,
         channels: &Arc<[String]>,
     ) -> PyResult<Self> {
-        let (mut closed, mut found, mut read) = (None, None, None);
+        let (mut closed, mut rolled, mut found, mut read) = (None, None, None, None);
         if !made.bars.is_empty() {
             let named = names.of(py, &made.bars, engine)?;
             closed = Some(Py::new(py, bars(py, &made.bars, named)?)?);
+        }
+        if !made.longer.is_empty() {
+            let named = names.of(py, &made.longer, engine)?;
+            rolled = Some(Py::new(py, longer(py, &made.longer, named)?)?);
         }
         if !made.detections.is_empty() {
             let named = names.of(py, &made.detections, engine)?;
@@ -74,6 +79,7 @@ impl Output {
             short: short.collect(),
             spans,
             bars: closed,
+            longer: rolled,
             detections: found,
             readings: read,
             ticks: made.ticks,
@@ -88,6 +94,7 @@ impl Output {
 impl Output {
     fn __bool__(&self) -> bool {
         self.bars.is_some()
+            || self.longer.is_some()
             || self.detections.is_some()
             || self.readings.is_some()
             || !self.refused.is_empty()
@@ -110,6 +117,11 @@ impl Output {
     #[getter]
     fn last_src(&self, py: Python<'_>) -> PyResult<Py<PyArray1<i64>>> {
         frozen(py, self.spans.iter().map(|span| span.last).collect())
+    }
+
+    #[getter]
+    fn longer(&self, py: Python<'_>) -> PyResult<Py<LongerBars>> {
+        self.longer.as_ref().map_or_else(|| Py::new(py, longer(py, &[], no_names(py))?), |rows| Ok(rows.clone_ref(py)))
     }
 
     #[getter]
@@ -240,11 +252,35 @@ fn bars(py: Python<'_>, rows: &[(SymbolId, Row)], (symbols, symbol): Named) -> P
     } symbols: symbols, symbol: frozen(py, symbol)? }
 }
 
+fn longer(py: Python<'_>, rows: &[(SymbolId, Longer)], (symbols, symbol): Named) -> PyResult<LongerBars> {
+    columns! { py, rows, LongerBars {
+        ts_us: |(_, row)| row.rolled.bar.ts_us,
+        timeframe: |(_, row)| row.rolled.timeframe as u8,
+        end_us: |(_, row)| row.rolled.end_us,
+        open: |(_, row)| row.rolled.bar.open,
+        high: |(_, row)| row.rolled.bar.high,
+        low: |(_, row)| row.rolled.bar.low,
+        close: |(_, row)| row.rolled.bar.close,
+        volume: |(_, row)| row.rolled.bar.volume,
+        vwap: |(_, row)| row.rolled.bar.vwap,
+        trades: |(_, row)| row.rolled.bar.trades,
+        revision: |(_, row)| row.revision as i32,
+        quality: |(_, row)| row.rolled.bar.quality,
+    } symbols: symbols, symbol: frozen(py, symbol)? }
+}
+
 #[pyfunction]
-#[pyo3(signature = (symbol, ts_us, pattern_id, revision=0))]
-pub(crate) fn event_id(symbol: &str, ts_us: i64, pattern_id: &str, revision: Whole) -> PyResult<String> {
+#[pyo3(signature = (symbol, ts_us, pattern_id, revision=0, timeframe="1min"))]
+pub(crate) fn event_id(
+    symbol: &str,
+    ts_us: i64,
+    pattern_id: &str,
+    revision: Whole,
+    timeframe: &str,
+) -> PyResult<String> {
+    let timeframe = timeframe.parse().map_err(to_py)?;
     let revision = whole("revision", "at least 0 and below 2^32", revision)?;
-    Ok(IdText::from(EventIds::default().of(symbol, ts_us, pattern_id, revision).text()).to_string())
+    Ok(IdText::from(EventIds::default().of(symbol, timeframe, ts_us, pattern_id, revision).text()).to_string())
 }
 
 /// Makes the ids of events in bulk.
@@ -256,9 +292,9 @@ struct Ids<N> {
 
 impl<'a, N: Fn(SymbolId) -> &'a str> Ids<N> {
     /// The id of the event that `pattern` made of a bar at this evaluation.
-    fn of(&mut self, symbol: SymbolId, bar: &WindowBar, pattern: u16, revision: u32) -> IdText {
+    fn of(&mut self, symbol: SymbolId, on: &On, pattern: u16, revision: u32) -> IdText {
         let pattern = PATTERNS[usize::from(pattern)].id();
-        IdText::from(self.ids.of((self.name)(symbol), bar.ts_us, pattern, revision).text())
+        IdText::from(self.ids.of((self.name)(symbol), on.timeframe, on.bar.ts_us, pattern, revision).text())
     }
 }
 
@@ -273,7 +309,7 @@ fn superseded_ids<'a>(
     let mut cells = column.try_readwrite()?;
     for (cell, (symbol, row)) in cells.as_slice_mut()?.iter_mut().zip(rows) {
         if let Some((pattern, revision)) = row.supersedes {
-            *cell = ids.of(*symbol, &row.bar, pattern, revision);
+            *cell = ids.of(*symbol, &row.on, pattern, revision);
         }
     }
     cells.make_nonwriteable();
@@ -309,7 +345,9 @@ fn detections<'a>(
     let (point_row, margin_row) =
         (places(py, rows, |said| &said.points[..])?, places(py, rows, |said| &said.margins[..])?);
     columns! { py, rows, Detections {
-        ts_us: |(_, row)| row.bar.ts_us,
+        ts_us: |(_, row)| row.on.bar.ts_us,
+        timeframe: |(_, row)| row.on.timeframe as u8,
+        end_us: |(_, row)| row.on.end_us,
         pattern: |(_, row)| i32::from(row.pattern),
         direction: |(_, row)| row.direction as i32,
         confidence: |(_, row)| cell(row, |detail| Some(detail.matched.confidence)),
@@ -317,18 +355,18 @@ fn detections<'a>(
         revision: |(_, row)| row.revision as i32,
         superseded_pattern: |(_, row)| row.supersedes.map_or(-1, |(pattern, _)| i32::from(pattern)),
         superseded_revision: |(_, row)| row.supersedes.map_or(-1, |(_, revision)| revision as i32),
-        first_us: |(_, row)| said(row, row.bar.ts_us, |detail| detail.first_us),
+        first_us: |(_, row)| said(row, row.on.bar.ts_us, |detail| detail.first_us),
         bars: |(_, row)| said(row, 0, |detail| i32::from(detail.matched.bars)),
         entry: |(_, row)| cell(row, |detail| Some(detail.matched.levels.entry)),
         stop: |(_, row)| cell(row, |detail| detail.matched.levels.stop),
         target: |(_, row)| cell(row, |detail| detail.matched.levels.target),
         invalidation: |(_, row)| cell(row, |detail| detail.matched.levels.invalidation),
         atr: |(_, row)| cell(row, |detail| detail.atr),
-        open: |(_, row)| row.bar.open,
-        high: |(_, row)| row.bar.high,
-        low: |(_, row)| row.bar.low,
-        close: |(_, row)| row.bar.close,
-        volume: |(_, row)| row.bar.volume,
+        open: |(_, row)| row.on.bar.open,
+        high: |(_, row)| row.on.bar.high,
+        low: |(_, row)| row.on.bar.low,
+        close: |(_, row)| row.on.bar.close,
+        volume: |(_, row)| row.on.bar.volume,
         price_change: |(_, row)| cell(row, |detail| Some(detail.price_change)),
         relative_volume: |(_, row)| cell(row, |detail| detail.relative_volume),
         rsi: |(_, row)| cell(row, |detail| detail.rsi),
@@ -337,7 +375,7 @@ fn detections<'a>(
         talib_value: |(_, row)| said(row, 0, |detail| detail.matched.talib_value),
         n_points: |(_, row)| row.explained.as_ref().map_or(0, |said| said.points.len() as u8),
         n_margins: |(_, row)| row.explained.as_ref().map_or(0, |said| said.margins.len() as u8),
-        event_id: |(symbol, row)| ids.of(*symbol, &row.bar, row.pattern, row.revision),
+        event_id: |(symbol, row)| ids.of(*symbol, &row.on, row.pattern, row.revision),
     }
         symbols: symbols, symbol: frozen(py, symbol)?, supersedes: supersedes, point_row: point_row,
         margin_row: margin_row, point_us: point_us, point_price: point_price, margin: margin,

@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::bar::{Fold, quality};
 use crate::begun::Begun;
+use crate::benchmark::Benchmark;
 use crate::calendar::Calendar;
 use crate::channel::{Channel, Held, Lateness};
 use crate::fate::{Fate, Sink};
-use crate::history::{History, Made};
+use crate::history::History;
+use crate::made::Made;
 use crate::offset::Arrival;
 use crate::orphans::Orphans;
 use crate::owner::Heard;
@@ -17,9 +19,11 @@ use crate::pattern::Direction;
 use crate::pattern::days::Day;
 use crate::roster::Roster;
 use crate::rules::Rules;
+use crate::session::Session;
 use crate::symbol::{SymbolId, Symbols};
 use crate::tick::{Kind, Tick};
 use crate::time::{MINUTE_US, minute_of};
+use crate::timeframe::Timeframe;
 
 /// A stamp this far past the caller's clock is refused.
 const FUTURE_US: i64 = 5_000_000;
@@ -29,7 +33,7 @@ const TOUCHED: usize = 64;
 
 /// A channel that has been silent for so many times as long as its bars may be revised is not waited for: what it says
 /// then is folded all the same, but a replay may begin after the bars that it would change.
-const IDLE_REVISIONS: i64 = 4;
+pub(crate) const IDLE_REVISIONS: i64 = 4;
 
 /// Settings of the aggregator.
 #[derive(Debug)]
@@ -45,7 +49,7 @@ pub struct Limits {
 }
 
 /// What a replay need not look at: ticks of minutes before `minute_us` in messages before `src` stand in rows, or nowhere.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settled {
     /// Start of the first minute that a replay makes anew, µs.
     pub minute_us: i64,
@@ -65,8 +69,10 @@ pub struct Aggregator {
     pub(crate) orphans: Orphans,
     pub(crate) begun: Begun,
     pub(crate) settled: Settled,
+    /// The end of the newest minute that has closed, µs.
+    pub(crate) newest_us: i64,
     /// What the last change of a history made.
-    made: Made,
+    pub(crate) made: Made,
 }
 
 impl Aggregator {
@@ -83,6 +89,7 @@ impl Aggregator {
             orphans: Orphans::default(),
             begun: Begun::default(),
             settled: Settled::default(),
+            newest_us: i64::MIN,
             made: Made::default(),
         }
     }
@@ -128,6 +135,7 @@ impl Aggregator {
         for channel in 0..self.channels.len() as u16 {
             self.close_final(channel, Some(now_us), sink);
         }
+        self.close_longer(Some(now_us), now_us, sink);
     }
 
     /// Accepts what is held back, then closes every open bar, oldest minute first.
@@ -150,6 +158,7 @@ impl Aggregator {
             self.close_minute(at as u16, minute_us, &symbols, sink);
             self.channels[at].recycle(symbols);
         }
+        self.end_longer(sink);
     }
 
     /// Listening begins (again) at `now_us`; see [`Channel::subscribed`].
@@ -184,7 +193,9 @@ impl Aggregator {
             self.orphans.push(id, fold.minute_us);
             return true;
         }
-        let taken = state.history.warm(fold, revision, session, &self.rules);
+        self.known_up_to(fold.end_us());
+        let taken = self.roster[id].history.warm(fold, revision, session, &self.rules);
+        self.roster.note_longer(id);
         self.note_benchmark(id);
         taken
     }
@@ -208,11 +219,18 @@ impl Aggregator {
     }
 
     /// See [`History::recall`].
-    pub fn recall(&mut self, ticker: &[u8], minute_us: i64, event: Option<(u16, Direction)>, evaluation: u32) -> bool {
+    pub fn recall(
+        &mut self,
+        ticker: &[u8],
+        timeframe: Timeframe,
+        start_us: i64,
+        event: Option<(u16, Direction)>,
+        evaluation: u32,
+    ) -> bool {
         let Some(id) = self.roster.names().find(ticker) else {
             return false;
         };
-        self.roster[id].history.recall(minute_us, event, evaluation)
+        self.roster[id].history.recall_of(timeframe, start_us, event, evaluation, &self.rules)
     }
 
     /// The flags that the minutes of a bar's channel give it.
@@ -257,6 +275,7 @@ impl Aggregator {
     /// A replay begins, or goes on as nothing but a replay: see [`Settled`].
     pub fn settle(&mut self, settled: Settled) {
         self.settled = settled;
+        self.known_up_to(i64::MIN);
     }
 
     /// From which minute on bars may still be revised, and made anew from their messages; and the number of the first
@@ -302,6 +321,7 @@ impl Aggregator {
         sink.fate(fate, channel, tick, raw);
         if moved {
             self.close_final(channel, None, sink);
+            self.close_longer(None, arrival.now_us, sink);
             self.forget_idle(tick.ts_us);
         }
     }
@@ -387,6 +407,7 @@ impl Aggregator {
                 fold.add(tick, rights, src);
             };
             history.revise(minute_us, session, &self.rules, add, &mut self.made);
+            self.roster.note_longer(id);
             self.note_benchmark(id);
             if self.made.row.is_none() && rights.volume {
                 sink.without_price(tick.volume);
@@ -401,7 +422,7 @@ impl Aggregator {
         } else {
             let session = self.window_session(id, minute_us);
             let state = &mut self.roster[id];
-            state.history.foresee(session, &self.rules);
+            state.history.foresee(minute_us, session, &self.rules);
             state.open.push(fold);
             self.channels[usize::from(channel)].opened(id, minute_us, tick.kind, self.limits.lateness, src);
         }
@@ -474,6 +495,7 @@ impl Aggregator {
 
     /// Closes a bar, `is_late` if its first tick came after its minute was final.
     fn seal(&mut self, id: SymbolId, mut fold: Fold, is_late: bool, sink: &mut impl Sink) {
+        self.newest_us = self.newest_us.max(fold.end_us());
         fold.quality |= self.flags(&fold);
         if let Some(accumulated) = self.roster[id].accumulated.as_ref().filter(|_| fold.kind == Kind::A) {
             let day = |us: i64| self.calendar.simulated.open_at(us);
@@ -488,25 +510,26 @@ impl Aggregator {
         let session = self.window_session(id, fold.minute_us);
         self.clear_benchmark(id);
         self.roster[id].history.close(fold, session, is_late, &self.rules, &mut self.made);
+        self.roster.note_longer(id);
         self.note_benchmark(id);
         sink.made(id, &mut self.made);
     }
 
     /// The benchmark's bars are about to change.
-    fn clear_benchmark(&mut self, id: SymbolId) {
+    pub(crate) fn clear_benchmark(&mut self, id: SymbolId) {
         if self.rules.benchmark.id() == Some(id) {
-            self.rules.benchmark.clear();
+            self.rules.benchmarks().for_each(Benchmark::clear);
         }
     }
 
     /// The benchmark's bars have changed.
-    fn note_benchmark(&mut self, id: SymbolId) {
+    pub(crate) fn note_benchmark(&mut self, id: SymbolId) {
         if self.rules.benchmark.id() == Some(id) {
-            self.rules.benchmark.note(self.roster[id].history.window());
+            self.roster[id].history.note_returns(&mut self.rules);
         }
     }
 
-    fn window_session(&self, id: SymbolId, minute_us: i64) -> Option<i64> {
+    pub(crate) fn window_session(&self, id: SymbolId, minute_us: i64) -> Option<Session> {
         self.calendar.window_session(self.roster[id].simulated, minute_us)
     }
 

@@ -140,7 +140,8 @@ impl Fold {
             open_us: known(bar.open_us, bar.ts_us),
             close_us: known(bar.close_us, bar.ts_us),
             volume,
-            notional: if bar.vwap.is_finite() { bar.vwap * volume as f64 } else { 0.0 },
+            // Of shares whose prices nobody knows no mean is known, however many are added.
+            notional: if bar.vwap.is_finite() || volume > 0 { bar.vwap * volume as f64 } else { 0.0 },
             trades: bar.trades,
             full_right: true,
             span,

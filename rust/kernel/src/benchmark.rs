@@ -31,14 +31,10 @@ impl Benchmark {
         self.id
     }
 
-    /// What it remembers, for a snapshot.
-    pub(crate) fn returns(&self) -> &[(i64, f64)] {
-        &self.returns
-    }
-
-    /// That of the same ticker, restored: known by this id, with these returns.
-    pub(crate) fn restored(&self, find: impl FnOnce(&[u8]) -> Option<SymbolId>, returns: Vec<(i64, f64)>) -> Self {
-        Self { ticker: self.ticker.clone(), id: find(&self.ticker), returns }
+    /// Finds its id among other symbols, and forgets its returns.
+    pub(crate) fn find(&mut self, find: impl FnOnce(&[u8]) -> Option<SymbolId>) {
+        self.id = find(&self.ticker);
+        self.returns.clear();
     }
 
     /// A ticker has got an id.

@@ -1,6 +1,6 @@
 //! Which sessions decide about a bar, and which about a trade.
 
-use crate::session::Sessions;
+use crate::session::{Session, Sessions};
 
 /// Which sessions decide what.
 #[derive(Debug, Default)]
@@ -14,10 +14,10 @@ pub struct Calendar {
 }
 
 impl Calendar {
-    /// The open of the session whose window a symbol's minute belongs to, if it belongs to one.
-    pub(crate) fn window_session(&self, simulated: bool, minute_us: i64) -> Option<i64> {
+    /// The session whose window a symbol's minute belongs to, if it belongs to one.
+    pub(crate) fn window_session(&self, simulated: bool, minute_us: i64) -> Option<Session> {
         let sessions = if simulated { &self.simulated } else { &self.window };
-        sessions.open_at(minute_us)
+        sessions.at(minute_us)
     }
 
     /// Whether `us` lies in regular hours.

@@ -24,6 +24,8 @@ pub struct Counters {
     pub bars: u64,
     /// Rows of revised bars.
     pub bars_revised: u64,
+    /// Bars of longer timeframes, closed or revised.
+    pub longer_bars: u64,
     /// Patterns found.
     pub detections: u64,
     /// Patterns that a revision took away.
@@ -86,6 +88,7 @@ impl Counters {
             ("volume_without_bar".into(), self.volume_without_bar),
             ("bars".into(), self.bars),
             ("bars_revised".into(), self.bars_revised),
+            ("longer_bars".into(), self.longer_bars),
             ("detections".into(), self.detections),
             ("withdrawn".into(), self.withdrawn),
             ("readings".into(), self.readings),

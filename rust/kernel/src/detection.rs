@@ -3,6 +3,7 @@
 use crate::bar::quality;
 use crate::indicator::live::relative_volume;
 use crate::pattern::{Closing, Direction, Explained, Match, PATTERNS};
+use crate::timeframe::Timeframe;
 use crate::window::{Window, WindowBar};
 
 /// A pattern that begins or ceases to hold on a closed bar.
@@ -19,11 +20,22 @@ pub struct Detection {
     /// The event that it replaces on the same bar.
     pub supersedes: Option<(u16, u32)>,
     /// The bar on which it ends.
-    pub bar: WindowBar,
+    pub on: On,
     /// Confidence, levels and extent; `None` when withdrawn.
     pub detail: Option<Detail>,
     /// What made it; `None` if there is nothing to say beyond its bars.
     pub explained: Option<Box<Explained>>,
+}
+
+/// A bar on which a pattern ends.
+#[derive(Clone, Copy, Debug)]
+pub struct On {
+    /// The bar.
+    pub bar: WindowBar,
+    /// How long it is.
+    pub timeframe: Timeframe,
+    /// The first instant after it, µs.
+    pub end_us: i64,
 }
 
 /// What there is to say about a pattern that holds.

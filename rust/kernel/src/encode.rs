@@ -9,22 +9,20 @@ use serde::Serialize;
 use crate::copy::Copy;
 use crate::decimal::in_12_digits;
 use crate::event::EventId;
-use crate::time::MINUTE_US;
+use crate::timeframe::Timeframe;
 
 /// The names of a bar's quality bits, lowest first.
 const QUALITY: [&str; 4] = ["partial_start", "gap", "provisional", "late_revised"];
 
 const SOURCE: &str = r#""source":"TickStockPL""#;
-const TIMEFRAME: &str = r#""timeframe":"1min""#;
 
 /// What is said of a pattern in each of its events.
 #[derive(Clone, Debug)]
 pub struct Naming {
     plain_name: String,
-    plain_tier: String,
+    is_combo: bool,
     /// This and the others as JSON, quotes included.
     id: String,
-    tier: String,
     name: String,
     talib: Option<String>,
     points: Vec<String>,
@@ -37,9 +35,8 @@ impl Naming {
     pub fn new(id: &str, name: &str, tier: &str, talib: Option<&str>) -> Self {
         Self {
             plain_name: name.to_owned(),
-            plain_tier: tier.to_owned(),
+            is_combo: tier == "combo",
             id: quoted(id),
-            tier: quoted(tier),
             name: quoted(name),
             talib: talib.map(quoted),
             points: Vec::new(),
@@ -66,8 +63,12 @@ pub struct Event<'a> {
     pub event_id: &'a str,
     /// The id of the event that this one replaces; empty for none.
     pub supersedes: &'a str,
+    /// How long its bar is.
+    pub timeframe: Timeframe,
     /// START of the bar.
     pub ts_us: i64,
+    /// The bar's END.
+    pub end_us: i64,
     /// START of the earliest bar that made the pattern.
     pub first_us: i64,
     /// How many bars made it.
@@ -134,8 +135,14 @@ impl Rates {
 }
 
 impl Event<'_> {
-    fn end_us(&self) -> i64 {
-        self.ts_us.saturating_add(MINUTE_US)
+    /// When it expires: so long after the bar's END, and not before the bar's own length.
+    fn expires_us(&self, lifetime_us: i64) -> i64 {
+        self.end_us.saturating_add(lifetime_us.max(self.end_us.saturating_sub(self.ts_us)))
+    }
+
+    /// What a consumer sorts it by.
+    fn tier(&self) -> &str {
+        if self.pattern.is_combo { "combo" } else { self.timeframe.tier() }
     }
 
     fn close(&self) -> f64 {
@@ -165,17 +172,17 @@ impl Encoder {
     ///
     /// `lifetime_us`: from the bar's END until the event expires. `seq`: the message's number on its channel.
     pub fn universal(&mut self, event: &Event<'_>, lifetime_us: i64, seq: u64) -> &[u8] {
-        self.begin(event.end_us());
+        self.begin(event.end_us);
         self.push("{");
         self.push_identity(event);
         self.push_all([r#","event_type":"pattern_detected","#, SOURCE, r#","timestamp":""#]);
         self.push_end();
         self.push(r#"","data":{"#);
         self.push_identity(event);
-        self.push_all([r#","source":"#, &event.pattern.tier, r#","timestamp":"#]);
-        self.push_seconds(event.end_us());
+        self.push_all([r#","source":""#, event.tier(), r#"","timestamp":"#]);
+        self.push_seconds(event.end_us);
         self.push(r#","expires_at":"#);
-        self.push_seconds(event.end_us().saturating_add(lifetime_us));
+        self.push_seconds(event.expires_us(lifetime_us));
         self.push(r#","current_price":"#);
         self.push_json(&event.close());
         self.push(r#","price_change":"#);
@@ -187,7 +194,7 @@ impl Encoder {
         self.push(r#","bar_start":"#);
         self.push_seconds(event.ts_us);
         self.push(r#","bar_end":"#);
-        self.push_seconds(event.end_us());
+        self.push_seconds(event.end_us);
         self.push_levels(event);
         self.push_remarks(event);
         self.push("}");
@@ -199,7 +206,7 @@ impl Encoder {
     ///
     /// `session_id`: a JSON text, quotes included ([`quoted`]). `seq`: the message's number on its channel.
     pub fn streaming(&mut self, event: &Event<'_>, session_id: &str, seq: u64) -> &[u8] {
-        self.begin(event.end_us());
+        self.begin(event.end_us);
         self.push_all([r#"{"type":"streaming_pattern","event":"pattern_detected","session_id":"#, session_id]);
         self.push(r#","timestamp":""#);
         self.push_end();
@@ -207,7 +214,12 @@ impl Encoder {
         self.push_names(event);
         self.push(r#","timestamp":""#);
         self.push_end();
-        self.push_all([r#"","#, TIMEFRAME, r#","parameters":{"direction":"#, event.direction()]);
+        self.push_all([
+            r#"","timeframe":""#,
+            event.timeframe.name(),
+            r#"","parameters":{"direction":"#,
+            event.direction(),
+        ]);
         self.push_levels(event);
         self.push(r#"},"bar_data":"#);
         self.push_bar(event);
@@ -220,7 +232,7 @@ impl Encoder {
 
     /// The value of a pattern-cache entry: the nine fields of the application's `CachedPattern`, which takes no tenth.
     pub fn cached(&mut self, event: &Event<'_>, lifetime_us: i64) -> &[u8] {
-        self.begin(event.end_us());
+        self.begin(event.end_us);
         self.push(r#"{"symbol":"#);
         self.push_json(event.symbol);
         self.push_all([r#","pattern_type":"#, &event.pattern.name, r#","confidence":"#]);
@@ -230,47 +242,47 @@ impl Encoder {
         self.push(r#","price_change":"#);
         self.push_json(&in_12_digits(event.price_change));
         self.push(r#","detected_at":"#);
-        self.push_seconds(event.end_us());
+        self.push_seconds(event.end_us);
         self.push(r#","expires_at":"#);
-        self.push_seconds(event.end_us().saturating_add(lifetime_us));
+        self.push_seconds(event.expires_us(lifetime_us));
         self.push(r#","indicators":"#);
         let [volume, rsi, strength] = event.indicators;
         self.push_indicators([volume, rsi, as_multiple(strength)].map(in_12_digits));
-        self.push_all([r#","source_tier":"#, &event.pattern.tier, "}"]);
+        self.push_all([r#","source_tier":""#, event.tier(), r#""}"#]);
         &self.text
     }
 
-    /// Writes a row of the table in which events are staged: id, symbol, name, direction, confidence, payload, tier, shown.
+    /// Writes a row of the table in which events are staged: id, symbol, name, direction, confidence, payload, tier, timeframe,
+    /// shown.
     ///
     /// `false`, and nothing is written, if the event's id is none.
     #[must_use]
     pub fn stage(&mut self, event: &Event<'_>, rows: &mut Copy) -> bool {
         let Some(id) = EventId::parse(event.event_id) else { return false };
-        rows.begin(8);
+        rows.begin(9);
         rows.push(&id.bytes());
         rows.push(event.symbol.as_bytes());
         rows.push(event.pattern.plain_name.as_bytes());
         rows.push(&(event.direction as i16).to_be_bytes());
         rows.push(&event.confidence.to_be_bytes());
         rows.push_jsonb(self.stored(event));
-        rows.push(event.pattern.plain_tier.as_bytes());
+        rows.push(event.tier().as_bytes());
+        rows.push(event.timeframe.name().as_bytes());
         rows.push(&[u8::from(event.shown)]);
         true
     }
 
     /// What the database keeps of an event: `payload` of `pattern_event`, the application's `pattern_data`.
     fn stored(&mut self, event: &Event<'_>) -> &[u8] {
-        self.begin(event.end_us());
+        self.begin(event.end_us);
         self.push_all([r#"{"pattern_id":"#, &event.pattern.id, r#","direction":"#, event.direction()]);
         self.push(r#","current_price":"#);
         self.push_json(&event.close());
         self.push(r#","price_change":"#);
         self.push_json(&event.price_change);
-        for (key, us) in [
-            (r#","bar_start":"#, event.ts_us),
-            (r#","bar_end":"#, event.end_us()),
-            (r#","first_bar":"#, event.first_us),
-        ] {
+        for (key, us) in
+            [(r#","bar_start":"#, event.ts_us), (r#","bar_end":"#, event.end_us), (r#","first_bar":"#, event.first_us)]
+        {
             self.push(key);
             self.push_seconds(us);
         }
@@ -354,7 +366,8 @@ impl Encoder {
     /// What a universal message has at its top and again in its data.
     fn push_identity(&mut self, event: &Event<'_>) {
         self.push_names(event);
-        self.push_all([r#","tier":"#, &event.pattern.tier, ",", TIMEFRAME, r#","flow_id":""#, event.event_id, "\""]);
+        self.push_all([r#","tier":""#, event.tier(), r#"","timeframe":""#, event.timeframe.name()]);
+        self.push_all([r#"","flow_id":""#, event.event_id, "\""]);
     }
 
     fn push_bar(&mut self, event: &Event<'_>) {

@@ -2,21 +2,19 @@
 
 use crate::aggregate::{Aggregator, Limits, Settled};
 use crate::bar::{Bar, Fold, quality};
-use crate::benchmark::Benchmark;
 use crate::counters::{Counters, Skew};
 use crate::decode::{BATCH, Decoder};
 use crate::error::KernelError;
-use crate::history::Row;
+use crate::made::Row;
 use crate::offset::{Arrival, Span};
 use crate::output::{Collector, Output};
 use crate::pattern::days::Day;
 use crate::pattern::{Direction, PATTERNS};
-use crate::rules::Rules;
 use crate::settings::Settings;
 use crate::snapshot::{self, Digest, Moment};
-use crate::study::Kernels;
 use crate::symbol::SymbolId;
 use crate::tick::Kind;
+use crate::timeframe::Timeframe;
 use crate::window::Window;
 
 /// Ticks to bars to patterns for many symbols and channels. Deterministic: the same calls give the same bits.
@@ -42,15 +40,7 @@ impl Engine {
     pub fn new(settings: Settings) -> Result<Self, KernelError> {
         settings.check()?;
         let digest = snapshot::digest(&settings);
-        let rules = Rules {
-            window_bars: settings.window_bars,
-            price_scale: settings.price_scale,
-            revise_us: settings.revise_us,
-            detectors: settings.detectors()?,
-            study: Kernels::new()?,
-            indicators: settings.indicators()?,
-            benchmark: Benchmark::new(settings.benchmark.as_deref().unwrap_or_default().as_bytes()),
-        };
+        let rules = settings.rules()?;
         let limits = Limits {
             lateness: settings.lateness,
             symbols: settings.symbols,
@@ -265,6 +255,21 @@ impl Engine {
         self.aggregator.warm(ticker, fold, revision, provisional)
     }
 
+    /// Minutes that are fed, and start before `us`, are in longer bars that are fed whole; see [`Engine::warm_longer`].
+    pub fn longer_from(&mut self, us: i64) {
+        self.aggregator.longer_from(us);
+    }
+
+    /// Feeds a bar of a longer timeframe silently, which ends where [`Engine::longer_from`] said or before: one that was
+    /// rolled up from minutes that are not fed. Oldest first. A day of a week that goes on with the minutes also begins that
+    /// week's bar.
+    ///
+    /// False if it was not taken: it is of no timeframe that is on, does not start where one of that does, is not newer than
+    /// the last, past the cap, or with a price that is none.
+    pub fn warm_longer(&mut self, ticker: &[u8], timeframe: Timeframe, bar: &Bar) -> bool {
+        bar.is_priced() && self.aggregator.warm_longer(ticker, timeframe, bar)
+    }
+
     /// Tells of a session that has finished before all bars, by its open: what breakouts from the last day and week are measured
     /// from. False if it was not taken: bars of the symbol were, it is past the cap, or a price is none.
     pub fn know(&mut self, ticker: &[u8], session: &Bar) -> bool {
@@ -275,13 +280,17 @@ impl Engine {
     /// Closes bars of history, in the order given, as if they had been live; what that makes, and how many were taken.
     ///
     /// One is taken if its prices are finite and positive, and it is newer than its symbol's last. The benchmark's should
-    /// come before the others of its minute.
-    pub fn replay<'a>(&mut self, bars: impl IntoIterator<Item = (&'a [u8], Bar)>) -> (Output, usize) {
+    /// come before the others of its minute. `last`: none come after them, so that longer bars that are over by the newest
+    /// of them close, whoever traded last.
+    pub fn replay<'a>(&mut self, bars: impl IntoIterator<Item = (&'a [u8], Bar)>, last: bool) -> (Output, usize) {
         let mut taken = 0;
         let output = self.collect(self.now_us, |aggregator, sink| {
             for (ticker, bar) in bars {
                 let fold = Fold::from_bar(&bar, Span::NONE, Fold::NO_CHANNEL, Kind::T);
                 taken += usize::from(bar.is_priced() && aggregator.replay(ticker, fold, sink));
+            }
+            if last {
+                aggregator.end_longer(sink);
             }
         });
         (output, taken)
@@ -290,10 +299,17 @@ impl Engine {
     /// Tells of a bar of history at which evaluation an event was made of it: the event's id follows from it, so that no
     /// later one may use it again, and the withdrawal of `event`, a pattern's id and direction, has to name it. `None`
     /// for one that was withdrawn. Whether there is such a pattern and it holds.
-    pub fn recall(&mut self, ticker: &[u8], ts_us: i64, event: Option<(&str, Direction)>, evaluation: u32) -> bool {
+    pub fn recall(
+        &mut self,
+        ticker: &[u8],
+        timeframe: Timeframe,
+        ts_us: i64,
+        event: Option<(&str, Direction)>,
+        evaluation: u32,
+    ) -> bool {
         let named = |pattern: &str| (0u16..).zip(PATTERNS).find(|(_, each)| each.id() == pattern).map(|(at, _)| at);
         let event = event.and_then(|(pattern, direction)| Some((named(pattern)?, direction)));
-        self.aggregator.recall(ticker, ts_us, event, evaluation)
+        self.aggregator.recall(ticker, timeframe, ts_us, event, evaluation)
     }
 
     /// Sets the decimals of the price column.
@@ -304,7 +320,10 @@ impl Engine {
         if let Some(scale) = scale.filter(|&scale| scale > 12) {
             return Err(KernelError::Setting { name: "price_scale", rule: "0 to 12", value: f64::from(scale) });
         }
-        self.aggregator.rules_mut().price_scale = scale;
+        let rules = self.aggregator.rules_mut();
+        let longer = rules.longer.iter_mut().flat_map(|longer| &mut longer.each);
+        longer.for_each(|rules| rules.price_scale = scale);
+        rules.price_scale = scale;
         Ok(())
     }
 
@@ -348,11 +367,11 @@ impl Engine {
         self.aggregator.symbols().ids().map(|id| self.aggregator.symbols().name(id))
     }
 
-    /// The window of a symbol, if it is known.
+    /// The window of a symbol's bars of a timeframe, if both are known.
     #[must_use]
-    pub fn window(&self, ticker: &[u8]) -> Option<&Window> {
+    pub fn window(&self, ticker: &[u8], timeframe: Timeframe) -> Option<&Window> {
         let id = self.aggregator.symbols().find(ticker)?;
-        Some(self.aggregator.history(id).window())
+        Some(self.aggregator.history(id).of(timeframe, self.aggregator.rules())?.window())
     }
 
     fn collect(&mut self, now_us: i64, call: impl FnOnce(&mut Aggregator, &mut Collector<'_>)) -> Output {

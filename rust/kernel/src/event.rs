@@ -4,6 +4,8 @@ use std::io::Write;
 
 use sha1::{Digest, Sha1};
 
+use crate::timeframe::Timeframe;
+
 /// The name space of the ids, a UUID of the project's own.
 const NAMESPACE: [u8; 16] = 0x0c9f_5d2e_6b1c_5d3a_9a4e_7d1f_2b8c_6a55_u128.to_be_bytes();
 
@@ -66,6 +68,7 @@ pub struct EventIds {
     /// Bytes of the name up to the pattern, and of the symbol in them.
     shared: usize,
     symbol: usize,
+    timeframe: Option<Timeframe>,
     start_us: i64,
     start: Vec<u8>,
 }
@@ -73,11 +76,18 @@ pub struct EventIds {
 impl EventIds {
     /// The id of the event that `pattern` began to hold at the bar's evaluation `revision`.
     ///
-    /// The UUID of version 5 of `symbol|1min|bar_start_us|pattern|parameters|revision` in our name space.
+    /// The UUID of version 5 of `symbol|timeframe|bar_start_us|pattern|parameters|revision` in our name space.
     ///
     /// Source: RFC 9562, section 5.5.
-    pub fn of(&mut self, symbol: &str, bar_start_us: i64, pattern: &str, revision: u32) -> EventId {
-        self.share(symbol, bar_start_us);
+    pub fn of(
+        &mut self,
+        symbol: &str,
+        timeframe: Timeframe,
+        bar_start_us: i64,
+        pattern: &str,
+        revision: u32,
+    ) -> EventId {
+        self.share(symbol, timeframe, bar_start_us);
         self.name.truncate(self.shared);
         for part in [pattern, "|", PARAMETERS, "|"] {
             self.name.extend_from_slice(part.as_bytes());
@@ -96,9 +106,10 @@ impl EventIds {
     }
 
     /// Makes a name's part before the pattern, if it is not there yet.
-    fn share(&mut self, symbol: &str, bar_start_us: i64) {
+    fn share(&mut self, symbol: &str, timeframe: Timeframe, bar_start_us: i64) {
         let is_same_start = !self.start.is_empty() && self.start_us == bar_start_us;
-        if is_same_start && self.symbol == symbol.len() && self.name[NAMESPACE.len()..].starts_with(symbol.as_bytes()) {
+        let is_same = is_same_start && self.timeframe == Some(timeframe);
+        if is_same && self.symbol == symbol.len() && self.name[NAMESPACE.len()..].starts_with(symbol.as_bytes()) {
             return;
         }
         if !is_same_start {
@@ -107,10 +118,10 @@ impl EventIds {
             decimal(&mut self.start, bar_start_us);
         }
         self.name.clear();
-        for part in [&NAMESPACE, symbol.as_bytes(), b"|1min|", &self.start, b"|"] {
+        for part in [&NAMESPACE, symbol.as_bytes(), b"|", timeframe.name().as_bytes(), b"|", &self.start, b"|"] {
             self.name.extend_from_slice(part);
         }
-        (self.shared, self.symbol) = (self.name.len(), symbol.len());
+        (self.shared, self.symbol, self.timeframe) = (self.name.len(), symbol.len(), Some(timeframe));
     }
 }
 
@@ -123,7 +134,7 @@ mod tests {
     use super::*;
 
     fn text(ids: &mut EventIds, symbol: &str, start_us: i64, pattern: &str, revision: u32) -> String {
-        String::from_utf8(ids.of(symbol, start_us, pattern, revision).text().to_vec()).unwrap()
+        String::from_utf8(ids.of(symbol, Timeframe::Min1, start_us, pattern, revision).text().to_vec()).unwrap()
     }
 
     #[test]
@@ -135,6 +146,14 @@ mod tests {
             "de8da313-12e5-5eb6-ba83-f095871b543d"
         );
         assert_eq!(text(&mut ids, "AAPL", 1_757_600_400_000_000, "hammer", 0), "6473b0bc-e94f-555e-b6d7-a615fb9bf4fc");
+    }
+
+    #[test]
+    fn bars_that_start_together_have_ids_of_their_own() {
+        let mut ids = EventIds::default();
+        let all = Timeframe::ALL.map(|timeframe| ids.of("A", timeframe, 0, "doji", 0).text());
+        let known: std::collections::HashSet<_> = all.iter().collect();
+        assert_eq!(known.len(), Timeframe::COUNT);
     }
 
     #[test]

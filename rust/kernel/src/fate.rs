@@ -1,7 +1,7 @@
 //! What became of a tick: every one meets exactly one fate, and is counted under it.
 
 use crate::accumulated::Short;
-use crate::history::Made;
+use crate::made::Made;
 use crate::symbol::SymbolId;
 use crate::tick::Tick;
 

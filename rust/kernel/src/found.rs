@@ -2,9 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::detection::{Detail, Detection};
+use crate::detection::{Detail, Detection, On};
 use crate::pattern::{self, Direction, Explained, Match};
-use crate::window::WindowBar;
 
 /// A pattern that holds on a bar, and since which evaluation of it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,7 +50,7 @@ impl Found {
         &mut self,
         matches: &[(u16, Match)],
         evaluation: u32,
-        bar: WindowBar,
+        on: On,
         detail: impl Fn(u16, Match) -> (Detail, Option<Box<Explained>>),
         detections: &mut Vec<Detection>,
     ) {
@@ -66,7 +65,7 @@ impl Found {
                 held: false,
                 revision: held.evaluation,
                 supersedes: None,
-                bar,
+                on,
                 detail: None,
                 explained: None,
             });
@@ -85,7 +84,7 @@ impl Found {
                     held: true,
                     revision: evaluation,
                     supersedes: replaced.map(|held| (held.pattern, held.evaluation)),
-                    bar,
+                    on,
                     detail: Some(detail),
                     explained,
                 });

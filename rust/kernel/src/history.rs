@@ -1,4 +1,4 @@
-//! The closed bars of one symbol: the window patterns look at, and the newest bars, which late ticks may still revise.
+//! The closed bars of one symbol and timeframe: the window patterns look at, and the newest, which late ticks may revise.
 //!
 //! State stands at two places: after the newest bar, and (`base`) before the oldest revisable one. A revision goes
 //! back to `base` and folds the revised bars again, so that it ends in the same bits as if the tick had been in time.
@@ -12,82 +12,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::bar::{Bar, Fold, quality};
 use crate::candle::talib::Candles;
-use crate::detection::{About, Detail, Detection};
+use crate::detection::{About, Detail, Detection, On};
+use crate::footing::Footing;
 use crate::found::Found;
-use crate::indicator::gauges::{Gauges, Reading};
-use crate::offset::Span;
+use crate::indicator::gauges::Gauges;
+use crate::longer::Longer;
+use crate::made::{Made, Row};
 use crate::pattern::days::Day;
-use crate::pattern::{self, Closing, Direction, Match, Pattern, Rests, SessionRange};
-use crate::rules::{MOST_REVISABLE, Rules};
+use crate::pattern::{self, Closing, Direction, Match, Pattern};
+use crate::rules::{LongerRules, MOST_REVISABLE, Rules};
 use crate::sealed::Sealed;
+use crate::session::Session;
 use crate::snapshot::{Sound, holds};
 use crate::study::Study;
+use crate::timeframe::Timeframe;
 use crate::trail::Trail;
 use crate::window::{Window, WindowBar};
 
-/// A row to write: a closed or revised bar.
-#[derive(Clone, Copy, Debug)]
-pub struct Row {
-    /// The bar, rounded.
-    pub bar: Bar,
-    /// Its revision.
-    pub revision: u32,
-    /// The messages it is made of.
-    pub span: Span,
-}
-
-/// What a change of a symbol's history made. Thousands of symbols change in a row, and each fills it anew.
-#[derive(Debug, Default)]
-pub struct Made {
-    /// Rows to write.
-    pub row: Option<Row>,
-    /// Patterns that came and went.
-    pub detections: Vec<Detection>,
-    /// The indicators of each bar that was looked at, if the symbol is watched.
-    pub readings: Vec<Reading>,
-    /// Patterns that are switched off from now on, since looking for them here ended in a panic.
-    pub broken: Vec<u16>,
-}
-
-impl Made {
-    /// Empties it, and keeps its memory.
-    fn clear(&mut self) {
-        self.row = None;
-        self.detections.clear();
-        self.readings.clear();
-        self.broken.clear();
-    }
-}
-
-/// Where the window stands: which session, and what it has seen.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-struct Standing {
-    session: Option<i64>,
-    range: SessionRange,
-    rests: Rests,
-}
-
-impl Standing {
-    /// Starts the session's values anew at a session's open.
-    fn enter(&mut self, session: Option<i64>) {
-        if self.session != session {
-            *self = Self { session, range: self.range.followed_by(session), rests: Rests::default() };
-        }
-    }
-
-    /// Takes in a bar on which these patterns hold.
-    fn push(&mut self, bar: &WindowBar, held: impl Iterator<Item = u16>) {
-        self.range.push(bar);
-        self.rests.push(held);
-    }
-}
-
-/// The closed bars of one symbol.
+/// The closed bars of one symbol and timeframe.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct History {
     window: Window,
-    now: Standing,
-    base: Standing,
+    now: Footing,
+    base: Footing,
     /// TA-Lib's functions; `None` if none of them is on.
     candles: Option<Box<Trail<Candles>>>,
     /// What the bars have come to; `None` if no pattern that is on asks for it.
@@ -104,6 +51,8 @@ pub struct History {
     /// Patterns that are switched off here, and how many of them have been told.
     broken: Vec<u16>,
     told: usize,
+    /// The bars that minutes are rolled up to; `None` if nobody asks for longer ones.
+    longer: Option<Box<Longer>>,
 }
 
 impl History {
@@ -112,8 +61,8 @@ impl History {
     pub fn new(rules: &Rules) -> Self {
         Self {
             window: Window::new(rules.window_bars),
-            now: Standing::default(),
-            base: Standing::default(),
+            now: Footing::default(),
+            base: Footing::default(),
             candles: rules.has_candles().then(Box::default),
             study: rules.detectors.has_study().then(Box::default),
             base_minute_us: i64::MIN,
@@ -123,6 +72,7 @@ impl History {
             gauges: Gauges::default(),
             broken: Vec::new(),
             told: 0,
+            longer: rules.longer.as_ref().map(|longer| Box::new(Longer::new(longer))),
         }
     }
 
@@ -144,14 +94,24 @@ impl History {
         holds(self.gauges.is_watched() == watched, "indicators")?;
         let window = self.window.resized(rules.window_bars, self.in_window_from(0));
         self.window = window.ok_or("a window")?;
-        Ok(())
+        match (&mut self.longer, &rules.longer) {
+            (Some(longer), Some(rules)) => longer.fit(rules),
+            (longer, rules) => holds(longer.is_none() && rules.is_none(), "timeframes"),
+        }
     }
 
-    /// A bar of `session` has opened, if it is of one: prepares what its close would have to do at a session's open.
-    pub fn foresee(&mut self, session: Option<i64>, rules: &Rules) {
-        if session.is_none() {
-            return;
+    /// The minute at `minute_us` of `session` has opened, if it is of one: prepares what its close would have to do where a
+    /// session begins.
+    pub fn foresee(&mut self, minute_us: i64, session: Option<Session>, rules: &Rules) {
+        let Some(session) = session else { return };
+        self.prepare(Some(session.open_us), rules);
+        if let (Some(longer), Some(rules)) = (&mut self.longer, &rules.longer) {
+            longer.foresee(minute_us, rules);
         }
+    }
+
+    /// The next bar will be carried on from `session`'s open.
+    pub(crate) fn prepare(&mut self, session: Option<i64>, rules: &Rules) {
         if let Some(candles) = &mut self.candles {
             candles.foresee(session, &self.window, &());
         }
@@ -198,15 +158,38 @@ impl History {
         let ends = [self.sealed.front(), self.sealed.back()].map(|sealed| sealed.map_or(0, Sealed::touch));
         // The oldest one leaves, and `trim` asks the next whether it is the last to do so.
         let second = self.sealed.get(1).map_or(0, |sealed| sealed.fold.minute_us as u64);
-        self.window.touch() ^ kept ^ ends[0] ^ ends[1] ^ second
+        let longer = self.longer.as_ref().map_or(0, |longer| longer.touch());
+        self.window.touch() ^ kept ^ ends[0] ^ ends[1] ^ second ^ longer
     }
 
-    /// Closes a bar. `session` is the open of the session its window belongs to, if it belongs to one; `is_late` says
-    /// that its first tick came when its minute was final: it is then no more news than a revision is.
+    /// Closes a minute. `session` is the one its window belongs to, if it belongs to one; `is_late` says that its first tick
+    /// came when it was final: it is then no more news than a revision is.
     ///
     /// `O(1)` for the newest bar; an older one costs the bars after it again.
-    pub fn close(&mut self, fold: Fold, session: Option<i64>, is_late: bool, rules: &Rules, made: &mut Made) {
+    pub fn close(&mut self, fold: Fold, session: Option<Session>, is_late: bool, rules: &Rules, made: &mut Made) {
         made.clear();
+        let end_us = fold.end_us();
+        let (row, is_newest) = self.put(fold, end_us, session, is_late, rules, made);
+        made.row = row;
+        made.readings = self.gauges.take();
+        made.readings.iter_mut().for_each(|reading| reading.fresh = is_newest && !is_late);
+        let Some(longer) = &rules.longer else { return };
+        let newest = self.sealed.back().filter(|_| is_newest).and_then(|sealed| sealed.rolled_from(rules));
+        if !is_newest || newest.is_some_and(|(bar, session)| !self.roll(&bar, session, longer, made)) {
+            self.roll_again(rules, made);
+        }
+    }
+
+    /// Puts a closed bar, which ends at `end_us`, in its place among the others: its row, and whether it is the newest.
+    pub(crate) fn put(
+        &mut self,
+        fold: Fold,
+        end_us: i64,
+        session: Option<Session>,
+        is_late: bool,
+        rules: &Rules,
+        made: &mut Made,
+    ) -> (Option<Row>, bool) {
         while self.sealed.len() >= MOST_REVISABLE {
             self.drop_oldest(rules);
         }
@@ -214,73 +197,151 @@ impl History {
         let bar = fold.bar(rules.price_scale);
         // A bar that was open for longer than others may wait has no place in the window any more, only its row.
         let session = session.filter(|_| bar.is_some() && fold.minute_us > self.base_minute_us);
-        made.row = bar.map(|bar| Row { bar, revision: 0, span: fold.span() });
+        let row = bar.map(|bar| Row { bar, revision: 0, span: fold.span() });
         let evaluation = u32::from(is_late);
         let found = std::mem::take(&mut self.spare);
-        let mut sealed = Sealed { fold, revision: 0, written: bar.is_some(), evaluation, session, found };
-        if at == self.sealed.len() {
+        let mut sealed = Sealed { fold, revision: 0, written: bar.is_some(), evaluation, session, end_us, found };
+        let is_newest = at == self.sealed.len();
+        if is_newest {
             // Looked at before it is put away: its place has left the cache, and to read it there would be to wait.
             if let Some(bar) = bar.filter(|_| session.is_some()) {
                 self.evaluate(WindowBar::from(bar), &mut sealed, rules, &mut made.detections);
             }
             self.reserve();
             self.sealed.push_back(sealed);
-            made.readings = self.gauges.take();
-            made.readings.iter_mut().for_each(|reading| reading.fresh = !is_late);
         } else {
             self.reserve();
             self.sealed.insert(at, sealed);
             self.rebuild(at, rules, &mut made.detections);
-            made.readings = self.gauges.take();
         }
         self.tell(made);
+        (row, is_newest)
     }
 
     /// Folds a late tick into the closed bar of its minute through `add`. False, and nothing made, if there is none.
     pub fn revise(
         &mut self,
         minute_us: i64,
-        session: Option<i64>,
+        session: Option<Session>,
         rules: &Rules,
         add: impl FnOnce(&mut Fold),
         made: &mut Made,
     ) -> bool {
         made.clear();
-        let Some(at) = self.sealed.iter().rposition(|sealed| sealed.fold.minute_us == minute_us) else {
+        let Some(sealed) = self.sealed.iter().rfind(|sealed| sealed.fold.minute_us == minute_us) else {
             return false;
         };
-        let held = self.in_window_from(0);
-        let sealed = &mut self.sealed[at];
-        add(&mut sealed.fold);
-        if sealed.written {
-            sealed.revision += 1;
-            sealed.fold.quality |= quality::LATE_REVISED;
-        }
-        sealed.evaluation += 1;
-        if sealed.fold.has_price() {
-            if !sealed.written {
-                sealed.session = session;
-            }
-            sealed.written = true;
-            let (revision, span) = (sealed.revision, sealed.fold.span());
-            made.row = sealed.fold.bar(rules.price_scale).map(|bar| Row { bar, revision, span });
-            self.refold(held, at, rules, &mut made.detections);
-            made.readings = self.gauges.take();
-            self.tell(made);
+        let flag = if sealed.written { quality::LATE_REVISED } else { 0 };
+        let add = |fold: &mut Fold| {
+            add(fold);
+            fold.quality |= flag;
+        };
+        made.row = self.change(minute_us, session, rules, add, made);
+        made.readings = self.gauges.take();
+        if made.row.is_some() {
+            self.roll_again(rules, made);
         }
         true
     }
 
-    /// Feeds a bar of history through the same path and says nothing.
-    pub fn warm(&mut self, fold: Fold, revision: u32, session: Option<i64>, rules: &Rules) -> bool {
+    /// Changes a closed bar through `add` and looks at it and those after it again: its row, if it has a price.
+    pub(crate) fn change(
+        &mut self,
+        start_us: i64,
+        session: Option<Session>,
+        rules: &Rules,
+        add: impl FnOnce(&mut Fold),
+        made: &mut Made,
+    ) -> Option<Row> {
+        let at = self.sealed.iter().rposition(|sealed| sealed.fold.minute_us == start_us)?;
+        let held = self.in_window_from(0);
+        let sealed = &mut self.sealed[at];
+        add(&mut sealed.fold);
+        sealed.revision += u32::from(sealed.written);
+        sealed.evaluation += 1;
+        let bar = sealed.fold.bar(rules.price_scale)?;
+        if !sealed.written {
+            sealed.session = session;
+        }
+        sealed.written = true;
+        let row = Row { bar, revision: sealed.revision, span: sealed.fold.span() };
+        self.refold(held, at, rules, &mut made.detections);
+        self.tell(made);
+        Some(row)
+    }
+
+    /// Takes a minute into the longer bars and closes those that it ends; false if that cannot be done without going back.
+    fn roll(&mut self, bar: &Bar, session: Session, rules: &LongerRules, made: &mut Made) -> bool {
+        self.longer.as_mut().is_some_and(|longer| longer.push(bar, session, rules, made))
+    }
+
+    /// Rolls the minutes that may be revised up again: of the longer bars that closed, those that differ are revised.
+    fn roll_again(&mut self, rules: &Rules, made: &mut Made) {
+        if let (Some(longer), Some(rules_of)) = (&mut self.longer, &rules.longer) {
+            let minutes = self.sealed.iter().filter_map(|sealed| sealed.rolled_from(rules));
+            longer.refold(minutes, rules_of, made);
+        }
+    }
+
+    /// Closes the longer bars whose bucket is over at `end_us`: no minute that ends by then comes in time any more.
+    pub(crate) fn close_longer(&mut self, end_us: i64, rules: &Rules, made: &mut Made) {
+        made.clear();
+        if let (Some(longer), Some(rules)) = (&mut self.longer, &rules.longer) {
+            longer.close_up_to(end_us, rules, made);
+        }
+    }
+
+    /// When the first of the buckets that are forming is over, µs; `i64::MAX` if none is.
+    #[must_use]
+    pub(crate) fn longer_end_us(&self) -> i64 {
+        self.longer.as_ref().map_or(i64::MAX, |longer| longer.end_us())
+    }
+
+    /// Notes the returns of its bars, as those that others are measured against.
+    pub(crate) fn note_returns(&self, rules: &mut Rules) {
+        rules.benchmark.note(&self.window);
+        if let (Some(longer), Some(rules)) = (&self.longer, &mut rules.longer) {
+            longer.note_returns(rules);
+        }
+    }
+
+    /// The closed bars of a timeframe; `None` if nobody asks for it.
+    #[must_use]
+    pub fn of(&self, timeframe: Timeframe, rules: &Rules) -> Option<&Self> {
+        if timeframe == rules.timeframe {
+            return Some(self);
+        }
+        self.longer.as_ref()?.track(timeframe, rules.longer.as_ref()?)
+    }
+
+    /// Feeds a minute of history through the same path and says nothing.
+    pub fn warm(&mut self, fold: Fold, revision: u32, session: Option<Session>, rules: &Rules) -> bool {
+        let end_us = fold.end_us();
+        let fed = self.feed(fold, end_us, revision, session, rules);
+        let newest = self.sealed.back().filter(|_| fed).and_then(|sealed| sealed.rolled_from(rules));
+        if let (Some((bar, session)), Some(longer)) = (newest, &rules.longer) {
+            self.roll(&bar, session, longer, &mut Made::default());
+        }
+        fed
+    }
+
+    /// Puts a bar of history behind the others and says nothing; false if it is not newer than they.
+    pub(crate) fn feed(
+        &mut self,
+        fold: Fold,
+        end_us: i64,
+        revision: u32,
+        session: Option<Session>,
+        rules: &Rules,
+    ) -> bool {
         if fold.minute_us <= self.newest_us() {
             return false;
         }
         while self.sealed.len() >= MOST_REVISABLE {
             self.drop_oldest(rules);
         }
-        let mut sealed =
-            Sealed { fold, revision, written: true, evaluation: revision, session, found: Found::default() };
+        let found = Found::default();
+        let mut sealed = Sealed { fold, revision, written: true, evaluation: revision, session, end_us, found };
         if let Some(bar) = sealed.window_bar(rules) {
             self.evaluate(bar, &mut sealed, rules, &mut Vec::new());
             self.gauges.take();
@@ -290,6 +351,14 @@ impl History {
         true
     }
 
+    /// Feeds a bar of a longer timeframe; see [`Longer::warm`].
+    pub(crate) fn warm_longer(&mut self, timeframe: Timeframe, bar: &Bar, session: Session, rules: &Rules) -> bool {
+        match (&mut self.longer, &rules.longer) {
+            (Some(longer), Some(rules)) => longer.warm(timeframe, bar, session, rules),
+            _ => false,
+        }
+    }
+
     /// Tells of a finished session before all that were seen; false if bars were, and nothing is changed.
     pub fn know(&mut self, day: Day) -> bool {
         if !self.window.is_empty() {
@@ -297,17 +366,36 @@ impl History {
         }
         self.now.range.know(day);
         self.base.range.know(day);
+        if let Some(longer) = &mut self.longer {
+            longer.know(day);
+        }
         true
     }
 
     /// Tells of a fed bar at which evaluation an event of it was made, as the stored event says: no later one may bear
     /// that number again. Of one that was not withdrawn, `event` is its pattern; whether that holds.
-    pub fn recall(&mut self, minute_us: i64, event: Option<(u16, Direction)>, evaluation: u32) -> bool {
-        let Some(sealed) = self.sealed.iter_mut().rfind(|sealed| sealed.fold.minute_us == minute_us) else {
+    pub fn recall(&mut self, start_us: i64, event: Option<(u16, Direction)>, evaluation: u32) -> bool {
+        let Some(sealed) = self.sealed.iter_mut().rfind(|sealed| sealed.fold.minute_us == start_us) else {
             return false;
         };
         sealed.evaluation = sealed.evaluation.max(evaluation);
         event.is_some_and(|(pattern, direction)| sealed.found.recall(pattern, direction, evaluation))
+    }
+
+    /// The same of a bar of any timeframe.
+    pub(crate) fn recall_of(
+        &mut self,
+        timeframe: Timeframe,
+        start_us: i64,
+        event: Option<(u16, Direction)>,
+        evaluation: u32,
+        rules: &Rules,
+    ) -> bool {
+        match (&mut self.longer, &rules.longer) {
+            _ if timeframe == rules.timeframe => self.recall(start_us, event, evaluation),
+            (Some(longer), Some(rules)) => longer.recall(timeframe, start_us, event, evaluation, rules),
+            _ => false,
+        }
     }
 
     /// Lets go of bars that can no longer be revised: those up to the newest one that is behind its revise window by
@@ -324,6 +412,21 @@ impl History {
         while self.sealed.front().is_some_and(|oldest| oldest.fold.minute_us <= leaves_us) {
             self.drop_oldest(rules);
         }
+        if let (Some(longer), Some(rules)) = (&mut self.longer, &rules.longer) {
+            longer.trim(leaves_us, rules);
+        }
+    }
+
+    /// Lets go of bars that end at `until_us` or before.
+    pub(crate) fn let_go(&mut self, until_us: i64, rules: &Rules) {
+        while self.sealed.front().is_some_and(|oldest| oldest.end_us <= until_us) {
+            self.drop_oldest(rules);
+        }
+    }
+
+    /// The end of the oldest bar that may be revised, µs.
+    pub(crate) fn oldest_end_us(&self) -> Option<i64> {
+        self.sealed.front().map(|sealed| sealed.end_us)
     }
 
     /// Makes room for as many bars as there will ever be: doubled step by step, it would end at twice that, and a minute
@@ -341,19 +444,23 @@ impl History {
         self.base_minute_us = self.base_minute_us.max(oldest.fold.minute_us);
         self.behind_us = self.behind_us.max(self.base_minute_us);
         if let Some(bar) = oldest.window_bar(rules) {
-            let bar = bar.opening(self.base.session != oldest.session);
-            self.base.enter(oldest.session);
+            let open_us = oldest.open_us();
+            let bar = bar.opening(self.base.enter(rules.stands_in(open_us)));
             let newer = self.in_window_after(&bar);
             if let Some(candles) = &mut self.candles {
-                candles.settle(&bar, oldest.session, self.window.view().before(newer), &());
+                candles.settle(&bar, open_us, self.window.view().before(newer), &());
             }
             if let Some(study) = &mut self.study {
-                study.settle(&bar, oldest.session, self.window.view().before(newer), &rules.study);
+                study.settle(&bar, open_us, self.window.view().before(newer), &rules.study);
             }
             self.base.push(&bar, oldest.found.patterns());
             if let Some(on) = &rules.indicators {
-                self.gauges.settle(&bar, oldest.session, newer, &self.window, on);
+                self.gauges.settle(&bar, open_us, newer, &self.window, on);
             }
+        }
+        let rolled = oldest.rolled_from(rules);
+        if let (Some((bar, session)), Some(longer), Some(rules)) = (rolled, &mut self.longer, &rules.longer) {
+            longer.settle(&bar, session, rules);
         }
         self.spare = oldest.found.in_place_of();
     }
@@ -396,7 +503,7 @@ impl History {
                 continue;
             };
             if index < at {
-                let bar = self.enter(each.session, bar, rules);
+                let bar = self.enter(each.open_us(), bar, rules);
                 self.now.push(&bar, each.found.patterns());
                 if let Some(on) = &rules.indicators {
                     self.gauges.push(&bar, &self.window, on);
@@ -416,8 +523,7 @@ impl History {
 
     /// Makes a bar the window's newest, and moves what is kept beside the window on.
     fn enter(&mut self, session: Option<i64>, bar: WindowBar, rules: &Rules) -> WindowBar {
-        let bar = bar.opening(self.now.session != session);
-        self.now.enter(session);
+        let bar = bar.opening(self.now.enter(rules.stands_in(session)));
         if let Some(candles) = &mut self.candles {
             candles.enter(session, &self.window, &());
         }
@@ -439,7 +545,7 @@ impl History {
 
     /// Puts the bar of a sealed one into the window and says which patterns came and went with it.
     fn evaluate(&mut self, bar: WindowBar, sealed: &mut Sealed, rules: &Rules, detections: &mut Vec<Detection>) {
-        let bar = self.enter(sealed.session, bar, rules);
+        let bar = self.enter(sealed.open_us(), bar, rules);
         if let Some(on) = &rules.indicators {
             self.gauges.read(&bar, &self.window, on);
         }
@@ -463,7 +569,8 @@ impl History {
         let about = OnceCell::new();
         let newest = || About::newest(&self.window, self.gauges.rsi(), rules.benchmark.strength(&self.window));
         let detail = |pattern, matched| Detail::of(&at, pattern, matched, about.get_or_init(newest));
-        sealed.found.renew(&matches, sealed.evaluation, bar, detail, detections);
+        let on = On { bar, timeframe: rules.timeframe, end_us: sealed.end_us };
+        sealed.found.renew(&matches, sealed.evaluation, on, detail, detections);
         self.now.push(&bar, sealed.found.patterns());
     }
 }

@@ -40,6 +40,33 @@ impl Ladder {
         self.passed_us
     }
 
+    /// When the first of the buckets that are forming is over, µs; `i64::MAX` if none is.
+    #[must_use]
+    pub fn end_us(&self) -> i64 {
+        self.rungs.iter().flatten().filter_map(Rollup::end_us).min().unwrap_or(i64::MAX)
+    }
+
+    /// Whether it is of these timeframes, and its times can be counted on from.
+    pub(crate) fn is_sound(&self, of: impl Fn(Timeframe) -> bool) -> bool {
+        let sound = |(timeframe, rung): (Timeframe, &Option<Rollup>)| match rung {
+            Some(rung) => of(timeframe) && rung.timeframe() == timeframe && rung.is_sound(),
+            None => !of(timeframe),
+        };
+        Timeframe::ALL.into_iter().zip(&self.rungs).all(sound)
+    }
+
+    /// Reads a word of each of its cache lines that the next minute will ask for.
+    pub(crate) fn touch(&self) -> u64 {
+        self.rungs.iter().flatten().map(Rollup::touch).fold(self.passed_us as u64, std::ops::BitXor::bitxor)
+    }
+
+    /// Takes a longer bar into the bucket of one timeframe, as if it were a minute: for a bucket that was under way. Whether
+    /// it was taken.
+    pub(crate) fn go_on(&mut self, timeframe: Timeframe, bar: &Bar, session: Session, grid: &Grid) -> bool {
+        let rung = self.rungs[timeframe as usize].as_mut();
+        rung.is_some_and(|rung| rung.push(bar, session, grid, drop).is_ok())
+    }
+
     /// Takes the next minute into every timeframe and hands on the bars that it closes, the shortest timeframe first.
     ///
     /// # Errors

@@ -4,8 +4,8 @@ use crate::accumulated::Short;
 use crate::counters::{Counters, Skew};
 use crate::detection::Detection;
 use crate::fate::{Fate, Sink};
-use crate::history::{Made, Row};
 use crate::indicator::gauges::Reading;
+use crate::made::{Longer, Made, Row};
 use crate::symbol::SymbolId;
 use crate::tick::Tick;
 
@@ -60,6 +60,8 @@ pub struct Jump {
 pub struct Output {
     /// Rows to write, in closing order.
     pub bars: Vec<(SymbolId, Row)>,
+    /// Bars of longer timeframes.
+    pub longer: Vec<(SymbolId, Longer)>,
     /// Patterns that came and went.
     pub detections: Vec<(SymbolId, Detection)>,
     /// The indicators of watched symbols, at each bar that closed or was looked at again.
@@ -128,6 +130,8 @@ impl Sink for Collector<'_> {
             *(if row.revision == 0 { &mut self.counters.bars } else { &mut self.counters.bars_revised }) += 1;
             self.output.bars.push((symbol, row));
         }
+        self.counters.longer_bars += made.longer.len() as u64;
+        self.output.longer.extend(made.longer.iter().map(|longer| (symbol, *longer)));
         let held = made.detections.iter().filter(|detection| detection.held).count();
         self.counters.detections += held as u64;
         self.counters.withdrawn += (made.detections.len() - held) as u64;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bar::Bar;
 use crate::session::Session;
+use crate::snapshot::is_near;
 use crate::time::MINUTE_US;
 use crate::timeframe::{Bucket, Grid, Timeframe};
 
@@ -183,6 +184,26 @@ impl Rollup {
     #[must_use]
     pub fn forming(&self) -> Option<Rolled> {
         self.forming.as_ref().map(|forming| forming.rolled(self.timeframe))
+    }
+
+    /// When the bucket that is forming is over, µs.
+    #[must_use]
+    pub fn end_us(&self) -> Option<i64> {
+        self.forming.as_ref().map(|forming| forming.bucket.end_us)
+    }
+
+    /// Whether its times can be counted on from.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.forming.as_ref().is_none_or(|forming| {
+            let Bucket { start_us, end_us, .. } = forming.bucket;
+            is_near(start_us) && is_near(end_us) && is_near(forming.newest_us)
+        })
+    }
+
+    /// Reads a word of each of its cache lines.
+    pub(crate) fn touch(&self) -> u64 {
+        let of = |forming: &Forming| forming.newest_us as u64 ^ forming.close.to_bits() ^ u64::from(forming.minutes);
+        self.forming.as_ref().map_or(0, of) ^ self.passed_us as u64
     }
 
     /// Begins a bucket with its first minute, and closes the one before.

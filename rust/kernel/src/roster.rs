@@ -41,6 +41,12 @@ pub(crate) struct Roster {
     names: Symbols,
     /// By id; of a forgotten one, an empty state.
     states: Vec<Symbol>,
+    /// When the first longer bar of each that is forming is over, µs: side by side, since every minute asks for all.
+    #[serde(skip)]
+    ends_us: Vec<i64>,
+    /// The first of them.
+    #[serde(skip)]
+    first_end_us: Option<i64>,
     /// The regular session open at which idle ones are forgotten next.
     forget_at_us: Option<i64>,
 }
@@ -79,6 +85,8 @@ impl Roster {
             holds(state.accumulated.as_ref().is_none_or(|known| known.is_sound()), "volumes")?;
             state.history.fit(rules, watched)?;
         }
+        self.ends_us = self.states.iter().map(|state| state.history.longer_end_us()).collect();
+        self.first_end_us = self.ends_us.iter().min().copied();
         Ok(())
     }
 
@@ -101,8 +109,9 @@ impl Roster {
     fn begin(&mut self, ticker: &[u8], id: SymbolId, rules: &mut Rules) {
         if id.index() == self.states.len() {
             self.states.push(Symbol::new(rules));
+            self.ends_us.push(i64::MAX);
         }
-        rules.benchmark.named(ticker, id);
+        rules.benchmarks().for_each(|benchmark| benchmark.named(ticker, id));
         if rules.indicators.as_ref().is_some_and(|on| on.watch.has(ticker)) {
             self.states[id.index()].history.watch();
         }
@@ -116,6 +125,27 @@ impl Roster {
     /// The same, to be changed.
     pub(crate) fn open_bars_mut(&mut self) -> impl Iterator<Item = &mut Fold> + '_ {
         self.states.iter_mut().flat_map(|state| &mut state.open)
+    }
+
+    /// Notes what the longer bars of a symbol wait for, after a change of its history.
+    #[inline]
+    pub(crate) fn note_longer(&mut self, id: SymbolId) {
+        let end_us = self[id].history.longer_end_us();
+        self.ends_us[id.index()] = end_us;
+        self.first_end_us = Some(self.first_end_us.map_or(end_us, |first_us| first_us.min(end_us)));
+    }
+
+    /// Whether a longer bar is over at `end_us`.
+    #[inline]
+    pub(crate) fn has_longer(&self, end_us: i64) -> bool {
+        self.first_end_us.is_some_and(|first_us| first_us <= end_us)
+    }
+
+    /// The symbols of which a longer bar is over at `end_us`; they are to be noted again.
+    pub(crate) fn take_longer(&mut self, end_us: i64) -> Vec<SymbolId> {
+        self.first_end_us = self.ends_us.iter().filter(|&&end| end > end_us).min().copied();
+        let ids = self.ends_us.iter().zip(0..);
+        ids.filter(|(end, _)| **end <= end_us).map(|(_, id)| SymbolId(id)).collect()
     }
 
     /// At the first tick of a regular session, forgets the symbols that have no open bar and were not heard since the
@@ -133,8 +163,9 @@ impl Roster {
         let idle: Vec<SymbolId> = self.names.ids().filter(is_idle).collect();
         for &id in &idle {
             self.names.forget(id);
-            rules.benchmark.forgotten(id);
+            rules.benchmarks().for_each(|benchmark| benchmark.forgotten(id));
             self[id] = Symbol::new(rules);
+            self.ends_us[id.index()] = i64::MAX;
         }
         idle
     }

@@ -5,6 +5,7 @@ use crate::candle::talib::Candles;
 use crate::detectors::DetectorList;
 use crate::indicator::gauges::Indicators;
 use crate::study::Kernels;
+use crate::timeframe::{Grid, Timeframe};
 
 /// Bars that may be revised at once: 15 minutes, those still open beside them, and one of a second channel.
 pub(crate) const MOST_REVISABLE: usize = 18;
@@ -12,9 +13,11 @@ pub(crate) const MOST_REVISABLE: usize = 18;
 pub const CANDLE_WINDOW_BARS: usize = Candles::WINDOW_BARS + MOST_REVISABLE;
 const _: () = assert!(CANDLE_WINDOW_BARS == 34, "as messages and pages say");
 
-/// What every history shares.
+/// What every history of one timeframe shares.
 #[derive(Debug)]
 pub struct Rules {
+    /// How long its bars are.
+    pub timeframe: Timeframe,
     /// Bars a window holds.
     pub window_bars: usize,
     /// Decimals of the price column, if it has any.
@@ -29,9 +32,35 @@ pub struct Rules {
     pub indicators: Option<Indicators>,
     /// Whose return others' are measured against.
     pub benchmark: Benchmark,
+    /// The longer timeframes that its bars are rolled up to; `None` if there are none.
+    pub longer: Option<Box<LongerRules>>,
+}
+
+/// What the longer bars of all symbols have in common.
+#[derive(Debug)]
+pub struct LongerRules {
+    /// Their buckets.
+    pub grid: Grid,
+    /// The rules of each timeframe, the shortest first.
+    pub each: Vec<Rules>,
+    /// Minutes before this one are in bars that are fed whole.
+    pub from_us: i64,
+    /// Where history ends: what was over by then is no news.
+    pub known_us: i64,
 }
 
 impl Rules {
+    /// What others are measured against, in each timeframe.
+    pub(crate) fn benchmarks(&mut self) -> impl Iterator<Item = &mut Benchmark> {
+        let longer = self.longer.iter_mut().flat_map(|longer| &mut longer.each);
+        std::iter::once(&mut self.benchmark).chain(longer.map(|rules| &mut rules.benchmark))
+    }
+
+    /// The session that a bar stands in, by the open of the stretch it is carried on through; `None` for days and longer.
+    pub(crate) fn stands_in(&self, open_us: Option<i64>) -> Option<i64> {
+        open_us.filter(|_| self.timeframe.is_intraday())
+    }
+
     /// Whether any of TA-Lib's functions is on, and windows hold what it takes to begin a session anew.
     pub(crate) fn has_candles(&self) -> bool {
         self.window_bars >= CANDLE_WINDOW_BARS && self.detectors.has_candles()

@@ -1,12 +1,13 @@
 //! Trading sessions as a table of half-open intervals: the calendar without its rules.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::KernelError;
+use crate::snapshot::is_near;
 use crate::time::DAY_US;
 
 /// One session, `[open_us, close_us)` in µs UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     /// Its first instant.
     pub open_us: i64,
@@ -20,6 +21,11 @@ impl Session {
     pub fn utc_day(us: i64) -> Self {
         let open_us = us.div_euclid(DAY_US) * DAY_US;
         Self { open_us, close_us: open_us + DAY_US }
+    }
+
+    /// Whether it has an end after its start, and times can be counted on from both.
+    pub(crate) fn is_sound(self) -> bool {
+        self.open_us < self.close_us && is_near(self.open_us) && is_near(self.close_us)
     }
 
     /// Whether `us` lies in it.

@@ -1,14 +1,17 @@
 //! What an engine is told, and what of it is refused.
 
+use crate::benchmark::Benchmark;
 use crate::calendar::Calendar;
 use crate::channel::Lateness;
 use crate::detectors::DetectorList;
 use crate::error::KernelError;
 use crate::indicator::gauges::{Indicators, Watch};
 use crate::indicator::live::{Kernels, LEAST_WINDOW};
-use crate::pattern::PATTERNS;
-use crate::rules::CANDLE_WINDOW_BARS;
+use crate::pattern::{PATTERNS, Pattern};
+use crate::rules::{CANDLE_WINDOW_BARS, LongerRules, Rules};
+use crate::study;
 use crate::time::SECOND_US;
+use crate::timeframe::{Align, Grid, Timeframe};
 
 /// Settings of an [`crate::engine::Engine`].
 #[derive(Debug)]
@@ -34,6 +37,10 @@ pub struct Settings {
     pub volume_checked: bool,
     /// Sessions.
     pub calendar: Calendar,
+    /// The timeframes of the bars on which patterns are looked for; minutes are rolled up to the longer ones.
+    pub timeframes: Vec<Timeframe>,
+    /// Where the buckets of those are counted from.
+    pub align: Align,
     /// Whose indicators are read; `None` keeps none, not even events' RSI.
     pub watch: Option<Watch>,
     /// RSI below the first is oversold, above the second overbought: 0 to 100, in order.
@@ -75,6 +82,43 @@ impl Settings {
         broken.map_or(Ok(()), |(name, rule, _, value)| Err(KernelError::Setting { name, rule, value }))
     }
 
+    /// What histories share, in each timeframe.
+    ///
+    /// # Errors
+    /// [`KernelError::Setting`] names what is out of its range, [`KernelError::UnknownPattern`] an id, [`KernelError::Row`] a
+    /// session too far away for longer bars.
+    pub(crate) fn rules(&self) -> Result<Rules, KernelError> {
+        let mut rules = self.rules_of(Timeframe::Min1)?;
+        let is_on = |timeframe: &Timeframe| *timeframe != Timeframe::Min1 && self.timeframes.contains(timeframe);
+        let each = Timeframe::ALL.into_iter().filter(is_on).map(|timeframe| self.rules_of(timeframe));
+        let each = each.collect::<Result<Vec<_>, _>>()?;
+        if !each.is_empty() {
+            let Calendar { window, simulated, .. } = &self.calendar;
+            let grid = Grid::new(window, simulated.clone(), self.align)?;
+            rules.longer = Some(Box::new(LongerRules { grid, each, from_us: i64::MIN, known_us: i64::MIN }));
+        }
+        Ok(rules)
+    }
+
+    fn rules_of(&self, timeframe: Timeframe) -> Result<Rules, KernelError> {
+        let mut indicators = self.indicators()?;
+        // Of longer bars none are shown.
+        if let Some(on) = indicators.as_mut().filter(|_| timeframe != Timeframe::Min1) {
+            on.watch = Watch::default();
+        }
+        Ok(Rules {
+            timeframe,
+            window_bars: self.window_bars,
+            price_scale: self.price_scale,
+            revise_us: self.revise_us,
+            detectors: self.detectors(timeframe)?,
+            study: study::Kernels::new()?,
+            indicators,
+            benchmark: Benchmark::new(self.benchmark.as_deref().unwrap_or_default().as_bytes()),
+            longer: None,
+        })
+    }
+
     /// The indicators, if any are kept.
     ///
     /// # Errors
@@ -95,15 +139,18 @@ impl Settings {
         Ok(Some(Indicators { kernels: Kernels::new()?, watch: watch.clone(), rsi_bounds: self.rsi_bounds }))
     }
 
-    /// The patterns that are on.
+    /// The patterns that are on and can be seen on bars of a timeframe.
     ///
     /// # Errors
     /// [`KernelError::UnknownPattern`] names an id; [`KernelError::Setting`] if the window is too short for them.
-    pub(crate) fn detectors(&self) -> Result<DetectorList, KernelError> {
+    fn detectors(&self, timeframe: Timeframe) -> Result<DetectorList, KernelError> {
+        let is_on = self.timeframes.contains(&timeframe);
+        let is_seen = |(_, pattern): &(u16, &'static dyn Pattern)| is_on && timeframe <= pattern.longest();
         let all = || (0u16..).zip(PATTERNS.iter().copied());
         let Some(ids) = &self.patterns else {
             let is_first = |at: u16, name| PATTERNS[..usize::from(at)].iter().all(|pattern| pattern.name() != name);
-            return Ok(DetectorList::new(all().filter(|(at, pattern)| is_first(*at, pattern.name())).collect()));
+            let on = all().filter(|(at, pattern)| is_first(*at, pattern.name()));
+            return Ok(DetectorList::new(on.filter(is_seen).collect()));
         };
         let find = |id: &String| {
             all().find(|(_, pattern)| pattern.id() == id).ok_or_else(|| KernelError::UnknownPattern(id.clone()))
@@ -119,6 +166,6 @@ impl Settings {
             let value = self.window_bars as f64;
             return Err(KernelError::Setting { name: "window", rule: "at least 34 for TA-Lib's patterns", value });
         }
-        Ok(DetectorList::new(named))
+        Ok(DetectorList::new(named.into_iter().filter(is_seen).collect()))
     }
 }

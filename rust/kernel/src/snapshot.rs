@@ -20,11 +20,12 @@ use crate::owner::Heard;
 use crate::pattern::{PATTERNS, Pattern};
 use crate::roster::Roster;
 use crate::settings::Settings;
+use crate::sweep::{self, Known};
 
 const MAGIC: [u8; 4] = *b"TPES";
 
 /// To be raised whenever anything that is kept changes its meaning, its type or its place.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 const HASH: usize = 20;
 const HEAD: usize = MAGIC.len() + size_of::<u32>() + HASH;
@@ -66,7 +67,7 @@ struct Written<'a> {
     orphans: &'a Orphans,
     begun: &'a Begun,
     settled: &'a Settled,
-    returns: &'a [(i64, f64)],
+    longer: Known,
     now: Moment<&'a Counters, &'a Skew>,
 }
 
@@ -79,7 +80,7 @@ struct State {
     orphans: Orphans,
     begun: Begun,
     settled: Settled,
-    returns: Vec<(i64, f64)>,
+    longer: Known,
     now: Moment<Counters, Skew>,
 }
 
@@ -96,6 +97,8 @@ pub(crate) fn digest(settings: &Settings) -> Digest {
         seq_counts,
         volume_checked,
         calendar,
+        timeframes,
+        align,
         watch,
         rsi_bounds,
         benchmark,
@@ -108,7 +111,7 @@ pub(crate) fn digest(settings: &Settings) -> Digest {
     // Patterns are kept by their place in the list of all.
     let known = PATTERNS.map(Pattern::id);
     let limits = (channels, lateness.a_us, lateness.t_us, revise_us, window_bars, symbols);
-    let sessions = (&calendar.window, &calendar.simulated, &calendar.regular);
+    let sessions = (&calendar.window, &calendar.simulated, &calendar.regular, timeframes, *align as u8);
     let shown = (watch, rsi_bounds, benchmark);
     let checked = (seq_counts, volume_checked);
     let bytes = postcard::to_allocvec(&(limits, &known[..], patterns, sessions, shown, checked));
@@ -128,7 +131,7 @@ pub(crate) fn write(settings: &Digest, from: &Aggregator, now: Moment<&Counters,
         orphans: &from.orphans,
         begun: &from.begun,
         settled: &from.settled,
-        returns: from.rules().benchmark.returns(),
+        longer: from.known(),
         now,
     };
     let written = postcard::to_extend(&state, bytes);
@@ -171,10 +174,10 @@ pub(crate) fn read(
         return Err(damaged("there is more behind it"));
     }
     fit(&mut state, to).map_err(|what| damaged(&format!("{what} cannot be as they are told")))?;
-    let benchmark = to.rules.benchmark.restored(|ticker| state.roster.names().find(ticker), state.returns);
-    to.rules.benchmark = benchmark;
     (to.roster, to.channels, to.heard) = (state.roster, state.channels, state.heard);
     (to.orphans, to.begun, to.settled) = (state.orphans, state.begun, state.settled);
+    to.set_known(state.longer);
+    to.find_benchmark();
     Ok(state.now)
 }
 
@@ -186,7 +189,7 @@ fn fit(state: &mut State, of: &Aggregator) -> Sound {
     for channel in &mut state.channels {
         channel.fit(ids, of.limits.lateness)?;
     }
-    holds(state.heard.is_sound(of.channels.len(), ids), "stamps")?;
+    holds(state.heard.is_sound(of.channels.len(), ids) && sweep::is_sound(state.longer), "stamps")?;
     holds(state.orphans.is_sound(ids) && state.begun.is_sound(), "minutes")?;
     let Moment { counters, skew, next_src, .. } = &state.now;
     holds(counters.is_sound() && skew.is_sound() && *next_src <= FEW, "counters")

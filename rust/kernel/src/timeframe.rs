@@ -63,6 +63,18 @@ impl Timeframe {
         }
     }
 
+    /// Whether its bars lie within one session.
+    #[must_use]
+    pub fn is_intraday(self) -> bool {
+        self < Self::Daily
+    }
+
+    /// The consumer's tier of what is found on its bars.
+    #[must_use]
+    pub fn tier(self) -> &'static str {
+        if self.is_intraday() { "intraday" } else { "daily" }
+    }
+
     /// The length of a whole bucket, µs; `None` where the calendar decides.
     #[must_use]
     pub fn length_us(self) -> Option<i64> {
@@ -94,6 +106,7 @@ impl FromStr for Timeframe {
 
 /// Where buckets shorter than a session are counted from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Align {
     /// The session's open.
     #[default]
@@ -146,7 +159,8 @@ impl From<Session> for Bucket {
 pub struct Grid {
     align: Align,
     days: Sessions,
-    /// One a week that has a session; `None` for weeks of UTC days.
+    sessions: Sessions,
+    /// One a week that has a session; `None` without a table of sessions.
     weeks: Option<Vec<Bucket>>,
 }
 
@@ -176,10 +190,12 @@ impl Grid {
             }
             weeks
         });
-        Ok(Self { align, days, weeks })
+        Ok(Self { align, days, sessions: sessions.clone(), weeks })
     }
 
     /// The bucket of a minute that starts in `session`. `O(1)` but for a look-up of the day or the week, `O(log n)`.
+    ///
+    /// A session of another table, that of a simulated symbol, has the calendar's week, from midnight to midnight.
     #[must_use]
     pub fn bucket(&self, timeframe: Timeframe, minute_us: i64, session: Session) -> Bucket {
         match (timeframe.length_us(), self.align) {
@@ -208,19 +224,35 @@ impl Grid {
     }
 
     fn week(&self, session: Session) -> Bucket {
-        let Some(weeks) = &self.weeks else {
-            let start_us = week_of(session) * 7 * DAY_US - DAYS_BEFORE_1970 * DAY_US;
-            return Bucket::of(start_us, start_us + 7 * DAY_US);
-        };
+        let weeks = self.weeks.as_ref().filter(|_| self.sessions.at(session.open_us) == Some(session));
+        let Some(weeks) = weeks else { return self.calendar_week(session) };
         let after = weeks.partition_point(|week| week.start_us <= session.open_us);
         after.checked_sub(1).map_or_else(|| session.into(), |at| weeks[at])
+    }
+
+    /// The week of a session from the midnight before its Monday to the one after its Sunday.
+    fn calendar_week(&self, session: Session) -> Bucket {
+        let day = self.days.day_at(session.close_us - 1);
+        // Counted from noon: a day is an hour longer or shorter where clocks change.
+        let monday = self.days.day_at(day.open_us + DAY_US / 2 - weekday(day) * DAY_US);
+        let next = self.days.day_at(monday.open_us + DAY_US / 2 + 7 * DAY_US);
+        Bucket::of(monday.open_us, next.open_us)
     }
 }
 
 /// Weeks of a market's day since that of 1970-01-01.
 fn week_of(day: Session) -> i64 {
-    let date = (day.open_us + FARTHEST_EAST_US).div_euclid(DAY_US);
-    (date + DAYS_BEFORE_1970).div_euclid(7)
+    since_monday(day).div_euclid(7)
+}
+
+/// Days of a market's day since its Monday.
+fn weekday(day: Session) -> i64 {
+    since_monday(day).rem_euclid(7)
+}
+
+/// Days of a market's day since the Monday before 1970-01-01.
+fn since_monday(day: Session) -> i64 {
+    (day.open_us + FARTHEST_EAST_US).div_euclid(DAY_US) + DAYS_BEFORE_1970
 }
 
 /// That times can be counted on from each row's edges.
@@ -308,6 +340,19 @@ mod tests {
         let whole = Bucket { start_us: MONDAY, end_us: MONDAY + 7 * DAY_US, minutes: 10_080 };
         assert_eq!([at(0, 0, 0), at(6, 23, 59)].map(week), [whole; 2]);
         assert_eq!(week(-1).end_us, 4 * DAY_US, "1970-01-01 was a Thursday");
+    }
+
+    #[test]
+    fn a_session_that_is_not_in_the_table_has_the_week_of_the_calendar() {
+        let days: Vec<_> = (-7..14).map(|day| (at(day, 4, 0), at(day + 1, 4, 0))).collect();
+        let grid = Grid::new(&sessions(), Sessions::new(&days).unwrap(), Align::Session).unwrap();
+        let week = |day: i64| {
+            let session = Session { open_us: at(day, 4, 0), close_us: at(day + 1, 4, 0) };
+            let bucket = grid.bucket(Timeframe::Weekly, at(day, 12, 0), session);
+            (bucket.start_us, bucket.end_us)
+        };
+        assert_eq!([0, 3, 6].map(week), [(at(0, 4, 0), at(7, 4, 0)); 3]);
+        assert_eq!(week(7).0, at(7, 4, 0));
     }
 
     #[test]

@@ -3,13 +3,16 @@
 use tickstockpl_kernel::bar::{Bar, Fold};
 use tickstockpl_kernel::benchmark::Benchmark;
 use tickstockpl_kernel::detectors::DetectorList;
-use tickstockpl_kernel::history::{History, Made};
+use tickstockpl_kernel::history::History;
+use tickstockpl_kernel::made::Made;
 use tickstockpl_kernel::offset::Span;
 use tickstockpl_kernel::pattern::{Closing, Match, PATTERNS, Pattern};
 use tickstockpl_kernel::rules::Rules;
+use tickstockpl_kernel::session::Session;
 use tickstockpl_kernel::study::Kernels;
 use tickstockpl_kernel::tick::Kind;
 use tickstockpl_kernel::time::MINUTE_US;
+use tickstockpl_kernel::timeframe::Timeframe;
 
 /// Cannot bear a bar of 13 shares.
 struct Superstitious;
@@ -55,7 +58,7 @@ fn close(history: &mut History, rules: &Rules, minute: i64, volume: i64) -> Made
         close_us: ts_us + 1,
     };
     let mut made = Made::default();
-    history.close(Fold::from_bar(&bar, Span::NONE, 0, Kind::T), Some(0), false, rules, &mut made);
+    history.close(Fold::from_bar(&bar, Span::NONE, 0, Kind::T), Some(Session::utc_day(0)), false, rules, &mut made);
     made
 }
 
@@ -64,6 +67,8 @@ fn the_others_go_on_and_it_is_asked_no_more() {
     std::panic::set_hook(Box::new(|_| {}));
     let doji = PATTERNS[0];
     let rules = Rules {
+        timeframe: Timeframe::Min1,
+        longer: None,
         window_bars: 50,
         price_scale: None,
         revise_us: 900_000_000,

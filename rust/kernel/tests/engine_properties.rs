@@ -6,6 +6,7 @@ use tickstockpl_kernel::channel::Lateness;
 use tickstockpl_kernel::engine::Engine;
 use tickstockpl_kernel::output::Output;
 use tickstockpl_kernel::settings::Settings;
+use tickstockpl_kernel::timeframe::{Align, Timeframe};
 
 const T0_US: i64 = 1_757_599_200_000_000;
 
@@ -21,6 +22,8 @@ fn engine(symbols: usize) -> Engine {
         seq_counts: true,
         volume_checked: true,
         calendar: Calendar::default(),
+        timeframes: vec![Timeframe::Min1],
+        align: Align::Session,
         watch: None,
         rsi_bounds: (30.0, 70.0),
         benchmark: None,

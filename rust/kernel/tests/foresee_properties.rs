@@ -4,19 +4,24 @@ use proptest::prelude::*;
 use tickstockpl_kernel::bar::{Bar, Fold};
 use tickstockpl_kernel::benchmark::Benchmark;
 use tickstockpl_kernel::detectors::DetectorList;
-use tickstockpl_kernel::history::{History, Made};
+use tickstockpl_kernel::history::History;
 use tickstockpl_kernel::indicator::gauges::{Indicators, Watch};
 use tickstockpl_kernel::indicator::live::Kernels;
+use tickstockpl_kernel::made::Made;
 use tickstockpl_kernel::offset::Span;
 use tickstockpl_kernel::pattern::PATTERNS;
 use tickstockpl_kernel::rules::Rules;
+use tickstockpl_kernel::session::Session;
 use tickstockpl_kernel::study::Kernels as StudyKernels;
 use tickstockpl_kernel::tick::Kind;
 use tickstockpl_kernel::time::MINUTE_US;
+use tickstockpl_kernel::timeframe::Timeframe;
 
 fn rules(window_bars: usize) -> Rules {
     let kernels = Kernels::new().expect("periods are in range");
     Rules {
+        timeframe: Timeframe::Min1,
+        longer: None,
         window_bars,
         price_scale: None,
         revise_us: 900_000_000,
@@ -48,6 +53,11 @@ fn fold(minute: i64, [open, close, up, down]: [i8; 4]) -> Fold {
         close_us: ts_us,
     };
     Fold::from_bar(&bar, Span::NONE, 0, Kind::T)
+}
+
+/// The session of this number.
+fn of(number: i64) -> Session {
+    Session { open_us: number, close_us: number + 1 }
 }
 
 /// All that came and went with a bar, to the last bit.
@@ -91,13 +101,13 @@ proptest! {
         for step in steps {
             let (one, other) = match step {
                 Step::Foresee(further) => {
-                    ahead.foresee(Some(session + further), &rules);
+                    ahead.foresee(0, Some(of(session + further)), &rules);
                     continue;
                 }
                 Step::Next(moves, opens, foreseen) => {
                     session += i64::from(opens);
                     if foreseen {
-                        ahead.foresee(Some(session), &rules);
+                        ahead.foresee(0, Some(of(session)), &rules);
                     }
                     sessions.push(session);
                     let bar = fold(minute, moves);
@@ -106,19 +116,19 @@ proptest! {
                     let close = |history: &mut History| {
                         history.trim(event_us, |_| event_us, i64::MAX, &rules);
                         let mut made = Made::default();
-                        history.close(bar, Some(session), false, &rules, &mut made);
+                        history.close(bar, Some(of(session)), false, &rules, &mut made);
                         Some(made)
                     };
                     (close(&mut ahead), close(&mut late))
                 }
                 Step::Revise(moves, back) => {
                     let at = minute - 1 - back;
-                    let Some(&of) = usize::try_from(at).ok().and_then(|at| sessions.get(at)) else { continue };
+                    let Some(&session) = usize::try_from(at).ok().and_then(|at| sessions.get(at)) else { continue };
                     let bar = fold(at, moves);
                     let revise = |history: &mut History| {
                         let mut made = Made::default();
                         let add = |sealed: &mut Fold| *sealed = bar;
-                        history.revise(at * MINUTE_US, Some(of), &rules, add, &mut made).then_some(made)
+                        history.revise(at * MINUTE_US, Some(of(session)), &rules, add, &mut made).then_some(made)
                     };
                     (revise(&mut ahead), revise(&mut late))
                 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use tickstockpl_kernel::bar::{Bar, Fold, quality};
 use tickstockpl_kernel::benchmark::Benchmark;
 use tickstockpl_kernel::detectors::DetectorList;
-use tickstockpl_kernel::history::{History, Made};
+use tickstockpl_kernel::history::History;
 use tickstockpl_kernel::indicator::Seed;
 use tickstockpl_kernel::indicator::adx::Adx;
 use tickstockpl_kernel::indicator::atr::Atr;
@@ -19,10 +19,13 @@ use tickstockpl_kernel::indicator::sma::Sma;
 use tickstockpl_kernel::indicator::stochastic::Stochastic;
 use tickstockpl_kernel::indicator::volume_ratio::VolumeRatio;
 use tickstockpl_kernel::indicator::vwap::Vwap;
+use tickstockpl_kernel::made::Made;
 use tickstockpl_kernel::offset::Span;
 use tickstockpl_kernel::rules::Rules;
+use tickstockpl_kernel::session::Session;
 use tickstockpl_kernel::tick::Kind;
 use tickstockpl_kernel::time::MINUTE_US;
+use tickstockpl_kernel::timeframe::Timeframe;
 
 const BASE_BARS: usize = 200;
 
@@ -30,6 +33,8 @@ fn rules(window_bars: usize) -> Rules {
     let watch = Watch { all: true, ..Watch::default() };
     let kernels = Kernels::new().expect("periods are in range");
     Rules {
+        timeframe: Timeframe::Min1,
+        longer: None,
         window_bars,
         price_scale: Some(2),
         revise_us: 900_000_000,
@@ -62,9 +67,14 @@ fn fold(bar: &Bar) -> Fold {
     Fold::from_bar(bar, Span::NONE, 0, Kind::T)
 }
 
+/// The session of this number.
+fn of(number: i64) -> Session {
+    Session { open_us: number, close_us: number + 1 }
+}
+
 fn closed(history: &mut History, fold: Fold, session: Option<i64>, is_late: bool, rules: &Rules) -> Made {
     let mut made = Made::default();
-    history.close(fold, session, is_late, rules, &mut made);
+    history.close(fold, session.map(of), is_late, rules, &mut made);
     made
 }
 
@@ -165,7 +175,7 @@ fn restarted(bars: &[Given], rules: &Rules) -> History {
     let before: Vec<&Given> = bars[..opens].iter().filter(|given| given.session.is_some()).collect();
     let kept = before.len().saturating_sub(rules.window_bars);
     for given in before[kept..].iter().copied().chain(&bars[opens..]) {
-        assert!(history.warm(fold(&given.bar), 0, given.session, rules), "history is fed in order");
+        assert!(history.warm(fold(&given.bar), 0, given.session.map(of), rules), "history is fed in order");
     }
     history
 }
@@ -225,7 +235,7 @@ proptest! {
                     let revised = fold(&bars[at].bar);
                     let mut made = Made::default();
                     let add = |sealed: &mut Fold| *sealed = revised;
-                    prop_assert!(history.revise(ts_us, bars[at].session, &rules, add, &mut made));
+                    prop_assert!(history.revise(ts_us, bars[at].session.map(of), &rules, add, &mut made));
                     let later = bars[at..].iter().filter(|given| given.session.is_some()).count();
                     prop_assert_eq!(made.readings.len(), later);
                     prop_assert!(!made.readings.iter().any(|reading| reading.fresh));
@@ -233,7 +243,7 @@ proptest! {
                     continue;
                 }
                 Step::Foresee(ahead) => {
-                    history.foresee(Some(session + ahead), &rules);
+                    history.foresee(0, Some(of(session + ahead)), &rules);
                     continue;
                 }
                 Step::Restart => {
@@ -309,11 +319,11 @@ fn what_was_foreseen_before_a_revision_is_made_anew() {
     for given in &bars {
         closed(&mut history, fold(&given.bar), given.session, false, &rules);
     }
-    history.foresee(Some(1), &rules);
+    history.foresee(0, Some(of(1)), &rules);
     bars[39].bar = bar(39 * MINUTE_US, 25.0, [9, 30, 2, 2], 9);
     let revised = fold(&bars[39].bar);
     let add = |sealed: &mut Fold| *sealed = revised;
-    assert!(history.revise(39 * MINUTE_US, Some(0), &rules, add, &mut Made::default()));
+    assert!(history.revise(39 * MINUTE_US, Some(of(0)), &rules, add, &mut Made::default()));
     bars.push(given(40, 1));
     let made = closed(&mut history, fold(&bars[40].bar), Some(1), false, &rules);
     assert_eq!(made.readings.len(), 1);

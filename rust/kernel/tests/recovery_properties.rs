@@ -9,12 +9,13 @@ use tickstockpl_kernel::bar::quality;
 use tickstockpl_kernel::calendar::Calendar;
 use tickstockpl_kernel::channel::Lateness;
 use tickstockpl_kernel::engine::Engine;
-use tickstockpl_kernel::history::Row;
+use tickstockpl_kernel::made::Row;
 use tickstockpl_kernel::offset::Arrival;
 use tickstockpl_kernel::output::Output;
 use tickstockpl_kernel::session::Sessions;
 use tickstockpl_kernel::settings::Settings;
 use tickstockpl_kernel::time::MINUTE_US;
+use tickstockpl_kernel::timeframe::{Align, Timeframe};
 
 const T0_US: i64 = 1_757_599_200_000_000;
 const SECOND_US: i64 = 1_000_000;
@@ -33,6 +34,8 @@ fn engine() -> Engine {
         seq_counts: true,
         volume_checked: true,
         calendar: Calendar { window: days.clone(), simulated: days, regular: None },
+        timeframes: vec![Timeframe::Min1, Timeframe::Min5, Timeframe::Min15],
+        align: Align::Session,
         watch: None,
         rsi_bounds: (30.0, 70.0),
         benchmark: Some("S0".to_owned()),
@@ -119,6 +122,7 @@ fn take(engine: &mut Engine, messages: &[Numbered]) -> Output {
 fn said(engine: &Engine, output: &Output) -> Vec<String> {
     let named = |id| engine.symbol_name(id).to_owned();
     let mut lines: Vec<String> = output.bars.iter().map(|(id, row)| format!("{} {row:?}", named(*id))).collect();
+    lines.extend(output.longer.iter().map(|(id, longer)| format!("{} {longer:?}", named(*id))));
     lines.extend(output.detections.iter().map(|(id, found)| format!("{} {found:?}", named(*id))));
     lines.extend(output.short.iter().map(|(id, short)| format!("{} {short:?}", named(*id))));
     lines.sort_unstable();
@@ -168,9 +172,12 @@ fn recovered(feed: &[Numbered], end: usize) -> (Engine, Engine, i64) {
     (again, whole, anew_us)
 }
 
-/// The bars of a symbol's window, by start.
-fn window(engine: &Engine, symbol: &str) -> Option<Vec<String>> {
-    engine.window(symbol.as_bytes()).map(|window| window.iter().map(|bar| format!("{bar:?}")).collect())
+/// The bars of a symbol's windows, by start.
+fn windows(engine: &Engine, symbol: &str) -> [Option<Vec<String>>; 3] {
+    [Timeframe::Min1, Timeframe::Min5, Timeframe::Min15].map(|timeframe| {
+        let window = engine.window(symbol.as_bytes(), timeframe);
+        window.map(|window| window.iter().map(|bar| format!("{bar:?}")).collect())
+    })
 }
 
 proptest! {
@@ -188,7 +195,7 @@ proptest! {
         prop_assert_eq!(again.low_src(), whole.low_src());
         prop_assert_eq!(again.event_time_us(), whole.event_time_us());
         for name in ["S0", "S1", "S2", "S3"] {
-            prop_assert_eq!(window(&again, name), window(&whole, name));
+            prop_assert_eq!(windows(&again, name), windows(&whole, name));
         }
         prop_assert_eq!(said(&again, &again.provisional()), said(&whole, &whole.provisional()));
         for message in &feed[end..] {
@@ -326,7 +333,7 @@ fn a_channel_that_is_heard_again_after_a_long_silence_costs_no_bar_of_another() 
     }
     for end in 40..feed.len() {
         let (again, whole, _) = recovered(&feed, end);
-        assert_eq!(window(&again, "S0"), window(&whole, "S0"), "ended after {end} messages");
+        assert_eq!(windows(&again, "S0"), windows(&whole, "S0"), "ended after {end} messages");
     }
 }
 
@@ -340,7 +347,7 @@ fn whose_volume_counts_before_the_first_minute_made_anew_is_what_it_was() {
     ]);
     for end in 1..feed.len() {
         let (again, whole, _) = recovered(&feed, end);
-        assert_eq!(window(&again, "S1"), window(&whole, "S1"), "ended after {end} messages");
+        assert_eq!(windows(&again, "S1"), windows(&whole, "S1"), "ended after {end} messages");
     }
 }
 
@@ -354,7 +361,7 @@ fn a_tick_without_the_days_volume_hides_its_minute_though_none_made_anew_has_sai
     ]);
     for end in 1..feed.len() {
         let (again, whole, _) = recovered(&feed, end);
-        assert_eq!(window(&again, "S1"), window(&whole, "S1"), "ended after {end} messages");
+        assert_eq!(windows(&again, "S1"), windows(&whole, "S1"), "ended after {end} messages");
     }
 }
 
@@ -388,6 +395,7 @@ fn a_bar_that_closes_after_newer_ones_of_a_faster_channel_has_its_place_before_t
     take(0, 130, 0); // closes the second minute
     take(0, 250, 0); // after which it cannot be revised any more
     take(1, 71, 1); // closes the first
-    let starts: Vec<i64> = engine.window(b"S1").expect("it was heard").iter().map(|bar| bar.ts_us - T0_US).collect();
+    let starts: Vec<i64> =
+        engine.window(b"S1", Timeframe::Min1).expect("it was heard").iter().map(|bar| bar.ts_us - T0_US).collect();
     assert_eq!(starts, [0, 60 * SECOND_US]);
 }

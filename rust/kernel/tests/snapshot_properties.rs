@@ -14,6 +14,7 @@ use tickstockpl_kernel::indicator::gauges::Watch;
 use tickstockpl_kernel::offset::{Arrival, Span};
 use tickstockpl_kernel::session::Sessions;
 use tickstockpl_kernel::settings::Settings;
+use tickstockpl_kernel::timeframe::{Align, Timeframe};
 
 const SECOND_US: i64 = 1_000_000;
 const MINUTE_US: i64 = 60 * SECOND_US;
@@ -39,6 +40,8 @@ fn settings() -> Settings {
         seq_counts: true,
         volume_checked: true,
         calendar: Calendar { window: regular.clone(), simulated: Sessions::default(), regular: Some(regular) },
+        timeframes: vec![Timeframe::Min1, Timeframe::Min5, Timeframe::Hour1, Timeframe::Weekly],
+        align: Align::Session,
         watch: Some(Watch { all: false, symbols: HashSet::from([b"S1"[..].into(), b"S4"[..].into()]) }),
         rsi_bounds: (30.0, 70.0),
         benchmark: Some("S0".to_owned()),
@@ -147,11 +150,18 @@ impl Feed {
     }
 }
 
+/// Timeframes whose windows are looked at.
+const WINDOWS: [Timeframe; 3] = [Timeframe::Min1, Timeframe::Min5, Timeframe::Weekly];
+
 /// All that can be asked of an engine.
 fn asked(engine: &mut Engine) -> String {
     let names: Vec<String> = engine.symbol_names().map(str::to_owned).collect();
-    let windows: Vec<_> =
-        names.iter().map(|name| engine.window(name.as_bytes()).map(|all| all.iter().collect::<Vec<_>>())).collect();
+    let windows: Vec<_> = names
+        .iter()
+        .map(|name| {
+            WINDOWS.map(|timeframe| engine.window(name.as_bytes(), timeframe).map(|all| all.iter().collect::<Vec<_>>()))
+        })
+        .collect();
     let numbers = (engine.low_src(), engine.next_src(), engine.revisable(), engine.event_time_us());
     let said = (engine.standing(), engine.counters(), engine.clock_skew_us(), engine.symbols_renamed());
     format!("{names:?} {windows:?} {numbers:?} {said:?} {:?}", engine.provisional())
@@ -280,7 +290,7 @@ fn a_snapshot_that_does_not_fit_is_refused_with_the_reason_and_changes_nothing()
     };
     assert_eq!(with(|bytes| bytes.truncate(30)), "the snapshot is too short");
     assert_eq!(with(|bytes| bytes[0] = b'X'), "the snapshot is not of an engine");
-    assert_eq!(with(|bytes| bytes[4] = 9), "the snapshot is of version 9, not 2");
+    assert_eq!(with(|bytes| bytes[4] = 9), "the snapshot is of version 9, not 3");
     assert_eq!(with(|bytes| bytes[5_000] ^= 1), "the snapshot is damaged: its checksum differs");
     assert_eq!(with(|bytes| bytes.truncate(bytes.len() - 1)), "the snapshot is damaged: its checksum differs");
     let longer = [&whole[..whole.len() - HASH], b"more"].concat();
@@ -290,7 +300,7 @@ fn a_snapshot_that_does_not_fit_is_refused_with_the_reason_and_changes_nothing()
 #[test]
 fn a_snapshot_made_under_other_settings_is_refused() {
     let snapshot = lived().snapshot();
-    let changes: [fn(&mut Settings); 13] = [
+    let changes: [fn(&mut Settings); 15] = [
         |all| all.channels = 3,
         |all| all.lateness.t_us = 0,
         |all| all.revise_us = 0,
@@ -299,6 +309,8 @@ fn a_snapshot_made_under_other_settings_is_refused() {
         |all| all.price_scale = None,
         |all| all.patterns = Some(vec!["doji".to_owned()]),
         |all| all.calendar.window = Sessions::default(),
+        |all| all.timeframes = vec![Timeframe::Min5, Timeframe::Hour1],
+        |all| all.align = Align::Clock,
         |all| all.watch = None,
         |all| all.seq_counts = false,
         |all| all.volume_checked = false,
@@ -323,7 +335,7 @@ fn the_layout_is_that_of_its_version() {
     let snapshot = lived().snapshot();
     let state = &snapshot[HEAD..snapshot.len() - HASH];
     let hash = Sha1::digest(state).iter().take(4).fold(0, |hash: u32, byte| hash << 8 | u32::from(*byte));
-    assert_eq!(hash, 1_706_333_606, "what is kept has changed: raise VERSION in snapshot.rs, then put this hash here");
+    assert_eq!(hash, 3_345_321_324, "what is kept has changed: raise VERSION in snapshot.rs, then put this hash here");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use tickstockpl_kernel::engine::Engine;
 use tickstockpl_kernel::indicator::gauges::Watch;
 use tickstockpl_kernel::offset::Arrival;
 use tickstockpl_kernel::settings::Settings;
+use tickstockpl_kernel::timeframe::{Align, Timeframe};
 
 const SECOND_US: i64 = 1_000_000;
 const T0_US: i64 = 1_757_599_200 * SECOND_US;
@@ -28,6 +29,8 @@ fn engine() -> Engine {
         seq_counts: true,
         volume_checked: true,
         calendar: Calendar::default(),
+        timeframes: vec![Timeframe::Min1],
+        align: Align::Session,
         watch: Some(Watch { all: true, ..Watch::default() }),
         rsi_bounds: (30.0, 70.0),
         benchmark: Some("S0".to_owned()),

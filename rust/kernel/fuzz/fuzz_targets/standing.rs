@@ -6,6 +6,7 @@ use tickstockpl_kernel::calendar::Calendar;
 use tickstockpl_kernel::channel::Lateness;
 use tickstockpl_kernel::engine::Engine;
 use tickstockpl_kernel::settings::Settings;
+use tickstockpl_kernel::timeframe::{Align, Timeframe};
 
 const TICK: &[u8] =
     br#"{"ticker": "AAPL", "price": 227.43, "volume": 7, "timestamp": 1757600460.0, "event_type": "A"}"#;
@@ -24,6 +25,8 @@ fuzz_target!(|text: &[u8]| {
         seq_counts: true,
         volume_checked: true,
         calendar: Calendar::default(),
+        timeframes: vec![Timeframe::Min1],
+        align: Align::Session,
         watch: None,
         rsi_bounds: (30.0, 70.0),
         benchmark: None,

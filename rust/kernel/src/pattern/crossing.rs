@@ -2,6 +2,7 @@
 
 use super::{Closing, Direction, Explained, Levels, Match, Pattern, graded};
 use crate::study::{Momentum, Step};
+use crate::timeframe::Timeframe;
 
 /// What crosses what.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -123,6 +124,10 @@ impl Pattern for Crossing {
 
     fn directions(&self) -> &'static [Direction] {
         if self.lines == Lines::RsiOut { Direction::Neutral.alone() } else { &[Direction::Bullish, Direction::Bearish] }
+    }
+
+    fn longest(&self) -> Timeframe {
+        if self.lines == Lines::Vwap { Timeframe::Hour4 } else { Timeframe::Weekly }
     }
 
     fn source(&self) -> &'static str {

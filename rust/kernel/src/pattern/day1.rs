@@ -2,6 +2,7 @@
 
 use super::{Closing, Direction, Explained, Levels, Match, Pattern, graded};
 use crate::time::MINUTE_US;
+use crate::timeframe::Timeframe;
 
 /// Bars of the mean volume; the newest is not one of them.
 const MEAN_BARS: usize = 50;
@@ -29,6 +30,10 @@ impl Pattern for Day1Breakout {
 
     fn bars_needed(&self) -> usize {
         MEAN_BARS + 1
+    }
+
+    fn longest(&self) -> Timeframe {
+        Timeframe::Hour1
     }
 
     fn source(&self) -> &'static str {

@@ -1,6 +1,7 @@
 //! `HighOfDay` and its mirror image `LowOfDay`.
 
 use super::{Closing, Direction, Levels, Match, Pattern};
+use crate::timeframe::Timeframe;
 
 const SOURCE: &str =
     "TickStockAppV2 docs/planning/patterns_library_patterns.md: HighOfDay, LowOfDay; confidence and cooldown are ours";
@@ -29,6 +30,10 @@ impl Pattern for HighOfDay {
 
     fn directions(&self) -> &'static [Direction] {
         &[Direction::Bullish]
+    }
+
+    fn longest(&self) -> Timeframe {
+        Timeframe::Hour4
     }
 
     fn source(&self) -> &'static str {
@@ -76,6 +81,10 @@ impl Pattern for LowOfDay {
 
     fn directions(&self) -> &'static [Direction] {
         &[Direction::Bearish]
+    }
+
+    fn longest(&self) -> Timeframe {
+        Timeframe::Hour4
     }
 
     fn source(&self) -> &'static str {

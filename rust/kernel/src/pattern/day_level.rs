@@ -2,6 +2,7 @@
 
 use super::session_range::Level;
 use super::{Closing, Direction, Explained, Levels, Match, Pattern, graded};
+use crate::timeframe::Timeframe;
 
 /// A close leaves the range of the session before (of the week before).
 ///
@@ -27,6 +28,10 @@ impl Pattern for LevelBreakout {
 
     fn bars_needed(&self) -> usize {
         14
+    }
+
+    fn longest(&self) -> Timeframe {
+        Timeframe::Hour4
     }
 
     fn source(&self) -> &'static str {

@@ -1,6 +1,7 @@
 //! Gaps between sessions, and their filling.
 
 use super::{Closing, Direction, Explained, Levels, Match, Pattern, graded};
+use crate::timeframe::Timeframe;
 
 const SOURCE: &str =
     "Edwards & Magee (1948), Technical Analysis of Stock Trends: gaps; the measure in daily ranges is ours";
@@ -33,6 +34,10 @@ impl Pattern for Gap {
 
     fn directions(&self) -> &'static [Direction] {
         self.direction.alone()
+    }
+
+    fn longest(&self) -> Timeframe {
+        Timeframe::Hour4
     }
 
     fn source(&self) -> &'static str {
@@ -75,6 +80,10 @@ impl Pattern for GapFill {
 
     fn bars_needed(&self) -> usize {
         2
+    }
+
+    fn longest(&self) -> Timeframe {
+        Timeframe::Hour4
     }
 
     fn source(&self) -> &'static str {

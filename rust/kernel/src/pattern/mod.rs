@@ -35,6 +35,7 @@ use serde::{Deserialize, Serialize};
 use crate::candle::talib::Candles;
 use crate::figure::Kind;
 use crate::study::Study;
+use crate::timeframe::Timeframe;
 use crate::window::Window;
 
 /// What a pattern can look at when a bar closes.
@@ -72,6 +73,11 @@ pub trait Pattern: Sync {
     /// The consumer's tier: `daily`, `intraday` or `combo`.
     fn tier(&self) -> &'static str {
         "intraday"
+    }
+
+    /// The longest bars on which it can be seen: what looks at a session from within cannot be seen on whole ones.
+    fn longest(&self) -> Timeframe {
+        Timeframe::Weekly
     }
 
     /// Which ways it can point.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Closing, Direction, Explained, Levels, Match, Pattern, graded};
 use crate::time::MINUTE_US;
+use crate::timeframe::Timeframe;
 use crate::window::WindowBar;
 
 /// Minutes of the opening ranges.
@@ -80,6 +81,10 @@ impl Pattern for OpeningRangeBreakout {
 
     fn bars_needed(&self) -> usize {
         2
+    }
+
+    fn longest(&self) -> Timeframe {
+        [Timeframe::Min5, Timeframe::Min15, Timeframe::Min30].get(self.at).copied().unwrap_or(Timeframe::Min1)
     }
 
     fn source(&self) -> &'static str {

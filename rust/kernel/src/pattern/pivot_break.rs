@@ -2,6 +2,7 @@
 
 use super::{Closing, Direction, Explained, Levels, Match, Pattern, graded};
 use crate::indicator::pivots::{Kind, Pivots};
+use crate::timeframe::Timeframe;
 
 /// A close crosses one of the day's pivot levels.
 ///
@@ -23,6 +24,10 @@ impl Pattern for PivotBreak {
 
     fn bars_needed(&self) -> usize {
         14
+    }
+
+    fn longest(&self) -> Timeframe {
+        Timeframe::Hour4
     }
 
     fn source(&self) -> &'static str {

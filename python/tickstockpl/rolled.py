@@ -1,0 +1,43 @@
+"""The bars of a timeframe in history, as the engine sees them."""
+
+import numpy as np
+
+from tickstockpl.history import History
+from tickstockpl.kernel import EngineSettings, resample
+from tickstockpl.wire import TIMEFRAME
+
+
+def rolled(minutes: History, timeframe: str, engine: EngineSettings) -> History:
+    """Bars of `timeframe`, by symbol and start, rolled up from minutes as an engine of these settings does.
+
+    Raises ValueError naming the row that is no bar of a minute.
+    """
+    if timeframe == TIMEFRAME:
+        return minutes
+    sessions = None if engine.session_mode == "always" else engine.sessions
+    made = resample(
+        {"symbol": np.array(minutes.symbols, dtype=np.str_)[minutes.symbol], **_columns(minutes)},
+        timeframe,
+        sessions=sessions,
+        days=engine.days,
+        align=engine.align,
+    )
+    place = {name: at for at, name in enumerate(minutes.symbols)}
+    symbol = np.array([place[name] for name in made.symbols], dtype=np.int32)[made.symbol]
+    order = np.lexsort((made.ts_us, symbol))
+    names = ("ts_us", "open", "high", "low", "close", "volume", "vwap", "trades", "revision", "quality")
+    unknown = np.full(len(order), -1, dtype=np.int64)
+    return History(
+        symbol=symbol[order],
+        symbols=minutes.symbols,
+        **{name: np.ascontiguousarray(getattr(made, name)[order]) for name in names},
+        open_us=unknown,
+        close_us=unknown,
+        first_src=unknown,
+        last_src=unknown,
+    )
+
+
+def _columns(minutes: History) -> dict[str, np.ndarray]:
+    names = ("ts_us", "open", "high", "low", "close", "volume", "vwap", "trades", "quality")
+    return {name: getattr(minutes, name) for name in names}

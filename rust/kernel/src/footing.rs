@@ -1,0 +1,34 @@
+//! Where a window stands: which session, and what it has seen.
+
+use serde::{Deserialize, Serialize};
+
+use crate::pattern::{Rests, SessionRange};
+use crate::window::WindowBar;
+
+/// Where a window stands. Bars of a day and longer stand in no session: it goes on from the first one.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Footing {
+    /// The open of the session, µs.
+    pub(crate) session: Option<i64>,
+    /// Its bars so far, and the sessions before it.
+    pub(crate) range: SessionRange,
+    /// The patterns that are not looked for yet again.
+    pub(crate) rests: Rests,
+}
+
+impl Footing {
+    /// Starts the session's values anew at a session's open; whether it is one.
+    pub(crate) fn enter(&mut self, session: Option<i64>) -> bool {
+        let opens = self.session != session;
+        if opens {
+            *self = Self { session, range: self.range.followed_by(session), rests: Rests::default() };
+        }
+        opens
+    }
+
+    /// Takes in a bar on which these patterns hold.
+    pub(crate) fn push(&mut self, bar: &WindowBar, held: impl Iterator<Item = u16>) {
+        self.range.push(bar);
+        self.rests.push(held);
+    }
+}
