@@ -28,6 +28,9 @@ Config = Annotated[Path | None, typer.Option(help="A TOML file; default ./tickst
 First = Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="The first day.")]
 Last = Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="The last day, included.")]
 Symbols = Annotated[list[str] | None, typer.Option("--symbol", help="This symbol alone; may be given more than once.")]
+RuleFile = Annotated[
+    Path | None, typer.Option("--rules", help="A file of rules, TOML. Default: patterns.rules of the settings.")
+]
 Rows = Annotated[int, typer.Option(min=0, help="Rows to print.")]
 
 ROWS = 40

@@ -86,6 +86,8 @@ pub struct Event<'a> {
     pub point_price: &'a [f64],
     /// How far inside of its threshold each condition is.
     pub margins: &'a [f64],
+    /// What a rule was made of.
+    pub members: &'a [Member<'a>],
     /// Open, high, low and close of the bar.
     pub prices: [f64; 4],
     /// Shares.
@@ -102,6 +104,17 @@ pub struct Event<'a> {
     pub rates: Rates,
     /// Whether the application's own table has it; else it is in the table of all events alone.
     pub shown: bool,
+}
+
+/// A pattern that a rule was made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Member<'a> {
+    /// It.
+    pub pattern: &'a Naming,
+    /// START of the bar on which it held.
+    pub ts_us: i64,
+    /// The id of its event; empty if the pattern is off.
+    pub event_id: &'a str,
 }
 
 /// How often events were followed by what they say.
@@ -427,6 +440,18 @@ impl Encoder {
                 open = ",";
             }
             self.push("}");
+        }
+        if !event.members.is_empty() {
+            let mut open = r#","members":[{"pattern_id":"#;
+            for member in event.members {
+                self.push_all([open, &member.pattern.id, r#","bar_start":"#]);
+                self.push_seconds(member.ts_us);
+                if !member.event_id.is_empty() {
+                    self.push_all([r#","event_id":""#, member.event_id, "\""]);
+                }
+                open = r#"},{"pattern_id":"#;
+            }
+            self.push("}]");
         }
     }
 

@@ -9,8 +9,9 @@ use crate::error::KernelError;
 use crate::history::Row;
 use crate::offset::{Arrival, Span};
 use crate::output::{Collector, Output};
+use crate::pattern::Direction;
 use crate::pattern::days::Day;
-use crate::pattern::{Direction, PATTERNS};
+use crate::rule::Ruleset;
 use crate::rules::Rules;
 use crate::settings::Settings;
 use crate::snapshot::{self, Digest, Moment};
@@ -38,15 +39,18 @@ impl Engine {
     /// An engine that has heard nothing.
     ///
     /// # Errors
-    /// [`KernelError::Setting`] names the first setting out of its range, [`KernelError::UnknownPattern`] an id.
+    /// [`KernelError::Setting`] names the first setting out of its range, [`KernelError::UnknownPattern`] an id;
+    /// see [`Ruleset::new`] for rules.
     pub fn new(settings: Settings) -> Result<Self, KernelError> {
         settings.check()?;
         let digest = snapshot::digest(&settings);
+        let (detectors, combined) = settings.patterns()?;
         let rules = Rules {
             window_bars: settings.window_bars,
             price_scale: settings.price_scale,
             revise_us: settings.revise_us,
-            detectors: settings.detectors()?,
+            detectors,
+            combined,
             study: Kernels::new()?,
             indicators: settings.indicators()?,
             benchmark: Benchmark::new(settings.benchmark.as_deref().unwrap_or_default().as_bytes()),
@@ -291,8 +295,7 @@ impl Engine {
     /// later one may use it again, and the withdrawal of `event`, a pattern's id and direction, has to name it. `None`
     /// for one that was withdrawn. Whether there is such a pattern and it holds.
     pub fn recall(&mut self, ticker: &[u8], ts_us: i64, event: Option<(&str, Direction)>, evaluation: u32) -> bool {
-        let named = |pattern: &str| (0u16..).zip(PATTERNS).find(|(_, each)| each.id() == pattern).map(|(at, _)| at);
-        let event = event.and_then(|(pattern, direction)| Some((named(pattern)?, direction)));
+        let event = event.and_then(|(pattern, direction)| Some((self.rules().place_of(pattern)?, direction)));
         self.aggregator.recall(ticker, ts_us, event, evaluation)
     }
 
@@ -329,6 +332,12 @@ impl Engine {
     #[must_use]
     pub fn clock_skew_us(&self) -> Option<i64> {
         self.skew.shown_us
+    }
+
+    /// The rules that are made of patterns: they know the ids of both.
+    #[must_use]
+    pub fn rules(&self) -> &Ruleset {
+        &self.aggregator.rules().combined
     }
 
     /// The name of a symbol that stands in an output.

@@ -7,8 +7,8 @@ use sha1::{Digest, Sha1};
 /// The name space of the ids, a UUID of the project's own.
 const NAMESPACE: [u8; 16] = 0x0c9f_5d2e_6b1c_5d3a_9a4e_7d1f_2b8c_6a55_u128.to_be_bytes();
 
-/// Part of every id: to be raised when a definition or a threshold changes.
-const PARAMETERS: &str = "1";
+/// Part of the ids of all patterns but rules: to be raised when a definition or a threshold changes.
+pub const PARAMETERS: &str = "1";
 
 /// The id of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -76,10 +76,10 @@ impl EventIds {
     /// The UUID of version 5 of `symbol|1min|bar_start_us|pattern|parameters|revision` in our name space.
     ///
     /// Source: RFC 9562, section 5.5.
-    pub fn of(&mut self, symbol: &str, bar_start_us: i64, pattern: &str, revision: u32) -> EventId {
+    pub fn of(&mut self, symbol: &str, bar_start_us: i64, pattern: &str, parameters: &str, revision: u32) -> EventId {
         self.share(symbol, bar_start_us);
         self.name.truncate(self.shared);
-        for part in [pattern, "|", PARAMETERS, "|"] {
+        for part in [pattern, "|", parameters, "|"] {
             self.name.extend_from_slice(part.as_bytes());
         }
         if revision == 0 {
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     fn text(ids: &mut EventIds, symbol: &str, start_us: i64, pattern: &str, revision: u32) -> String {
-        String::from_utf8(ids.of(symbol, start_us, pattern, revision).text().to_vec()).unwrap()
+        String::from_utf8(ids.of(symbol, start_us, pattern, PARAMETERS, revision).text().to_vec()).unwrap()
     }
 
     #[test]

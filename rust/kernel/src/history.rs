@@ -18,6 +18,8 @@ use crate::indicator::gauges::{Gauges, Reading};
 use crate::offset::Span;
 use crate::pattern::days::Day;
 use crate::pattern::{self, Closing, Direction, Match, Pattern, Rests, SessionRange};
+use crate::rule::memory::Memory;
+use crate::rule::{MOST_RULES, Ruleset};
 use crate::rules::{MOST_REVISABLE, Rules};
 use crate::sealed::Sealed;
 use crate::snapshot::{Sound, holds};
@@ -60,25 +62,27 @@ impl Made {
 }
 
 /// Where the window stands: which session, and what it has seen.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Standing {
     session: Option<i64>,
     range: SessionRange,
     rests: Rests,
+    memory: Memory,
 }
 
 impl Standing {
     /// Starts the session's values anew at a session's open.
     fn enter(&mut self, session: Option<i64>) {
         if self.session != session {
-            *self = Self { session, range: self.range.followed_by(session), rests: Rests::default() };
+            *self = Self { session, range: self.range.followed_by(session), ..Self::default() };
         }
     }
 
     /// Takes in a bar on which these patterns hold.
-    fn push(&mut self, bar: &WindowBar, held: impl Iterator<Item = u16>) {
+    fn push(&mut self, bar: &WindowBar, found: &Found, rules: &Ruleset) {
         self.range.push(bar);
-        self.rests.push(held);
+        self.rests.push(found.patterns());
+        self.memory.push(bar, found.held(), rules);
     }
 }
 
@@ -115,7 +119,7 @@ impl History {
             now: Standing::default(),
             base: Standing::default(),
             candles: rules.has_candles().then(Box::default),
-            study: rules.detectors.has_study().then(Box::default),
+            study: rules.has_study().then(Box::default),
             base_minute_us: i64::MIN,
             behind_us: i64::MIN,
             sealed: VecDeque::new(),
@@ -138,9 +142,13 @@ impl History {
     pub(crate) fn fit(&mut self, rules: &Rules, watched: bool) -> Sound {
         let patterns = self.broken.iter().all(|&pattern| usize::from(pattern) < pattern::COUNT);
         holds(patterns && self.broken.len() <= pattern::COUNT, "patterns")?;
-        holds(self.sealed.len() <= MOST_REVISABLE && self.sealed.iter().all(Sealed::is_sound), "closed bars")?;
+        holds(
+            self.sealed.len() <= MOST_REVISABLE && self.sealed.iter().all(|sealed| sealed.is_sound(rules)),
+            "closed bars",
+        )?;
+        holds([&self.now, &self.base].iter().all(|at| at.memory.is_sound(&rules.combined)), "rules")?;
         holds(self.candles.is_some() == rules.has_candles(), "candlesticks")?;
-        holds(self.study.is_some() == rules.detectors.has_study(), "studies")?;
+        holds(self.study.is_some() == rules.has_study(), "studies")?;
         holds(self.gauges.is_watched() == watched, "indicators")?;
         let window = self.window.resized(rules.window_bars, self.in_window_from(0));
         self.window = window.ok_or("a window")?;
@@ -350,7 +358,7 @@ impl History {
             if let Some(study) = &mut self.study {
                 study.settle(&bar, oldest.session, self.window.view().before(newer), &rules.study);
             }
-            self.base.push(&bar, oldest.found.patterns());
+            self.base.push(&bar, &oldest.found, &rules.combined);
             if let Some(on) = &rules.indicators {
                 self.gauges.settle(&bar, oldest.session, newer, &self.window, on);
             }
@@ -381,7 +389,7 @@ impl History {
     fn refold(&mut self, held: usize, at: usize, rules: &Rules, detections: &mut Vec<Detection>) {
         // Loud: with bars that are pushed twice every pattern and indicator of the symbol would be wrong from here on.
         assert!(self.window.rewind(held), "a window keeps its revisable bars");
-        self.now = self.base;
+        self.now.clone_from(&self.base);
         if let Some(candles) = &mut self.candles {
             candles.rewind();
         }
@@ -397,7 +405,7 @@ impl History {
             };
             if index < at {
                 let bar = self.enter(each.session, bar, rules);
-                self.now.push(&bar, each.found.patterns());
+                self.now.push(&bar, &each.found, &rules.combined);
                 if let Some(on) = &rules.indicators {
                     self.gauges.push(&bar, &self.window, on);
                 }
@@ -459,17 +467,20 @@ impl History {
                 let guilty = guilty(on(), &at, &mut matches);
                 self.broken.extend(guilty);
             }
+            rules.combined.extend(&mut matches, &at, &self.now.memory, &rules.study);
         }
         let about = OnceCell::new();
         let newest = || About::newest(&self.window, self.gauges.rsi(), rules.benchmark.strength(&self.window));
         let detail = |pattern, matched| Detail::of(&at, pattern, matched, about.get_or_init(newest));
-        sealed.found.renew(&matches, sealed.evaluation, bar, detail, detections);
-        self.now.push(&bar, sealed.found.patterns());
+        let before = detections.len();
+        sealed.found.renew(&matches, sealed.evaluation, bar, &rules.combined, detail, detections);
+        self.now.push(&bar, &sealed.found, &rules.combined);
+        rules.combined.explain(&mut detections[before..], &self.now.memory);
     }
 }
 
 /// The patterns that hold on a bar.
-type Matches = ArrayVec<(u16, Match), { pattern::COUNT }>;
+type Matches = ArrayVec<(u16, Match), { pattern::COUNT + MOST_RULES }>;
 
 /// Looks for patterns one by one after a panic among them: `matches` become those of the others, the guilty ones come
 /// back. A panic is a bug of ours; it costs the symbol a pattern and nobody else anything.

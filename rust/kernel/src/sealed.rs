@@ -36,10 +36,10 @@ impl Sealed {
     }
 
     /// Whether it can be revised without an overflow; only what has a price is in a window.
-    pub(crate) fn is_sound(&self) -> bool {
+    pub(crate) fn is_sound(&self, rules: &Rules) -> bool {
         let in_window = self.session.is_none() || self.fold.has_price();
         let few = self.revision.max(self.evaluation) <= MOST_REVISIONS;
-        self.fold.is_sound() && self.found.is_sound() && in_window && few
+        self.fold.is_sound() && self.found.is_sound(&rules.combined) && in_window && few
     }
 
     /// The bar as the window takes it; `None` if it belongs to no session of the window.

@@ -24,7 +24,7 @@ use crate::settings::Settings;
 const MAGIC: [u8; 4] = *b"TPES";
 
 /// To be raised whenever anything that is kept changes its meaning, its type or its place.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 const HASH: usize = 20;
 const HEAD: usize = MAGIC.len() + size_of::<u32>() + HASH;
@@ -93,6 +93,7 @@ pub(crate) fn digest(settings: &Settings) -> Digest {
         symbols,
         price_scale: _,
         patterns,
+        rules,
         seq_counts,
         volume_checked,
         calendar,
@@ -111,7 +112,7 @@ pub(crate) fn digest(settings: &Settings) -> Digest {
     let sessions = (&calendar.window, &calendar.simulated, &calendar.regular);
     let shown = (watch, rsi_bounds, benchmark);
     let checked = (seq_counts, volume_checked);
-    let bytes = postcard::to_allocvec(&(limits, &known[..], patterns, sessions, shown, checked));
+    let bytes = postcard::to_allocvec(&(limits, &known[..], patterns, rules, sessions, shown, checked));
     hash(&bytes.expect("a vector takes every byte, and these have a length"))
 }
 

@@ -36,6 +36,7 @@ fn settings() -> Settings {
         symbols: 6,
         price_scale: Some(2),
         patterns: None,
+        rules: Vec::new(),
         seq_counts: true,
         volume_checked: true,
         calendar: Calendar { window: regular.clone(), simulated: Sessions::default(), regular: Some(regular) },
