@@ -20,13 +20,15 @@ from typing import Any, Final, Literal, NoReturn, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tickstockpl.aliases import Names
+from tickstockpl.aliases import Names, ids_of
 from tickstockpl.errors import SettingsError
 from tickstockpl.kernel import PATTERNS, TIMEFRAMES, VALUES, patterns_with
 from tickstockpl.rule import Comparison, Direction, Member, Operand, Rule, Side
 from tickstockpl.wire import TIMEFRAME
 
 MOST_RULES: Final = 100
+MOST_PARTS: Final = 100
+"""Of a rule."""
 MOST_BARS: Final = 10_000
 CUT: Final = 8
 """Letters of a published name that consumers keep."""
@@ -116,6 +118,8 @@ def _checked(source: str, number: int, table: Mapping[str, Any]) -> _Rule:
         _refuse(where, f"name must be CamelCase letters and digits, such as DblBottomLow, was {rule.name!r}")
     if not rule.all and not rule.any:
         _refuse(where, "it asks nothing: name patterns or comparisons in all or any")
+    if (parts := len(rule.all) + len(rule.any)) > MOST_PARTS:
+        _refuse(where, f"all and any may have at most {MOST_PARTS} parts, they have {parts}")
     return rule
 
 
@@ -135,7 +139,6 @@ def _validated(where: str, model: type[T], table: Mapping[str, Any]) -> T:
 
 
 def _look_for_collisions(source: str, given: Sequence[_Rule]) -> None:
-    names = Names()
     ids: set[str] = set()
     cut = {pattern["name"][:CUT]: pattern["name"] for pattern in PATTERNS}
     for rule in given:
@@ -143,7 +146,7 @@ def _look_for_collisions(source: str, given: Sequence[_Rule]) -> None:
         if rule.id in ids:
             _refuse(where, "there is another one of this id")
         for what, value in (("id", rule.id), ("name", rule.name)):
-            if meant := names.ids_of(value):
+            if meant := ids_of(value):
                 _refuse(where, f"its {what} is taken: {value} means the pattern {' or '.join(meant)}")
         if (other := cut.get(rule.name[:CUT])) is not None:
             _refuse(
@@ -158,9 +161,10 @@ def _look_for_collisions(source: str, given: Sequence[_Rule]) -> None:
 def _made(source: str, given: Sequence[_Rule]) -> tuple[Rule, ...]:
     """The rules, each after those that it names."""
     ids = {rule.id: rule for rule in given}
+    names = Names((*PATTERNS, *({"id": rule.id, "name": rule.name} for rule in given)))
     operands = {
         rule.id: {
-            key: tuple(_operand(f"{source}: rule {rule.id}: {key}[{n}]", each, ids) for n, each in enumerate(told, 1))
+            key: tuple(_operand(f"{source}: rule {rule.id}: {key}[{n}]", each, names) for n, each in enumerate(told, 1))
             for key, told in (("all", rule.all), ("any", rule.any))
         }
         for rule in given
@@ -287,22 +291,19 @@ def _goes_along(member: Member, rule: Direction | None, way: Direction, held: Di
     return rule == "neutral" or held in (way, "neutral")
 
 
-def _operand(where: str, given: Any, rules: Mapping[str, _Rule]) -> Operand:
+def _operand(where: str, given: Any, names: Names) -> Operand:
     if isinstance(given, dict):
         told = _validated(where, _Member, given)
-        return Member(_pattern(where, told.pattern, rules), told.within, told.direction, told.timeframe)
+        return Member(_pattern(where, told.pattern, names), told.within, told.direction, told.timeframe)
     if not isinstance(given, str):
         _refuse(where, f"must be a pattern, a comparison or a table with a pattern, was {given!r}")
     if re.search(r"[<>=!]", given):
         return _comparison(where, given)
-    return Member(_pattern(where, given.strip(), rules))
+    return Member(_pattern(where, given.strip(), names))
 
 
-def _pattern(where: str, name: str, rules: Mapping[str, _Rule]) -> str:
+def _pattern(where: str, name: str, names: Names) -> str:
     """The id that is meant."""
-    if name in rules:
-        return name
-    names = Names((*PATTERNS, *({"id": rule.id, "name": rule.name} for rule in rules.values())))
     ids = names.ids_of(name)
     if not ids and name in VALUES:
         _refuse(where, f"{name} is a number, and no pattern: compare it, as in {json.dumps(name + ' > 0')}")

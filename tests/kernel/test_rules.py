@@ -1,7 +1,9 @@
 """Rules hold where the oracle says so, of what patterns say and of a bar's numbers; what is said once stays said."""
 
+import itertools
 import json
 import math
+import random
 import re
 from collections import Counter
 from dataclasses import replace
@@ -32,6 +34,7 @@ from swing_walk import swings
 from tickstockpl.kernel import columns_of_bars, patterns_with
 from tickstockpl.rule import Comparison, Member
 
+DAY_US = 86_400_000_000
 UNTOLD = {rule.id for rule in RULES if not rule.told}
 
 
@@ -254,6 +257,59 @@ def test_a_late_tick_is_told_alike_by_an_engine_that_a_snapshot_has_made_and_by_
     assert feed(warmed, trade(0, 9.9, 30), minute=3) == expected
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_what_holds_after_late_ticks_is_what_is_found_in_the_revised_bars(seed: int) -> None:
+    rng = random.Random(seed)
+    first = swings(seed, 800, units=10_000, step=0.01)
+    engine = tp.Engine(settings((), rules=RULES))
+    outputs: list[tp.Detections] = []
+    late: dict[int, list[int]] = {}
+    revised = list(first)
+    for place, one in enumerate(first):
+        outputs.append(engine.ingest([message("ZZTEST1", one)], one.ts_us + 1_000_000).detections)
+        if rng.random() < 0.3:
+            late.setdefault(place + rng.randint(1, 13), []).append(place)
+        for earlier in late.get(place, ()):
+            old = first[earlier]
+            close = old.close + rng.randint(-20, 20) * 0.01
+            extra = Bar(old.ts_us, close, close, close, close, rng.choice((0, 500, 50_000)))
+            outputs.append(engine.ingest([message("ZZTEST1", extra, 30)], one.ts_us + 2_000_000).detections)
+            high, low = max(old.high, close), min(old.low, close)
+            revised[earlier] = Bar(old.ts_us, old.open, high, low, close, old.volume + extra.volume)
+    outputs.append(engine.flush().detections)
+    holding: Counter[tuple[int, str, int]] = Counter()
+    ids: set[bytes] = set()
+    for found in outputs:
+        for row in range(len(found)):
+            key = int(found.ts_us[row]), found.patterns[found.pattern[row]]["id"], int(found.direction[row])
+            holding[key] += 1 if found.held[row] else -1
+            assert bool(found.held[row]) != (found.event_id[row] in ids)
+            ids ^= {found.event_id[row]}
+    assert engine.counters()["withdrawn"] > 10
+    assert set(holding.values()) == {0, 1}
+    expected = {(ts_us, held.pattern, held.direction) for ts_us, held in meant(revised)}
+    assert {key for key, count in holding.items() if count} == expected != set()
+
+
+def test_a_restart_finds_what_a_long_run_finds() -> None:
+    bars = swings(2, 4_000, units=10_000, step=0.01)
+    opens = [
+        place for place, one in enumerate(bars) if place and one.ts_us // DAY_US != bars[place - 1].ts_us // DAY_US
+    ]
+    cut = opens[-1] + 100
+    whole = tp.scan(columns({"ZZTEST1": bars}), (), rules=RULES)
+    restarted = tp.Engine(settings((), rules=RULES))
+    days = [
+        Bar(own[0].ts_us, own[0].open, max(one.high for one in own), min(one.low for one in own), own[-1].close, 1)
+        for own in (bars[begin:end] for begin, end in itertools.pairwise((0, *opens)))
+    ]
+    restarted.know(columns_of_bars(columns({"ZZTEST1": days})))
+    restarted.warm(columns_of_bars(columns({"ZZTEST1": bars[opens[-1] - 200 : cut]})))
+    after = restarted.replay(columns_of_bars(columns({"ZZTEST1": bars[cut:]}))).detections
+    told = [each for each in rows_of(whole, rules=True) if each[0] >= bars[cut].ts_us]
+    assert rows_of(after, rules=True) == told != []
+
+
 def test_a_snapshot_is_of_its_rules() -> None:
     with pytest.raises(ValueError, match="of other settings"):
         tp.Engine(settings(())).restore(live().snapshot())
@@ -271,6 +327,7 @@ def test_a_snapshot_is_of_its_rules() -> None:
         ({"all": (Member("doji", within=10_001),)}, "within must be 1 to 10,000, was 10001"),
         ({"cooldown": 10_001}, "cooldown must be 0 to 10,000, was 10001"),
         ({"cooldown": -1}, "cooldown must be 0 to 10,000, was -1"),
+        ({"all": (Member("doji"),) * 101}, "parts of a rule must be at most 100, was 101"),
         ({"id": "doji"}, 'rule must be an id that no pattern and no other rule has, was "doji"'),
         ({"direction": "up"}, "a direction must be bullish, bearish or neutral, was up"),
         ({"all": (Comparison(((1.0, "ema_21"),), ">", ((1.0, None),), ""),)}, 'no value of a bar is called "ema_21"'),

@@ -73,6 +73,7 @@ MISTAKES = {
     rule() + rule(name="Other"): "rules.toml: rule one: there is another one of this id",
     rule()
     + rule(id="two"): "rules.toml: rule two: its name begins like RuleOne: the first 8 letters, RuleOne, must be",
+    rule(all=json.dumps(["doji"] * 101)): "rules.toml: rule one: all and any may have at most 100 parts, they have 101",
     rule(all='["doj"]'): "rules.toml: rule one: all[1]: no pattern is called doj; did you mean doji?",
     rule(all='["qqqq"]'): "rules.toml: rule one: all[1]: no pattern is called qqqq; `tickstockpl patterns` lists them",
     rule(

@@ -19,6 +19,9 @@ use crate::pattern::Direction;
 /// The most rules of an engine.
 pub const MOST_RULES: usize = 100;
 
+/// The most that a rule asks.
+pub const MOST_PARTS: usize = 100;
+
 /// A rule: it holds on a bar on which all of `all` and one of `any` do.
 ///
 /// confidence: the lowest of `all`, the highest of those of `any` that hold, and of both the lower; a comparison has 1.

@@ -2,7 +2,7 @@
 
 use super::asked::{Asked, Here, Named, Test};
 use super::memory::Memory;
-use super::{MOST_RULES, Member, Operand, Rule};
+use super::{MOST_PARTS, MOST_RULES, Member, Operand, Rule};
 use crate::detection::Detection;
 use crate::error::KernelError;
 use crate::event::PARAMETERS;
@@ -46,6 +46,10 @@ impl Ruleset {
             if set.place_of(&rule.id).is_some() {
                 let (name, rule, word) = ("rule", "an id that no pattern and no other rule has", rule.id.clone());
                 return Err(KernelError::Word { name, rule, word });
+            }
+            let parts = rule.all.len() + rule.any.len();
+            if parts > MOST_PARTS {
+                return fault("parts of a rule", "at most 100", parts as f64);
             }
             if rule.cooldown > MOST_BARS {
                 return fault("cooldown", "0 to 10,000", f64::from(rule.cooldown));
