@@ -212,7 +212,7 @@ def _rule(
         any=some,
         told=given.told,
         bars=max(_bars(each, known) for each in (*every, *some)),
-        source=f"a rule of {source}",
+        source=f"a rule of {Path(source).name}",
         parameters=hashlib.sha1(json.dumps(said, sort_keys=True).encode(), usedforsecurity=False).hexdigest()[:8],
     )
 

@@ -276,7 +276,7 @@ def test_scan_finds_what_tp_scan_finds_and_its_report_says_what_each_was_made_of
     assert set(found["pattern"]) == {"EngulfTurn"}
     assert command(*words, "-o", "found.html").returncode == 0
     page = Path("found.html").read_text(encoding="utf-8")
-    assert "A rule of" in page or "a rule of" in page
+    assert "Source: a rule of rules.toml." in page
     assert " · macd_cross at " in page
 
 
