@@ -7,12 +7,15 @@ from typing import Any
 import hiredis
 import numpy as np
 
+from tickstockpl._kernel import PATTERNS as BUILT_IN
 from tickstockpl._kernel import EventEncoder
 from tickstockpl.wire import (
     EVENT_DTYPES,
     INDICATORS,
+    INTRADAY,
     QUALITY,
     RATES,
+    TIERS,
     TIMEFRAMES,
     Event,
     EventColumns,
@@ -54,6 +57,9 @@ def event(symbol: str = "ZZTEST1", *, bar_end_us: int = 1_757_600_460_000_000, *
     return Event(**fields | change)
 
 
+ENCODER = EventEncoder(BUILT_IN)
+"""Of events that an engine without rules has found."""
+
 PATTERNS: list[dict[str, Any]] = []
 """What the events of all tests are said to be; grows with them."""
 
@@ -86,11 +92,17 @@ def events(*made: Event) -> Events:
     for name in ("points", "margins"):
         counts = [len(getattr(one, name)) for one in made]
         cells[f"n_{name}"], cells[f"{name[:-1]}_row"] = counts, np.cumsum([0, *counts])[:-1].tolist()
+    counts = [len(one.members) for one in made]
+    cells["n_members"], cells["member_row"] = counts, np.cumsum([0, *counts])[:-1].tolist()
+    members = [member for one in made for member in one.members]
     points = [point for one in made for point in one.points]
     told: dict[str, Any] = {
         "point_us": np.array([ts_us for _, ts_us, _ in points], dtype=np.int64),
         "point_price": np.array([price for *_, price in points], dtype=np.float64),
         "margin": np.array([margin for one in made for margin in one.margins.values()], dtype=np.float64),
+        "member_pattern": np.array([_named(pattern_id) for pattern_id, *_ in members], dtype=np.int32),
+        "member_us": np.array([ts_us for _, ts_us, _ in members], dtype=np.int64),
+        "member_id": np.array([event_id or "" for *_, event_id in members], dtype="S36"),
     }
     columns = {name: np.array(cells[name], dtype=dtype) for name, dtype in EVENT_DTYPES.items()}
     return Events(EventColumns(symbols, **columns, **told), PATTERNS, EventEncoder(PATTERNS), np.arange(len(made)))
@@ -114,11 +126,21 @@ def _pattern(one: Event) -> int:
     pattern = {
         "id": one.pattern_id,
         "name": one.pattern,
-        "tier": one.tier if one.tier == "combo" else "intraday",
+        "tier": one.tier if one.tier != TIERS.get(one.timeframe) else INTRADAY,
         "talib_name": one.talib_name,
         "points": tuple(role for role, *_ in one.points),
         "conditions": tuple(one.margins),
     }
+    return _place(pattern)
+
+
+def _named(pattern_id: str) -> int:
+    """A pattern of which nothing more is asked than its id."""
+    name = {"name": pattern_id, "tier": "intraday", "talib_name": None, "points": (), "conditions": ()}
+    return _place({"id": pattern_id} | name)
+
+
+def _place(pattern: dict[str, Any]) -> int:
     if pattern not in PATTERNS:
         PATTERNS.append(pattern)
     return PATTERNS.index(pattern)

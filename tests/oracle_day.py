@@ -20,6 +20,7 @@ class Session(NamedTuple):
     """A finished one."""
 
     open_us: int
+    open: float
     high: float
     low: float
     close: float

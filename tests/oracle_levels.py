@@ -138,7 +138,7 @@ def sessions_seen(days: list[Day]) -> Iterator[Session]:
         if number > 0 or day.minute(day.begin) < 5:
             own = day.bars[day.begin :]
             high, low = max(bar.high for bar in own), min(bar.low for bar in own)
-            yield Session(day.open_us, high, low, own[-1].close)
+            yield Session(day.open_us, own[0].open, high, low, own[-1].close)
 
 
 LEVELS: dict[str, Rule] = {

@@ -69,6 +69,32 @@ def test_the_python_block_of_the_readme_does_what_it_prints() -> None:
     assert result.failed == 0
 
 
+def test_the_page_of_rules_has_rules_and_python_that_does_what_it_prints() -> None:
+    examples = blocks("docs/rules.md", "toml")
+    assert [rule.id for block in examples for rule in tp.parse_rules(block)] == re.findall(
+        r'^id = "(.*)"$', "".join(examples), re.MULTILINE
+    )
+    (block,) = blocks("docs/rules.md", "python")
+    test = doctest.DocTestParser().get_doctest(block, {}, "rules.md", "rules.md", 0)
+    assert doctest.DocTestRunner(verbose=False).run(test).failed == 0
+
+
+def test_the_page_of_rules_lists_every_number_with_its_bars() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \|", text("docs/rules.md"), re.MULTILINE)
+    assert {name: int(bars) for name, bars in rows} == tp.VALUES
+    assert len(rows) == len(tp.VALUES)
+
+
+def test_the_commands_of_the_page_of_rules_find_and_list_them(command: Run) -> None:
+    listed, scanned, _ = re.findall(r"^    tickstockpl (.*)$", text("docs/rules.md"), re.MULTILINE)
+    Path("docs").symlink_to(ROOT / "docs")
+    done = command(*shlex.split(listed))
+    assert (done.returncode, "engulfing_below_vwap" in done.stdout, "turn_agreed" in done.stdout) == (0, True, False)
+    done = command(*shlex.split(scanned))
+    assert (done.returncode, done.stderr, "turn_agreed" in done.stdout) == (0, "", True)
+    assert "engulfing" not in done.stdout
+
+
 def test_the_picture_of_the_readme_is_drawn(tmp_path: Path) -> None:
     _, script = blocks("README.md", "python")
     (tmp_path / "docs").symlink_to(ROOT / "docs")

@@ -15,6 +15,7 @@ from tickstockpl.kernel import (
     CANDLESTICKS,
     PATTERNS,
     TIMEFRAMES,
+    VALUES,
     Bars,
     CandlestickStream,
     Detections,
@@ -32,11 +33,14 @@ from tickstockpl.kernel import (
     resample,
     scan,
 )
+from tickstockpl.rule import Rule
+from tickstockpl.rules import parse_rules, read_rules
 
 __all__ = [
     "CANDLESTICKS",
     "PATTERNS",
     "TIMEFRAMES",
+    "VALUES",
     "Bars",
     "CandlestickStream",
     "Detections",
@@ -49,6 +53,7 @@ __all__ = [
     "Outcomes",
     "Output",
     "Readings",
+    "Rule",
     "Ticks",
     "aggregate",
     "candlesticks",
@@ -56,7 +61,9 @@ __all__ = [
     "event_id",
     "indicators",
     "outcomes",
+    "parse_rules",
     "plot",
+    "read_rules",
     "resample",
     "scan",
 ]

@@ -23,6 +23,7 @@ __all__ = [
     "REASONS",
     "REPAIRED",
     "TIMEFRAMES",
+    "VALUES",
     "Bars",
     "CandlestickStream",
     "Detections",
@@ -70,7 +71,7 @@ REASONS: Final[tuple[str, ...]]
 PATTERNS: Final[tuple[dict[str, Any], ...]]
 """One entry a detector, in the order of `Detections.pattern`: `id`, `name` (published), `bars` (needed), `tier`,
 `source`, `longest` (the longest of `TIMEFRAMES` on whose bars it is seen), and of TA-Lib's functions `talib_name`, else
-None. Of those that share a name the first is on by default."""
+None; `parameters` is part of its events' ids. Of those that share a name the first is on by default."""
 
 CANDLESTICKS: Final[tuple[str, ...]]
 """TA-Lib's 61 candlestick functions by name, in the order in which TA-Lib lists them: the columns of
@@ -81,6 +82,9 @@ ALERTS: Final[tuple[str, ...]]
 
 TIMEFRAMES: Final[tuple[str, ...]]
 """How long bars can be, the shortest first: `1min`, `5min`, `15min`, `30min`, `1hour`, `4hour`, `daily`, `weekly`."""
+
+VALUES: Final[dict[str, int]]
+"""The numbers of a bar that rules compare, and how many bars the window must hold for each."""
 
 PARTIAL_START: Final = 1
 """Bits of a bar's `quality`; this one: the first minute after the start of listening."""
@@ -229,7 +233,7 @@ class Detections:
     end_us: _I64
     """The first instant after it."""
     pattern: _I32
-    """Index into `PATTERNS`."""
+    """Index into `patterns`."""
     direction: _I32
     """1 bullish, -1 bearish, 0 neutral."""
     confidence: _F64
@@ -288,6 +292,15 @@ class Detections:
     point_price: _F64
     margin: _F64
     """How far inside of its threshold each condition is: 0 at it, 1 for a textbook figure. Of all rows."""
+    member_row: _I32
+    """Where in `member_pattern`, `member_us` and `member_id` the row's members begin."""
+    n_members: _U8
+    member_pattern: _I32
+    """What rules were made of: indices into `patterns`, of all rows; `member_us` and `member_id` go with it."""
+    member_us: _I64
+    member_id: _S36
+    patterns: tuple[dict[str, Any], ...]
+    """`PATTERNS`, and behind them an entry a rule of the engine."""
     def points(self, row: int) -> list[tuple[str, int, float]]:
         """What draws the pattern of a row: role, START of a bar in µs and price, oldest first; empty for candlesticks.
 
@@ -295,6 +308,12 @@ class Detections:
         """
     def margins(self, row: int) -> dict[str, float]:
         """How far inside of its threshold each of a row's conditions is, by name; empty where none is told.
+
+        Raises IndexError if there is no such row.
+        """
+    def members(self, row: int) -> list[tuple[str, int, str]]:
+        """What the rule of a row was made of, in the order in which it names them: a pattern's id, START of the bar on
+        which it held in µs, and the id of its event, which is empty where the pattern is off; of no rule nothing.
 
         Raises IndexError if there is no such row.
         """
@@ -531,6 +550,9 @@ class Engine:
         Returns how many of them hold. Raises ValueError for a revision that is not from 0 to 1,000,000,000.
         """
     @property
+    def patterns(self) -> tuple[dict[str, Any], ...]:
+        """What `Detections.pattern` is an index into: `PATTERNS`, and behind them an entry a rule."""
+    @property
     def next_src(self) -> int:
         """The number of the next message that comes without one."""
     @property
@@ -584,12 +606,20 @@ def candlesticks(open: _F64, high: _F64, low: _F64, close: _F64, columns: Sequen
 def resample(bars: Any, timeframe: str, sessions: _I64 | None, days: _I64 | None, align: str) -> Bars:
     """bars: an object with `Bars`' columns, C-contiguous; `tickstockpl.resample` says what comes out."""
 
-def event_id(symbol: str, ts_us: int, pattern_id: str, revision: int = 0, timeframe: str = "1min") -> str:
+def event_id(
+    symbol: str,
+    ts_us: int,
+    pattern_id: str,
+    revision: int = 0,
+    timeframe: str = "1min",
+    *,
+    parameters: str = "1",
+) -> str:
     """The id of the event that a pattern of `PATTERNS` is on the bar that starts at `ts_us`: the same in every replay.
 
     revision: the evaluation of the bar at which the pattern first held; see `Detections.revision`.
     A UUID of version 5 (RFC 9562) of `symbol|timeframe|ts_us|pattern_id|parameters|revision`; `parameters` changes when
-    a definition does.
+    a definition does: it stands in the entries of `PATTERNS` and `Detections.patterns`.
     """
 
 # The indicators: C-contiguous float64 in; `out` is a C-contiguous float64 (columns, rows) that numpy made, so that its

@@ -10,9 +10,9 @@ October 2025, src/infrastructure/cache/redis_pattern_cache.py and fallback_patte
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Final
+from typing import Any, Final
 
 from tickstockpl.kernel import PATTERNS
 
@@ -59,18 +59,35 @@ ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
 direction means a pattern that has both."""
 
 
-def ids_of(wanted: str) -> tuple[str, ...]:
-    """The patterns that somebody means, by id, in the order of `PATTERNS`; empty if there are none.
+class Names:
+    """What the patterns of an engine are called. patterns: `PATTERNS`, or they and rules."""
 
-    wanted: an id; a glob of ids, such as `cdl_*`; a published name, which means the first of those that share it;
-    TA-Lib's name of a function; or a name of `ALIASES`.
+    def __init__(self, patterns: Sequence[Mapping[str, Any]] = PATTERNS) -> None:
+        self._ids = tuple(pattern["id"] for pattern in patterns)
+        # later ones win: an id over a name, and of those that share a name the first, which is on by default
+        self._meant = {
+            **{_key(name): ids for name, ids in ALIASES.items()},
+            **{_key(pattern["name"]): (pattern["id"],) for pattern in reversed(patterns)},
+            **{_key(known): (known,) for known in self._ids},
+        }
 
-    >>> from tickstockpl.aliases import ids_of
-    >>> ids_of("DojiPattern"), ids_of("Trendline_Hold"), ids_of("*_flag")
-    (('doji',), ('trending_up', 'trending_down'), ('bull_flag', 'bear_flag'))
-    """
-    found = tuple(known for known in _IDS if fnmatchcase(known, wanted))
-    return found or _MEANT.get(_key(wanted), ())
+    def ids_of(self, wanted: str) -> tuple[str, ...]:
+        """The patterns that somebody means, by id, in the order of the patterns; empty if there are none.
+
+        wanted: an id; a glob of ids, such as `cdl_*`; a published name, which means the first of those that share it;
+        TA-Lib's name of a function; or a name of `ALIASES`.
+
+        >>> from tickstockpl.aliases import ids_of
+        >>> ids_of("DojiPattern"), ids_of("Trendline_Hold"), ids_of("*_flag")
+        (('doji',), ('trending_up', 'trending_down'), ('bull_flag', 'bear_flag'))
+        """
+        found = tuple(known for known in self._ids if fnmatchcase(known, wanted))
+        return found or self._meant.get(_key(wanted), ())
+
+    def nearest(self, wanted: str) -> str:
+        """What to say to somebody who has named no pattern: the id that comes nearest, or where to look."""
+        near = difflib.get_close_matches(_key(wanted), self._meant, n=1)
+        return f"did you mean {' or '.join(self._meant[near[0]])}?" if near else "`tickstockpl patterns` lists them"
 
 
 def aliases_of(pattern_id: str) -> tuple[str, ...]:
@@ -78,22 +95,13 @@ def aliases_of(pattern_id: str) -> tuple[str, ...]:
     return tuple(name for name, ids in ALIASES.items() if pattern_id in ids)
 
 
-def nearest(wanted: str) -> str:
-    """What to say to somebody who has named no pattern: the id that comes nearest, or where to look."""
-    near = difflib.get_close_matches(_key(wanted), _MEANT, n=1)
-    return f"did you mean {' or '.join(_MEANT[near[0]])}?" if near else "`tickstockpl patterns` lists them"
-
-
 def _key(name: str) -> str:
     """All spellings of a name as one."""
     return re.sub(r"[\W_]", "", name).lower().removesuffix("pattern")
 
 
-_IDS: Final[tuple[str, ...]] = tuple(pattern["id"] for pattern in PATTERNS)
+BUILT_IN: Final = Names()
+"""Those of the patterns that there are without rules."""
 
-# later ones win: an id over a name, and of those that share a name the first, which is the one that is on by default
-_MEANT: Final[Mapping[str, tuple[str, ...]]] = {
-    **{_key(name): ids for name, ids in ALIASES.items()},
-    **{_key(pattern["name"]): (pattern["id"],) for pattern in reversed(PATTERNS)},
-    **{_key(known): (known,) for known in _IDS},
-}
+ids_of: Final = BUILT_IN.ids_of
+nearest: Final = BUILT_IN.nearest

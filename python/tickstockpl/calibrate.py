@@ -27,12 +27,12 @@ from tickstockpl.errors import SettingsError
 from tickstockpl.evidence import Evidence, tabulate
 from tickstockpl.history import History
 from tickstockpl.holdout import judged
-from tickstockpl.kernel import PATTERNS, EngineSettings, event_id, scan
+from tickstockpl.kernel import PATTERNS, EngineSettings, scan
 from tickstockpl.moments import us_of
 from tickstockpl.placebo import Moved
 from tickstockpl.rate_words import finding, ranked, told, verdict
 from tickstockpl.rolled import rolled
-from tickstockpl.selection import enabled_patterns, engine_settings
+from tickstockpl.selection import chosen_rules, definitions_of, enabled_patterns, engine_settings
 from tickstockpl.sessions import Mode, Sessions
 from tickstockpl.settings import PatternSettings, Settings
 from tickstockpl.wire import TIERS, TIMEFRAME, TIMEFRAMES
@@ -59,6 +59,8 @@ class Calibrate:
     """What the data are called."""
     patterns: tuple[str, ...] = ()
     """Ids and globs; empty: all there are, so that what is switched on later has a rate too."""
+    rules: Path | None = None
+    """A file of them, in the place of the settings'."""
     symbols: tuple[str, ...] = ()
     first: date | None = None
     last: date | None = None
@@ -95,16 +97,18 @@ async def measure(settings: Settings, wanted: Calibrate) -> Calibration:
 
     Raises SettingsError or ServerError.
     """
-    ids = _patterns(wanted)
+    chosen = _patterns(wanted, settings)
+    rules = chosen_rules(chosen)
+    ids = enabled_patterns(chosen, "--pattern", rules=rules)
     named = settings.session
     mode = wanted.mode or named.mode
     now = datetime.now(UTC)
     calendar = await asyncio.to_thread(sessions.load, named.calendar, named.timezone, settings.state_dir, now.date())
     engine = replace(
-        engine_settings(settings, calendar, None),
+        engine_settings(settings, calendar, None, rules),
         session_mode=mode,
         sessions=calendar.table(mode),
-        patterns=ids,
+        patterns=tuple(pattern["id"] for pattern in PATTERNS) if ids is None else ids,
         indicators=None,  # no outcome needs them
     )
     work = _Work(engine, calendar, mode, wanted)
@@ -127,10 +131,11 @@ class _Work:
 
     def __init__(self, engine: EngineSettings, calendar: Sessions, mode: Mode, wanted: Calibrate) -> None:
         self._engine = engine
+        self._patterns = engine.known_patterns
         self._sessions = calendar.table(mode)
         self._wanted = wanted
         self._parts: dict[str, list[Evidence]] = {name: [] for name in wanted.timeframes}
-        self._moved = Moved(wanted.placebo, len(PATTERNS))
+        self._moved = Moved(wanted.placebo, len(self._patterns))
         self._digest = hashlib.sha256()
         self._bars = self._symbols = 0
         self._first_us, self._last_us = 2**62, 0
@@ -139,7 +144,7 @@ class _Work:
         """Look through all bars of some symbols."""
         self._tell(bars)
         told_with = self._wanted.parameters
-        ids = [pattern["id"] for pattern in PATTERNS]
+        ids = [pattern["id"] for pattern in self._patterns]
         for timeframe, parts in self._parts.items():
             engine = replace(self._engine, timeframes=(timeframe,))
             detections = scan(bars, settings=engine)
@@ -163,7 +168,8 @@ class _Work:
             *(name, hours, self._symbols, self._bars, self._first_us, self._last_us), self._digest.hexdigest()
         )
         evidence = [Evidence.joined(parts) for parts in self._parts.values()]
-        definitions = {pattern: event_id("", 0, pattern) for pattern in self._engine.patterns or ()}
+        on = {*(self._engine.patterns or ()), *(rule.id for rule in self._engine.rules if rule.told)}
+        definitions = definitions_of(pattern for pattern in self._patterns if pattern["id"] in on)
         try:
             made = tabulate(evidence, self._wanted.parameters, data, definitions, now_us)
         except ValueError as error:
@@ -238,10 +244,10 @@ def _refuse(wanted: Calibrate) -> None:
             raise SettingsError(f"{option}: there is no folder {path.parent}")
 
 
-def _patterns(wanted: Calibrate) -> tuple[str, ...]:
-    if not wanted.patterns:
-        return tuple(pattern["id"] for pattern in PATTERNS)
-    return enabled_patterns(PatternSettings(enabled=wanted.patterns, same_names=True), "--pattern") or ()
+def _patterns(wanted: Calibrate, settings: Settings) -> PatternSettings:
+    """Those that are named, or all."""
+    rules = wanted.rules or settings.patterns.rules
+    return PatternSettings(enabled=wanted.patterns or None, same_names=True, rules=rules)
 
 
 def _archive(settings: Settings, wanted: Calibrate, zone: ZoneInfo) -> AbstractAsyncContextManager[Archive]:

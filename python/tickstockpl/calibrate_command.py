@@ -7,7 +7,7 @@ import typer
 
 from tickstockpl.calibrate import Calibrate, run_calibrate
 from tickstockpl.calibration import Parameters
-from tickstockpl.options import Config, First, Last, Mode, Symbols, Timeframe, once, settings_of
+from tickstockpl.options import Config, First, Last, Mode, RuleFile, Symbols, Timeframe, once, settings_of
 
 EPILOG = """Example: tickstockpl calibrate bars.parquet --output rates.json --plot rates.html
 
@@ -24,6 +24,7 @@ def calibrate(
         list[str] | None,
         typer.Option("--pattern", help="An id, a glob such as cdl_*, or another name; repeatable. Default: all."),
     ] = None,
+    rules: RuleFile = None,
     symbol: Symbols = None,
     since: First = None,
     until: Last = None,
@@ -60,6 +61,7 @@ def calibrate(
         timezone=timezone,
         name=name,
         patterns=tuple(pattern or ()),
+        rules=rules,
         symbols=tuple(dict.fromkeys(symbol or ())),
         first=since.date() if since else None,
         last=until.date() if until else None,

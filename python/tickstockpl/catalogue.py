@@ -6,7 +6,7 @@ has collected in `definitions.json`, so that they are there where the sources ar
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from importlib import resources
@@ -17,9 +17,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from tickstockpl.aliases import aliases_of, ids_of, nearest
+from tickstockpl.aliases import Names, aliases_of
 from tickstockpl.errors import SettingsError
 from tickstockpl.kernel import PATTERNS
+from tickstockpl.rule import Rule
 
 DEFINITIONS: Final = "definitions.json"
 """The file with the definitions, beside this one: by id, `family` and `text`."""
@@ -36,6 +37,9 @@ NOTATION: Final = (
     "only q is told, the confidence is 0.5 + 0.5 · q."
 )
 """What letters mean in definitions."""
+
+RULE: Final = "rule"
+"""The family of rules."""
 
 _TALIB_TEXT = """\
 rule: that of TA-Lib 0.8.1's {talib_name} with its default settings, the same answer in every cell. {way}
@@ -64,7 +68,7 @@ class Entry:
     default: bool
     """Whether it is on unless settings say otherwise: of those that share a name the first is."""
     family: str | None
-    """`candle`, `talib`, `pattern` or `figure`; None if there is no definition."""
+    """`candle`, `talib`, `pattern`, `figure` or `rule`; None if there is no definition."""
     definition: str | None
     """Paragraphs, of which those on the rule and the confidence begin with these words."""
 
@@ -97,45 +101,54 @@ def entries_with(definitions: dict[str, dict[str, str]]) -> tuple[Entry, ...]:
         if pattern["talib_name"] is not None:
             way = "Neutral." if tuple(pattern["directions"]) == ("neutral",) else "Direction: the answer's sign."
             defined = {"family": TALIB, "text": _TALIB_TEXT.format(talib_name=pattern["talib_name"], way=way)}
-        made.append(
-            Entry(
-                id=pattern["id"],
-                name=pattern["name"],
-                tier=pattern["tier"],
-                bars=pattern["bars"],
-                directions=tuple(pattern["directions"]),
-                source=pattern["source"],
-                aliases=aliases_of(pattern["id"]),
-                talib_name=pattern["talib_name"],
-                points=tuple(pattern["points"]),
-                conditions=tuple(pattern["conditions"]),
-                default=first.setdefault(pattern["name"], pattern["id"]) == pattern["id"],
-                family=defined.get("family"),
-                definition=defined.get("text"),
-            )
-        )
+        is_default = first.setdefault(pattern["name"], pattern["id"]) == pattern["id"]
+        made.append(_entry(pattern, defined.get("family"), defined.get("text"), is_default))
     return tuple(made)
 
 
-def named(names: Sequence[str]) -> list[Entry]:
-    """Those that are named, each once, in the order of the names.
+def with_rules(rules: Sequence[Rule]) -> tuple[Entry, ...]:
+    """Every pattern, and behind them the rules."""
+    return (*entries(), *(_entry(rule.entry(), RULE, rule.definition, rule.told) for rule in rules))
+
+
+def _entry(pattern: Mapping[str, Any], family: str | None, definition: str | None, is_default: bool) -> Entry:
+    return Entry(
+        id=pattern["id"],
+        name=pattern["name"],
+        tier=pattern["tier"],
+        bars=pattern["bars"],
+        directions=tuple(pattern["directions"]),
+        source=pattern["source"],
+        aliases=aliases_of(pattern["id"]),
+        talib_name=pattern["talib_name"],
+        points=tuple(pattern["points"]),
+        conditions=tuple(pattern["conditions"]),
+        default=is_default,
+        family=family,
+        definition=definition,
+    )
+
+
+def named(names: Sequence[str], known: Sequence[Entry]) -> list[Entry]:
+    """Those of the known ones that are named, each once, in the order of the names.
 
     Raises SettingsError for a name that means no pattern.
     """
-    by_id = {entry.id: entry for entry in entries()}
+    by_id = {entry.id: entry for entry in known}
+    meanings = Names([{"id": entry.id, "name": entry.name} for entry in known])
     chosen: dict[str, Entry] = {}
     for name in names:
-        ids = ids_of(name)
+        ids = meanings.ids_of(name)
         if not ids:
-            raise SettingsError(f"no pattern is called {name}; {nearest(name)}")
-        chosen |= {known: by_id[known] for known in ids}
+            raise SettingsError(f"no pattern is called {name}; {meanings.nearest(name)}")
+        chosen |= {each: by_id[each] for each in ids}
     return list(chosen.values())
 
 
-def table(chosen: Sequence[Entry], width: int) -> Iterator[Table | Text]:
+def table(chosen: Sequence[Entry], width: int, count: int) -> Iterator[Table | Text]:
     """A row a pattern, and how many there are.
 
-    width: of the terminal; a narrow one does not see other names and sources.
+    count: of all. width: of the terminal; a narrow one does not see other names and sources.
     """
     more = [name for name, least in _WIDE.items() if width >= least]
     if chosen:
@@ -151,7 +164,6 @@ def table(chosen: Sequence[Entry], width: int) -> Iterator[Table | Text]:
             row = (entry.id, entry.name, entry.tier, str(entry.bars), entry.way)
             rows.add_row(*map(Text, row), *(other[name] for name in more))
         yield rows
-    count = len(entries())
     yield Text(f"{count} patterns" if len(chosen) == count else f"{len(chosen)} of {count} patterns")
 
 

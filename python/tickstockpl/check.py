@@ -14,16 +14,16 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from tickstockpl import migrate, postgres, retention, sessions
-from tickstockpl.aliases import ids_of
+from tickstockpl.aliases import Names
 from tickstockpl.backlog import Allowance, Backlog
 from tickstockpl.definitions import TABLE, Unreadable, definitions_in
 from tickstockpl.dsn import exposed
 from tickstockpl.errors import TickstockError
 from tickstockpl.growth import Growth, growth
-from tickstockpl.kernel import PATTERNS
+from tickstockpl.kernel import patterns_with
 from tickstockpl.loading import unknown_names
 from tickstockpl.moments import moment_at, us_of
-from tickstockpl.selection import enabled_patterns, rate_table, shown
+from tickstockpl.selection import chosen_rules, enabled_patterns, rate_table, shown
 from tickstockpl.settings import REDIS_TRUST, Settings
 from tickstockpl.switches import Switches
 from tickstockpl.tls import reason
@@ -84,10 +84,13 @@ def _spool(settings: Settings) -> Finding:
 
 def _selection(settings: Settings) -> Finding:
     try:
-        ids, told = enabled_patterns(settings.patterns), shown(settings.indicators)
+        rules = chosen_rules(settings.patterns)
+        ids, told = enabled_patterns(settings.patterns, rules=rules), shown(settings.indicators)
     except TickstockError as error:
         return Finding("selection", False, str(error))
     patterns = "the default patterns" if ids is None else _counted(len(ids), "pattern")
+    if rules:
+        patterns += f", {_counted(sum(rule.told for rule in rules), 'rule')} of {settings.patterns.rules}"
     symbols = settings.indicators.symbols or ()
     names = ", ".join(indicator.name for indicator in told.indicators)
     of = "every symbol" if "*" in symbols else _counted(len(symbols), "symbol")
@@ -97,7 +100,7 @@ def _selection(settings: Settings) -> Finding:
 def _rates(settings: Settings) -> Finding:
     """Which table of rates events are told of, and whether rates as confidences would still be sent."""
     try:
-        table = rate_table(settings.patterns)
+        table = rate_table(settings.patterns, chosen_rules(settings.patterns))
     except TickstockError as error:
         return Finding("rates", False, str(error))
     assert table is not None  # noqa: S101  # a file is named
@@ -209,6 +212,7 @@ def _grows(found: Growth | None) -> str:
 async def _definitions(settings: Settings) -> Finding | None:
     """Which patterns AppV2's table switches off; None if there is no such table."""
     try:
+        rules = chosen_rules(settings.patterns)
         async with postgres.for_command(settings.database, command_timeout_s=30) as connection:
             rows = await definitions_in(connection)
     except Unreadable as error:
@@ -217,7 +221,8 @@ async def _definitions(settings: Settings) -> Finding | None:
         return Finding("definitions", False, str(error))
     if rows is None:
         return None
-    switches = Switches.of(rows, PATTERNS, ids_of)
+    patterns = patterns_with(rules)
+    switches = Switches.of(rows, patterns, Names(patterns).ids_of)
     said = f"{TABLE} switches off {', '.join(sorted(switches.off)) or 'nothing'}"
     said += f"; thresholds for {_counted(len(switches.least), 'pattern')}"
     if switches.unknown:

@@ -11,9 +11,8 @@ import numpy as np
 import structlog
 
 from tickstockpl import snapshot
-from tickstockpl.kernel import PATTERNS, Engine
+from tickstockpl.kernel import Engine, EventEncoder
 from tickstockpl.ownership import Ownership
-from tickstockpl.pipeline import ENCODER
 from tickstockpl.position import Position, Progress
 from tickstockpl.settings import Settings
 from tickstockpl.snapshot import Snapshot, Unfit, Unsent
@@ -63,11 +62,12 @@ def ignored(reason: str) -> None:
     log.info("snapshot ignored", reason=reason)
 
 
-def unsent(kept: Snapshot | None) -> list[Findings]:
-    """The events that still waited to be sent."""
+def unsent(kept: Snapshot | None, engine: Engine) -> list[Findings]:
+    """The events that still waited to be sent. engine: restored from the same."""
     parts = kept.unsent if kept is not None else ()
+    patterns, encoder = engine.patterns, EventEncoder(engine.patterns)
     return [
-        Findings(events=Events(each.columns, PATTERNS, ENCODER, np.arange(len(each))), at_us=each.at_us)
+        Findings(events=Events(each.columns, patterns, encoder, np.arange(len(each))), at_us=each.at_us)
         for each in parts
     ]
 

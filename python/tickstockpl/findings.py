@@ -26,9 +26,6 @@ from tickstockpl.wire import TIMEFRAME, TIMEFRAMES
 if TYPE_CHECKING:
     import polars as pl
 
-KINDS = tuple((pattern, direction) for pattern in range(len(PATTERNS)) for direction in DIRECTIONS)
-"""Place in PATTERNS and direction: what is counted apart."""
-
 _NUMBERS = (
     *("confidence", "bars", "entry", "stop", "target", "open", "high", "low", "close", "volume"),
     *("price_change", "relative_volume", "rsi", "relative_strength", "quality", "talib_value"),
@@ -57,7 +54,7 @@ class Tally:
     """How often one pattern was found in one direction."""
 
     pattern: int
-    """Its place in `PATTERNS`."""
+    """Its place in `Findings.patterns`."""
     direction: int
     found: int
     symbols: int
@@ -102,8 +99,10 @@ class Findings:
     """START of the first bar that was looked at, and of the last one."""
     last_us: int | None = None
     tallies: dict[tuple[int, int], Tally] = field(default_factory=dict)
-    """By place in PATTERNS and direction."""
+    """By place in `patterns` and direction."""
     examples: dict[tuple[int, int], list[Example]] = field(default_factory=dict)
+    patterns: tuple[dict[str, Any], ...] = PATTERNS
+    """What was looked for, rules behind the others."""
 
     @property
     def found(self) -> int:
@@ -111,7 +110,7 @@ class Findings:
         return sum(tally.found for tally in self.tallies.values())
 
     def most_frequent(self) -> list[Tally]:
-        """The most frequent first; of equals in the order of `PATTERNS`."""
+        """The most frequent first; of equals in the order of `patterns`."""
         return sorted(self.tallies.values(), key=lambda tally: (-tally.found, tally.pattern, -tally.direction))
 
     def with_those_of(self, other: Findings, examples: int) -> Findings:
@@ -131,6 +130,7 @@ class Findings:
                 ]
                 for kind in {**self.examples, **other.examples}
             },
+            other.patterns,
         )
 
 
@@ -146,8 +146,10 @@ def find(bars: History, benchmark: History | None, sought: Sought, number: int) 
     seen = _seen(bars, sought)
     asked = {*bars.symbols} if sought.symbols is None else {*bars.symbols} & sought.symbols
     counted = seen & _are(asked, bars) & (bars.ts_us >= sought.first_us)
-    tallies = _Tallies()
-    drawn = _Drawn(bars, seen, sought.examples)
+    patterns = sought.engine.known_patterns
+    kinds = tuple((pattern, direction) for pattern in range(len(patterns)) for direction in DIRECTIONS)
+    tallies = _Tallies(kinds)
+    drawn = _Drawn(bars, seen, sought.examples, kinds)
     for at, part in enumerate(scan_parts(given, settings=sought.engine)):
         rows = (part.held & _are(asked, part) & (part.ts_us >= sought.first_us)).nonzero()[0]
         if len(rows):
@@ -163,6 +165,7 @@ def find(bars: History, benchmark: History | None, sought: Sought, number: int) 
         int(times.max()) if len(times) else None,
         tallies.all(),
         drawn.examples(),
+        patterns,
     )
 
 
@@ -183,20 +186,25 @@ def _seen(bars: History, sought: Sought) -> NDArray[np.bool_]:
     return whole
 
 
+_Kinds = tuple[tuple[int, int], ...]
+"""Place of a pattern and direction: what is counted apart."""
+
+
 class _Tallies:
     """Counts of each pattern and direction, part by part."""
 
-    def __init__(self) -> None:
-        self._found = np.zeros(len(KINDS), dtype=np.int64)
-        self._confidence = np.zeros(len(KINDS))
-        self._first_us = np.full(len(KINDS), np.iinfo(np.int64).max)
-        self._last_us = np.full(len(KINDS), np.iinfo(np.int64).min)
-        self._symbols: list[set[str]] = [set() for _ in KINDS]
+    def __init__(self, kinds: _Kinds) -> None:
+        self._kinds = kinds
+        self._found = np.zeros(len(kinds), dtype=np.int64)
+        self._confidence = np.zeros(len(kinds))
+        self._first_us = np.full(len(kinds), np.iinfo(np.int64).max)
+        self._last_us = np.full(len(kinds), np.iinfo(np.int64).min)
+        self._symbols: list[set[str]] = [set() for _ in kinds]
 
     def add(self, part: Detections, rows: NDArray[np.intp]) -> None:
         kind, ts_us = _kinds(part)[rows], part.ts_us[rows]
-        self._found += np.bincount(kind, minlength=len(KINDS))
-        self._confidence += np.bincount(kind, part.confidence[rows], minlength=len(KINDS))
+        self._found += np.bincount(kind, minlength=len(self._kinds))
+        self._confidence += np.bincount(kind, part.confidence[rows], minlength=len(self._kinds))
         np.minimum.at(self._first_us, kind, ts_us)
         np.maximum.at(self._last_us, kind, ts_us)
         for code in np.unique(kind * len(part.symbols) + part.symbol[rows]).tolist():
@@ -205,8 +213,8 @@ class _Tallies:
 
     def all(self) -> dict[tuple[int, int], Tally]:
         return {
-            KINDS[at]: Tally(
-                *KINDS[at],
+            self._kinds[at]: Tally(
+                *self._kinds[at],
                 int(self._found[at]),
                 len(self._symbols[at]),
                 int(self._first_us[at]),
@@ -220,7 +228,8 @@ class _Tallies:
 class _Drawn:
     """Examples of each pattern and direction, by lot."""
 
-    def __init__(self, bars: History, seen: NDArray[np.bool_], count: int) -> None:
+    def __init__(self, bars: History, seen: NDArray[np.bool_], count: int, kinds: _Kinds) -> None:
+        self._kinds = kinds
         self._bars = bars
         self._seen = seen
         self._count = count
@@ -231,7 +240,7 @@ class _Drawn:
             return
         kind, lot = _kinds(part)[rows], _lots(part, rows)
         order = np.lexsort((lot, kind))
-        begins = np.searchsorted(kind[order], np.arange(len(KINDS) + 1))
+        begins = np.searchsorted(kind[order], np.arange(len(self._kinds) + 1))
         for at in np.flatnonzero(np.diff(begins)).tolist():
             chosen = order[begins[at] : begins[at + 1]][: self._count].tolist()
             kept = self._kept.get(at, [])
@@ -242,7 +251,7 @@ class _Drawn:
         named = {found.symbol for kept in self._kept.values() for _, found in kept}
         candles = {symbol: self._candles(symbol) for symbol in named}
         return {
-            KINDS[at]: [Example(lot, found, candles[found.symbol].around(found)) for lot, found in kept]
+            self._kinds[at]: [Example(lot, found, candles[found.symbol].around(found)) for lot, found in kept]
             for at, kept in self._kept.items()
         }
 
@@ -257,7 +266,7 @@ class _Drawn:
 
 
 def _kinds(part: Detections) -> NDArray[np.int64]:
-    """Each row's place in KINDS."""
+    """Each row's place among the kinds."""
     order = np.array([list(DIRECTIONS).index(direction) for direction in (-1, 0, 1)], dtype=np.int64)
     kinds: NDArray[np.int64] = part.pattern * np.int64(len(DIRECTIONS)) + order[part.direction + 1]
     return kinds
@@ -288,8 +297,8 @@ def _frame(part: Detections, rows: NDArray[np.intp]) -> pl.DataFrame:
 
     columns = {
         "symbol": named(part.symbols, part.symbol),
-        "pattern": named([pattern["name"] for pattern in PATTERNS], part.pattern),
-        "pattern_id": named([pattern["id"] for pattern in PATTERNS], part.pattern),
+        "pattern": named([pattern["name"] for pattern in part.patterns], part.pattern),
+        "pattern_id": named([pattern["id"] for pattern in part.patterns], part.pattern),
         "direction": named([DIRECTIONS[direction] for direction in (-1, 0, 1)], part.direction + 1),
         "bar_start": moment(part.ts_us),
         "bar_end": moment(part.end_us),

@@ -7,7 +7,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from tickstockpl.kernel import PATTERNS, columns_of_bars
+from tickstockpl.kernel import columns_of_bars
 
 DIRECTIONS = {1: "bullish", -1: "bearish", 0: "neutral"}
 """By `Detections.direction`."""
@@ -47,6 +47,8 @@ class Found:
     event_id: str
     points: tuple[Point, ...] = ()
     margins: Mapping[str, float] = field(default_factory=dict)
+    members: tuple[tuple[str, int], ...] = ()
+    """Of a rule, the patterns that it was made of by id, and the START of the bar on which each held, µs UTC."""
 
     @classmethod
     def of(cls, detections: Any, i: int) -> Self:
@@ -54,7 +56,7 @@ class Found:
 
         Raises IndexError if there is none.
         """
-        pattern = PATTERNS[int(detections.pattern[i])]
+        pattern = detections.patterns[int(detections.pattern[i])]
         has_outline = isinstance(detections, Outlined)
         return cls(
             pattern_id=pattern["id"],
@@ -70,6 +72,7 @@ class Found:
             if has_outline
             else (),
             margins=dict(detections.margins(i)) if has_outline else {},
+            members=tuple((known, int(ts_us)) for known, ts_us, _ in detections.members(i)) if has_outline else (),
         )
 
     @property

@@ -24,10 +24,12 @@ from tickstockpl._kernel import (
     REASONS,
     REPAIRED,
     TIMEFRAMES,
+    VALUES,
     Bars,
     CandlestickStream,
     Detections,
     Engine,
+    EventEncoder,
     Framer,
     Frames,
     LongerBars,
@@ -41,6 +43,7 @@ from tickstockpl._kernel import aggregate as _aggregate
 from tickstockpl._kernel import candlesticks as _candlesticks
 from tickstockpl._kernel import resample as _resample
 from tickstockpl.columns import whole
+from tickstockpl.rule import Rule
 
 __all__ = [
     "ALERTS",
@@ -55,11 +58,13 @@ __all__ = [
     "REASONS",
     "REPAIRED",
     "TIMEFRAMES",
+    "VALUES",
     "Bars",
     "CandlestickStream",
     "Detections",
     "Engine",
     "EngineSettings",
+    "EventEncoder",
     "Framer",
     "Frames",
     "LongerBars",
@@ -70,6 +75,7 @@ __all__ = [
     "candlesticks",
     "decode",
     "event_id",
+    "patterns_with",
     "resample",
     "scan",
     "scan_parts",
@@ -104,6 +110,9 @@ class EngineSettings:
     patterns: tuple[str, ...] | None = None
     """Ids of the patterns to look for (`PATTERNS`); None is all, but of those that share a name the first. Those of
     TA-Lib need a window of 34 bars: named with a shorter one they are a ValueError, with None they are off."""
+    rules: tuple[Rule, ...] = ()
+    """What is made of patterns and comparisons, each after those that it names (`read_rules`). The patterns in them are
+    looked for even where `patterns` has them off, and then not told."""
     indicators: tuple[str, ...] | None = ()
     """Symbols whose indicators are read at each bar (`Output.readings`), `*` for all; the window then holds at least
     30 bars. None keeps no state at all: detections have no `rsi`."""
@@ -122,6 +131,16 @@ class EngineSettings:
     the windows (`Output.longer`), and seen when they have closed."""
     align: Literal["session", "clock"] = "session"
     """Where bars longer than a minute and shorter than a session are counted from: its open, or midnight in `days`."""
+
+    @property
+    def known_patterns(self) -> tuple[dict[str, Any], ...]:
+        """What `Detections.pattern` is an index into."""
+        return patterns_with(self.rules)
+
+
+def patterns_with(rules: Sequence[Rule]) -> tuple[dict[str, Any], ...]:
+    """`PATTERNS`, and behind them an entry a rule."""
+    return (*PATTERNS, *(rule.entry() for rule in rules)) if rules else PATTERNS
 
 
 def aggregate(
@@ -238,7 +257,13 @@ def candlesticks(
     return dict(zip(wanted, answers, strict=True))
 
 
-def scan(bars: Any, patterns: Sequence[str] | None = None, *, settings: EngineSettings | None = None) -> Detections:
+def scan(
+    bars: Any,
+    patterns: Sequence[str] | None = None,
+    *,
+    rules: Sequence[Rule] | None = None,
+    settings: EngineSettings | None = None,
+) -> Detections:
     """Find every pattern in history, as a live engine does when each bar closes: the same bits, the same ids.
 
     bars: 1-minute `Bars` or an object with their columns, or columns by name (a dict, a pandas or Polars frame), in any
@@ -247,6 +272,7 @@ def scan(bars: Any, patterns: Sequence[str] | None = None, *, settings: EngineSe
     ends.
     patterns: ids of `PATTERNS`; None is what `settings` says. settings: the engine's; None: its defaults, under which
     every hour counts, all bars of a UTC day are one session, and only those of a minute are looked at (`timeframes`).
+    rules: what is looked for beside them, as `read_rules` and `parse_rules` give it; None is what `settings` says.
     Returns what is found, by minute, then in the order of `bars`; on a longer bar when that has closed. It takes some
     800 bytes a detection while it works.
     Raises ValueError naming the row that is no bar, or is there twice.
@@ -258,7 +284,7 @@ def scan(bars: Any, patterns: Sequence[str] | None = None, *, settings: EngineSe
     >>> [(found.symbols[found.symbol[0]], found.ts_us.tolist(), found.confidence.tolist())]
     [('A', [1200000000], [1.0])]
     """
-    engine, ordered = _ready(bars, patterns, settings)
+    engine, ordered = _ready(bars, patterns, settings, rules)
     return engine.replay(SimpleNamespace(**ordered), last=True).detections
 
 
@@ -273,7 +299,9 @@ def scan_parts(
         yield engine.replay(SimpleNamespace(**part), last=low + rows >= count).detections
 
 
-def _ready(bars: Any, patterns: Sequence[str] | None, settings: EngineSettings | None) -> tuple[Engine, dict[str, Any]]:
+def _ready(
+    bars: Any, patterns: Sequence[str] | None, settings: EngineSettings | None, rules: Sequence[Rule] | None = None
+) -> tuple[Engine, dict[str, Any]]:
     """An engine, and the columns of what is to be replayed in it, in order.
 
     Raises ValueError as `scan` does.
@@ -288,6 +316,8 @@ def _ready(bars: Any, patterns: Sequence[str] | None, settings: EngineSettings |
     chosen = settings or EngineSettings()
     if patterns is not None:
         chosen = replace(chosen, patterns=tuple(patterns))
+    if rules is not None:
+        chosen = replace(chosen, rules=tuple(rules))
     names, codes = np.unique(np.array(given.symbols, dtype=np.str_), return_inverse=True)
     symbol = codes.astype(np.int32)[given.symbol]
     # the benchmark first: strength relative to it is asked for when the others' bars of its minute close

@@ -42,6 +42,9 @@ First = Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], 
 Last = Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="The last day, included.")]
 Symbols = Annotated[list[str] | None, typer.Option("--symbol", help="This symbol alone; may be given more than once.")]
 Frame = Annotated[Timeframe, typer.Option("--timeframe", help="Bars that minutes are rolled up to first.")]
+RuleFile = Annotated[
+    Path | None, typer.Option("--rules", help="A file of rules, TOML. Default: patterns.rules of the settings.")
+]
 Rows = Annotated[int, typer.Option(min=0, help="Rows to print.")]
 
 ROWS = 40

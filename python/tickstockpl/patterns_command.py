@@ -2,6 +2,7 @@
 
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ from rich.console import Console
 
 from tickstockpl import catalogue
 from tickstockpl.errors import SettingsError
+from tickstockpl.rules import read_rules
 
 EPILOG = """Example: tickstockpl patterns --direction bullish --search volume
 
@@ -38,6 +40,7 @@ def patterns(
     tier: Annotated[Tier | None, typer.Option(help="Of this tier alone.")] = None,
     direction: Annotated[Direction | None, typer.Option(help="That can point this way.")] = None,
     search: Annotated[str | None, typer.Option(help="With these words in name, source or definition.")] = None,
+    rules: Annotated[Path | None, typer.Option(help="A file of rules, TOML, to be listed with them.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="The list, as CSV.")] = False,
 ) -> None:
@@ -47,9 +50,10 @@ def patterns(
     """
     if as_json and as_csv:
         raise SettingsError("--json or --csv, not both")
+    known = catalogue.with_rules(read_rules(rules)) if rules is not None else catalogue.entries()
     chosen = [
         entry
-        for entry in (catalogue.named(names) if names else catalogue.entries())
+        for entry in (catalogue.named(names, known) if names else known)
         if (tier is None or entry.tier == tier)
         and (direction is None or direction in entry.directions)
         and (search is None or entry.has(search))
@@ -60,5 +64,5 @@ def patterns(
         sys.stdout.write(catalogue.as_csv(chosen))
     else:
         console = Console()
-        told = catalogue.in_full(chosen) if names and chosen else catalogue.table(chosen, console.width)
+        told = catalogue.in_full(chosen) if names and chosen else catalogue.table(chosen, console.width, len(known))
         console.print(*told, sep="\n")

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4, uuid5
 
 import structlog
 
-from tickstockpl._kernel import ALERTS, PATTERNS, Detections, Engine, EventEncoder, Output, PanicException
+from tickstockpl._kernel import ALERTS, Detections, Engine, EventEncoder, Output, PanicException
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock
 from tickstockpl.losses import Losses
@@ -44,9 +44,6 @@ from tickstockpl.wire import (
 )
 
 log = structlog.get_logger(__name__)
-
-ENCODER = EventEncoder(PATTERNS)
-"""What the events of this process are written by: those who send and store them have no way to the kernel."""
 
 PASSED_OVER = "message passed over"
 """Cause of the gap that a message leaves which ends the engine."""
@@ -107,6 +104,8 @@ class Pipeline:
         self._rating = rating or Rating()
         self._switches = switches
         self._engine = engine
+        self._patterns = engine.patterns
+        self._encoder = EventEncoder(self._patterns)
         self._channels = tuple(channels)
         self._inbox = inbox
         self._writes = writes
@@ -355,7 +354,7 @@ class Pipeline:
         readings = self._readings(output)
         findings = Findings(
             expired=tuple(_expired(found)),
-            events=Events(self._told(found), PATTERNS, ENCODER, rows) if len(rows) else None,
+            events=Events(self._told(found), self._patterns, self._encoder, rows) if len(rows) else None,
             readings=_news(readings),
             at_us=at_us,
         )
@@ -406,7 +405,7 @@ def _expired(found: Detections) -> Iterator[Expiry]:
     """The patterns that a revision took away."""
     for row in (~found.held).nonzero()[0].tolist():
         symbol = found.symbols[int(found.symbol[row])]
-        pattern = PATTERNS[int(found.pattern[row])]
+        pattern = found.patterns[int(found.pattern[row])]
         yield Expiry(found.event_id[row].decode(), symbol, pattern["name"], int(found.end_us[row]))
 
 

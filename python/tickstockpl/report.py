@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 from tickstockpl.drawing import STYLE, draw
 from tickstockpl.findings import Example, Findings, Tally
 from tickstockpl.found import DIRECTIONS, Found
-from tickstockpl.kernel import PATTERNS
 from tickstockpl.moments import moment_at
 from tickstockpl.wire import TIMEFRAME
 
@@ -101,7 +100,7 @@ class Page:
         yield "</tbody>\n</table>\n</div>\n</section>\n"
 
     def _cells(self, tally: Tally) -> Iterator[str]:
-        pattern, direction = PATTERNS[tally.pattern], DIRECTIONS[tally.direction]
+        pattern, direction = self.findings.patterns[tally.pattern], DIRECTIONS[tally.direction]
         zone = ZoneInfo(self.timezone)
         link = f'<a href="#{pattern["id"]}">{_text(pattern["name"])}</a>'
         yield f'<th scope="row">{link} <code>{pattern["id"]}</code></th>'
@@ -117,7 +116,7 @@ class Page:
             yield _number(us, f"{moment_at(us).astimezone(zone):%Y-%m-%d}")
 
     def _section(self, number: int) -> Iterator[str]:
-        pattern = PATTERNS[number]
+        pattern = self.findings.patterns[number]
         name, of = _text(pattern["name"]), f"Source: {_text(pattern['source'])}."
         yield f'<section id="{pattern["id"]}">\n<h2>{name} <code>{pattern["id"]}</code></h2>\n<p class="quiet">'
         counts = [
@@ -156,6 +155,7 @@ class Page:
 def _figure(example: Example, timezone: str) -> str:
     found = example.found
     facts = [f"confidence {found.confidence:.2f}", *(f"{name} {_price(price)}" for name, price in found.levels.items())]
+    facts += [f"{_text(known)} at {_minute(ts_us, timezone)}" for known, ts_us in found.members]
     if (ratio := _reward(found)) is not None:
         facts.append(f"reward {ratio:.1f} times the risk")
     drawing = draw(found, example.candles, timezone)
@@ -165,6 +165,10 @@ def _figure(example: Example, timezone: str) -> str:
     name = _text(f"{found.name} of {found.symbol}")
     scrolled = f'<div class="wide" tabindex="0" role="region" aria-label="{name}">{drawing.content}</div>'
     return f'<figure class="long">\n{scrolled}\n{caption}\n</figure>\n'
+
+
+def _minute(ts_us: int, timezone: str) -> str:
+    return f"{moment_at(ts_us).astimezone(ZoneInfo(timezone)):%H:%M}"
 
 
 def _price(price: float) -> str:

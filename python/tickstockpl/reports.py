@@ -14,7 +14,6 @@ from rich.text import Text
 from tickstockpl.findings import Findings
 from tickstockpl.found import DIRECTIONS
 from tickstockpl.gaps import Count, Day, Report
-from tickstockpl.kernel import PATTERNS
 from tickstockpl.moments import moment_at
 from tickstockpl.repair import Change
 from tickstockpl.retention import Outcome
@@ -146,7 +145,7 @@ def scan_tables(source: str, findings: Findings, limit: int, width: int) -> Iter
         for tally in tallies[:limit]:
             days = (f"{moment_at(us):%Y-%m-%d}" for us in (tally.first_us, tally.last_us))
             table.add_row(
-                *(PATTERNS[tally.pattern]["id"], DIRECTIONS[tally.direction], _cell(tally.found)),
+                *(findings.patterns[tally.pattern]["id"], DIRECTIONS[tally.direction], _cell(tally.found)),
                 *(f"{1000 * tally.found / findings.bars:,.2f}", _cell(tally.symbols), f"{tally.confidence:.2f}"),
                 *(days if when else ()),
             )

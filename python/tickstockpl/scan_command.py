@@ -6,7 +6,20 @@ from typing import Annotated
 import typer
 
 from tickstockpl import survey
-from tickstockpl.options import ROWS, Config, First, Frame, Last, Mode, Rows, Symbols, Timeframe, once, settings_of
+from tickstockpl.options import (
+    ROWS,
+    Config,
+    First,
+    Frame,
+    Last,
+    Mode,
+    Rows,
+    RuleFile,
+    Symbols,
+    Timeframe,
+    once,
+    settings_of,
+)
 
 EPILOG = """Example: tickstockpl scan bars.parquet --pattern 'cdl_*' --output found.parquet
          tickstockpl scan bars.parquet --timeframe 15min --output report.html
@@ -24,6 +37,7 @@ def scan(
         list[str] | None,
         typer.Option("--pattern", help="An id, a glob such as cdl_*, or another name; repeatable. Default: settings."),
     ] = None,
+    rules: RuleFile = None,
     symbol: Symbols = None,
     since: First = None,
     until: Last = None,
@@ -52,6 +66,7 @@ def scan(
         bar_seconds=bar_seconds,
         timezone=timezone,
         patterns=tuple(pattern or ()),
+        rules=rules,
         symbols=tuple(dict.fromkeys(symbol or ())),
         first=since.date() if since else None,
         last=until.date() if until else None,

@@ -1,22 +1,32 @@
-"""What the settings choose, by name: patterns, their rates, indicators, alerts; and the engine that does it all."""
+"""What the settings choose, by name: patterns, rules, their rates, indicators, alerts; and the engine of it all."""
 
-from tickstockpl.aliases import ids_of, nearest
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tickstockpl.aliases import Names
 from tickstockpl.errors import SettingsError
-from tickstockpl.kernel import ALERTS, PATTERNS, TIMEFRAMES, EngineSettings, event_id
+from tickstockpl.kernel import ALERTS, PATTERNS, TIMEFRAMES, EngineSettings, event_id, patterns_with
 from tickstockpl.pipeline import Shown
 from tickstockpl.rating import RateTable
 from tickstockpl.readings import INDICATORS
+from tickstockpl.rule import Rule, only
+from tickstockpl.rules import read_rules
 from tickstockpl.sessions import Sessions
 from tickstockpl.settings import IndicatorSettings, PatternSettings, Settings
 
 
-def engine_settings(settings: Settings, calendar: Sessions, price_scale: int | None) -> EngineSettings:
+def engine_settings(
+    settings: Settings, calendar: Sessions, price_scale: int | None, rules: Sequence[Rule] | None = None
+) -> EngineSettings:
     """What an engine is told that does as the settings say.
 
-    price_scale: decimals of the price column, to which closed bars are rounded; None rounds nothing.
-    Raises SettingsError for a pattern that does not exist, for two of one name, or for bounds that cross.
+    price_scale: decimals of the price column, to which closed bars are rounded; None rounds nothing. rules: those of
+    the settings, where they have been read; None reads them.
+    Raises SettingsError for a pattern that does not exist, for two of one name, for a mistake in a file of rules, or
+    for bounds that cross.
     """
     indicators = settings.indicators
+    told = chosen_rules(settings.patterns) if rules is None else tuple(rules)
     return EngineSettings(
         channels=settings.tick_channels,
         lateness_a_s=settings.bars.lateness_a_s,
@@ -29,7 +39,8 @@ def engine_settings(settings: Settings, calendar: Sessions, price_scale: int | N
         sessions=calendar.table(settings.session.mode),
         regular=calendar.regular,
         days=calendar.days,
-        patterns=enabled_patterns(settings.patterns),
+        patterns=enabled_patterns(settings.patterns, rules=told),
+        rules=told,
         seq_counts=settings.feed.seq == "channel",
         volume_checked=settings.feed.check_volume,
         indicators=indicators.symbols or (),
@@ -51,19 +62,34 @@ def timeframes(settings: PatternSettings) -> tuple[str, ...]:
     return tuple(name for name in TIMEFRAMES if name in settings.timeframes)
 
 
-def enabled_patterns(settings: PatternSettings, named: str = "patterns.enabled") -> tuple[str, ...] | None:
-    """The ids that `patterns.enabled` means, in the order of `PATTERNS`; None for the default.
+def chosen_rules(settings: PatternSettings) -> tuple[Rule, ...]:
+    """The rules of the settings' file, if one is named. Where `patterns.enabled` names some, the others are not told.
 
-    named: what a person has written them in, for errors.
+    Raises SettingsError for a mistake in the file.
+    """
+    rules = read_rules(settings.rules) if settings.rules is not None else ()
+    names = Names(patterns_with(rules))
+    wanted = {known for name in settings.enabled or () for known in names.ids_of(name)}
+    named = [rule.id for rule in rules if rule.id in wanted]
+    return only(rules, named) if named else rules
+
+
+def enabled_patterns(
+    settings: PatternSettings, named: str = "patterns.enabled", *, rules: Sequence[Rule] = ()
+) -> tuple[str, ...] | None:
+    """The ids of `PATTERNS` that `patterns.enabled` means, in their order; None for the default.
+
+    named: what a person has written them in, for errors. rules: whose names are known, too.
     Raises SettingsError for a name that means no pattern, or for two patterns of one published name.
     """
     if settings.enabled is None:
         return None
     wanted: set[str] = set()
+    names = Names(patterns_with(rules))
     for name in settings.enabled:
-        ids = ids_of(name)
+        ids = names.ids_of(name)
         if not ids:
-            raise SettingsError(f"{named}: no pattern is called {name}; {nearest(name)}")
+            raise SettingsError(f"{named}: no pattern is called {name}; {names.nearest(name)}")
         wanted.update(ids)
     chosen = [pattern for pattern in PATTERNS if pattern["id"] in wanted]
     first: dict[str, str] = {}
@@ -77,8 +103,8 @@ def enabled_patterns(settings: PatternSettings, named: str = "patterns.enabled")
     return tuple(pattern["id"] for pattern in chosen)
 
 
-def rate_table(settings: PatternSettings) -> RateTable | None:
-    """The measured rates of the patterns that are on; None if no file of them is named.
+def rate_table(settings: PatternSettings, rules: Sequence[Rule] = ()) -> RateTable | None:
+    """The measured rates of the patterns that are on and of the rules that are told; None if no file of them is named.
 
     Raises SettingsError if it is no whole table, has nothing of these patterns, or is missing where it is needed.
     """
@@ -89,11 +115,17 @@ def rate_table(settings: PatternSettings) -> RateTable | None:
                 "set TICKSTOCKPL_PATTERNS__RATES to the file that `tickstockpl calibrate -o` writes"
             )
         return None
-    enabled = enabled_patterns(settings)
+    enabled = enabled_patterns(settings, rules=rules)
     # of those that share a name the first is on by default
-    on = {pattern["name"]: pattern["id"] for pattern in reversed(PATTERNS)}.values() if enabled is None else enabled
-    definitions = {each["id"]: event_id("", 0, each["id"]) for each in PATTERNS if each["id"] in on}
-    return RateTable.read(settings.rates, PATTERNS, definitions)
+    first = {pattern["name"]: pattern["id"] for pattern in reversed(PATTERNS)}.values()
+    on = {*(first if enabled is None else enabled), *(rule.id for rule in rules if rule.told)}
+    patterns = patterns_with(rules)
+    return RateTable.read(settings.rates, patterns, definitions_of(each for each in patterns if each["id"] in on))
+
+
+def definitions_of(patterns: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """What each pattern is now, by id: another text once its definition is another one."""
+    return {each["id"]: event_id("", 0, each["id"], parameters=each["parameters"]) for each in patterns}
 
 
 def rsi_bounds(settings: IndicatorSettings) -> tuple[float, float]:

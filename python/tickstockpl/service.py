@@ -5,7 +5,7 @@ ingest ─► pipeline ─► writer, publisher: each closes its outlet when it 
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,14 +16,14 @@ import structlog
 
 from tickstockpl import migrate
 from tickstockpl import sessions as calendars
-from tickstockpl.aliases import ids_of
+from tickstockpl.aliases import Names
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock, SystemClock
 from tickstockpl.continuation import ignored, keep, restored, unsent
 from tickstockpl.definitions import Definitions
 from tickstockpl.errors import ServerError
 from tickstockpl.health import Health
-from tickstockpl.kernel import PATTERNS, PROVISIONAL, Engine
+from tickstockpl.kernel import PROVISIONAL, Engine, patterns_with
 from tickstockpl.metrics import Metrics
 from tickstockpl.moments import moment_at
 from tickstockpl.ownership import Ownership
@@ -33,7 +33,8 @@ from tickstockpl.publisher import Publisher
 from tickstockpl.quarantine import Quarantine
 from tickstockpl.rating import Rating
 from tickstockpl.retention import Retention
-from tickstockpl.selection import engine_settings, rate_table, shown
+from tickstockpl.rule import Rule
+from tickstockpl.selection import chosen_rules, engine_settings, rate_table, shown
 from tickstockpl.settings import Settings
 from tickstockpl.snapshot import Snapshot
 from tickstockpl.sources import Source, open_source
@@ -89,11 +90,11 @@ async def run(
     FencedError when another process has taken over.
     """
     clock = clock or SystemClock()
-    told, rating, metrics = shown(settings.indicators), _rating(settings), Metrics()
+    told, rules, metrics = shown(settings.indicators), chosen_rules(settings.patterns), Metrics()
     inbox: Channel[Inbound] = Channel(256, "ticks")
     writes: Channel[WriteBatch] = Channel(1024, "writes", producers=2)
     events: Channel[Findings] = Channel(1024, "events")
-    definitions = Definitions(settings, PATTERNS, ids_of, reread or asyncio.Event())
+    rating, definitions = _rating(settings, rules), _definitions(settings, rules, reread or asyncio.Event())
     ownership = Ownership(settings.database, settings.ingest.part, definitions.ask)
     source: Source | None = None
 
@@ -123,7 +124,7 @@ async def run(
                 servers.callback(ownership.close)
                 await ownership.acquire(take_over=take_over)
                 await definitions.read()
-                start = await _start(settings, calendar, clock, writer, ownership, servers)
+                start = await _start(settings, rules, calendar, clock, writer, ownership, servers)
                 sent = await published(settings.database, lately_s=settings.publish.expire_s + SENT_BEFORE_S)
         except StoppedEarly:
             log.info("stopped before it was ready")
@@ -150,7 +151,7 @@ async def run(
             drain_s=PUBLISH_DRAIN_S,
             sent=sent,
         )
-        for findings in unsent(start.kept):
+        for findings in unsent(start.kept, engine):
             publisher.admit(findings)
         fillers = source.stages(inbox)
         queues: list[Channel[Any]] = [*source.queues(), inbox, writes, events]
@@ -206,12 +207,17 @@ def _measure(metrics: Metrics, engine: Engine, queues: list[Channel[Any]], healt
     metrics.read_stages(health.statuses)
 
 
-def _rating(settings: Settings) -> Rating:
+def _definitions(settings: Settings, rules: Sequence[Rule], asked: asyncio.Event) -> Definitions:
+    patterns = patterns_with(rules)
+    return Definitions(settings, patterns, Names(patterns).ids_of, asked)
+
+
+def _rating(settings: Settings, rules: Sequence[Rule] = ()) -> Rating:
     """What events are told of measured rates, after a word about what that is.
 
     Raises SettingsError.
     """
-    table = rate_table(settings.patterns)
+    table = rate_table(settings.patterns, rules)
     if table is None:
         return Rating()
     made, mode, least = table.calibration, settings.patterns.confidence, settings.publish.min_confidence
@@ -339,6 +345,7 @@ class _Start:
 
 async def _start(
     settings: Settings,
+    rules: Sequence[Rule],
     calendar: calendars.Sessions,
     clock: Clock,
     writer: Writer,
@@ -346,7 +353,7 @@ async def _start(
     servers: AsyncExitStack,
 ) -> _Start:
     """The engine as the run before has left it: from its snapshot, else from rows, and from messages yet to come."""
-    engine = build_engine(settings, calendar, writer.price_scale())
+    engine = build_engine(settings, calendar, writer.price_scale(), rules)
     kept = await restored(engine, settings, ownership)
     source = await open_source(settings, ownership, clock, servers, kept.progress if kept is not None else None)
     begun = source.begun
@@ -355,7 +362,7 @@ async def _start(
         return _Start(engine, source, kept, 0, begun.progress.heard_us)
     if kept is not None:
         ignored("the source has come to another place")
-        engine = build_engine(settings, calendar, writer.price_scale())
+        engine = build_engine(settings, calendar, writer.price_scale(), rules)
     warm_bars, newest_us = await warm(engine, settings, calendar, clock.now_us(), source.replayed)
     if begun.position is not None:
         engine.settle(begun.position.anew_us, begun.position.settled_src)
@@ -363,12 +370,16 @@ async def _start(
     return _Start(engine, source, None, warm_bars, newest_us if source.heard_us is None else source.heard_us)
 
 
-def build_engine(settings: Settings, calendar: calendars.Sessions, price_scale: int | None) -> Engine:
+def build_engine(
+    settings: Settings, calendar: calendars.Sessions, price_scale: int | None, rules: Sequence[Rule] | None = None
+) -> Engine:
     """The engine as the settings want it.
 
-    Raises SettingsError for a pattern that does not exist, for two of one name, or for bounds that cross.
+    rules: those of the settings, where they have been read.
+    Raises SettingsError for a pattern that does not exist, for two of one name, for a mistake in a file of rules, or
+    for bounds that cross.
     """
-    return Engine(engine_settings(settings, calendar, price_scale))
+    return Engine(engine_settings(settings, calendar, price_scale, rules))
 
 
 def _totals(counters: dict[str, int]) -> dict[str, int]:

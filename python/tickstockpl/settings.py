@@ -214,6 +214,9 @@ class PatternSettings(Section):
 
     AppV2's cache holds one entry by symbol, name and bar: that of the later one.
     """
+    rules: Path | None = None
+    """A TOML file of rules, patterns that are made of others (docs/rules.md). All of them are on, unless `enabled`
+    names some: then these."""
     rates: Path | None = None
     """The table that `tickstockpl calibrate -o` writes: what events are told of how their like came out."""
     confidence: Literal["quality", "hit_rate"] = "quality"

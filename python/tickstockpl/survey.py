@@ -20,10 +20,10 @@ from tickstockpl import archive, rate_file, recording, report, reports, sessions
 from tickstockpl.archive import Archive, Asked
 from tickstockpl.errors import SettingsError
 from tickstockpl.findings import Findings, Sought, find
-from tickstockpl.kernel import PATTERNS, event_id
+from tickstockpl.kernel import patterns_with
 from tickstockpl.moments import us_of
 from tickstockpl.recording import Reading
-from tickstockpl.selection import enabled_patterns, engine_settings
+from tickstockpl.selection import chosen_rules, definitions_of, enabled_patterns, engine_settings
 from tickstockpl.sessions import Mode
 from tickstockpl.settings import PatternSettings, Settings
 from tickstockpl.wire import TIMEFRAME, TIMEFRAMES
@@ -47,6 +47,8 @@ class Survey:
     """Of a file's stamps that have none."""
     patterns: Sequence[str] = ()
     """Ids and globs."""
+    rules: Path | None = None
+    """A file of them, in the place of the settings'."""
     symbols: Sequence[str] = ()
     first: date | None = None
     last: date | None = None
@@ -83,7 +85,7 @@ async def run_scan(settings: Settings, survey: Survey, *, rows: int) -> None:
     form = _form_of(survey.output)
     if survey.rates is not None and form != ".html":
         raise SettingsError("--rates are shown in a report: --output must end in .html")
-    rates = _rates(survey.rates)
+    rates = _rates(survey.rates, settings, survey)
     with tempfile.TemporaryDirectory(prefix="tickstockpl-") as folder:
         kept = Path(folder) if form in (".parquet", ".csv") else None
         examples = report.SPARE * survey.examples if form == ".html" else 0
@@ -137,10 +139,13 @@ def _chosen(settings: Settings, survey: Survey) -> Settings:
     changed: dict[str, Any] = {}
     if survey.mode is not None:
         changed["session"] = settings.session.model_copy(update={"mode": survey.mode})
+    rules = survey.rules or settings.patterns.rules
     if survey.patterns:
-        wanted = PatternSettings(enabled=tuple(survey.patterns), same_names=True)
-        enabled_patterns(wanted, "--pattern")
+        wanted = PatternSettings(enabled=tuple(survey.patterns), same_names=True, rules=rules)
+        enabled_patterns(wanted, "--pattern", rules=chosen_rules(wanted))
         changed["patterns"] = wanted
+    elif rules is not None:
+        changed["patterns"] = settings.patterns.model_copy(update={"rules": rules})
     return settings.model_copy(update=changed)
 
 
@@ -266,7 +271,7 @@ def _write_page(done: Surveyed, rates: report.Rates, output: Path) -> None:
     output.write_text(page.html(), encoding="utf-8")
 
 
-def _rates(path: Path | None) -> report.Rates:
+def _rates(path: Path | None, settings: Settings, survey: Survey) -> report.Rates:
     """The rates of a file, of patterns whose definition is still the one that was measured.
 
     Raises SettingsError if it is no whole table of rates, or one of none of these patterns.
@@ -274,7 +279,7 @@ def _rates(path: Path | None) -> report.Rates:
     if path is None:
         return {}
     measured = rate_file.read(path)
-    now = {pattern["id"]: event_id("", 0, pattern["id"]) for pattern in PATTERNS}
+    now = definitions_of(patterns_with(chosen_rules(_chosen(settings, survey).patterns)))
     rates = {
         (group.pattern, group.direction, group.timeframe): group.rate(None)
         for group in measured.groups

@@ -31,9 +31,9 @@ TIMEFRAME = "1min"
 TIMEFRAMES = (TIMEFRAME, "5min", "15min", "30min", "1hour", "4hour", "daily", "weekly")
 """The timeframes of bars, the shortest first, as AppV2 spells them; `_kernel.TIMEFRAMES`."""
 TIERS = {"daily": "daily", "weekly": "daily"}
-"""AppV2's tier of what is found on bars of a timeframe; of the others it is `intraday`."""
-COMBO = "combo"
-"""The tier of what several timeframes have made."""
+"""AppV2's tier of what is found on bars of a timeframe; of the others it is `INTRADAY`."""
+INTRADAY = "intraday"
+"""The tier of a pattern that leaves it to its bars."""
 """That of every bar and event, in AppV2's words."""
 
 
@@ -239,6 +239,8 @@ class Event:
     """Role, START of a bar in µs and price of what draws it, oldest first."""
     margins: Mapping[str, float] = field(default_factory=dict)
     """How far inside of its threshold each condition is: 0 at it, 1 for a textbook figure."""
+    members: tuple[tuple[str, int, str | None], ...] = ()
+    """What a rule was made of: a pattern's id, START of the bar on which it held in µs, its event's id if it is on."""
     rates: Mapping[str, Any] = field(default_factory=dict)
     """`RATES` and `edge` ("+", "-" or "0"), as they were measured; empty where nothing is known."""
     match_quality: float | None = None
@@ -317,10 +319,15 @@ class EventColumns:
     n_points: NDArray[np.uint8]
     margin_row: NDArray[np.int32]
     n_margins: NDArray[np.uint8]
+    member_row: NDArray[np.int32]
+    n_members: NDArray[np.uint8]
     point_us: NDArray[np.int64]
-    """These three are as long as all rows have points, or margins: see `_kernel.Detections`."""
+    """These six are as long as all rows have points, margins, or members: see `_kernel.Detections`."""
     point_price: NDArray[np.float64]
     margin: NDArray[np.float64]
+    member_pattern: NDArray[np.int32]
+    member_us: NDArray[np.int64]
+    member_id: NDArray[np.bytes_]
     hit_rate: NDArray[np.float64]
     """This and the next five: what was measured (`calibration.Rates`). NaN, with n and edge 0: nothing is known."""
     hit_lo: NDArray[np.float64]
@@ -350,20 +357,32 @@ _COLUMNS = tuple(each.name for each in fields(EventColumns))
 
 EVENT_DTYPES = {
     **dict.fromkeys(("symbol", "pattern", "direction", "revision", "bars", "talib_value"), "i4"),
-    **dict.fromkeys(("point_row", "margin_row"), "i4"),
+    **dict.fromkeys(("point_row", "margin_row", "member_row"), "i4"),
     **dict.fromkeys(("ts_us", "end_us", "first_us", "volume"), "i8"),
     **dict.fromkeys(("confidence", "entry", "stop", "target", "invalidation", "open", "high", "low", "close"), "f8"),
     **dict.fromkeys(("price_change", *INDICATORS), "f8"),
     **dict.fromkeys(("event_id", "supersedes"), "S36"),
-    **dict.fromkeys(("timeframe", "quality", "n_points", "n_margins"), "u1"),
+    **dict.fromkeys(("timeframe", "quality", "n_points", "n_margins", "n_members"), "u1"),
     **ADDED_DTYPES,
 }
 """The columns of `EventColumns` as numpy calls their types."""
 
-TOLD_DTYPES = {"point_us": "i8", "point_price": "f8", "margin": "f8"}
-"""The others: as long as all events have points, or margins."""
+TOLD_DTYPES = {
+    "point_us": "i8",
+    "point_price": "f8",
+    "margin": "f8",
+    "member_pattern": "i4",
+    "member_us": "i8",
+    "member_id": "S36",
+}
+"""The others: as long as all events have points, margins, or members."""
 
-_POINTS = ("point_us", "point_price")
+_TOLD = {
+    "point_row": ("n_points", ("point_us", "point_price")),
+    "margin_row": ("n_margins", ("margin",)),
+    "member_row": ("n_members", ("member_pattern", "member_us", "member_id")),
+}
+"""Where those of a row begin, how many they are, and which these are."""
 
 Patterns: TypeAlias = Sequence[Mapping[str, Any]]
 """The patterns behind a `pattern` column: `id`, `name`, `tier`, `talib_name`, `points` and `conditions` of each."""
@@ -413,7 +432,7 @@ class Events(Sequence[Event]):
             name: np.concatenate([getattr(columns, name) for columns in given])
             for name in (*EVENT_DTYPES, *TOLD_DTYPES)
         }
-        for place, told in {"symbol": "symbols", "point_row": "point_us", "margin_row": "margin"}.items():
+        for place, told in {"symbol": "symbols", **{place: told[0] for place, (_, told) in _TOLD.items()}}.items():
             before = np.cumsum([0, *(len(getattr(columns, told)) for columns in given)])[:-1]
             cells[place] += np.repeat(before, [len(columns.symbol) for columns in given]).astype(np.int32)
         rows: dict[bytes, int] = {}
@@ -423,11 +442,11 @@ class Events(Sequence[Event]):
         return cls(EventColumns(symbols, **cells), parts[0].patterns, parts[0].encoder, kept)
 
     def compact(self) -> EventColumns:
-        """Columns of these events alone, in their order, with no more symbols, points and margins than they have."""
+        """Columns of these events alone, in their order, with no more symbols, points and the like than they have."""
         used, code = np.unique(self.column("symbol"), return_inverse=True)
         cells = {name: self.column(name) for name in EVENT_DTYPES}
         cells["symbol"] = code.astype(np.int32)
-        for place, count, told in (("point_row", "n_points", _POINTS), ("margin_row", "n_margins", ("margin",))):
+        for place, (count, told) in _TOLD.items():
             ends = np.cumsum(cells[count], dtype=np.int64)
             moved = np.repeat(cells[place] - (ends - cells[count]), cells[count]) + np.arange(
                 ends[-1] if len(ends) else 0
@@ -488,7 +507,7 @@ class Events(Sequence[Event]):
             pattern_id=pattern["id"],
             pattern=pattern["name"],
             timeframe=(timeframe := TIMEFRAMES[columns.timeframe[row]]),
-            tier=pattern["tier"] if pattern["tier"] == COMBO else TIERS.get(timeframe, "intraday"),
+            tier=pattern["tier"] if pattern["tier"] != INTRADAY else TIERS.get(timeframe, INTRADAY),
             talib_name=pattern["talib_name"],
             bar_start_us=columns.ts_us[row].item(),
             bar_end_us=columns.end_us[row].item(),
@@ -499,6 +518,7 @@ class Events(Sequence[Event]):
             invalidation=_present(columns.invalidation[row].item()),
             points=self._points(row, pattern["points"]),
             margins=self._margins(row, pattern["conditions"]),
+            members=self._members(row),
             rates=self._rates(row),
             match_quality=_present(columns.match_quality[row].item()),
             indicators={name: value for name, value in indicators.items() if not math.isnan(value)},
@@ -514,6 +534,17 @@ class Events(Sequence[Event]):
     def _margins(self, row: np.intp, names: Sequence[str]) -> dict[str, float]:
         first, count = self.columns.margin_row[row], self.columns.n_margins[row]
         return dict(zip(names, self.columns.margin[first : first + count].tolist(), strict=False))
+
+    def _members(self, row: np.intp) -> tuple[tuple[str, int, str | None], ...]:
+        columns = self.columns
+        first, count = columns.member_row[row], columns.n_members[row]
+        return tuple(
+            (self.patterns[pattern]["id"], ts_us, event_id.decode() or None)
+            for pattern, ts_us, event_id in zip(
+                *(getattr(columns, name)[first : first + count].tolist() for name in _TOLD["member_row"][1]),
+                strict=True,
+            )
+        )
 
     def _rates(self, row: np.intp) -> dict[str, Any]:
         if math.isnan(self.columns.hit_rate[row]):

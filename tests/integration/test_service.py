@@ -143,11 +143,11 @@ def found_without_a_break(
 
 
 def detections(found: tp.Detections) -> set[tuple[Any, ...]]:
-    columns = (found.symbol, found.ts_us, found.timeframe, found.pattern, found.confidence, found.held)
+    columns = (found.symbol, found.ts_us, found.timeframe, found.pattern, found.confidence)
+    held = [column[found.held].tolist() for column in columns]
     return {
         (found.symbols[symbol], ts_us, tp.TIMEFRAMES[timeframe], PATTERNS[pattern]["id"], confidence)
-        for symbol, ts_us, timeframe, pattern, confidence, held in zip(*map(np.ndarray.tolist, columns), strict=True)
-        if held
+        for symbol, ts_us, timeframe, pattern, confidence in zip(*held, strict=True)
     }
 
 

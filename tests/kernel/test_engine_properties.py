@@ -20,6 +20,7 @@ def columns(table: Any) -> dict[str, list[Any]]:
     if isinstance(table, tp.Detections):
         cells["point_row"] = [table.points(row) for row in range(len(table))]
         cells["margin_row"] = [table.margins(row) for row in range(len(table))]
+        cells["member_row"] = [table.members(row) for row in range(len(table))]
     return cells
 
 

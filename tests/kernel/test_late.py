@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 
 import tickstockpl as tp
-from event_samples import event, events
+from event_samples import ENCODER, event, events
 from feed import Make, at, minute
 from oracle import GAP, LATE_REVISED, MINUTE, PARTIAL_START, PROVISIONAL, SECOND
 from rows import unaccounted
 from strategies import T0, encoded, message
 from tickstockpl.pacing import FeedTime
-from tickstockpl.pipeline import ENCODER
 from tickstockpl.publisher import LATE_REVISION_US
 from tickstockpl.wire import EventColumns, Events
 

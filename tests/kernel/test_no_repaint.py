@@ -11,38 +11,39 @@ from numpy.typing import NDArray
 import tickstockpl as tp
 from oracle_bars import Bar
 from pattern_play import PATTERN_IDS, SPY, US22, columns, market_data, message, real_bars, settings
+from rule_play import RULES
 from swing_walk import swings
 
 BARS = 2_000
 PREFIXES = 60
-OF_ALL_ROWS = ("point_us", "point_price", "margin")
+OF_ALL_ROWS = ("point_us", "point_price", "margin", "member_pattern", "member_us", "member_id")
 
 Rows = dict[str, NDArray[Any]]
 
 
 def rows_of(detections: tp.Detections) -> Rows:
-    """All that is said, by column; the points and margins of all rows one after the other."""
+    """All that is said, by column; the points, margins and members of all rows one after the other."""
     return detections.to_dict() | {name: getattr(detections, name) for name in OF_ALL_ROWS}
 
 
 def replayed(bars: list[Bar]) -> Rows:
-    return rows_of(tp.scan(columns({"ZZTEST1": bars}), PATTERN_IDS))
+    return rows_of(tp.scan(columns({"ZZTEST1": bars}), PATTERN_IDS, rules=RULES))
 
 
 def streamed(bars: list[Bar], snapshots: Iterable[int] = ()) -> Rows:
     """Bar by bar; from each of these places on in another engine, which a snapshot has made the one before."""
-    engine, parts = tp.Engine(settings(PATTERN_IDS)), []
+    engine, parts = tp.Engine(settings(PATTERN_IDS, rules=RULES)), []
     places = frozenset(snapshots)
     for place, bar in enumerate(bars):
         if place in places:
             snapshot = engine.snapshot()
-            engine = tp.Engine(settings(PATTERN_IDS))
+            engine = tp.Engine(settings(PATTERN_IDS, rules=RULES))
             engine.restore(snapshot)
         parts.append(rows_of(engine.ingest([message("ZZTEST1", bar)], bar.ts_us + 1_000_000).detections))
     parts.append(rows_of(engine.flush().detections))
     whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     # where a row's points begin is counted from its own call's first
-    for first, count in (("point_row", "n_points"), ("margin_row", "n_margins")):
+    for first, count in (("point_row", "n_points"), ("margin_row", "n_margins"), ("member_row", "n_members")):
         counts = whole[count].astype(np.int64)
         whole[first] = (np.cumsum(counts) - counts).astype(whole[first].dtype)
     return whole
@@ -57,6 +58,7 @@ def assert_begins_with(whole: Rows, part: Rows) -> None:
 def assert_no_reading_is_rewritten(bars: list[Bar]) -> None:
     whole = replayed(bars)
     assert len(whole["ts_us"]) > len(bars)
+    assert len(whole["member_us"]) > 100
     rng = random.Random(1)
     for length in rng.sample(range(1, len(bars)), PREFIXES):
         part = replayed(bars[:length])

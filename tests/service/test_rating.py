@@ -13,13 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from commands import Run, said_once
-from event_samples import event, events
+from event_samples import ENCODER, event, events
 from rate_samples import Planted, as_of_now, evidence, table
 from running import MINUTE, settings_for, tick
 from tickstockpl import rate_file, service, snapshot
 from tickstockpl.calibration import Calibration
 from tickstockpl.kernel import PATTERNS, Engine, EngineSettings
-from tickstockpl.pipeline import ENCODER
 from tickstockpl.position import EVER_US, Position, Progress
 from tickstockpl.rating import Rating
 from tickstockpl.selection import rate_table

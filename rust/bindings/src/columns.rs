@@ -161,11 +161,15 @@ column_set! {
         superseded_pattern: i32, superseded_revision: i32, first_us: i64, bars: i32, entry: f64, stop: f64,
         target: f64, invalidation: f64, atr: f64, open: f64, high: f64, low: f64, close: f64, volume: i64, price_change: f64, relative_volume: f64,
         rsi: f64, relative_strength: f64, quality: u8, talib_value: i32, point_row: i32, n_points: u8,
-        margin_row: i32, n_margins: u8, event_id: IdText, supersedes: IdText,
+        margin_row: i32, n_margins: u8, member_row: i32, n_members: u8, event_id: IdText, supersedes: IdText,
     }
     point_us: Py<PyArray1<i64>>,
     point_price: Py<PyArray1<f64>>,
-    margin: Py<PyArray1<f64>>;
+    margin: Py<PyArray1<f64>>,
+    member_pattern: Py<PyArray1<i32>>,
+    member_us: Py<PyArray1<i64>>,
+    member_id: Py<PyArray1<IdText>>,
+    patterns: Py<PyTuple>;
 
     fn points(&self, py: Python<'_>, row: isize) -> PyResult<Vec<(&'static str, i64, f64)>> {
         self.points_of(py, row)
@@ -173,6 +177,10 @@ column_set! {
 
     fn margins<'py>(&self, py: Python<'py>, row: isize) -> PyResult<Bound<'py, PyDict>> {
         self.margins_of(py, row)
+    }
+
+    fn members<'py>(&self, py: Python<'py>, row: isize) -> PyResult<Vec<(Bound<'py, PyAny>, i64, String)>> {
+        self.members_of(py, row)
     }
 }
 

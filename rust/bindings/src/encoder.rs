@@ -5,7 +5,7 @@ use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 use tickstockpl_kernel::copy::Copy;
-use tickstockpl_kernel::encode::{Encoder, Event, Naming, Rates, push_publish, quoted};
+use tickstockpl_kernel::encode::{Encoder, Event, Member, Naming, Rates, push_publish, quoted};
 
 use tickstockpl_kernel::timeframe::Timeframe;
 
@@ -28,6 +28,12 @@ macro_rules! event_columns {
             point_price: PyReadonlyArray1<'py, f64>,
             #[pyo3(attribute)]
             margin: PyReadonlyArray1<'py, f64>,
+            #[pyo3(attribute)]
+            member_pattern: PyReadonlyArray1<'py, i32>,
+            #[pyo3(attribute)]
+            member_us: PyReadonlyArray1<'py, i64>,
+            #[pyo3(attribute)]
+            member_id: PyReadonlyArray1<'py, IdText>,
             #[pyo3(attribute)]
             hit_lo: PyReadonlyArray1<'py, f64>,
             #[pyo3(attribute)]
@@ -60,6 +66,7 @@ event_columns! {
     supersedes: IdText, first_us: i64, bars: i32, entry: f64, stop: f64, target: f64, open: f64, high: f64, low: f64,
     close: f64, volume: i64, price_change: f64, relative_volume: f64, rsi: f64, relative_strength: f64, quality: u8,
     talib_value: i32, invalidation: f64, point_row: i32, n_points: u8, margin_row: i32, n_margins: u8,
+    member_row: i32, n_members: u8,
     hit_rate: f64, muted: u8,
 }
 
@@ -127,13 +134,12 @@ impl EventEncoder {
                 Some((cells, rates))
             });
             let (cells, rates) = found.ok_or_else(|| PyIndexError::new_err(format!("there is no row {row}")))?;
-            let pattern = usize::try_from(cells.pattern).ok().and_then(|at| self.patterns.get(at));
             let timeframe = Timeframe::ALL.get(usize::from(cells.timeframe));
+            let members = self.members(columns, &cells)?;
             let symbol = columns.symbols.get_item(cells.symbol)?.cast_into::<PyString>()?;
             let event = Event {
                 symbol: symbol.to_str()?,
-                pattern: pattern
-                    .ok_or_else(|| PyIndexError::new_err(format!("there is no pattern {}", cells.pattern)))?,
+                pattern: self.pattern(cells.pattern)?,
                 event_id: text_of(&cells.event_id)?,
                 supersedes: text_of(&cells.supersedes)?,
                 timeframe: *timeframe
@@ -149,6 +155,7 @@ impl EventEncoder {
                 point_us: part(point_us, cells.point_row, cells.n_points)?,
                 point_price: part(point_price, cells.point_row, cells.n_points)?,
                 margins: part(margin, cells.margin_row, cells.n_margins)?,
+                members: &members,
                 prices: [cells.open, cells.high, cells.low, cells.close],
                 volume: cells.volume,
                 price_change: cells.price_change,
@@ -161,6 +168,23 @@ impl EventEncoder {
             write(&mut encoder, &event)
         };
         rows.as_slice()?.iter().map(text).collect()
+    }
+
+    fn pattern(&self, place: i32) -> PyResult<&Naming> {
+        let found = usize::try_from(place).ok().and_then(|at| self.patterns.get(at));
+        found.ok_or_else(|| PyIndexError::new_err(format!("there is no pattern {place}")))
+    }
+
+    /// What the rule of a row was made of.
+    fn members<'a>(&'a self, columns: &'a Columns<'_>, cells: &Cells) -> PyResult<Vec<Member<'a>>> {
+        let (row, count) = (cells.member_row, cells.n_members);
+        let places = part(columns.member_pattern.as_slice()?, row, count)?;
+        let starts = part(columns.member_us.as_slice()?, row, count)?;
+        let ids = part(columns.member_id.as_slice()?, row, count)?;
+        let member = |((&place, &ts_us), id): ((&i32, &i64), &'a IdText)| {
+            Ok(Member { pattern: self.pattern(place)?, ts_us, event_id: text_of(id)? })
+        };
+        places.iter().zip(starts).zip(ids).map(member).collect()
     }
 
     /// Commands that publish on `channel` what `message` says of each of the rows; the first one's number is `seq`.

@@ -22,6 +22,7 @@ use crate::columns::{Bars, frozen};
 use crate::framer::Frames;
 use crate::given::{self, FARTHEST_US, Given, sessions};
 use crate::output::{Names, Output};
+use crate::rule::Rule;
 use crate::to_py;
 use crate::whole::{Whole, revision, whole, within};
 
@@ -30,6 +31,8 @@ pub(crate) struct Engine {
     inner: Mutex<engine::Engine>,
     names: Mutex<Names>,
     channels: Arc<[String]>,
+    /// What is said of each pattern and rule, in the order of their places.
+    patterns: Py<PyTuple>,
 }
 
 impl Engine {
@@ -47,7 +50,7 @@ impl Engine {
         let names = self.names.lock_py_attached(py);
         let mut names = names.map_err(|_| PyRuntimeError::new_err("the engine panicked before"))?;
         let made = py.detach(|| call(&mut *self.lock()?))?;
-        Output::new(py, made, &*self.lock()?, &mut names, &self.channels)
+        Output::new(py, made, &*self.lock()?, &mut names, &self.channels, &self.patterns)
     }
 }
 
@@ -78,6 +81,8 @@ impl Engine {
             simulated: sessions(&settings.getattr("days")?, "days")?.unwrap_or_default(),
             regular: sessions(&settings.getattr("regular")?, "regular")?,
         };
+        let rules: Vec<Rule> = settings.getattr("rules")?.extract()?;
+        let patterns = settings.getattr("known_patterns")?.cast_into::<PyTuple>()?.unbind();
         let settings = Settings {
             channels: channels.len(),
             lateness: Lateness { a_us: micros("lateness_a_s")?, t_us: micros("lateness_t_s")? },
@@ -86,6 +91,7 @@ impl Engine {
             symbols: whole("max_symbols", "at least 1", settings.getattr("max_symbols")?.extract()?)?,
             price_scale: decimals(settings.getattr("price_scale")?.extract()?)?,
             patterns: settings.getattr("patterns")?.extract()?,
+            rules: rules.into_iter().map(Rule::read).collect::<PyResult<_>>()?,
             seq_counts: settings.getattr("seq_counts")?.extract()?,
             volume_checked: settings.getattr("volume_checked")?.extract()?,
             calendar,
@@ -96,7 +102,12 @@ impl Engine {
             benchmark: settings.getattr("benchmark")?.extract()?,
         };
         let inner = Mutex::new(engine::Engine::new(settings).map_err(to_py)?);
-        Ok(Self { inner, names: Mutex::default(), channels: channels.into() })
+        Ok(Self { inner, names: Mutex::default(), channels: channels.into(), patterns })
+    }
+
+    #[getter]
+    fn patterns(&self, py: Python<'_>) -> Py<PyTuple> {
+        self.patterns.clone_ref(py)
     }
 
     #[pyo3(signature = (payloads, now_us, channel=0))]

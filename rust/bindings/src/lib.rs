@@ -12,6 +12,7 @@ mod given;
 mod indicators;
 mod output;
 mod resample;
+mod rule;
 mod whole;
 
 use pyo3::exceptions::PyValueError;
@@ -29,8 +30,10 @@ mod _kernel {
     use pyo3::types::{PyDict, PyTuple};
     use tickstockpl_kernel::bar::quality;
     use tickstockpl_kernel::candle::talib;
+    use tickstockpl_kernel::event::PARAMETERS;
     use tickstockpl_kernel::indicator::gauges::ALERTS;
     use tickstockpl_kernel::pattern::PATTERNS;
+    use tickstockpl_kernel::rule::Value;
     use tickstockpl_kernel::tick::Reason;
     use tickstockpl_kernel::timeframe::Timeframe;
 
@@ -64,6 +67,11 @@ mod _kernel {
         module.add("TIMEFRAMES", PyTuple::new(py, Timeframe::ALL.map(Timeframe::name))?)?;
         module.add("PanicException", py.get_type::<pyo3::panic::PanicException>())?;
         module.add("ALERTS", PyTuple::new(py, ALERTS)?)?;
+        let values = PyDict::new(py);
+        for value in Value::ALL {
+            values.set_item(value.name(), value.bars_needed())?;
+        }
+        module.add("VALUES", values)?;
         module.add("PARTIAL_START", quality::PARTIAL_START)?;
         module.add("GAP", quality::GAP)?;
         module.add("PROVISIONAL", quality::PROVISIONAL)?;
@@ -84,6 +92,7 @@ mod _kernel {
             dict.set_item("talib_name", pattern.talib_name())?;
             dict.set_item("points", PyTuple::new(py, pattern.points())?)?;
             dict.set_item("conditions", PyTuple::new(py, pattern.conditions())?)?;
+            dict.set_item("parameters", PARAMETERS)?;
             Ok(dict)
         };
         let patterns = PATTERNS.iter().map(entry).collect::<PyResult<Vec<_>>>()?;

@@ -15,8 +15,10 @@ use tickstockpl_kernel::indicator::gauges::Reading;
 use tickstockpl_kernel::made::{Longer, Row};
 use tickstockpl_kernel::offset::Span;
 use tickstockpl_kernel::output;
-use tickstockpl_kernel::pattern::{Explained, PATTERNS, Pattern};
+use tickstockpl_kernel::pattern::{Explained, PATTERNS};
+use tickstockpl_kernel::rule::{MadeOf, Ruleset};
 use tickstockpl_kernel::symbol::SymbolId;
+use tickstockpl_kernel::timeframe::Timeframe;
 
 use crate::columns::{Bars, Detections, IdText, LongerBars, Readings, frozen};
 use crate::to_py;
@@ -37,6 +39,7 @@ pub(crate) struct Output {
     dead: Vec<output::Dead>,
     /// Symbol and pattern.
     broken: Vec<(String, &'static str)>,
+    patterns: Py<PyTuple>,
     jumps: Vec<output::Jump>,
     /// Symbol, the minutes that may lack them, shares.
     short: Vec<(String, i64, i64, i64)>,
@@ -50,6 +53,7 @@ impl Output {
         engine: &engine::Engine,
         names: &mut Names,
         channels: &Arc<[String]>,
+        patterns: &Py<PyTuple>,
     ) -> PyResult<Self> {
         let (mut closed, mut rolled, mut found, mut read) = (None, None, None, None);
         if !made.bars.is_empty() {
@@ -62,7 +66,8 @@ impl Output {
         }
         if !made.detections.is_empty() {
             let named = names.of(py, &made.detections, engine)?;
-            found = Some(Py::new(py, detections(py, &made.detections, named, |id| engine.symbol_name(id))?)?);
+            let ids = Ids { symbol: |id| engine.symbol_name(id), rules: engine.rules(), text: EventIds::default() };
+            found = Some(Py::new(py, detections(py, &made.detections, named, ids, patterns)?)?);
         }
         if !made.readings.is_empty() {
             let named = names.of(py, &made.readings, engine)?;
@@ -86,6 +91,7 @@ impl Output {
             refused: made.refused,
             dead: made.dead,
             channels: Arc::clone(channels),
+            patterns: patterns.clone_ref(py),
         })
     }
 }
@@ -126,9 +132,12 @@ impl Output {
 
     #[getter]
     fn detections(&self, py: Python<'_>) -> PyResult<Py<Detections>> {
-        self.detections
-            .as_ref()
-            .map_or_else(|| Py::new(py, detections(py, &[], no_names(py), |_| "")?), |rows| Ok(rows.clone_ref(py)))
+        let none = || {
+            let rules = Ruleset::default();
+            let ids = Ids { symbol: |_| "", rules: &rules, text: EventIds::default() };
+            Py::new(py, detections(py, &[], no_names(py), ids, &self.patterns)?)
+        };
+        self.detections.as_ref().map_or_else(none, |rows| Ok(rows.clone_ref(py)))
     }
 
     #[getter]
@@ -270,31 +279,40 @@ fn longer(py: Python<'_>, rows: &[(SymbolId, Longer)], (symbols, symbol): Named)
 }
 
 #[pyfunction]
-#[pyo3(signature = (symbol, ts_us, pattern_id, revision=0, timeframe="1min"))]
+#[pyo3(signature = (symbol, ts_us, pattern_id, revision=0, timeframe="1min", *, parameters="1"))]
 pub(crate) fn event_id(
     symbol: &str,
     ts_us: i64,
     pattern_id: &str,
     revision: Whole,
     timeframe: &str,
+    parameters: &str,
 ) -> PyResult<String> {
     let timeframe = timeframe.parse().map_err(to_py)?;
     let revision = whole("revision", "at least 0 and below 2^32", revision)?;
-    Ok(IdText::from(EventIds::default().of(symbol, timeframe, ts_us, pattern_id, revision).text()).to_string())
+    let id = EventIds::default().of(symbol, timeframe, ts_us, pattern_id, parameters, revision);
+    Ok(IdText::from(id.text()).to_string())
 }
 
 /// Makes the ids of events in bulk.
-struct Ids<N> {
+struct Ids<'a, N> {
     /// The name of a symbol.
-    name: N,
-    ids: EventIds,
+    symbol: N,
+    /// The ids of patterns and rules.
+    rules: &'a Ruleset,
+    text: EventIds,
 }
 
-impl<'a, N: Fn(SymbolId) -> &'a str> Ids<N> {
+impl<'a, N: Fn(SymbolId) -> &'a str> Ids<'a, N> {
     /// The id of the event that `pattern` made of a bar at this evaluation.
     fn of(&mut self, symbol: SymbolId, on: &On, pattern: u16, revision: u32) -> IdText {
-        let pattern = PATTERNS[usize::from(pattern)].id();
-        IdText::from(self.ids.of((self.name)(symbol), on.timeframe, on.bar.ts_us, pattern, revision).text())
+        self.at(symbol, on.timeframe, on.bar.ts_us, pattern, revision)
+    }
+
+    /// The same of a bar of this timeframe that starts then.
+    fn at(&mut self, symbol: SymbolId, timeframe: Timeframe, ts_us: i64, pattern: u16, revision: u32) -> IdText {
+        let (id, parameters) = (self.rules.pattern_id(pattern), self.rules.parameters(pattern));
+        IdText::from(self.text.of((self.symbol)(symbol), timeframe, ts_us, id, parameters, revision).text())
     }
 }
 
@@ -302,7 +320,7 @@ impl<'a, N: Fn(SymbolId) -> &'a str> Ids<N> {
 fn superseded_ids<'a>(
     py: Python<'_>,
     rows: &[(SymbolId, Detection)],
-    ids: &mut Ids<impl Fn(SymbolId) -> &'a str>,
+    ids: &mut Ids<'a, impl Fn(SymbolId) -> &'a str>,
 ) -> PyResult<Py<PyArray1<IdText>>> {
     // All but a few are NUL, and memory that comes zeroed need not be written.
     let column = PyArray1::zeros(py, rows.len(), false);
@@ -330,12 +348,12 @@ fn detections<'a>(
     py: Python<'_>,
     rows: &[(SymbolId, Detection)],
     (symbols, symbol): Named,
-    name: impl Fn(SymbolId) -> &'a str,
+    mut ids: Ids<'a, impl Fn(SymbolId) -> &'a str>,
+    patterns: &Py<PyTuple>,
 ) -> PyResult<Detections> {
     // The names lie about in cold memory: read in a row their misses overlap, read one after another below they do not.
-    let first = |(symbol, _): &(SymbolId, _)| name(*symbol).as_bytes().first().copied().unwrap_or(0);
+    let first = |(symbol, _): &(SymbolId, _)| (ids.symbol)(*symbol).as_bytes().first().copied().unwrap_or(0);
     black_box(rows.iter().map(first).fold(0, BitXor::bitxor));
-    let mut ids = Ids { name, ids: EventIds::default() };
     let supersedes = superseded_ids(py, rows, &mut ids)?;
     let explained = || rows.iter().filter_map(|(_, row)| row.explained.as_deref());
     let points = || explained().flat_map(|said| &said.points);
@@ -344,6 +362,7 @@ fn detections<'a>(
     let margin = frozen(py, explained().flat_map(|said| said.margins.iter().copied()).collect())?;
     let (point_row, margin_row) =
         (places(py, rows, |said| &said.points[..])?, places(py, rows, |said| &said.margins[..])?);
+    let (members, member_row) = (Members::of(rows, &mut ids), places(py, rows, |said| &said.made_of[..])?);
     columns! { py, rows, Detections {
         ts_us: |(_, row)| row.on.bar.ts_us,
         timeframe: |(_, row)| row.on.timeframe as u8,
@@ -375,10 +394,37 @@ fn detections<'a>(
         talib_value: |(_, row)| said(row, 0, |detail| detail.matched.talib_value),
         n_points: |(_, row)| row.explained.as_ref().map_or(0, |said| said.points.len() as u8),
         n_margins: |(_, row)| row.explained.as_ref().map_or(0, |said| said.margins.len() as u8),
+        n_members: |(_, row)| row.explained.as_ref().map_or(0, |said| said.made_of.len() as u8),
         event_id: |(symbol, row)| ids.of(*symbol, &row.on, row.pattern, row.revision),
     }
         symbols: symbols, symbol: frozen(py, symbol)?, supersedes: supersedes, point_row: point_row,
         margin_row: margin_row, point_us: point_us, point_price: point_price, margin: margin,
+        member_row: member_row, member_pattern: frozen(py, members.pattern)?,
+        member_us: frozen(py, members.ts_us)?, member_id: frozen(py, members.event_id)?,
+        patterns: patterns.clone_ref(py),
+    }
+}
+
+/// What the rules among the rows were made of, one row's after the other's.
+#[derive(Default)]
+struct Members {
+    pattern: Vec<i32>,
+    ts_us: Vec<i64>,
+    event_id: Vec<IdText>,
+}
+
+impl Members {
+    fn of<'a>(rows: &[(SymbolId, Detection)], ids: &mut Ids<'a, impl Fn(SymbolId) -> &'a str>) -> Self {
+        let mut all = Self::default();
+        for (symbol, row) in rows {
+            for &MadeOf { pattern, ts_us, evaluation } in row.explained.iter().flat_map(|said| &said.made_of) {
+                all.pattern.push(i32::from(pattern));
+                all.ts_us.push(ts_us);
+                let id = evaluation.map(|evaluation| ids.at(*symbol, row.on.timeframe, ts_us, pattern, evaluation));
+                all.event_id.push(id.unwrap_or_else(|| IdText::from([0; _])));
+            }
+        }
+        all
     }
 }
 
@@ -429,22 +475,41 @@ fn readings(py: Python<'_>, rows: &[(SymbolId, Reading)], (symbols, symbol): Nam
 impl Detections {
     /// Role, START of the bar and price of each point of a row.
     pub(crate) fn points_of(&self, py: Python<'_>, row: isize) -> PyResult<Vec<(&'static str, i64, f64)>> {
-        let (pattern, range) = self.parts(py, row, &self.point_row, &self.n_points)?;
+        let (place, range) = self.parts(py, row, &self.point_row, &self.n_points)?;
         let (ts_us, prices) = (self.point_us.bind(py).readonly(), self.point_price.bind(py).readonly());
         let (ts_us, prices) = (&ts_us.as_slice()?[range.clone()], &prices.as_slice()?[range]);
-        let names = pattern.points().iter();
+        // A rule has none.
+        let names = PATTERNS.get(place).map_or(&[][..], |pattern| pattern.points()).iter();
         Ok(names.zip(ts_us).zip(prices).map(|((&name, &ts_us), &price)| (name, ts_us, price)).collect())
     }
 
     /// The margin of each condition of a row.
     pub(crate) fn margins_of<'py>(&self, py: Python<'py>, row: isize) -> PyResult<Bound<'py, PyDict>> {
-        let (pattern, range) = self.parts(py, row, &self.margin_row, &self.n_margins)?;
+        let (place, range) = self.parts(py, row, &self.margin_row, &self.n_margins)?;
         let margins = self.margin.bind(py).readonly();
         let dict = PyDict::new(py);
-        for (name, margin) in pattern.conditions().iter().zip(&margins.as_slice()?[range]) {
+        let names = PATTERNS.get(place).map_or(&[][..], |pattern| pattern.conditions());
+        for (name, margin) in names.iter().zip(&margins.as_slice()?[range]) {
             dict.set_item(name, margin)?;
         }
         Ok(dict)
+    }
+
+    /// Of a row's members what is said of the pattern, the START of the bar and the event's id, empty where it is off.
+    pub(crate) fn members_of<'py>(
+        &self,
+        py: Python<'py>,
+        row: isize,
+    ) -> PyResult<Vec<(Bound<'py, PyAny>, i64, String)>> {
+        let (_, range) = self.parts(py, row, &self.member_row, &self.n_members)?;
+        let (pattern, ts_us) = (self.member_pattern.bind(py).readonly(), self.member_us.bind(py).readonly());
+        let event_id = self.member_id.bind(py).readonly();
+        let (pattern, ts_us, event_id) = (pattern.as_slice()?, ts_us.as_slice()?, event_id.as_slice()?);
+        let known = self.patterns.bind(py);
+        let member = |at: usize| {
+            Ok((known.get_item(pattern[at] as usize)?.get_item("id")?, ts_us[at], event_id[at].to_string()))
+        };
+        range.map(member).collect()
     }
 
     /// The pattern of a row, counted from the end if negative, and which of all points or margins are its own.
@@ -454,7 +519,7 @@ impl Detections {
         row: isize,
         first: &Py<PyArray1<i32>>,
         count: &Py<PyArray1<u8>>,
-    ) -> PyResult<(&'static dyn Pattern, Range<usize>)> {
+    ) -> PyResult<(usize, Range<usize>)> {
         let rows = self.symbol.bind(py).len()?;
         let at = if row < 0 { row.checked_add_unsigned(rows) } else { Some(row) };
         let at = at.and_then(|at| usize::try_from(at).ok()).filter(|&at| at < rows);
@@ -462,6 +527,6 @@ impl Detections {
         let first = first.bind(py).readonly().as_slice()?[at] as usize;
         let count = usize::from(count.bind(py).readonly().as_slice()?[at]);
         let pattern = self.pattern.bind(py).readonly().as_slice()?[at] as usize;
-        Ok((PATTERNS[pattern], first..first + count))
+        Ok((pattern, first..first + count))
     }
 }

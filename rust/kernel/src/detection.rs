@@ -9,7 +9,7 @@ use crate::window::{Window, WindowBar};
 /// A pattern that begins or ceases to hold on a closed bar.
 #[derive(Clone, Debug)]
 pub struct Detection {
-    /// Index into [`crate::pattern::PATTERNS`].
+    /// Index into [`crate::pattern::PATTERNS`]; behind their end, a rule of the engine.
     pub pattern: u16,
     /// What it says; of a withdrawn one, what it said.
     pub direction: Direction,
@@ -71,15 +71,20 @@ pub(crate) struct About {
 impl About {
     /// Of the window's newest bar, with what the window does not know of it.
     pub(crate) fn newest(window: &Window, rsi: Option<f64>, relative_strength: Option<f64>) -> Self {
-        let newest = window.bar(0);
-        let from = window.bar(1).map_or(newest.map_or(f64::NAN, |bar| bar.open), |before| before.close);
         Self {
-            price_change: newest.map_or(f64::NAN, |bar| (bar.close / from - 1.0) * 100.0),
+            price_change: price_change(window),
             relative_volume: relative_volume(window.view()),
             rsi,
             relative_strength,
         }
     }
+}
+
+/// Of the newest bar against the close before it, in percent; against its own open on a window's first bar.
+pub(crate) fn price_change(window: &Window) -> f64 {
+    let newest = window.bar(0);
+    let from = window.bar(1).map_or(newest.map_or(f64::NAN, |bar| bar.open), |before| before.close);
+    newest.map_or(f64::NAN, |bar| (bar.close / from - 1.0) * 100.0)
 }
 
 impl Detail {

@@ -20,7 +20,8 @@ const SOURCE: &str = r#""source":"TickStockPL""#;
 #[derive(Clone, Debug)]
 pub struct Naming {
     plain_name: String,
-    is_combo: bool,
+    /// `None`: that of the bar.
+    tier: Option<String>,
     /// This and the others as JSON, quotes included.
     id: String,
     name: String,
@@ -35,7 +36,7 @@ impl Naming {
     pub fn new(id: &str, name: &str, tier: &str, talib: Option<&str>) -> Self {
         Self {
             plain_name: name.to_owned(),
-            is_combo: tier == "combo",
+            tier: Some(tier.to_owned()).filter(|tier| tier != "intraday"),
             id: quoted(id),
             name: quoted(name),
             talib: talib.map(quoted),
@@ -87,6 +88,8 @@ pub struct Event<'a> {
     pub point_price: &'a [f64],
     /// How far inside of its threshold each condition is.
     pub margins: &'a [f64],
+    /// What a rule was made of.
+    pub members: &'a [Member<'a>],
     /// Open, high, low and close of the bar.
     pub prices: [f64; 4],
     /// Shares.
@@ -103,6 +106,17 @@ pub struct Event<'a> {
     pub rates: Rates,
     /// Whether the application's own table has it; else it is in the table of all events alone.
     pub shown: bool,
+}
+
+/// A pattern that a rule was made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Member<'a> {
+    /// It.
+    pub pattern: &'a Naming,
+    /// START of the bar on which it held.
+    pub ts_us: i64,
+    /// The id of its event; empty if the pattern is off.
+    pub event_id: &'a str,
 }
 
 /// How often events were followed by what they say.
@@ -142,7 +156,7 @@ impl Event<'_> {
 
     /// What a consumer sorts it by.
     fn tier(&self) -> &str {
-        if self.pattern.is_combo { "combo" } else { self.timeframe.tier() }
+        self.pattern.tier.as_deref().unwrap_or_else(|| self.timeframe.tier())
     }
 
     fn close(&self) -> f64 {
@@ -440,6 +454,18 @@ impl Encoder {
                 open = ",";
             }
             self.push("}");
+        }
+        if !event.members.is_empty() {
+            let mut open = r#","members":[{"pattern_id":"#;
+            for member in event.members {
+                self.push_all([open, &member.pattern.id, r#","bar_start":"#]);
+                self.push_seconds(member.ts_us);
+                if !member.event_id.is_empty() {
+                    self.push_all([r#","event_id":""#, member.event_id, "\""]);
+                }
+                open = r#"},{"pattern_id":"#;
+            }
+            self.push("}]");
         }
     }
 

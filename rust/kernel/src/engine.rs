@@ -8,8 +8,9 @@ use crate::error::KernelError;
 use crate::made::Row;
 use crate::offset::{Arrival, Span};
 use crate::output::{Collector, Output};
+use crate::pattern::Direction;
 use crate::pattern::days::Day;
-use crate::pattern::{Direction, PATTERNS};
+use crate::rule::Ruleset;
 use crate::settings::Settings;
 use crate::snapshot::{self, Digest, Moment};
 use crate::symbol::SymbolId;
@@ -36,7 +37,8 @@ impl Engine {
     /// An engine that has heard nothing.
     ///
     /// # Errors
-    /// [`KernelError::Setting`] names the first setting out of its range, [`KernelError::UnknownPattern`] an id.
+    /// [`KernelError::Setting`] names the first setting out of its range, [`KernelError::UnknownPattern`] an id;
+    /// see [`Ruleset::new`] for rules.
     pub fn new(settings: Settings) -> Result<Self, KernelError> {
         settings.check()?;
         let digest = snapshot::digest(&settings);
@@ -307,8 +309,7 @@ impl Engine {
         event: Option<(&str, Direction)>,
         evaluation: u32,
     ) -> bool {
-        let named = |pattern: &str| (0u16..).zip(PATTERNS).find(|(_, each)| each.id() == pattern).map(|(at, _)| at);
-        let event = event.and_then(|(pattern, direction)| Some((named(pattern)?, direction)));
+        let event = event.and_then(|(pattern, direction)| Some((self.rules().place_of(pattern)?, direction)));
         self.aggregator.recall(ticker, timeframe, ts_us, event, evaluation)
     }
 
@@ -348,6 +349,12 @@ impl Engine {
     #[must_use]
     pub fn clock_skew_us(&self) -> Option<i64> {
         self.skew.shown_us
+    }
+
+    /// The rules that are made of patterns: they know the ids of both.
+    #[must_use]
+    pub fn rules(&self) -> &Ruleset {
+        &self.aggregator.rules().combined
     }
 
     /// The name of a symbol that stands in an output.

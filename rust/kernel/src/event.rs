@@ -9,8 +9,8 @@ use crate::timeframe::Timeframe;
 /// The name space of the ids, a UUID of the project's own.
 const NAMESPACE: [u8; 16] = 0x0c9f_5d2e_6b1c_5d3a_9a4e_7d1f_2b8c_6a55_u128.to_be_bytes();
 
-/// Part of every id: to be raised when a definition or a threshold changes.
-const PARAMETERS: &str = "1";
+/// Part of the ids of all patterns but rules: to be raised when a definition or a threshold changes.
+pub const PARAMETERS: &str = "1";
 
 /// The id of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -85,11 +85,12 @@ impl EventIds {
         timeframe: Timeframe,
         bar_start_us: i64,
         pattern: &str,
+        parameters: &str,
         revision: u32,
     ) -> EventId {
         self.share(symbol, timeframe, bar_start_us);
         self.name.truncate(self.shared);
-        for part in [pattern, "|", PARAMETERS, "|"] {
+        for part in [pattern, "|", parameters, "|"] {
             self.name.extend_from_slice(part.as_bytes());
         }
         if revision == 0 {
@@ -134,7 +135,8 @@ mod tests {
     use super::*;
 
     fn text(ids: &mut EventIds, symbol: &str, start_us: i64, pattern: &str, revision: u32) -> String {
-        String::from_utf8(ids.of(symbol, Timeframe::Min1, start_us, pattern, revision).text().to_vec()).unwrap()
+        let id = ids.of(symbol, Timeframe::Min1, start_us, pattern, PARAMETERS, revision);
+        String::from_utf8(id.text().to_vec()).unwrap()
     }
 
     #[test]
@@ -151,7 +153,7 @@ mod tests {
     #[test]
     fn bars_that_start_together_have_ids_of_their_own() {
         let mut ids = EventIds::default();
-        let all = Timeframe::ALL.map(|timeframe| ids.of("A", timeframe, 0, "doji", 0).text());
+        let all = Timeframe::ALL.map(|timeframe| ids.of("A", timeframe, 0, "doji", PARAMETERS, 0).text());
         let known: std::collections::HashSet<_> = all.iter().collect();
         assert_eq!(known.len(), Timeframe::COUNT);
     }

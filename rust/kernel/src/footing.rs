@@ -2,11 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::found::Found;
 use crate::pattern::{Rests, SessionRange};
+use crate::rule::Ruleset;
+use crate::rule::memory::Memory;
 use crate::window::WindowBar;
 
 /// Where a window stands. Bars of a day and longer stand in no session: it goes on from the first one.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Footing {
     /// The open of the session, µs.
     pub(crate) session: Option<i64>,
@@ -14,6 +17,8 @@ pub(crate) struct Footing {
     pub(crate) range: SessionRange,
     /// The patterns that are not looked for yet again.
     pub(crate) rests: Rests,
+    /// What rules look back on.
+    pub(crate) memory: Memory,
 }
 
 impl Footing {
@@ -21,14 +26,15 @@ impl Footing {
     pub(crate) fn enter(&mut self, session: Option<i64>) -> bool {
         let opens = self.session != session;
         if opens {
-            *self = Self { session, range: self.range.followed_by(session), rests: Rests::default() };
+            *self = Self { session, range: self.range.followed_by(session), ..Self::default() };
         }
         opens
     }
 
     /// Takes in a bar on which these patterns hold.
-    pub(crate) fn push(&mut self, bar: &WindowBar, held: impl Iterator<Item = u16>) {
+    pub(crate) fn push(&mut self, bar: &WindowBar, found: &Found, rules: &Ruleset) {
         self.range.push(bar);
-        self.rests.push(held);
+        self.rests.push(found.patterns());
+        self.memory.push(bar, found.held(), rules);
     }
 }

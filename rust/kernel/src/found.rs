@@ -3,14 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use crate::detection::{Detail, Detection, On};
-use crate::pattern::{self, Direction, Explained, Match};
+use crate::pattern::{Direction, Explained, Match};
+use crate::rule::Ruleset;
 
 /// A pattern that holds on a bar, and since which evaluation of it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Held {
-    pattern: u16,
-    direction: Direction,
-    evaluation: u32,
+pub(crate) struct Held {
+    pub(crate) pattern: u16,
+    pub(crate) direction: Direction,
+    pub(crate) evaluation: u32,
+    pub(crate) confidence: f64,
 }
 
 /// The patterns that hold on a bar.
@@ -25,8 +27,13 @@ impl Found {
     }
 
     /// Whether each is a pattern that there is.
-    pub(crate) fn is_sound(&self) -> bool {
-        self.0.iter().all(|held| usize::from(held.pattern) < pattern::COUNT)
+    pub(crate) fn is_sound(&self, rules: &Ruleset) -> bool {
+        self.0.iter().all(|held| usize::from(held.pattern) < rules.patterns() && held.confidence.is_finite())
+    }
+
+    /// They.
+    pub(crate) fn held(&self) -> impl Iterator<Item = &Held> {
+        self.0.iter()
     }
 
     /// Their places among all patterns.
@@ -45,19 +52,21 @@ impl Found {
         self.0.iter_mut().find(is_it).map(|held| held.evaluation = evaluation).is_some()
     }
 
-    /// Makes them what `evaluation` of the bar has matched, and says which came and went.
+    /// Makes them what `evaluation` of the bar has matched, and says which came and went of those that are told.
     pub(crate) fn renew(
         &mut self,
         matches: &[(u16, Match)],
         evaluation: u32,
         on: On,
+        rules: &Ruleset,
         detail: impl Fn(u16, Match) -> (Detail, Option<Box<Explained>>),
         detections: &mut Vec<Detection>,
     ) {
         // As a rule there were none, and the memory stays where it is.
         let before = if self.0.is_empty() { Vec::new() } else { std::mem::take(&mut self.0) };
         let stays = |held: &Held| matches.iter().any(|(id, m)| *id == held.pattern && m.direction == held.direction);
-        let gone: Vec<Held> = before.iter().filter(|held| !stays(held)).copied().collect();
+        let gone: Vec<Held> =
+            before.iter().filter(|held| !stays(held) && rules.is_told(held.pattern)).copied().collect();
         for held in &gone {
             detections.push(Detection {
                 pattern: held.pattern,
@@ -72,10 +81,13 @@ impl Found {
         }
         self.0.reserve_exact(matches.len());
         for &(pattern, matched) in matches {
-            let direction = matched.direction;
+            let Match { direction, confidence, .. } = matched;
             let known = before.iter().find(|held| held.pattern == pattern && held.direction == direction);
-            self.0.push(known.copied().unwrap_or(Held { pattern, direction, evaluation }));
-            if known.is_none() {
+            self.0.push(Held {
+                confidence,
+                ..known.copied().unwrap_or(Held { pattern, direction, evaluation, confidence })
+            });
+            if known.is_none() && rules.is_told(pattern) {
                 let (detail, explained) = detail(pattern, matched);
                 let replaced = gone.iter().find(|held| held.pattern == pattern).or_else(|| gone.first());
                 detections.push(Detection {

@@ -20,6 +20,7 @@ use crate::longer::Longer;
 use crate::made::{Made, Row};
 use crate::pattern::days::Day;
 use crate::pattern::{self, Closing, Direction, Match, Pattern};
+use crate::rule::MOST_RULES;
 use crate::rules::{LongerRules, MOST_REVISABLE, Rules};
 use crate::sealed::Sealed;
 use crate::session::Session;
@@ -64,7 +65,7 @@ impl History {
             now: Footing::default(),
             base: Footing::default(),
             candles: rules.has_candles().then(Box::default),
-            study: rules.detectors.has_study().then(Box::default),
+            study: rules.has_study().then(Box::default),
             base_minute_us: i64::MIN,
             behind_us: i64::MIN,
             sealed: VecDeque::new(),
@@ -88,9 +89,13 @@ impl History {
     pub(crate) fn fit(&mut self, rules: &Rules, watched: bool) -> Sound {
         let patterns = self.broken.iter().all(|&pattern| usize::from(pattern) < pattern::COUNT);
         holds(patterns && self.broken.len() <= pattern::COUNT, "patterns")?;
-        holds(self.sealed.len() <= MOST_REVISABLE && self.sealed.iter().all(Sealed::is_sound), "closed bars")?;
+        holds(
+            self.sealed.len() <= MOST_REVISABLE && self.sealed.iter().all(|sealed| sealed.is_sound(rules)),
+            "closed bars",
+        )?;
+        holds([&self.now, &self.base].iter().all(|at| at.memory.is_sound(&rules.combined)), "rules")?;
         holds(self.candles.is_some() == rules.has_candles(), "candlesticks")?;
-        holds(self.study.is_some() == rules.detectors.has_study(), "studies")?;
+        holds(self.study.is_some() == rules.has_study(), "studies")?;
         holds(self.gauges.is_watched() == watched, "indicators")?;
         let window = self.window.resized(rules.window_bars, self.in_window_from(0));
         self.window = window.ok_or("a window")?;
@@ -453,7 +458,7 @@ impl History {
             if let Some(study) = &mut self.study {
                 study.settle(&bar, open_us, self.window.view().before(newer), &rules.study);
             }
-            self.base.push(&bar, oldest.found.patterns());
+            self.base.push(&bar, &oldest.found, &rules.combined);
             if let Some(on) = &rules.indicators {
                 self.gauges.settle(&bar, open_us, newer, &self.window, on);
             }
@@ -488,7 +493,7 @@ impl History {
     fn refold(&mut self, held: usize, at: usize, rules: &Rules, detections: &mut Vec<Detection>) {
         // Loud: with bars that are pushed twice every pattern and indicator of the symbol would be wrong from here on.
         assert!(self.window.rewind(held), "a window keeps its revisable bars");
-        self.now = self.base;
+        self.now.clone_from(&self.base);
         if let Some(candles) = &mut self.candles {
             candles.rewind();
         }
@@ -504,7 +509,7 @@ impl History {
             };
             if index < at {
                 let bar = self.enter(each.open_us(), bar, rules);
-                self.now.push(&bar, each.found.patterns());
+                self.now.push(&bar, &each.found, &rules.combined);
                 if let Some(on) = &rules.indicators {
                     self.gauges.push(&bar, &self.window, on);
                 }
@@ -565,18 +570,21 @@ impl History {
                 let guilty = guilty(on(), &at, &mut matches);
                 self.broken.extend(guilty);
             }
+            rules.combined.extend(&mut matches, &at, &self.now.memory, &rules.study);
         }
         let about = OnceCell::new();
         let newest = || About::newest(&self.window, self.gauges.rsi(), rules.benchmark.strength(&self.window));
         let detail = |pattern, matched| Detail::of(&at, pattern, matched, about.get_or_init(newest));
         let on = On { bar, timeframe: rules.timeframe, end_us: sealed.end_us };
-        sealed.found.renew(&matches, sealed.evaluation, on, detail, detections);
-        self.now.push(&bar, sealed.found.patterns());
+        let before = detections.len();
+        sealed.found.renew(&matches, sealed.evaluation, on, &rules.combined, detail, detections);
+        self.now.push(&bar, &sealed.found, &rules.combined);
+        rules.combined.explain(&mut detections[before..], &self.now.memory);
     }
 }
 
 /// The patterns that hold on a bar.
-type Matches = ArrayVec<(u16, Match), { pattern::COUNT }>;
+type Matches = ArrayVec<(u16, Match), { pattern::COUNT + MOST_RULES }>;
 
 /// Looks for patterns one by one after a panic among them: `matches` become those of the others, the guilty ones come
 /// back. A panic is a bug of ours; it costs the symbol a pattern and nobody else anything.

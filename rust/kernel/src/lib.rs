@@ -53,6 +53,7 @@ pub mod resp;
 pub mod rolling;
 pub mod rollup;
 mod roster;
+pub mod rule;
 pub mod rules;
 mod sealed;
 pub mod session;

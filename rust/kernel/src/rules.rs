@@ -4,6 +4,7 @@ use crate::benchmark::Benchmark;
 use crate::candle::talib::Candles;
 use crate::detectors::DetectorList;
 use crate::indicator::gauges::Indicators;
+use crate::rule::Ruleset;
 use crate::study::Kernels;
 use crate::timeframe::{Grid, Timeframe};
 
@@ -26,6 +27,8 @@ pub struct Rules {
     pub revise_us: i64,
     /// The patterns that are on.
     pub detectors: DetectorList,
+    /// What is made of them.
+    pub combined: Ruleset,
     /// The periods of what patterns read.
     pub study: Kernels,
     /// The indicators, if they are on.
@@ -64,5 +67,10 @@ impl Rules {
     /// Whether any of TA-Lib's functions is on, and windows hold what it takes to begin a session anew.
     pub(crate) fn has_candles(&self) -> bool {
         self.window_bars >= CANDLE_WINDOW_BARS && self.detectors.has_candles()
+    }
+
+    /// Whether a pattern that is on, or a rule, reads a study.
+    pub(crate) fn has_study(&self) -> bool {
+        self.detectors.has_study() || self.combined.needs_study()
     }
 }

@@ -40,11 +40,11 @@ impl Sealed {
     }
 
     /// Whether it can be revised without an overflow; only what has a price is in a window.
-    pub(crate) fn is_sound(&self) -> bool {
+    pub(crate) fn is_sound(&self, rules: &Rules) -> bool {
         let in_window = self.session.is_none() || self.fold.has_price();
         let few = self.revision.max(self.evaluation) <= MOST_REVISIONS;
         let times = is_near(self.end_us) && self.session.is_none_or(Session::is_sound);
-        self.fold.is_sound() && self.found.is_sound() && in_window && few && times
+        self.fold.is_sound() && self.found.is_sound(&rules.combined) && in_window && few && times
     }
 
     /// The open of its session, µs.

@@ -3,11 +3,12 @@
 use crate::benchmark::Benchmark;
 use crate::calendar::Calendar;
 use crate::channel::Lateness;
-use crate::detectors::DetectorList;
+use crate::detectors::{DetectorList, Detectors};
 use crate::error::KernelError;
 use crate::indicator::gauges::{Indicators, Watch};
 use crate::indicator::live::{Kernels, LEAST_WINDOW};
 use crate::pattern::{PATTERNS, Pattern};
+use crate::rule::{Rule, Ruleset};
 use crate::rules::{CANDLE_WINDOW_BARS, LongerRules, Rules};
 use crate::study;
 use crate::time::SECOND_US;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub price_scale: Option<u32>,
     /// Ids of the patterns that are on; `None` is all, but of those that share a name the first.
     pub patterns: Option<Vec<String>>,
+    /// What is made of patterns, those that are off included: at most 100, each of them naming none after it.
+    pub rules: Vec<Rule>,
     /// `seq` counts the ticks that one sender has sent on a channel, so that a jump tells of lost ones; otherwise it is a
     /// trade's own number.
     pub seq_counts: bool,
@@ -106,12 +109,14 @@ impl Settings {
         if let Some(on) = indicators.as_mut().filter(|_| timeframe != Timeframe::Min1) {
             on.watch = Watch::default();
         }
+        let (detectors, combined) = self.patterns(timeframe)?;
         Ok(Rules {
             timeframe,
             window_bars: self.window_bars,
             price_scale: self.price_scale,
             revise_us: self.revise_us,
-            detectors: self.detectors(timeframe)?,
+            detectors,
+            combined,
             study: study::Kernels::new()?,
             indicators,
             benchmark: Benchmark::new(self.benchmark.as_deref().unwrap_or_default().as_bytes()),
@@ -139,33 +144,45 @@ impl Settings {
         Ok(Some(Indicators { kernels: Kernels::new()?, watch: watch.clone(), rsi_bounds: self.rsi_bounds }))
     }
 
-    /// The patterns that are on and can be seen on bars of a timeframe.
+    /// The patterns that are looked for on bars of a timeframe, and the rules that are made of them.
     ///
     /// # Errors
-    /// [`KernelError::UnknownPattern`] names an id; [`KernelError::Setting`] if the window is too short for them.
-    fn detectors(&self, timeframe: Timeframe) -> Result<DetectorList, KernelError> {
+    /// [`KernelError::UnknownPattern`] names an id; [`KernelError::Setting`] if the window is too short for them. See
+    /// [`Ruleset::new`] for rules.
+    fn patterns(&self, timeframe: Timeframe) -> Result<(DetectorList, Ruleset), KernelError> {
+        let mut on = self.on()?;
+        let rules = Ruleset::new(&self.rules, &on.iter().map(|&(at, _)| at).collect::<Vec<_>>(), timeframe)?;
+        let of = |places: &[u16]| places.iter().map(|&at| (at, PATTERNS[usize::from(at)])).collect::<Detectors>();
+        let asked_for = if self.patterns.is_some() { &on[..] } else { &[] };
+        let is_talib = |(_, pattern): &(u16, &dyn Pattern)| pattern.talib_name().is_some();
+        let has_talib = asked_for.iter().chain(&of(rules.named())).any(is_talib);
+        if self.window_bars < CANDLE_WINDOW_BARS && has_talib {
+            let value = self.window_bars as f64;
+            return Err(KernelError::Setting { name: "window", rule: "at least 34 for TA-Lib's patterns", value });
+        }
+        on.extend(of(rules.off()));
         let is_on = self.timeframes.contains(&timeframe);
-        let is_seen = |(_, pattern): &(u16, &'static dyn Pattern)| is_on && timeframe <= pattern.longest();
+        on.retain(|(_, pattern)| is_on && timeframe <= pattern.longest());
+        Ok((DetectorList::new(on), rules))
+    }
+
+    /// The patterns that are on.
+    fn on(&self) -> Result<Detectors, KernelError> {
         let all = || (0u16..).zip(PATTERNS.iter().copied());
         let Some(ids) = &self.patterns else {
             let is_first = |at: u16, name| PATTERNS[..usize::from(at)].iter().all(|pattern| pattern.name() != name);
-            let on = all().filter(|(at, pattern)| is_first(*at, pattern.name()));
-            return Ok(DetectorList::new(on.filter(is_seen).collect()));
+            return Ok(all().filter(|(at, pattern)| is_first(*at, pattern.name())).collect());
         };
         let find = |id: &String| {
             all().find(|(_, pattern)| pattern.id() == id).ok_or_else(|| KernelError::UnknownPattern(id.clone()))
         };
-        let mut named = Vec::new();
+        let mut named = Detectors::new();
         for id in ids {
             let found = find(id)?;
             if named.iter().all(|&(at, _)| at != found.0) {
                 named.push(found);
             }
         }
-        if self.window_bars < CANDLE_WINDOW_BARS && named.iter().any(|(_, pattern)| pattern.talib_name().is_some()) {
-            let value = self.window_bars as f64;
-            return Err(KernelError::Setting { name: "window", rule: "at least 34 for TA-Lib's patterns", value });
-        }
-        Ok(DetectorList::new(named.into_iter().filter(is_seen).collect()))
+        Ok(named)
     }
 }

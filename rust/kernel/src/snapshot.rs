@@ -94,6 +94,7 @@ pub(crate) fn digest(settings: &Settings) -> Digest {
         symbols,
         price_scale: _,
         patterns,
+        rules,
         seq_counts,
         volume_checked,
         calendar,
@@ -114,7 +115,7 @@ pub(crate) fn digest(settings: &Settings) -> Digest {
     let sessions = (&calendar.window, &calendar.simulated, &calendar.regular, timeframes, *align as u8);
     let shown = (watch, rsi_bounds, benchmark);
     let checked = (seq_counts, volume_checked);
-    let bytes = postcard::to_allocvec(&(limits, &known[..], patterns, sessions, shown, checked));
+    let bytes = postcard::to_allocvec(&(limits, &known[..], patterns, rules, sessions, shown, checked));
     hash(&bytes.expect("a vector takes every byte, and these have a length"))
 }
 

@@ -7,6 +7,7 @@ use tickstockpl_kernel::history::History;
 use tickstockpl_kernel::made::Made;
 use tickstockpl_kernel::offset::Span;
 use tickstockpl_kernel::pattern::{Closing, Match, PATTERNS, Pattern};
+use tickstockpl_kernel::rule::Ruleset;
 use tickstockpl_kernel::rules::Rules;
 use tickstockpl_kernel::session::Session;
 use tickstockpl_kernel::study::Kernels;
@@ -75,6 +76,7 @@ fn the_others_go_on_and_it_is_asked_no_more() {
         study: Kernels::new().expect("periods within their ranges"),
         detectors: DetectorList::new(vec![(BROKEN, &Superstitious), (0, doji)]),
         indicators: None,
+        combined: Ruleset::default(),
         benchmark: Benchmark::default(),
     };
     let (mut one, mut other) = (History::new(&rules), History::new(&rules));

@@ -19,6 +19,7 @@ fn engine(symbols: usize) -> Engine {
         symbols,
         price_scale: Some(2),
         patterns: None,
+        rules: Vec::new(),
         seq_counts: true,
         volume_checked: true,
         calendar: Calendar::default(),

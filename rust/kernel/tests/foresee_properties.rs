@@ -10,6 +10,7 @@ use tickstockpl_kernel::indicator::live::Kernels;
 use tickstockpl_kernel::made::Made;
 use tickstockpl_kernel::offset::Span;
 use tickstockpl_kernel::pattern::PATTERNS;
+use tickstockpl_kernel::rule::Ruleset;
 use tickstockpl_kernel::rules::Rules;
 use tickstockpl_kernel::session::Session;
 use tickstockpl_kernel::study::Kernels as StudyKernels;
@@ -28,6 +29,7 @@ fn rules(window_bars: usize) -> Rules {
         study: StudyKernels::new().expect("periods within their ranges"),
         detectors: DetectorList::new((0u16..).zip(PATTERNS.iter().copied()).collect()),
         indicators: Some(Indicators { kernels, watch: Watch::default(), rsi_bounds: (30.0, 70.0) }),
+        combined: Ruleset::default(),
         benchmark: Benchmark::default(),
     }
 }

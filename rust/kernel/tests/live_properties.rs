@@ -21,6 +21,7 @@ use tickstockpl_kernel::indicator::volume_ratio::VolumeRatio;
 use tickstockpl_kernel::indicator::vwap::Vwap;
 use tickstockpl_kernel::made::Made;
 use tickstockpl_kernel::offset::Span;
+use tickstockpl_kernel::rule::Ruleset;
 use tickstockpl_kernel::rules::Rules;
 use tickstockpl_kernel::session::Session;
 use tickstockpl_kernel::tick::Kind;
@@ -41,6 +42,7 @@ fn rules(window_bars: usize) -> Rules {
         study: tickstockpl_kernel::study::Kernels::new().expect("periods within their ranges"),
         detectors: DetectorList::new(Vec::new()),
         indicators: Some(Indicators { kernels, watch, rsi_bounds: (30.0, 70.0) }),
+        combined: Ruleset::default(),
         benchmark: Benchmark::default(),
     }
 }

@@ -35,6 +35,7 @@ fn engine() -> Engine {
         symbols: 10,
         price_scale: Some(2),
         patterns: None,
+        rules: Vec::new(),
         seq_counts: false,
         volume_checked: false,
         calendar: Calendar { window: sessions(), simulated: Sessions::default(), regular: None },

@@ -31,6 +31,7 @@ fn engine() -> Engine {
         symbols: 20,
         price_scale: Some(2),
         patterns: None,
+        rules: Vec::new(),
         seq_counts: true,
         volume_checked: true,
         calendar: Calendar { window: days.clone(), simulated: days, regular: None },

@@ -26,6 +26,7 @@ fn engine() -> Engine {
         symbols: 6,
         price_scale: Some(2),
         patterns: None,
+        rules: Vec::new(),
         seq_counts: true,
         volume_checked: true,
         calendar: Calendar::default(),

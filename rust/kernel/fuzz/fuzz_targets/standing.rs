@@ -22,6 +22,7 @@ fuzz_target!(|text: &[u8]| {
         symbols: 10,
         price_scale: None,
         patterns: None,
+        rules: Vec::new(),
         seq_counts: true,
         volume_checked: true,
         calendar: Calendar::default(),

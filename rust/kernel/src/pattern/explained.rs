@@ -3,6 +3,7 @@
 use arrayvec::ArrayVec;
 
 use super::{Closing, Match};
+use crate::rule::MadeOf;
 
 /// The most points of a pattern.
 pub const MOST_POINTS: usize = crate::figure::MOST_POINTS;
@@ -17,6 +18,8 @@ pub struct Explained {
     pub points: ArrayVec<(i64, f64), MOST_POINTS>,
     /// How far inside of its threshold each condition is: 0 at it, 1 for a textbook figure.
     pub margins: ArrayVec<f64, MOST_CONDITIONS>,
+    /// Of a rule the patterns that it was made of, in the order in which it names them.
+    pub made_of: Vec<MadeOf>,
 }
 
 impl Explained {

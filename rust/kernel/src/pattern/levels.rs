@@ -53,6 +53,12 @@ impl Levels {
         Self { entry, stop, target, invalidation: stop }
     }
 
+    /// An entry, and nothing else.
+    #[must_use]
+    pub fn bare(entry: f64) -> Self {
+        Self { entry, stop: None, target: None, invalidation: None }
+    }
+
     /// The same with another invalidation.
     #[must_use]
     pub fn void(self, invalidation: f64) -> Self {

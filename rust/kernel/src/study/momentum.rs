@@ -86,6 +86,42 @@ impl Momentum {
         (self.session, self.vwap) = (VwapState::default(), Step::default());
     }
 
+    /// The exponential average of 9 closes; NaN before there are as many, as with the next ones.
+    #[must_use]
+    pub fn ema_9(&self) -> f64 {
+        self.from(9, self.emas[0].value)
+    }
+
+    /// Of 12.
+    #[must_use]
+    pub fn ema_12(&self) -> f64 {
+        self.from(12, self.macd_state.fast)
+    }
+
+    /// The mean of 50 closes; NaN, too, in a window of so many bars that it does not hold them.
+    #[must_use]
+    pub fn sma_50(&self, window_bars: usize, kernels: &Kernels) -> f64 {
+        let [sma, _] = kernels.smas;
+        if window_bars < sma.period() { f64::NAN } else { self.from(sma.period() as u32, sma.mean(&self.sums[0])) }
+    }
+
+    /// MACD 12/26/9 and its signal, in price.
+    #[must_use]
+    pub fn macd(&self) -> [f64; 2] {
+        let MacdState { fast, slow, signal } = self.macd_state;
+        [fast - slow, signal].map(|value| if self.histogram.is.is_nan() { f64::NAN } else { value })
+    }
+
+    /// %K and %D of the stochastic 14/1/3, 0 to 100.
+    #[must_use]
+    pub fn k_and_d(&self) -> [f64; 2] {
+        [self.from(14, self.k), self.k - self.stochastic.is]
+    }
+
+    fn from(&self, bars: u32, value: f64) -> f64 {
+        if self.seen >= bars { value } else { f64::NAN }
+    }
+
     /// Means of 50 and 200 closes; NaN until there are as many, and in a window of fewer.
     fn means(&mut self, close: f64, seen: usize, view: View<'_>, kernels: &Kernels) -> [f64; 2] {
         let mut means = [f64::NAN; 2];

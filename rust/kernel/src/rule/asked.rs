@@ -1,0 +1,179 @@
+//! A rule whose patterns are known by their places, and what it says of a bar.
+
+use super::memory::{Memory, Seen};
+use super::{Comparison, MadeOf, Ruleset, Side};
+use crate::pattern::Direction::{self, Bearish, Bullish, Neutral};
+use crate::pattern::{Closing, Levels, Match};
+use crate::study::Kernels;
+
+/// What a bar shows: itself, the patterns that hold on it so far, and those of the bars before.
+#[derive(Clone, Copy)]
+pub(crate) struct Here<'a> {
+    pub(crate) at: &'a Closing<'a>,
+    pub(crate) kernels: &'a Kernels,
+    pub(crate) matches: &'a [(u16, Match)],
+    pub(crate) memory: &'a Memory,
+}
+
+/// A rule.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// Where it is remembered itself.
+    pub(super) slot: usize,
+    pub(super) direction: Option<Direction>,
+    pub(super) cooldown: u16,
+    pub(super) all: Vec<Test>,
+    pub(super) any: Vec<Test>,
+}
+
+/// What it asks.
+#[derive(Debug)]
+pub(super) enum Test {
+    Held(Named),
+    Compared(Comparison),
+}
+
+/// A pattern by its place, and where it is remembered.
+#[derive(Debug)]
+pub(super) struct Named {
+    pub(super) pattern: u16,
+    pub(super) slot: usize,
+    pub(super) direction: Option<Direction>,
+    pub(super) within: u16,
+}
+
+/// How something holds.
+#[derive(Clone, Copy)]
+struct Answer {
+    confidence: f64,
+    /// The newest bars that were looked at.
+    bars: u16,
+    levels: Option<Levels>,
+    /// Whether a pattern in it points the way that was asked for, of itself.
+    points: bool,
+}
+
+impl Asked {
+    /// What it says of a bar; `None` if it does not hold there, or rests.
+    pub(super) fn verdict(&self, here: &Here<'_>) -> Option<Match> {
+        let rests = |way| here.memory.seen(self.slot, way).is_some_and(|seen| seen.is_within(self.cooldown));
+        if [Bearish, Neutral, Bullish].into_iter().any(rests) {
+            return None;
+        }
+        let (way, answer) = match self.direction {
+            Some(way) => (way, self.answer(way, here)?),
+            None => self.agreed(here)?,
+        };
+        let entry = here.at.window.bar(0)?.close;
+        let levels = Levels { entry, ..answer.levels.unwrap_or(Levels::bare(entry)) };
+        Some(Match { direction: way, confidence: answer.confidence, bars: answer.bars, levels, talib_value: 0 })
+    }
+
+    /// The one way in which its patterns agree. Where they do so both ways, an older one against a newer one, there is none.
+    fn agreed(&self, here: &Here<'_>) -> Option<(Direction, Answer)> {
+        let pointed = |way| self.answer(way, here).filter(|answer| answer.points).map(|answer| (way, answer));
+        match (pointed(Bullish), pointed(Bearish)) {
+            (Some(_), Some(_)) => None,
+            (None, None) => self.answer(Neutral, here).map(|answer| (Neutral, answer)),
+            (one, other) => one.or(other),
+        }
+    }
+
+    /// How it holds one way.
+    fn answer(&self, way: Direction, here: &Here<'_>) -> Option<Answer> {
+        let mut whole = Answer { confidence: 1.0, bars: 1, levels: None, points: false };
+        for test in &self.all {
+            let part = self.part(test, way, here)?;
+            whole = whole.with(part, whole.confidence.min(part.confidence));
+        }
+        let parts = self.any.iter().filter_map(|test| self.part(test, way, here));
+        match parts.reduce(|one, other| one.with(other, one.confidence.max(other.confidence))) {
+            Some(best) => Some(whole.with(best, whole.confidence.min(best.confidence))),
+            None => Some(whole).filter(|_| self.any.is_empty()),
+        }
+    }
+
+    fn part(&self, test: &Test, way: Direction, here: &Here<'_>) -> Option<Answer> {
+        match test {
+            Test::Held(named) => named.answer(self.direction, way, here),
+            Test::Compared(compared) => {
+                let Comparison { left, relation, right } = compared;
+                let holds = relation.holds(left.read(here), right.read(here));
+                holds.then_some(Answer { confidence: 1.0, bars: 1, levels: None, points: false })
+            }
+        }
+    }
+
+    /// The patterns that it was made of where it has held this way on the newest bar that is remembered.
+    pub(super) fn made_of(&self, way: Direction, memory: &Memory, rules: &Ruleset) -> Vec<MadeOf> {
+        let named = self.all.iter().chain(&self.any).filter_map(|test| match test {
+            Test::Held(named) => Some(named),
+            Test::Compared(_) => None,
+        });
+        let made_of = |named: &Named| {
+            let (_, seen) = named.newest(self.direction, way, memory, named.within)?;
+            let evaluation = rules.is_told(named.pattern).then_some(seen.evaluation);
+            Some(MadeOf { pattern: named.pattern, ts_us: seen.ts_us, evaluation })
+        };
+        named.filter_map(made_of).collect()
+    }
+}
+
+impl Answer {
+    /// Both together.
+    fn with(self, other: Self, confidence: f64) -> Self {
+        Self {
+            confidence,
+            bars: self.bars.max(other.bars),
+            levels: self.levels.or(other.levels),
+            points: self.points || other.points,
+        }
+    }
+}
+
+impl Named {
+    /// Whether a pattern that points `held` goes along with a rule of a direction that is asked about one way.
+    fn accepts(&self, rule: Option<Direction>, way: Direction, held: Direction) -> bool {
+        match self.direction {
+            Some(own) => held == own,
+            None => rule == Some(Neutral) || held == way || held == Neutral,
+        }
+    }
+
+    fn answer(&self, rule: Option<Direction>, way: Direction, here: &Here<'_>) -> Option<Answer> {
+        let is_it =
+            |(pattern, found): &&(u16, Match)| *pattern == self.pattern && self.accepts(rule, way, found.direction);
+        let points = |held| self.direction.is_none() && held == way && way != Neutral;
+        if let Some((_, found)) = here.matches.iter().find(is_it) {
+            let levels = Some(found.levels).filter(|levels| found.direction == way && levels.stop.is_some());
+            let Match { direction, confidence, bars, .. } = *found;
+            return Some(Answer { confidence, bars, levels, points: points(direction) });
+        }
+        // What is remembered does not know of this bar yet.
+        let (held, seen) = self.newest(rule, way, here.memory, self.within.saturating_sub(1))?;
+        Some(Answer { confidence: seen.confidence, bars: seen.ago + 2, levels: None, points: points(held) })
+    }
+
+    /// Which way and when it last held, on one of the newest `bars` that are remembered.
+    fn newest<'a>(
+        &self,
+        rule: Option<Direction>,
+        way: Direction,
+        memory: &'a Memory,
+        bars: u16,
+    ) -> Option<(Direction, &'a Seen)> {
+        let held = [Bearish, Neutral, Bullish].into_iter().filter(|&held| self.accepts(rule, way, held));
+        let seen = held.filter_map(|held| Some((held, memory.seen(self.slot, held)?)));
+        seen.filter(|(_, seen)| seen.is_within(bars)).min_by_key(|(_, seen)| seen.ago)
+    }
+}
+
+impl Side {
+    fn read(&self, here: &Here<'_>) -> f64 {
+        let term = |&(factor, value): &(f64, Option<super::Value>)| match value {
+            Some(value) => factor * value.read(here.at, here.kernels),
+            None => factor,
+        };
+        self.0.iter().map(term).reduce(|sum, term| sum + term).unwrap_or(f64::NAN)
+    }
+}

@@ -1,0 +1,112 @@
+"""Some rules, as a person writes them and as the oracle means them."""
+
+import tickstockpl as tp
+from oracle_rules import Named, Rule
+
+TEXT = """
+[[rule]]
+id = "busy_hammer"
+name = "BusyHammer"
+all = ["cdl_hammer", "relative_volume > 1"]
+cooldown = 5
+
+[[rule]]
+id = "engulfed_turn"
+name = "EngulfTurn"
+all = [{ pattern = "engulfing", within = 3 }, { pattern = "macd_cross", within = 10 }]
+
+[[rule]]
+id = "oversold_pause"
+name = "PauseLow"
+direction = "bullish"
+all = ["rsi < 45", "close > ema_20 - 2 * atr"]
+any = ["doji", { pattern = "harami", within = 4 }, "volume >= 5000"]
+cooldown = 3
+
+[[rule]]
+id = "failed_engulfing"
+name = "FailedEngulf"
+direction = "bearish"
+all = [{ pattern = "cdl_engulfing", direction = "bullish" }, "close < vwap"]
+
+[[rule]]
+id = "either_way"
+name = "EitherWay"
+all = [{ pattern = "engulfing", within = 8 }]
+cooldown = 12
+
+[[rule]]
+id = "something"
+name = "Something"
+direction = "neutral"
+any = ["engulfing", "pin_bar", "no_reason"]
+
+[[rule]]
+id = "below_everything"
+name = "BelowAll"
+direction = "bearish"
+all = ["close < bollinger_lower", "stochastic_k < 20", "macd < macd_signal", "1.5 * relative_volume > 1"]
+cooldown = 30
+
+[[rule]]
+id = "day_and_hammer"
+name = "DayHammer"
+tier = "combo"
+all = [{ pattern = "day_leads", within = 60 }, { pattern = "busy_hammer", within = 20 }]
+
+[[rule]]
+id = "day_leads"
+name = "LeadsDay"
+told = false
+direction = "bullish"
+all = ["close > previous_high + 0.1 * atr"]
+cooldown = 4
+
+[[rule]]
+id = "no_reason"
+name = "NoReason"
+direction = "bullish"
+all = ["sma_200 < close", "price_change > 0.05", "rsi <= 100"]
+"""
+
+RULES = tp.parse_rules(TEXT)
+
+MEANT = (
+    Rule("busy_hammer", [Named("cdl_hammer"), lambda bar: bar["relative_volume"] > 1], cooldown=5),
+    Rule("engulfed_turn", [Named("engulfing", 3), Named("macd_cross", 10)]),
+    Rule(
+        "oversold_pause",
+        [lambda bar: bar["rsi"] < 45, lambda bar: bar["close"] > bar["ema_20"] - 2 * bar["atr"]],
+        [Named("doji"), Named("harami", 4), lambda bar: bar["volume"] >= 5000],
+        direction=1,
+        cooldown=3,
+    ),
+    Rule(
+        "failed_engulfing", [Named("cdl_engulfing", direction=1), lambda bar: bar["close"] < bar["vwap"]], direction=-1
+    ),
+    Rule("either_way", [Named("engulfing", 8)], cooldown=12),
+    Rule(
+        "no_reason",
+        [
+            lambda bar: bar["sma_200"] < bar["close"],
+            lambda bar: bar["price_change"] > 0.05,
+            lambda bar: bar["rsi"] <= 100,
+        ],
+        direction=1,
+    ),
+    Rule("something", [], [Named("engulfing"), Named("pin_bar"), Named("no_reason")], direction=0),
+    Rule(
+        "below_everything",
+        [
+            lambda bar: bar["close"] < bar["bollinger_lower"],
+            lambda bar: bar["stochastic_k"] < 20,
+            lambda bar: bar["macd"] < bar["macd_signal"],
+            lambda bar: 1.5 * bar["relative_volume"] > 1,
+        ],
+        direction=-1,
+        cooldown=30,
+    ),
+    Rule("day_leads", [lambda bar: bar["close"] > bar["previous_high"] + 0.1 * bar["atr"]], direction=1, cooldown=4),
+    Rule("day_and_hammer", [Named("day_leads", 60), Named("busy_hammer", 20)]),
+)
+"""In the order in which they are asked."""
