@@ -21,7 +21,7 @@ import orjson
 from tickstockpl.position import Position, Progress
 from tickstockpl.wire import EVENT_DTYPES, TOLD_DTYPES, EventColumns, Events
 
-FORMAT = b"tickstockpl-snapshot 2"
+FORMAT = b"tickstockpl-snapshot 3"
 HEAD_BYTES = 1 << 26
 """A first line that is longer is none of ours."""
 
