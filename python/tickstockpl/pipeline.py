@@ -6,16 +6,17 @@ It never waits for a server. Its outlets are drained promptly by stages that buf
 import logging
 from collections import Counter
 from collections.abc import AsyncIterable, Callable, Iterator, Sequence
-from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
+from contextlib import aclosing, contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
 import structlog
 
-from tickstockpl._kernel import ALERTS, PATTERNS, Detections, Engine, EventEncoder, Output, PanicException
+from tickstockpl._kernel import ALERTS, PATTERNS, Detections, Engine, EventEncoder, Follower, Output, PanicException
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock
+from tickstockpl.errors import ClosedChannel
 from tickstockpl.losses import Losses
 from tickstockpl.moments import MINUTE_US
 from tickstockpl.position import Begun, Mark, Marks, Position, Progress
@@ -25,7 +26,9 @@ from tickstockpl.readings import Indicator, Readings
 from tickstockpl.switches import Switches
 from tickstockpl.trouble import is_told
 from tickstockpl.wire import (
+    TIMEFRAME,
     Answered,
+    BarColumns,
     Connected,
     DeadLetter,
     Ended,
@@ -38,6 +41,7 @@ from tickstockpl.wire import (
     Inbound,
     Lost,
     Missed,
+    Outcomes,
     Passed,
     Received,
     WriteBatch,
@@ -86,6 +90,7 @@ class Pipeline:
     quarantine: messages in which the engine ended before.
     rating: what events are told of measured rates; None: nothing.
     switches: gives which patterns people want to see, asked anew whenever some are found.
+    follower: says what becomes of events; the pipeline is its only user. None: nobody asks.
     """
 
     def __init__(
@@ -103,7 +108,9 @@ class Pipeline:
         quarantine: Quarantine | None = None,
         rating: Rating | None = None,
         switches: Callable[[], Switches] = Switches,
+        follower: Follower | None = None,
     ) -> None:
+        self._follower = follower
         self._quarantine = quarantine or Quarantine()
         self._rating = rating or Rating()
         self._switches = switches
@@ -162,6 +169,18 @@ class Pipeline:
             if position is not None:
                 marks = self._marks
                 self._left = Progress(self._src, position, self._heard_us, self._loss, marks.least, tuple(marks))
+
+    async def take_up(self, events: Any, bars: BarColumns) -> None:
+        """Follow events of before this run too; bars: those of their symbols since. See `Follower.load`."""
+        if self._follower is None or (ended := self._follower.load(events, bars)) is None:
+            return
+        with suppress(ClosedChannel):  # the run is over, and the next one reads them again
+            await self._writes.put(WriteBatch(outcomes=Outcomes.of(ended, TIMEFRAME)))
+
+    def taken_up(self) -> None:
+        """No more events of before this run will come."""
+        if self._follower is not None:
+            self._follower.loaded()
 
     def left(self) -> Progress | None:
         """After `run`: what it has come to; None if it has not taken all that there was."""
@@ -295,6 +314,7 @@ class Pipeline:
             "next_src": self._src,
             "marks": len(self._marks),
             "indicators_calculated": self._calculated,
+            "open_events": self._follower.open if self._follower is not None else 0,
             "counters": self._engine.counters(),
         }
 
@@ -382,8 +402,15 @@ class Pipeline:
             await self._events.put(findings)
         if self._is_stored and not again:
             return
-        if batch.bars is not None or batch.events or batch.readings or batch.expired or batch.dead or batch.gaps:
+        batch = self._followed(batch, bars, found)
+        if any((batch.bars, batch.events, batch.readings, batch.outcomes, batch.expired, batch.dead, batch.gaps)):
             await self._writes.put(batch)
+
+    def _followed(self, batch: WriteBatch, bars: BarColumns, found: Detections) -> WriteBatch:
+        """The batch with what it brings to an end: only of what is not stored, for that was read from rows."""
+        if self._follower is None or (ended := self._follower.follow(found, bars)) is None:
+            return batch
+        return replace(batch, outcomes=Outcomes.of(ended, TIMEFRAME))
 
     def _told(self, found: Detections) -> EventColumns:
         """What is said of detections: by the engine, by measured rates, by people who want to see them or not."""

@@ -1,13 +1,15 @@
 """What the settings choose, by name: patterns, their rates, indicators, alerts; and the engine that does it all."""
 
 from tickstockpl.aliases import ids_of, nearest
+from tickstockpl.calibration import Parameters
 from tickstockpl.errors import SettingsError
-from tickstockpl.kernel import ALERTS, PATTERNS, EngineSettings, event_id
+from tickstockpl.kernel import ALERTS, PATTERNS, EngineSettings, Follower, event_id
 from tickstockpl.pipeline import Shown
 from tickstockpl.rating import RateTable
 from tickstockpl.readings import INDICATORS
 from tickstockpl.sessions import Sessions
 from tickstockpl.settings import IndicatorSettings, PatternSettings, Settings
+from tickstockpl.wire import TIMEFRAME
 
 
 def engine_settings(settings: Settings, calendar: Sessions, price_scale: int | None) -> EngineSettings:
@@ -35,6 +37,19 @@ def engine_settings(settings: Settings, calendar: Sessions, price_scale: int | N
         indicators=indicators.symbols or (),
         rsi_bounds=rsi_bounds(indicators),
         benchmark=indicators.benchmark or None,
+    )
+
+
+def event_follower(settings: Settings, calendar: Sessions) -> Follower:
+    """What says what becomes of the events of such an engine: by the parameters that `tickstockpl calibrate` has."""
+    measured = Parameters()
+    return Follower(
+        TIMEFRAME,
+        horizon=measured.horizon,
+        barrier=measured.barrier,
+        revise_us=round(settings.bars.revise_s * 1e6),
+        sessions=calendar.table(settings.session.mode),
+        days=calendar.days,
     )
 
 

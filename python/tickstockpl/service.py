@@ -26,6 +26,7 @@ from tickstockpl.health import Health
 from tickstockpl.kernel import PATTERNS, PROVISIONAL, Engine
 from tickstockpl.metrics import Metrics
 from tickstockpl.moments import moment_at
+from tickstockpl.open_events import take_up
 from tickstockpl.ownership import Ownership
 from tickstockpl.pipeline import Pipeline
 from tickstockpl.position import Begun, Position
@@ -33,10 +34,11 @@ from tickstockpl.publisher import Publisher
 from tickstockpl.quarantine import Quarantine
 from tickstockpl.rating import Rating
 from tickstockpl.retention import Retention
-from tickstockpl.selection import engine_settings, rate_table, shown
+from tickstockpl.selection import engine_settings, event_follower, rate_table, shown
 from tickstockpl.settings import Settings
 from tickstockpl.snapshot import Snapshot
 from tickstockpl.sources import Source, open_source
+from tickstockpl.teller import Teller
 from tickstockpl.warmup import Replayed, history, published, revised
 from tickstockpl.web import serving
 from tickstockpl.wire import Findings, Inbound, WriteBatch
@@ -93,7 +95,10 @@ async def run(
     inbox: Channel[Inbound] = Channel(256, "ticks")
     writes: Channel[WriteBatch] = Channel(1024, "writes", producers=2)
     events: Channel[Findings] = Channel(1024, "events")
-    definitions = Definitions(settings, PATTERNS, ids_of, reread or asyncio.Event())
+    definitions, teller = (
+        Definitions(settings, PATTERNS, ids_of, reread or asyncio.Event()),
+        Teller(settings, clock, metrics),
+    )
     ownership = Ownership(settings.database, settings.ingest.part, definitions.ask)
     source: Source | None = None
 
@@ -105,7 +110,7 @@ async def run(
         if source is not None:
             source.release(position)
 
-    writer = Writer(settings, writes, clock, metrics, ownership=ownership, stored=stored)
+    writer = Writer(settings, writes, clock, metrics, ownership=ownership, stored=stored, ended=teller.stored)
     channels, mode = settings.tick_channels, settings.session.mode
     calendar: calendars.Sessions | None = None
 
@@ -138,6 +143,7 @@ async def run(
             quarantine=quarantine,
             rating=rating,
             switches=lambda: definitions.switches,
+            follower=event_follower(settings, calendar),
         )
         publisher = Publisher(
             settings,
@@ -179,12 +185,15 @@ async def run(
                     "writer": writer.status,
                     "publisher": publisher.status,
                     "definitions": definitions.status,
+                    "outcomes": teller.status,
                 }
             )
             helpers = [
                 tasks.create_task(drain(), name="drain"),
                 tasks.create_task(health.watch(publisher), name="health"),
                 tasks.create_task(ownership.watch(), name="ownership"),
+                tasks.create_task(_take_up(settings, calendar, clock, pipeline), name="open events"),
+                tasks.create_task(teller.run(), name="outcomes"),
                 tasks.create_task(Retention(settings, clock).run(), name="retention"),
                 *(tasks.create_task(task, name=name) for name, task in definitions.tasks()),
             ]
@@ -198,6 +207,14 @@ async def run(
             left = reached, pipeline.left(), publisher.unsent()
             await keep(engine, settings, ownership, begun.src_id, *left)
         log.info("stopped", **_totals(engine.counters()))
+
+
+async def _take_up(settings: Settings, calendar: calendars.Sessions, clock: Clock, pipeline: Pipeline) -> None:
+    """Have the pipeline follow the events that are still open, while it works already."""
+    sessions = calendar.table(settings.session.mode)
+    count = await take_up(settings.database, settings.ingest.part, sessions, clock.now_us(), pipeline.take_up)
+    pipeline.taken_up()
+    log.info("open events are followed", events=count)
 
 
 def _measure(metrics: Metrics, engine: Engine, queues: list[Channel[Any]], health: Health) -> None:

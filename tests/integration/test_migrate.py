@@ -53,7 +53,7 @@ async def test_an_empty_database_gets_every_table_and_a_hypertable_of_one_day_ch
     assert await pending(database) == []
     (found,) = await rows(database, "SELECT time_interval FROM timescaledb_information.dimensions")
     assert found["time_interval"].days == 1
-    assert await rows(database, f"SELECT version_num FROM {VERSION_TABLE}") == [{"version_num": "0004"}]
+    assert await rows(database, f"SELECT version_num FROM {VERSION_TABLE}") == [{"version_num": "0006"}]
 
 
 async def test_a_second_time_changes_nothing(database: str) -> None:
