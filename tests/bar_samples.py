@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -14,7 +15,7 @@ from tickstockpl.clock import Clock, ManualClock
 from tickstockpl.metrics import Metrics
 from tickstockpl.ownership import Ownership
 from tickstockpl.settings import BarSettings, DatabaseSettings, Settings, WriterSettings
-from tickstockpl.wire import Event, WriteBatch
+from tickstockpl.wire import ENDS, TIMEFRAME, Event, Outcomes, WriteBatch
 from tickstockpl.writer import Writer
 
 MINUTE_US = 60_000_000
@@ -94,6 +95,23 @@ def event(symbol: str = "ZZTEST1", pattern: str = "Doji", minute: int = 0, **cha
         "bar_end_us": NINE_30_US + (minute + 1) * MINUTE_US,
     }
     return event_samples.event(symbol, **values | changed)
+
+
+def outcome(event_id: str, symbol: str = "ZZTEST1", **changed: Any) -> Outcomes:
+    """A target that was touched three bars after an event on the first minute; result 2 is still open."""
+    values: dict[str, Any] = {
+        "ts_us": NINE_30_US,
+        "end": "target",
+        "at_us": NINE_30_US + 3 * MINUTE_US,
+        "bars": 3,
+        "price": 11.5,
+        "result": 1,
+        "result_bars": 2,
+    } | changed
+    values["end"] = ENDS.index(values["end"])
+    columns = {name: np.array([value]) for name, value in values.items()}
+    ids = np.array([event_id], dtype="S36")
+    return Outcomes.of(SimpleNamespace(symbols=(symbol,), symbol=np.zeros(1, int), event_id=ids, **columns), TIMEFRAME)
 
 
 def writer_for(

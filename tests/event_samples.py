@@ -83,9 +83,9 @@ def events(*made: Event) -> Events:
         "muted": [one.muted for one in made],
         "match_quality": [math.nan if one.match_quality is None else one.match_quality for one in made],
     }
-    for name in ("entry", "stop", "target", "invalidation"):
+    for name in ("entry", "stop", "target", "invalidation", "atr"):
         cells[name] = [math.nan if (price := getattr(one, name)) is None else price for one in made]
-    for name in ("direction", "confidence", "revision", "first_us", "bars", "price_change", "talib_value"):
+    for name in ("direction", "confidence", "revision", "first_us", "bars", "price_change", "talib_value", "conflict"):
         cells[name] = [getattr(one, name) for one in made]
     for name in ("open", "high", "low", "close", "volume"):
         cells[name] = [getattr(one, name) for one in made]

@@ -30,6 +30,7 @@ class Found:
     held: NDArray[np.bool_]
     pattern: NDArray[np.int32]
     confidence: NDArray[np.float64]
+    atr: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.ts_us)
@@ -49,6 +50,7 @@ def found(seen: list[tuple[str, Seen]], symbols: tuple[str, ...]) -> Any:
         np.array([one.held for one in rows], dtype=np.bool_),
         np.zeros(len(rows), dtype=np.int32),
         np.linspace(0.5, 1.0, len(rows)),
+        np.full(len(rows), np.nan),
     )
 
 

@@ -36,9 +36,15 @@ QUICK_DATABASE: dict[str, Any] = {"command_timeout_s": 1.0, "connect_timeout_s":
 
 def settings_for(database: str, redis: str, state_dir: Path, /, **sections: dict[str, Any]) -> Settings:
     """A service on these servers, with channels that nobody else uses; sessions are `always` unless said otherwise."""
-    ticks, patterns, errors = own_channels(3)
+    ticks, patterns, errors, outcomes = own_channels(4)
     given: dict[str, dict[str, Any]] = {
-        "redis": {"url": redis, "channels": (ticks,), "pattern_channel": patterns, "error_channel": errors},
+        "redis": {
+            "url": redis,
+            "channels": (ticks,),
+            "pattern_channel": patterns,
+            "error_channel": errors,
+            "outcome_channel": outcomes,
+        },
         "database": {"uri": database},
         "ingest": {"part": uuid.uuid4().hex},
         "session": {"mode": "always"},

@@ -14,6 +14,7 @@ __all__ = [
     "ALERTS",
     "AMBIGUOUS",
     "CANDLESTICKS",
+    "ENDS",
     "GAP",
     "HANDOVER",
     "LATE_REVISED",
@@ -29,10 +30,12 @@ __all__ = [
     "Detections",
     "Engine",
     "EventEncoder",
+    "Follower",
     "Framer",
     "Frames",
     "IndicatorStream",
     "LongerBars",
+    "Outcomes",
     "Output",
     "PanicException",
     "Readings",
@@ -220,6 +223,79 @@ class EventEncoder:
         Raises ValueError if an id is not the text of a UUID.
         """
 
+ENDS: Final[tuple[str, ...]]
+"""How an event ends, in the order of `Outcomes.end`."""
+
+@final
+class Follower:
+    """Says what becomes of the events of one timeframe, each once: the rule of `barriers`, as bars close.
+
+    Bars and events may come again, late, or out of order: a bar that is known is passed over, one that was revised or
+    missing is judged as if it had been in time, as long as its events are open. Some 50 ns a bar and open event.
+    """
+
+    def __new__(
+        cls,
+        timeframe: str,
+        *,
+        horizon: int,
+        barrier: float,
+        revise_us: int,
+        sessions: _I64 | None,
+        days: _I64 | None,
+    ) -> Follower:
+        """horizon: bars that an event waits for. barrier: how far the barriers lie away, in average true ranges.
+        revise_us: how long after its end a bar may come. sessions: (n, 2) [open, close) in µs UTC, with which events
+        end; those outside, and all with None, end with their row of `days` (None: UTC days). Of `daily` bars and longer
+        ones events outlast them.
+
+        Raises ValueError for a timeframe that there is not, and for a table that is none.
+        """
+    def follow(self, found: Any, bars: Any) -> Outcomes | None:
+        """Take in what one call of an engine has made; None if nothing came to an end.
+
+        found: `Detections`. bars: `Bars` of the same timeframe.
+        Raises ValueError for columns that do not fit each other.
+        """
+    def load(self, found: Any, bars: Any) -> Outcomes | None:
+        """Take in events of before the first call of `follow`, and all bars after the oldest of each symbol's.
+
+        found: columns of `Detections`; bars: of `Bars`, with the same `symbols`, oldest first. May come in parts, of
+        some symbols each, and again. Raises what `follow` does.
+        """
+    def loaded(self) -> None:
+        """No more events will be loaded: bars need not be kept for them."""
+    @property
+    def open(self) -> int:
+        """Events that have not come to anything, or whose barriers are still open."""
+
+@final
+class Outcomes:
+    """What became of events; of one whose barriers were still open there is a second row once they are not."""
+
+    symbol: _I32
+    symbols: tuple[str, ...]
+    event_id: _S36
+    ts_us: _I64
+    """START of the event's bar."""
+    end: _I32
+    """Index into `ENDS`: its target was touched first; its stop was, or both within one bar; neither."""
+    at_us: _I64
+    """START of the bar at which it ended."""
+    bars: _I32
+    """How many bars after its own that is."""
+    price: _F64
+    """The level that was touched, or the close of that bar."""
+    result: _I32
+    """Of the barriers: 1 won, -1 lost, 0 neither, 2 still open, 3 not measured (no `atr`)."""
+    result_bars: _I32
+    """How many bars after its own a barrier was touched; 0: none was."""
+    def to_dict(self) -> dict[str, NDArray[Any]]:
+        """The columns by name; `symbol` as ids."""
+    def __len__(self) -> int: ...
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """The Arrow PyCapsule interface: Polars, pandas and DuckDB read the columns; `symbol` as a dictionary."""
+
 @final
 class Detections:
     """Patterns that ended on a closed bar, and patterns that a revision took away."""
@@ -246,6 +322,8 @@ class Detections:
     ts_us, pattern, revision) identifies an event for ever."""
     event_id: _S36
     """What `event_id` makes of symbol, timeframe, ts_us, pattern and revision, as 36 ASCII bytes."""
+    conflict: NDArray[np.bool_]
+    """Whether a pattern of the opposite direction holds on the same bar, at that evaluation; False of a neutral one."""
     supersedes: _S36
     """The id of the event this one replaces on the same bar, or empty."""
     superseded_pattern: _I32

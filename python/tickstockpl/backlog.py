@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tickstockpl.moments import MINUTE_US
 from tickstockpl.position import Position
 from tickstockpl.readings import Readings
-from tickstockpl.wire import BarColumns, DeadLetter, Events, Expiry, Gap, Sent, Spans, WriteBatch
+from tickstockpl.wire import BarColumns, DeadLetter, Events, Expiry, Gap, Outcomes, Sent, Spans, WriteBatch
 
 ROW = np.dtype(
     [
@@ -56,6 +56,9 @@ PARTS = 500
 
 READING_BYTES = 200
 """Of memory for the readings of one bar of a watched symbol: 182 in columns."""
+
+OUTCOME_BYTES = 60
+"""Of memory for what became of one event."""
 
 PAYLOAD_BYTES = 4096
 """A dead letter's payload is cut to this."""
@@ -97,6 +100,7 @@ class Flush:
     names: list[str]
     events: Events | None
     readings: Readings | None
+    outcomes: list[Outcomes]
     expired: list[Expiry]
     sent: list[Mark]
     gaps: list[Kept]
@@ -140,6 +144,7 @@ class Backlog:
         self.dropped_events = 0
         self.dropped_letters = 0
         self.dropped_readings = 0
+        self.dropped_outcomes = 0
         self.orphaned = 0
         self.flushing = 0
         """Bars taken and not yet stored: they count against `max_rows`."""
@@ -153,6 +158,9 @@ class Backlog:
         self._readings: deque[tuple[float, Readings]] = deque()
         self._read = 0
         """Readings in it."""
+        self._outcomes: deque[tuple[float, Outcomes]] = deque()
+        self._ended = 0
+        """Rows in it."""
         self._gaps: deque[tuple[float, Kept]] = deque()
         self._dead: deque[tuple[float, Kept]] = deque()
         self._marks = 0
@@ -162,7 +170,7 @@ class Backlog:
 
     def __len__(self) -> int:
         """Items of every kind that wait; a position is one."""
-        others = self._read + len(self._gaps) + len(self._dead) + (self._position is not None)
+        others = self._read + self._ended + len(self._gaps) + len(self._dead) + (self._position is not None)
         return len(self._bars) + self._logged + others
 
     @property
@@ -175,12 +183,14 @@ class Backlog:
         """Estimate of the memory that waiting items take."""
         letters = sum(len(kept.row.payload) for _, kept in self._dead)
         columns = (self._parts + len(self._readings)) * PART_BYTES + self._read * READING_BYTES
-        return self.rows * ROW_BYTES + self._logged * EVENT_BYTES + columns + letters
+        outcomes = self._ended * OUTCOME_BYTES
+        return self.rows * ROW_BYTES + self._logged * EVENT_BYTES + columns + outcomes + letters
 
     @property
     def max_bytes(self) -> int:
         """What `bytes` can never pass by much: the bound in bytes that the settings amount to."""
-        return self.max_rows * ROW_BYTES + self.max_events * (EVENT_BYTES + READING_BYTES) + 2 * PARTS * PART_BYTES
+        each = EVENT_BYTES + READING_BYTES + OUTCOME_BYTES
+        return self.max_rows * ROW_BYTES + self.max_events * each + 2 * PARTS * PART_BYTES
 
     @property
     def is_half_full(self) -> bool:
@@ -190,7 +200,7 @@ class Backlog:
     def oldest_s(self) -> float | None:
         """When the item that has waited longest came; None if nothing waits."""
         first = [_AT.unpack_from(row)[0] for row in islice(self._bars.values(), 1)]
-        first += [queue[0][0] for queue in (self._log, self._readings, self._gaps, self._dead) if queue]
+        first += [queue[0][0] for queue in self._queues() if queue]
         first += [self._position[0]] if self._position is not None else []
         return min(first, default=None)
 
@@ -206,6 +216,8 @@ class Backlog:
             self._note(now_s, batch.events)
         if batch.readings:
             self._add_readings(batch.readings, now_s)
+        if batch.outcomes:
+            self._add_outcomes(batch.outcomes, now_s)
         for expiry in batch.expired:
             self._note(now_s, expiry)
         for sent in batch.sent:
@@ -246,10 +258,12 @@ class Backlog:
                 sent.append(item)
         shown = len(self._readings[0][1].shown) if self._readings else 0
         readings = self._take_readings(max(1, limit // max(1, shown)))
+        # while events wait, theirs may be among what became of some
+        outcomes = [] if self._logged > self._marks else list(self._take_outcomes(limit))
         gaps = [self._gaps.popleft()[1] for _ in range(len(self._gaps))]
         dead = [self._dead.popleft()[1] for _ in range(min(limit, len(self._dead)))]
         found = Events.joined(events) if events else None
-        return Flush(bars, names, found, readings, expired, sent, gaps, dead, self._reached())
+        return Flush(bars, names, found, readings, outcomes, expired, sent, gaps, dead, self._reached())
 
     @property
     def lost(self) -> bool:
@@ -324,6 +338,35 @@ class Backlog:
             self._read -= len(part)
             taken.append(part)
         return Readings.joined(taken)
+
+    def _add_outcomes(self, outcomes: Outcomes, now_s: float) -> None:
+        """What is dropped is not lost: a start judges the events that have no outcome."""
+        self._outcomes.append((now_s, outcomes))
+        self._ended += len(outcomes)
+        if len(self._outcomes) > PARTS:
+            rows = self._ended
+            self._outcomes.extend((now_s, part) for part in Outcomes.joined(list(self._take_outcomes(rows))))
+            self._ended = rows
+        if (surplus := self._ended - self.max_events) > 0:
+            self.dropped_outcomes += surplus
+            for _ in self._take_outcomes(surplus):
+                pass
+
+    def _take_outcomes(self, limit: int) -> Iterator[Outcomes]:
+        """Remove the oldest, at most `limit`."""
+        while limit > 0 and self._outcomes:
+            at_s, part = self._outcomes.popleft()
+            if len(part) > limit:
+                self._outcomes.appendleft((at_s, part.part(slice(limit, None))))
+                part = part.part(slice(limit))
+            limit -= len(part)
+            self._ended -= len(part)
+            yield part
+
+    def _queues(self) -> Iterator[deque[tuple[float, Any]]]:
+        yield from (self._log, self._readings, self._gaps, self._dead)
+        if self._logged <= self._marks:
+            yield self._outcomes
 
     def _add_bars(self, bars: BarColumns, spans: Spans | None, now_s: float) -> None:
         ids = np.zeros(len(bars.symbols), dtype=np.int32)

@@ -5,7 +5,8 @@ Nothing else here looks ahead. The rule, in words and in this order:
 entry     the close of the bar that a detection ends on.
 a         Wilder's average true range over 14 bars up to and with that bar: the first 14 values are the mean of the true
           ranges so far, then a = (13 · a + range) / 14. The first bar of a session has the range h - l: the gap that
-          lies before it is no movement that a person could have traded within the session.
+          lies before it is no movement that a person could have traded within the session. A detection that brings its
+          own (`Detections.atr`) is measured by that one: what the service says of it live is the same to the bit.
 barriers  entry + barrier · a and entry - barrier · a.
 wait      the next `horizon` bars of the same symbol in the SAME session. A stop that is left standing overnight is
           filled at the next open, wherever that is, and an opening gap is many times the range of a minute: what such a
@@ -23,12 +24,12 @@ Concepts in Technical Trading Systems, ch. 3, of the average true range.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import accumulate
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tickstockpl.kernel import PROVISIONAL, Detections, columns_of_bars
+from tickstockpl.kernel import PROVISIONAL, columns_of_bars
 
 I8 = NDArray[np.int8]
 I32 = NDArray[np.int32]
@@ -47,6 +48,34 @@ _UP, _DOWN, _BOTH = 1, -1, 4
 _ATR_BARS = 14
 _DAY_US = 86_400_000_000
 _CHUNK = 1 << 18
+
+
+class Found(Protocol):
+    """The columns of `Detections` that outcomes and rates are made of: one row a detection."""
+
+    @property
+    def symbols(self) -> Sequence[str]: ...
+    @property
+    def symbol(self) -> I32: ...
+    @property
+    def ts_us(self) -> I64: ...
+    @property
+    def pattern(self) -> I32: ...
+    @property
+    def direction(self) -> I32: ...
+    @property
+    def confidence(self) -> F64: ...
+    @property
+    def held(self) -> NDArray[np.bool_]: ...
+    @property
+    def entry(self) -> F64: ...
+    @property
+    def stop(self) -> F64: ...
+    @property
+    def target(self) -> F64: ...
+    @property
+    def atr(self) -> F64: ...
+    def __len__(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +227,7 @@ class Barriers:
     def __len__(self) -> int:
         return len(self.ts_us)
 
-    def rows(self, detections: Detections) -> I64:
+    def rows(self, detections: Found) -> I64:
         """The row of the bar that each detection ends on; -1 where there is none."""
         if not len(self):
             return np.full(len(detections), -1)
@@ -213,7 +242,7 @@ class Barriers:
         known = (symbol >= 0) & (stamps[stamp] == detections.ts_us) & (key[row] == wanted)
         return np.where(known, row, -1)
 
-    def outcomes(self, detections: Detections) -> Outcomes:
+    def outcomes(self, detections: Found) -> Outcomes:
         """What became of each detection."""
         row = self.rows(detections)
         counts = (row >= 0) & detections.held
@@ -223,23 +252,30 @@ class Barriers:
             nothing = np.full(len(row), UNMEASURED, dtype=np.int8)
             absent = np.full(len(row), np.nan)
             return Outcomes(nothing, np.zeros(len(row), np.int32), nothing.copy(), absent, np.full(len(row), -1))
-        result = self.results(detections.direction, at)
+        result, after, atr = self.results(detections.direction, at), self.after[at], self.atr[at]
+        told = np.flatnonzero(counts & (detections.atr > 0))
+        atr[told] = detections.atr[told]
+        result[told], after[told] = self._by_range(detections.direction[told], at[told], atr[told])
         result[~counts] = UNMEASURED
         return Outcomes(
             result,
-            np.where(counts, self.after[at], 0).astype(np.int32),
+            np.where(counts, after, 0).astype(np.int32),
             self._targets(detections, at, counts),
-            np.where(row >= 0, self.atr[at], np.nan),
+            np.where(row >= 0, atr, np.nan),
             np.where(row >= 0, self.session_us[at], -1),
         )
 
     def results(self, direction: NDArray[Any], rows: I64) -> I8:
         """What positions in a direction (0 as 1) came to that were taken at the close of these rows."""
-        touched = self.touched[rows]
-        sign = np.where(direction < 0, -1, 1)
-        decided = (touched == _UP) | (touched == _DOWN)
-        result = np.where(decided, touched * sign, np.where(touched == _BOTH, LOST, touched))
-        return result.astype(np.int8)
+        return _came(direction, self.touched[rows])
+
+    def _by_range(self, direction: NDArray[Any], rows: I64, atr: F64) -> tuple[I8, I32]:
+        """The same with another range than the rows' own, and after how many bars."""
+        with np.errstate(over="ignore"):
+            upper, lower = self.close[rows] + self.barrier * atr, self.close[rows] - self.barrier * atr
+        touched, after = _first_touch(self.high, self.low, rows, upper, lower, self.end[rows], self.horizon)
+        touched[(touched == UNRESOLVED) & ~self.whole[rows]] = OPEN
+        return _came(direction, touched), after
 
     def base(self) -> BaseCounts:
         """What all bars came to, by session."""
@@ -253,7 +289,7 @@ class Barriers:
         reach = np.bincount(code[decided], (self.barrier * self.atr / self.close)[decided], minlength=size)
         return BaseCounts(opens, bars, up, down, up + down + both, reach.astype(np.float64))
 
-    def _targets(self, detections: Detections, at: I64, counts: NDArray[np.bool_]) -> I8:
+    def _targets(self, detections: Found, at: I64, counts: NDArray[np.bool_]) -> I8:
         """Target before stop, from the detections' own levels; a bar that touches both is lost."""
         entry, stop, target = detections.entry, detections.stop, detections.target
         between = ((stop < entry) & (entry < target)) | ((target < entry) & (entry < stop))  # false with NaN
@@ -269,7 +305,7 @@ class Barriers:
 
 
 def outcomes(
-    detections: Detections,
+    detections: Found,
     bars: Any,
     *,
     horizon: int = 20,
@@ -298,6 +334,14 @@ def outcomes(
     """
     measured = Barriers.of(bars, horizon=horizon, barrier=barrier, sessions=sessions, interval_s=interval_s)
     return measured.outcomes(detections)
+
+
+def _came(direction: NDArray[Any], touched: I8) -> I8:
+    """What positions in a direction came to, by the barrier that was touched."""
+    sign = np.where(direction < 0, -1, 1)
+    decided = (touched == _UP) | (touched == _DOWN)
+    result = np.where(decided, touched * sign, np.where(touched == _BOTH, LOST, touched))
+    return result.astype(np.int8)
 
 
 def _refuse(given: Any) -> None:

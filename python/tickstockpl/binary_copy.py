@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
 
-_WIRE = {"<f8": ">f8", "<i8": ">i8", "<i4": ">i4", "|u1": ">i2"}
-"""PostgreSQL's float8, bigint, integer and smallint for the types of our columns."""
+_WIRE = {"<f8": ">f8", "<i8": ">i8", "<i4": ">i4", "|u1": ">i2", "|V16": "|V16"}
+"""PostgreSQL's float8, bigint, integer, smallint and uuid for the types of our columns."""
 
 
 def copied(names: Sequence[str], rows: NDArray[np.void], columns: Sequence[str]) -> bytes:

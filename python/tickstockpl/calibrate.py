@@ -4,8 +4,8 @@ import asyncio
 import hashlib
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -21,8 +21,9 @@ from rich.text import Text
 
 from tickstockpl import rate_file, rate_page, rate_plot, recording, sessions
 from tickstockpl.archive import Archive, Asked, in_database, in_files
-from tickstockpl.barriers import Barriers
+from tickstockpl.barriers import Barriers, Found
 from tickstockpl.calibration import DIRECTIONS, Calibration, Dataset, Parameters
+from tickstockpl.ended import Ended, EndedEvents, ended_events
 from tickstockpl.errors import SettingsError
 from tickstockpl.evidence import Evidence, tabulate
 from tickstockpl.history import History
@@ -72,6 +73,8 @@ class Calibrate:
     """The share of the bars, the newest, that the table is held against; 0: none."""
     placebo: int = 20
     """How often the events are moved along."""
+    from_outcomes: bool = False
+    """Whether events and outcomes are those that the service has stored; bars then only say what any bar came to."""
     output: Path | None = None
     markdown: Path | None = None
     plot: Path | None = None
@@ -112,14 +115,18 @@ async def measure(settings: Settings, wanted: Calibrate) -> Calibration:
         indicators=None,  # no outcome needs them
     )
     work = _Work(engine, calendar, mode, wanted)
-    async with _archive(settings, wanted, ZoneInfo(named.timezone)) as archive:
+    async with _archive(settings, wanted, ZoneInfo(named.timezone)) as archive, _ended(settings, wanted) as ended:
         if missing := [symbol for symbol in wanted.symbols if symbol not in archive.counts]:
             sys.stderr.write(f"tickstockpl: no bars of {', '.join(missing)} in {archive.source}\n")
         if archive.left_out:
             sys.stderr.write(f"tickstockpl: rows that are no bars of a minute were left out: {archive.left_out:,}\n")
         with _progress(sum(archive.counts.values())) as advance:
             async for bars in archive.chunks():
-                await asyncio.to_thread(work.take, bars)
+                stored: dict[str, Ended] = {}
+                if ended is not None:
+                    asked = engine.patterns or ()
+                    stored = {name: await ended.of(bars.symbols, asked, name) for name in wanted.timeframes}
+                await asyncio.to_thread(work.take, bars, stored)
                 advance(len(bars))
         name = wanted.name or (", ".join(file.name for file in wanted.files) if wanted.files else archive.source)
         hours = f"{named.calendar} {mode}" if mode != "always" else f"all hours, days of {named.timezone}"
@@ -140,14 +147,13 @@ class _Work:
         self._bars = self._symbols = 0
         self._first_us, self._last_us = 2**62, 0
 
-    def take(self, bars: History) -> None:
-        """Look through all bars of some symbols."""
+    def take(self, bars: History, stored: Mapping[str, Ended]) -> None:
+        """Look through all bars of some symbols. stored: their events by timeframe, which are then not looked for."""
         self._tell(bars)
         told_with = self._wanted.parameters
         ids = [pattern["id"] for pattern in self._patterns]
         for timeframe, parts in self._parts.items():
             engine = replace(self._engine, timeframes=(timeframe,))
-            detections = scan(bars, settings=engine)
             seen = rolled(bars, timeframe, engine)
             barriers = Barriers.of(
                 seen,
@@ -156,7 +162,13 @@ class _Work:
                 sessions=_waits(seen, timeframe, self._sessions),
                 interval_s=INTERVALS_S[timeframe],
             )
-            parts.append(Evidence.of(detections, barriers.outcomes(detections), barriers, ids, timeframe))
+            if timeframe in stored:
+                detections: Found = stored[timeframe]
+                came = stored[timeframe].outcomes(barriers)
+            else:
+                detections = scan(bars, settings=engine)
+                came = barriers.outcomes(detections)
+            parts.append(Evidence.of(detections, came, barriers, ids, timeframe))
             self._moved.add(detections, barriers)
 
     def made(self, name: str, hours: str, now_us: int) -> Calibration:
@@ -239,6 +251,12 @@ def _refuse(wanted: Calibrate) -> None:
     """Raises SettingsError for what can be seen to fail before an hour of work."""
     if wanted.first and wanted.last and wanted.first > wanted.last:
         raise SettingsError(f"--to {wanted.last} is before --from {wanted.first}")
+    if wanted.from_outcomes and wanted.files:
+        raise SettingsError("--from-outcomes reads the database of the settings: name no files")
+    if wanted.from_outcomes and wanted.parameters != (asked := Parameters()):
+        raise SettingsError(
+            f"--from-outcomes has what the service measures: --horizon {asked.horizon} and --barrier {asked.barrier:g}"
+        )
     for option, path in (("--output", wanted.output), ("--markdown", wanted.markdown), ("--plot", wanted.plot)):
         if path is not None and not path.parent.is_dir():
             raise SettingsError(f"{option}: there is no folder {path.parent}")
@@ -264,6 +282,10 @@ def _archive(settings: Settings, wanted: Calibrate, zone: ZoneInfo) -> AbstractA
     alone = wanted.symbols[0] if len(wanted.symbols) == 1 else None
     reading = recording.Reading(bar_seconds=60, timezone=wanted.timezone, symbol=alone)
     return in_files(wanted.files, reading, asked, rows=ROWS)
+
+
+def _ended(settings: Settings, wanted: Calibrate) -> AbstractAsyncContextManager[EndedEvents | None]:
+    return ended_events(settings.database) if wanted.from_outcomes else nullcontext()
 
 
 @contextmanager

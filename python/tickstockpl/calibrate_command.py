@@ -44,6 +44,9 @@ def calibrate(
     placebo: Annotated[
         int, typer.Option(min=0, max=1000, help="How often events are moved along, to see what chance finds.")
     ] = 20,
+    from_outcomes: Annotated[
+        bool, typer.Option(help="Take the service's own events, and what it has said became of them, live.")
+    ] = False,
     name: Annotated[str | None, typer.Option(help="What the data are called. Default: the files' names.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The table, as .json.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="The table and what it says, as a page.")] = None,
@@ -70,6 +73,7 @@ def calibrate(
         parameters=Parameters(horizon=horizon, barrier=barrier),
         holdout=holdout,
         placebo=placebo,
+        from_outcomes=from_outcomes,
         output=output,
         markdown=markdown,
         plot=plot,

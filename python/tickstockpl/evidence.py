@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tickstockpl.barriers import LOST, UNRESOLVED, WON, Barriers, BaseCounts, Outcomes
+from tickstockpl.barriers import LOST, UNRESOLVED, WON, Barriers, BaseCounts, Found, Outcomes
 from tickstockpl.calibration import DIRECTIONS, Base, Bucket, Calibration, Dataset, Edge, Group, Parameters
-from tickstockpl.kernel import Detections
 from tickstockpl.proportions import Trend, adjusted, trend, two_sided, wilson
 
 I8 = NDArray[np.int8]
@@ -40,7 +39,7 @@ class Evidence:
 
     @classmethod
     def of(
-        cls, detections: Detections, came: Outcomes, barriers: Barriers, ids: Sequence[str], timeframe: str = "1min"
+        cls, detections: Found, came: Outcomes, barriers: Barriers, ids: Sequence[str], timeframe: str = "1min"
     ) -> "Evidence":
         """What detections on these bars have come to."""
         known = np.flatnonzero(np.isin(came.result, (WON, LOST, UNRESOLVED)))

@@ -62,6 +62,7 @@ class Metrics:
         self.publish_errors = Counter("publish_errors", "Sends that failed and were tried again.", **own)
         self.publish_seconds = Durations("publish_seconds", "Bar's end to event sent.")
         self.registry.register(self.publish_seconds)
+        self.pattern_outcomes = Counter("pattern_outcomes", "Events by what became of them.", ["outcome"], **own)
         self.http_refused = Counter("http_refused", "Requests refused or cut off.", ["reason"], **own)
         self.event_lag_seconds = Gauge("event_lag_seconds", "Wall clock minus event time.", ["channel"], **own)
         self.loop_lag_seconds = Gauge("loop_lag_seconds", "How late the event loop ran a timer, worst lately.", **own)

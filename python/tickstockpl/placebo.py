@@ -12,9 +12,8 @@ Source: the circular shift of Politis & Romano (1992), in Exploring the Limits o
 import numpy as np
 from numpy.typing import NDArray
 
-from tickstockpl.barriers import LOST, WON, Barriers, BaseCounts
+from tickstockpl.barriers import LOST, WON, Barriers, BaseCounts, Found
 from tickstockpl.calibration import Parameters, Placebo
-from tickstockpl.kernel import Detections
 from tickstockpl.proportions import adjusted, two_sided, wilson
 
 I64 = NDArray[np.int64]
@@ -34,7 +33,7 @@ class Moved:
         self._won: I64 = np.zeros((rounds + 1, patterns, 3), dtype=np.int64)
         self._lost = np.zeros_like(self._won)
 
-    def add(self, detections: Detections, barriers: Barriers) -> None:
+    def add(self, detections: Found, barriers: Barriers) -> None:
         """Take in the events of some symbols."""
         rows = barriers.rows(detections)
         held = (rows >= 0) & detections.held

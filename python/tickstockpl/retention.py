@@ -58,6 +58,7 @@ _BY_HAND = f"coalesce(t.quality LIKE '%{REPAIRED}%', false)"
 RULES = (
     Rule("ohlcv_1min", "timestamp", "bars_days", f"(t.trades IS NOT NULL OR {_BY_HAND})"),
     Rule("pattern_event", "bar_end", "patterns_days"),
+    Rule("pattern_outcome", "bar_start", "patterns_days"),
     Rule("intraday_patterns", "detection_timestamp", "patterns_days", "t.event_id IS NOT NULL"),
     Rule("intraday_indicators", "calculation_timestamp", "patterns_days", "t.bar_start IS NOT NULL"),
     Rule("dead_letter", "at", "dead_letters_days"),

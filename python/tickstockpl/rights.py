@@ -19,6 +19,7 @@ from tickstockpl.pattern_cache import API_CACHE, ENTRY, INDEXES
 from tickstockpl.retention import deleted_from
 from tickstockpl.settings import Settings
 from tickstockpl.tables import NEEDED, SERIAL, privileges
+from tickstockpl.teller import TOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,12 @@ def service_uses(settings: Settings) -> tuple[Use, ...]:
         *_connecting(settings),
         *_ticks(settings),
         Use("events", ("publish", "pubsub|numpat"), channels=_literal((*named, *told, *shown))),
+        Use(
+            "what became of events, each once",
+            ("multi", "exec", "publish", "get", "set"),
+            keys=_literal((f"{TOLD}{settings.ingest.part}",)),
+            channels=_literal((redis.outcome_channel,)),
+        ),
         Use("heartbeats", ("set",), written=_literal(beats)),
         Use(
             "AppV2's pattern page",

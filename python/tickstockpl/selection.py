@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tickstockpl.aliases import Names
+from tickstockpl.calibration import Parameters
 from tickstockpl.errors import SettingsError
-from tickstockpl.kernel import ALERTS, PATTERNS, TIMEFRAMES, EngineSettings, event_id, patterns_with
+from tickstockpl.kernel import ALERTS, PATTERNS, TIMEFRAMES, EngineSettings, Follower, event_id, patterns_with
 from tickstockpl.pipeline import Shown
 from tickstockpl.rating import RateTable
 from tickstockpl.readings import INDICATORS
@@ -13,6 +14,7 @@ from tickstockpl.rule import Rule, only
 from tickstockpl.rules import read_rules
 from tickstockpl.sessions import Sessions
 from tickstockpl.settings import IndicatorSettings, PatternSettings, Settings
+from tickstockpl.wire import TIERS
 
 
 def engine_settings(
@@ -49,6 +51,26 @@ def engine_settings(
         timeframes=timeframes(settings.patterns),
         align=settings.patterns.align,
     )
+
+
+def event_followers(settings: Settings, calendar: Sessions) -> dict[str, Follower]:
+    """What says what becomes of such an engine's events, by timeframe: by the parameters of `tickstockpl calibrate`.
+
+    Those of a day and longer take weeks to come to anything, and are left to it.
+    """
+    measured = Parameters()
+    return {
+        timeframe: Follower(
+            timeframe,
+            horizon=measured.horizon,
+            barrier=measured.barrier,
+            revise_us=round(settings.bars.revise_s * 1e6),
+            sessions=calendar.table(settings.session.mode),
+            days=calendar.days,
+        )
+        for timeframe in timeframes(settings.patterns)
+        if timeframe not in TIERS
+    }
 
 
 def timeframes(settings: PatternSettings) -> tuple[str, ...]:

@@ -23,9 +23,11 @@ from tickstockpl.continuation import ignored, keep, restored, unsent
 from tickstockpl.definitions import Definitions
 from tickstockpl.errors import ServerError
 from tickstockpl.health import Health
+from tickstockpl.history import History
 from tickstockpl.kernel import PROVISIONAL, Engine, patterns_with
 from tickstockpl.metrics import Metrics
 from tickstockpl.moments import moment_at
+from tickstockpl.open_events import OpenEvents, take_up
 from tickstockpl.ownership import Ownership
 from tickstockpl.pipeline import Pipeline
 from tickstockpl.position import Begun, Position
@@ -33,11 +35,13 @@ from tickstockpl.publisher import Publisher
 from tickstockpl.quarantine import Quarantine
 from tickstockpl.rating import Rating
 from tickstockpl.retention import Retention
+from tickstockpl.rolled import rolled
 from tickstockpl.rule import Rule
-from tickstockpl.selection import chosen_rules, engine_settings, rate_table, shown
+from tickstockpl.selection import chosen_rules, engine_settings, event_followers, rate_table, shown
 from tickstockpl.settings import Settings
 from tickstockpl.snapshot import Snapshot
 from tickstockpl.sources import Source, open_source
+from tickstockpl.teller import Teller
 from tickstockpl.warmup import Replayed, history, published, revised
 from tickstockpl.web import serving
 from tickstockpl.wire import Findings, Inbound, WriteBatch
@@ -94,7 +98,8 @@ async def run(
     inbox: Channel[Inbound] = Channel(256, "ticks")
     writes: Channel[WriteBatch] = Channel(1024, "writes", producers=2)
     events: Channel[Findings] = Channel(1024, "events")
-    rating, definitions = _rating(settings, rules), _definitions(settings, rules, reread or asyncio.Event())
+    rating, teller = _rating(settings, rules), Teller(settings, clock, metrics)
+    definitions = _definitions(settings, rules, reread or asyncio.Event())
     ownership = Ownership(settings.database, settings.ingest.part, definitions.ask)
     source: Source | None = None
 
@@ -106,7 +111,7 @@ async def run(
         if source is not None:
             source.release(position)
 
-    writer = Writer(settings, writes, clock, metrics, ownership=ownership, stored=stored)
+    writer = Writer(settings, writes, clock, metrics, ownership=ownership, stored=stored, ended=teller.stored)
     channels, mode = settings.tick_channels, settings.session.mode
     calendar: calendars.Sessions | None = None
 
@@ -139,6 +144,7 @@ async def run(
             quarantine=quarantine,
             rating=rating,
             switches=lambda: definitions.switches,
+            followers=event_followers(settings, calendar),
         )
         publisher = Publisher(
             settings,
@@ -180,12 +186,15 @@ async def run(
                     "writer": writer.status,
                     "publisher": publisher.status,
                     "definitions": definitions.status,
+                    "outcomes": teller.status,
                 }
             )
             helpers = [
                 tasks.create_task(drain(), name="drain"),
                 tasks.create_task(health.watch(publisher), name="health"),
                 tasks.create_task(ownership.watch(), name="ownership"),
+                tasks.create_task(_take_up(settings, calendar, clock, pipeline), name="open events"),
+                tasks.create_task(teller.run(), name="outcomes"),
                 tasks.create_task(Retention(settings, clock).run(), name="retention"),
                 *(tasks.create_task(task, name=name) for name, task in definitions.tasks()),
             ]
@@ -199,6 +208,20 @@ async def run(
             left = reached, pipeline.left(), publisher.unsent()
             await keep(engine, settings, ownership, begun.src_id, *left)
         log.info("stopped", **_totals(engine.counters()))
+
+
+async def _take_up(settings: Settings, calendar: calendars.Sessions, clock: Clock, pipeline: Pipeline) -> None:
+    """Have the pipeline follow the events that are still open, while it works already."""
+    sessions, count = calendar.table(settings.session.mode), 0
+    engine = engine_settings(settings, calendar, None)
+    for timeframe in pipeline.followed:
+
+        async def take(events: OpenEvents, minutes: History, timeframe: str = timeframe) -> None:
+            await pipeline.take_up(timeframe, events, rolled(minutes, timeframe, engine))
+
+        count += await take_up(settings.database, settings.ingest.part, sessions, clock.now_us(), timeframe, take)
+        pipeline.taken_up(timeframe)
+    log.info("open events are followed", events=count)
 
 
 def _measure(metrics: Metrics, engine: Engine, queues: list[Channel[Any]], health: Health) -> None:

@@ -83,6 +83,8 @@ class RedisSettings(Section):
     channels: SomeNames = ("data.raw", "tickstock.data.raw")
     """In order of preference: the first one that carries a symbol owns it."""
     pattern_channel: str = "tickstock.events.patterns"
+    outcome_channel: str = "tickstock:patterns:outcomes"
+    """What became of events."""
     error_channel: str = "tickstock:errors"
     ping_s: Positive = 0.5
     pong_timeout_s: Positive = 3.0
@@ -249,7 +251,7 @@ class RetentionSettings(Section):
     bars_days: Annotated[int, Field(ge=7)] | None = None
     """At least a week: a start after a long weekend reads the bars before it."""
     patterns_days: Annotated[int, Field(ge=2)] | None = None
-    """Events, and what `intraday_patterns` and `intraday_indicators` hold of ours."""
+    """Events, what became of them, and what `intraday_patterns` and `intraday_indicators` hold of ours."""
     dead_letters_days: Count | None = 90
     gaps_days: Count | None = 365
 

@@ -4,7 +4,7 @@
 
 from tickstockpl.errors import ServerError
 from tickstockpl.tables import PRICES, QUALITY_TEXT, Column, Tables
-from tickstockpl.wire import REPAIRED
+from tickstockpl.wire import ENDS, OUTCOME, REPAIRED
 
 STAGE = """
 CREATE TEMPORARY TABLE IF NOT EXISTS tickstockpl_bars (
@@ -17,6 +17,10 @@ CREATE TEMPORARY TABLE IF NOT EXISTS tickstockpl_events (
 ) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE IF NOT EXISTS tickstockpl_indicators (
   symbol text, indicator text, value float8, payload jsonb, metadata jsonb, bar_end_us bigint
+) ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE IF NOT EXISTS tickstockpl_outcomes (
+  symbol text, event_id uuid, ts_us bigint, "end" smallint, at_us bigint, bars integer, price float8, result integer,
+  result_bars integer
 ) ON COMMIT DELETE ROWS
 """
 
@@ -27,11 +31,16 @@ STAGED = (
 
 STAGED_INDICATORS = ("symbol", "indicator", "value", "payload", "metadata", "bar_end_us")
 
+STAGED_OUTCOMES = ("symbol", *(OUTCOME.names or ()))
+
 STAGED_EVENTS = ("event_id", "symbol", "pattern", "direction", "confidence", "payload", "tier", "timeframe", "shown")
 
 
 _QUALITIES = "{" + ",".join("NULL" if text is None else f'"{text}"' for text in QUALITY_TEXT) + "}"
 """The text of each value of the bits, as an array of PostgreSQL's."""
+
+
+_ENDS = "'{" + ",".join(ENDS) + "}'::text[]"
 
 
 def _instant(micros: str) -> str:
@@ -201,7 +210,7 @@ WITH given AS (
          array_remove(ARRAY[(payload->>'entry')::float8, (payload->>'stop')::float8,
                             (payload->>'target')::float8]::numeric[], NULL) AS levels,
          jsonb_build_object('source', $1::text, 'event_id', event_id, 'tier', tier, 'quality', payload->'quality')
-           AS metadata,
+           || CASE WHEN payload ? 'conflict' THEN '{"conflict": true}'::jsonb ELSE '{}' END AS metadata,
          greatest($2 * interval '1 second', make_interval(secs => (payload->>'bar_end')::float8
                                                                   - (payload->>'bar_start')::float8)) AS lifetime
   FROM tickstockpl_events
@@ -237,6 +246,30 @@ ON CONFLICT (symbol, indicator_type, calculation_timestamp) WHERE bar_start IS N
 DO UPDATE SET value = EXCLUDED.value, value_data = EXCLUDED.value_data, metadata = EXCLUDED.metadata
 """
 """Moves staged indicators into AppV2's table; what is calculated again, after a revision, replaces what was there."""
+
+OUTCOMES = f"""
+WITH written AS (
+INSERT INTO pattern_outcome AS stored (event_id, symbol, timeframe, bar_start, outcome, outcome_bar, bars, price,
+                                       result, result_bars, part)
+SELECT event_id, symbol, $1, {_instant("ts_us")}, ({_ENDS})[o.end + 1], {_instant("at_us")}, bars, price, result,
+       nullif(result_bars, 0), $2
+FROM (
+  SELECT DISTINCT ON (event_id) event_id, symbol, ts_us, "end", at_us, bars, price, result_bars,
+         CASE WHEN result BETWEEN -1 AND 1 THEN result END AS result
+  FROM tickstockpl_outcomes ORDER BY event_id, ctid DESC
+) AS o
+WHERE symbol <> ALL ($3::text[])
+  AND NOT EXISTS (SELECT FROM pattern_event e WHERE e.event_id = o.event_id AND e.expired_at IS NOT NULL)
+ORDER BY at_us, symbol, event_id
+ON CONFLICT (event_id) DO UPDATE SET result = EXCLUDED.result, result_bars = EXCLUDED.result_bars
+WHERE stored.result IS NULL AND EXCLUDED.result IS NOT NULL
+RETURNING outcome, xmax = 0 AS fresh
+) SELECT outcome, count(*) AS rows FROM written WHERE fresh GROUP BY outcome
+"""
+"""Moves staged outcomes of the timeframe $1 into their table, without those of the symbols $3: how an event ended is
+said once, and its result once, then or later. A withdrawn event comes to nothing. Returns how many ended how, of those
+that had not before.
+"""
 
 EXPIRE = (
     """UPDATE intraday_patterns SET expiration_timestamp = now()

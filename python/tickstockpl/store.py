@@ -28,15 +28,17 @@ from tickstockpl.statements import (
     EXPIRE,
     GAP,
     INDICATORS,
+    OUTCOMES,
     SENT,
     STAGED,
     STAGED_EVENTS,
     STAGED_INDICATORS,
+    STAGED_OUTCOMES,
     accept,
     upsert,
 )
 from tickstockpl.tables import QUALITY_TEXT, Tables
-from tickstockpl.wire import TIMEFRAME, DeadLetter, Event, Events
+from tickstockpl.wire import TIMEFRAME, DeadLetter, Event, Events, Outcomes
 
 T = TypeVar("T")
 Policy = Literal["accept", "allowlist", "quarantine"]
@@ -67,6 +69,8 @@ class Outcome:
     events: int = 0
     """New ones; an event that is stored already is not counted."""
     indicators: int = 0
+    outcomes: dict[str, int] = field(default_factory=dict)
+    """How many events ended so, that had not before."""
     expired: int = 0
     gaps: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
@@ -134,6 +138,7 @@ class Store:
                 for statement in EXPIRE:
                     await connection.execute(statement, ids)
                 done.expired = len(ids)
+            await self._store_outcomes(connection, flush, strangers, done)
             if flush.sent:
                 await self._mark_sent(connection, flush.sent, done)
             if flush.gaps:
@@ -158,7 +163,8 @@ class Store:
             return set()
         read = () if flush.readings is None else flush.readings.symbol_names()
         found = () if flush.events is None else flush.events.symbol_names()
-        asked = {*flush.names, *found, *read} - self._known
+        ended = (name for outcomes in flush.outcomes for name in outcomes.names)
+        asked = {*flush.names, *found, *read, *ended} - self._known
         if not asked:
             return set()
         rows = await connection.fetch("SELECT symbol FROM symbols WHERE symbol = ANY ($1::text[])", sorted(asked))
@@ -204,6 +210,15 @@ class Store:
 
         bad = await _sifted(connection, "tickstockpl_indicators", calculations, store, sifting)
         return [(_indicator_letter(each, _reason(error), now_us), str(error)) for each, error in bad]
+
+    async def _store_outcomes(self, connection: Connection, flush: Flush, strangers: set[str], done: Outcome) -> None:
+        part = self._claim.part if self._claim is not None else ""
+        for outcomes in Outcomes.joined(flush.outcomes):
+            rows = copied(outcomes.names, outcomes.rows, STAGED_OUTCOMES[1:])
+            await _copy(connection, "tickstockpl_outcomes", STAGED_OUTCOMES, rows)
+            for row in await connection.fetch(OUTCOMES, outcomes.timeframe, part, sorted(strangers)):
+                done.outcomes[row["outcome"]] = done.outcomes.get(row["outcome"], 0) + row["rows"]
+            await connection.execute("TRUNCATE tickstockpl_outcomes")
 
     async def _mark_sent(self, connection: Connection, marks: list[Mark], done: Outcome) -> None:
         first: dict[str, Mark] = {}

@@ -245,6 +245,10 @@ class Event:
     """`RATES` and `edge` ("+", "-" or "0"), as they were measured; empty where nothing is known."""
     match_quality: float | None = None
     """0..1, where `confidence` is the hit rate; None: `confidence` is the match quality."""
+    atr: float | None = None
+    """Average true range over 14 bars, in price."""
+    conflict: bool = False
+    """Whether a pattern of the opposite direction ends on the same bar."""
     muted: int = 0
     """Bits `SWITCHED_OFF | TOO_WEAK`: 0 is an event that people want to see."""
     timeframe: str = TIMEFRAME
@@ -304,6 +308,8 @@ class EventColumns:
     stop: NDArray[np.float64]
     target: NDArray[np.float64]
     invalidation: NDArray[np.float64]
+    atr: NDArray[np.float64]
+    conflict: NDArray[np.bool_]
     open: NDArray[np.float64]
     high: NDArray[np.float64]
     low: NDArray[np.float64]
@@ -360,9 +366,10 @@ EVENT_DTYPES = {
     **dict.fromkeys(("point_row", "margin_row", "member_row"), "i4"),
     **dict.fromkeys(("ts_us", "end_us", "first_us", "volume"), "i8"),
     **dict.fromkeys(("confidence", "entry", "stop", "target", "invalidation", "open", "high", "low", "close"), "f8"),
-    **dict.fromkeys(("price_change", *INDICATORS), "f8"),
+    **dict.fromkeys(("atr", "price_change", *INDICATORS), "f8"),
     **dict.fromkeys(("event_id", "supersedes"), "S36"),
     **dict.fromkeys(("timeframe", "quality", "n_points", "n_margins", "n_members"), "u1"),
+    "conflict": "?",
     **ADDED_DTYPES,
 }
 """The columns of `EventColumns` as numpy calls their types."""
@@ -516,6 +523,7 @@ class Events(Sequence[Event]):
             stop=_present(columns.stop[row].item()),
             target=_present(columns.target[row].item()),
             invalidation=_present(columns.invalidation[row].item()),
+            atr=_present(columns.atr[row].item()),
             points=self._points(row, pattern["points"]),
             margins=self._margins(row, pattern["conditions"]),
             members=self._members(row),
@@ -555,12 +563,77 @@ class Events(Sequence[Event]):
 
 _CELLS = (
     *("direction", "confidence", "first_us", "bars", "revision", "talib_value"),
-    *("open", "high", "low", "close", "volume", "price_change", "muted"),
+    *("open", "high", "low", "close", "volume", "price_change", "conflict", "muted"),
 )
 
 
 def _present(price: float) -> float | None:
     return None if math.isnan(price) else price
+
+
+ENDS = ("target", "stop", "expired")
+"""How an event ends, in the order of the column `end` of outcomes."""
+
+OUTCOME = np.dtype(
+    [
+        ("event_id", "V16"),
+        ("ts_us", "<i8"),
+        ("end", "u1"),
+        ("at_us", "<i8"),
+        ("bars", "<i4"),
+        ("price", "<f8"),
+        ("result", "<i4"),
+        ("result_bars", "<i4"),
+    ]
+)
+"""What became of an event: the columns of `_kernel.Outcomes`, its id as the 16 bytes of a UUID."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """What became of events of one timeframe, as rows of `OUTCOME`: a minute brings as many of them as events."""
+
+    names: list[str]
+    """The symbol of each row."""
+    rows: NDArray[np.void]
+    timeframe: str = TIMEFRAME
+
+    @classmethod
+    def of(cls, columns: Any, timeframe: str) -> Self:
+        """Those of columns such as `_kernel.Outcomes`."""
+        rows = np.empty(len(columns.ts_us), dtype=OUTCOME)
+        rows["event_id"] = _uuids(columns.event_id)
+        for name in OUTCOME.names or ():
+            if name != "event_id":
+                rows[name] = getattr(columns, name)
+        symbols = columns.symbols
+        return cls([symbols[at] for at in columns.symbol.tolist()], rows, timeframe)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @classmethod
+    def joined(cls, parts: Sequence["Outcomes"]) -> list[Self]:
+        """All of them, those of a timeframe together, in their order."""
+        of: dict[str, list[Outcomes]] = {}
+        for part in parts:
+            of.setdefault(part.timeframe, []).append(part)
+        return [
+            cls([name for part in some for name in part.names], np.concatenate([part.rows for part in some]), timeframe)
+            for timeframe, some in of.items()
+        ]
+
+    def part(self, which: slice) -> "Outcomes":
+        """Some of them."""
+        return Outcomes(self.names[which], self.rows[which], self.timeframe)
+
+
+def _uuids(texts: NDArray[np.bytes_]) -> NDArray[np.void]:
+    """The bytes of UUIDs in text: lower-case digits, and dashes at their four places."""
+    letters = np.ascontiguousarray(texts).view(np.uint8).reshape(-1, 36)
+    digits = np.delete(letters, (8, 13, 18, 23), axis=1)
+    values = np.where(digits < ord("a"), digits - ord("0"), digits - ord("a") + 10).astype(np.uint8)
+    return np.ascontiguousarray(values[:, ::2] << 4 | values[:, 1::2]).view("V16").reshape(-1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -620,6 +693,7 @@ class WriteBatch:
     """Which messages went into each of `bars`; None: not known."""
     events: Events | None = None
     readings: Readings | None = None
+    outcomes: Outcomes | None = None
     expired: tuple[Expiry, ...] = ()
     gaps: tuple[Gap, ...] = ()
     dead: tuple[DeadLetter, ...] = ()

@@ -39,7 +39,7 @@ SCHEMA_RETRY_S = 10.0
 """Between two tries while the tables or our rights on them are wrong: a person has to act first."""
 
 _COUNTS = (
-    *("rows", "kept_fuller", "ambiguous", "events", "indicators", "rejected", "dead_letters"),
+    *("rows", "kept_fuller", "ambiguous", "events", "outcomes", "indicators", "rejected", "dead_letters"),
     *("batches", "retries", "abandoned", "acquires"),
 )
 
@@ -53,7 +53,7 @@ class Writer:
     closes the pool. Entering raises ServerError if the database cannot be used.
     inbox: what to store; both tasks end when it is closed and everything is stored.
     ownership: without it anybody may write; `claimed` is to be called when it is had, before `run`.
-    stored: told how far the source is stored.
+    stored: told how far the source is stored. ended: called when it is stored that events have ended.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class Writer:
         *,
         ownership: Ownership | None = None,
         stored: Callable[[Position], None] | None = None,
+        ended: Callable[[], None] | None = None,
     ) -> None:
         self._settings = settings.database
         self._batch_rows = settings.writer.batch_rows
@@ -75,6 +76,7 @@ class Writer:
         self._metrics = metrics
         self._ownership = ownership
         self._stored = stored
+        self._ended_events = ended
         self._letters = Allowance(settings.writer.dead_letters_per_hour)
         self._backlog = Backlog(settings.writer.queue_minutes * settings.bars.max_symbols, self._letters)
         self._arrived = asyncio.Event()
@@ -146,6 +148,7 @@ class Writer:
             self._tell("bars dropped: the database has been away for too long", self._backlog.dropped_bars)
             self._tell("events dropped: the database has been away for too long", self._backlog.dropped_events)
             self._tell("indicators dropped: the database has been away for too long", self._backlog.dropped_readings)
+            self._tell("outcomes dropped: the database has been away for too long", self._backlog.dropped_outcomes)
             self._tell("dead letters beyond the hour's allowance are only counted", self._backlog.dropped_letters)
             self._arrived.set()
         self._drained = True
@@ -208,6 +211,7 @@ class Writer:
             "dropped_events": backlog.dropped_events,
             "dropped_letters": backlog.dropped_letters,
             "dropped_readings": backlog.dropped_readings,
+            "dropped_outcomes": backlog.dropped_outcomes,
             "sent_without_event": backlog.orphaned,
             "failures": self._failures,
             "last_error": self._error,
@@ -333,9 +337,14 @@ class Writer:
         self._letters.spend(done.letters)
         rejected = sum(done.rejected.values())
         written = {"ohlcv_1min": done.bars, "pattern_event": done.events, "ingest_gap": done.gaps}
-        written["intraday_indicators"] = done.indicators
+        outcomes = sum(done.outcomes.values())
+        written |= {"intraday_indicators": done.indicators, "pattern_outcome": outcomes}
         for table, rows in (written | {"dead_letter": done.letters + len(flush.dead)}).items():
             self._metrics.rows_written.labels(table).inc(rows)
+        for end, count in done.outcomes.items():
+            self._metrics.pattern_outcomes.labels(end).inc(count)
+        if outcomes and self._ended_events is not None:
+            self._ended_events()
         for reason, rows in done.rejected.items():
             self._metrics.dead_letters.labels(reason).inc(rows)
             log.warning("rows put aside", reason=reason, rows=rows, kept=done.letters)
@@ -347,6 +356,7 @@ class Writer:
             ("kept_fuller", done.kept_fuller),
             ("ambiguous", done.ambiguous),
             ("events", done.events),
+            ("outcomes", outcomes),
             ("indicators", done.indicators),
             ("batches", 1),
             ("rejected", rejected),

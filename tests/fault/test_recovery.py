@@ -4,7 +4,7 @@ import asyncio
 import random
 import signal
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 from redis.asyncio import Redis
 
 from bar_samples import ran, rows
+from fault.feeds import add
 from fault.truth import BARS, Received, differences
 from own_servers import OwnServers
 from running import child, equal_bars, minutes_ago, newest, settings_for
@@ -186,11 +187,3 @@ async def test_what_was_dropped_while_the_database_was_away_is_brought_back_by_a
         assert await running.ends(20) == 0
     truth = simulation.true_bars()
     assert await equal_bars(servers.database_uri, truth) == len(truth) == 144
-
-
-async def add(client: Any, stream: str, batches: Iterator[Any], *, pause_s: float = 0.01) -> None:
-    """Put a market into a stream, by default at some 100 times its speed."""
-    for batch in batches:
-        for payload in batch.payloads:
-            await client.xadd(stream, {"d": payload})
-        await asyncio.sleep(pause_s)

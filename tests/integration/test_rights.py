@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
-from bar_samples import bars, event, ran, rows, writer_for
+from bar_samples import bars, event, outcome, ran, rows, writer_for
 from event_samples import events
 from listening import client
 from own_servers import OwnServers
@@ -151,6 +151,7 @@ def everything() -> WriteBatch:
         bars=bars(["AAPL"]),
         events=events(held),
         readings=readings("AAPL"),
+        outcomes=outcome(str(uuid.uuid4()), "AAPL", ts_us=held.bar_start_us),
         expired=(Expiry(held.event_id, "AAPL", "Doji", 1),),
         gaps=(Gap(0, 1, "x", ()),),
         dead=(DeadLetter("x", "AAPL", None, None, b"{}", 1),),
@@ -199,16 +200,19 @@ async def test_the_printed_rights_are_enough_for_a_whole_life_and_each_of_redis_
     await redis.admin.zadd(BY_CONFIDENCE, {STALE: 0.9})
     await redis.admin.hset("tickstock:api_cache:old", "data", "x")
     async with redis.watching(), serving(settings) as up:
-        begin_us = minutes_ago(30)
+        begin_us = minutes_ago(55)
         falling = [tick(begin_us + n * MINUTE + 30 * SECOND, price=100.0 - n / 10) for n in range(25)]
         spike = tick(begin_us + 25 * MINUTE + 30 * SECOND, price=120.0, volume=10_000)
-        payloads = [*falling, spike, tick(begin_us + 26 * MINUTE + 30 * SECOND)]
+        # until it has waited long enough to have come to nothing
+        after = [tick(begin_us + n * MINUTE + 30 * SECOND, price=120.0) for n in range(26, 48)]
+        payloads = [*falling, spike, *after]
         if mode == "pubsub":
             await up.send(payloads)
         for payload in payloads if mode == "stream" else ():
             await redis.admin.xadd(settings.ingest.stream, {"d": payload})
         await until(lambda: all(up.stages["publisher"][f"{what}sent"] for what in ("", "indicators_", "alerts_")))
         await until(lambda: redis.published(settings.redis.error_channel))
+        await until(lambda: up.stages["outcomes"]["told"] == 1)
         await up.stored()
         addresses = await redis.addresses()
         while await redis.admin.keys("tickstock:api_cache:*"):
@@ -219,7 +223,7 @@ async def test_the_printed_rights_are_enough_for_a_whole_life_and_each_of_redis_
         assert (up.stages["publisher"]["faults"], up.stages["writer"]["failures"]) == (0, 0)
     assert await redis.admin.acl_log() == []
     (bars_stored,) = await rows(database, "SELECT count(*) AS all, count(vwap) AS full FROM ohlcv_1min")
-    assert dict(bars_stored) == {"all": 27, "full": 27}
+    assert dict(bars_stored) == {"all": 48, "full": 48}
     (told,) = await rows(database, "SELECT published_at FROM pattern_event")
     assert told["published_at"] is not None
 

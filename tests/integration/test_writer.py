@@ -128,6 +128,7 @@ async def test_event_is_stored_once_with_its_row_for_appv2(ready: str) -> None:
 
 async def test_every_column_of_an_event_is_what_the_event_says(ready: str) -> None:
     prices: dict[str, Any] = {"entry": 227.6, "stop": 0.1 + 0.2, "target": None, "invalidation": 226.1}
+    prices |= {"atr": 0.3, "conflict": True}
     one = event("AAPL", "Hammer", direction=-1, revision=3, quality=("gap", "late_revised"), confidence=0.7, **prices)
     one = replace(one, supersedes=str(uuid.uuid4()), first_us=one.bar_start_us - 3 * MINUTE_US, bars=4)
     await stored(ready, WriteBatch(events=events(one, event("MSFT", "Doji", indicators={}))))
@@ -177,7 +178,13 @@ async def test_every_column_of_an_event_is_what_the_event_says(ready: str) -> No
         "event_id": one.event_id,
         "tier": "intraday",
         "quality": ["gap", "late_revised"],
+        "conflict": True,
     }
+    (other,) = await rows(
+        ready,
+        "SELECT payload, metadata FROM pattern_event JOIN intraday_patterns USING (event_id) WHERE pattern = 'Doji'",
+    )
+    assert not {"conflict"} & {*json.loads(other["payload"]), *json.loads(other["metadata"])}
     assert [str(level) for level in shown["levels"]] == ["227.6", "0.3"]
 
 

@@ -249,9 +249,8 @@ def test_a_late_tick_is_told_alike_by_an_engine_that_a_snapshot_has_made_and_by_
     restored.restore(engine.snapshot())
     rows = [bar(at, way) for at, way in enumerate((1, -1, -1))]
     warmed.warm(columns_of_bars(columns({"A": rows})))
-    assert warmed.recall([("A", "1min", at_us(at), name, 1, revision) for _, name, at, revision, *_ in said]) == len(
-        said
-    )
+    known = [("A", "1min", at_us(at), name, 1, revision) for _, name, at, revision, *_ in said]
+    assert warmed.recall(known) == len(said)
     feed(warmed, ticks[3], minute=3)
     expected = feed(engine, trade(0, 9.9, 30), minute=3)
     assert [each[0] for each in expected] == [False] * 3

@@ -68,6 +68,8 @@ events = st.builds(
     rates=st.just({}) | measured,
     match_quality=st.none() | st.floats(0, 1),
     muted=st.integers(0, 3),
+    conflict=st.booleans(),
+    atr=st.none() | st.floats(0.001, 10.0),
 )
 
 
@@ -167,7 +169,7 @@ class OneByOne:
         prices = {name: getattr(event, name) for name in names}
         levels = {name: plain(price) for name, price in prices.items() if price is not None and math.isfinite(price)}
         self.levels = {"levels": levels} if levels else {}
-        self.explained: dict[str, Any] = {}
+        self.explained: dict[str, Any] = {"conflict": True} if event.conflict else {}
         if event.points:
             points = [{"role": role, "time": us / 1e6, "price": plain(price)} for role, us, price in event.points]
             self.explained["points"] = points
@@ -258,6 +260,7 @@ class OneByOne:
             "stop": event.stop,
             "target": event.target,
             "invalidation": event.invalidation,
+            "atr": event.atr,
             **self.explained,
             "bar": self.bar,
             "indicators": dict(event.indicators),

@@ -158,7 +158,7 @@ column_set! {
     /// Patterns that came and went.
     Detections {
         ts_us: i64, timeframe: u8, end_us: i64, pattern: i32, direction: i32, confidence: f64, held: bool, revision: i32,
-        superseded_pattern: i32, superseded_revision: i32, first_us: i64, bars: i32, entry: f64, stop: f64,
+        conflict: bool, superseded_pattern: i32, superseded_revision: i32, first_us: i64, bars: i32, entry: f64, stop: f64,
         target: f64, invalidation: f64, atr: f64, open: f64, high: f64, low: f64, close: f64, volume: i64, price_change: f64, relative_volume: f64,
         rsi: f64, relative_strength: f64, quality: u8, talib_value: i32, point_row: i32, n_points: u8,
         margin_row: i32, n_margins: u8, member_row: i32, n_members: u8, event_id: IdText, supersedes: IdText,
@@ -181,6 +181,13 @@ column_set! {
 
     fn members<'py>(&self, py: Python<'py>, row: isize) -> PyResult<Vec<(Bound<'py, PyAny>, i64, String)>> {
         self.members_of(py, row)
+    }
+}
+
+column_set! {
+    /// What became of events.
+    Outcomes {
+        event_id: IdText, ts_us: i64, end: i32, at_us: i64, bars: i32, price: f64, result: i32, result_bars: i32,
     }
 }
 

@@ -67,7 +67,7 @@ event_columns! {
     close: f64, volume: i64, price_change: f64, relative_volume: f64, rsi: f64, relative_strength: f64, quality: u8,
     talib_value: i32, invalidation: f64, point_row: i32, n_points: u8, margin_row: i32, n_margins: u8,
     member_row: i32, n_members: u8,
-    hit_rate: f64, muted: u8,
+    hit_rate: f64, muted: u8, conflict: bool, atr: f64,
 }
 
 /// A bit of the column `muted`: the event's pattern is switched off.
@@ -151,6 +151,8 @@ impl EventEncoder {
                 revision: cells.revision,
                 direction: cells.direction,
                 confidence: cells.confidence,
+                atr: cells.atr,
+                conflict: cells.conflict,
                 levels: [cells.entry, cells.stop, cells.target, cells.invalidation],
                 point_us: part(point_us, cells.point_row, cells.n_points)?,
                 point_price: part(point_price, cells.point_row, cells.n_points)?,
@@ -275,7 +277,7 @@ fn part<T>(all: &[T], row: i32, count: u8) -> PyResult<&[T]> {
 }
 
 /// A text of fixed length up to its first NUL.
-fn text_of(cell: &IdText) -> PyResult<&str> {
+pub(crate) fn text_of(cell: &IdText) -> PyResult<&str> {
     let end = cell.0.iter().position(|byte| *byte == 0).unwrap_or(cell.0.len());
     utf8(&cell.0[..end])
 }

@@ -7,6 +7,7 @@ mod candles;
 mod columns;
 mod encoder;
 mod engine;
+mod follower;
 mod framer;
 mod given;
 mod indicators;
@@ -32,6 +33,7 @@ mod _kernel {
     use tickstockpl_kernel::candle::talib;
     use tickstockpl_kernel::event::PARAMETERS;
     use tickstockpl_kernel::indicator::gauges::ALERTS;
+    use tickstockpl_kernel::outcome::End;
     use tickstockpl_kernel::pattern::PATTERNS;
     use tickstockpl_kernel::rule::Value;
     use tickstockpl_kernel::tick::Reason;
@@ -42,11 +44,13 @@ mod _kernel {
     #[pymodule_export]
     use super::candles::{CandlestickStream, candlesticks};
     #[pymodule_export]
-    use super::columns::{Bars, Detections, LongerBars, Readings, Ticks};
+    use super::columns::{Bars, Detections, LongerBars, Outcomes, Readings, Ticks};
     #[pymodule_export]
     use super::encoder::EventEncoder;
     #[pymodule_export]
     use super::engine::Engine;
+    #[pymodule_export]
+    use super::follower::Follower;
     #[pymodule_export]
     use super::framer::{Framer, Frames};
     #[pymodule_export]
@@ -66,6 +70,7 @@ mod _kernel {
         module.add("CANDLESTICKS", PyTuple::new(py, talib::CANDLESTICKS.map(|candlestick| candlestick.name))?)?;
         module.add("TIMEFRAMES", PyTuple::new(py, Timeframe::ALL.map(Timeframe::name))?)?;
         module.add("PanicException", py.get_type::<pyo3::panic::PanicException>())?;
+        module.add("ENDS", PyTuple::new(py, End::NAMES)?)?;
         module.add("ALERTS", PyTuple::new(py, ALERTS)?)?;
         let values = PyDict::new(py);
         for value in Value::ALL {

@@ -372,6 +372,7 @@ fn detections<'a>(
         confidence: |(_, row)| cell(row, |detail| Some(detail.matched.confidence)),
         held: |(_, row)| row.held,
         revision: |(_, row)| row.revision as i32,
+        conflict: |(_, row)| row.conflict,
         superseded_pattern: |(_, row)| row.supersedes.map_or(-1, |(pattern, _)| i32::from(pattern)),
         superseded_revision: |(_, row)| row.supersedes.map_or(-1, |(_, revision)| revision as i32),
         first_us: |(_, row)| said(row, row.on.bar.ts_us, |detail| detail.first_us),

@@ -20,6 +20,11 @@ impl Calendar {
         sessions.at(minute_us)
     }
 
+    /// The end of the session of a window, or else of the day, that `us` lies in.
+    pub(crate) fn end_at(&self, us: i64) -> i64 {
+        self.window.at(us).unwrap_or_else(|| self.simulated.day_at(us)).close_us
+    }
+
     /// Whether `us` lies in regular hours.
     pub(crate) fn is_regular(&self, us: i64) -> bool {
         self.regular.as_ref().is_some_and(|sessions| sessions.open_at(us).is_some())

@@ -17,6 +17,8 @@ pub struct Detection {
     pub held: bool,
     /// The evaluation of the bar at which it first held.
     pub revision: u32,
+    /// Whether a pattern of the opposite direction holds on the same bar.
+    pub conflict: bool,
     /// The event that it replaces on the same bar.
     pub supersedes: Option<(u16, u32)>,
     /// The bar on which it ends.

@@ -82,6 +82,10 @@ pub struct Event<'a> {
     pub confidence: f64,
     /// Entry, stop, target, invalidation.
     pub levels: [f64; 4],
+    /// Average true range, in price.
+    pub atr: f64,
+    /// Whether one of the opposite direction ends on the same bar.
+    pub conflict: bool,
     /// START of the bar of each point that draws it.
     pub point_us: &'a [i64],
     /// The points' prices.
@@ -314,6 +318,9 @@ impl Encoder {
         }
         self.push(r#","invalidation":"#);
         self.push_json(&event.levels[3]);
+        self.push(r#","atr":"#);
+        self.push_json(&event.atr);
+        self.push_conflict(event);
         self.push_explained(event);
         self.push_rates(event);
         self.push(r#","bar":"#);
@@ -494,8 +501,15 @@ impl Encoder {
         }
     }
 
+    fn push_conflict(&mut self, event: &Event<'_>) {
+        if event.conflict {
+            self.push(r#","conflict":true"#);
+        }
+    }
+
     /// What is said of few events: nothing stands for what is not known.
     fn push_remarks(&mut self, event: &Event<'_>) {
+        self.push_conflict(event);
         self.push_explained(event);
         self.push_rates(event);
         if !event.supersedes.is_empty() {

@@ -23,12 +23,24 @@ impl EventId {
     /// The id of a text as [`EventId::text`] writes it; `None` for any other text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let mut digits = text.bytes().filter(|byte| *byte != b'-').map(|byte| char::from(byte).to_digit(16));
-        let mut id = [0; 16];
-        for byte in &mut id {
-            *byte = (digits.next()?? << 4 | digits.next()??) as u8;
+        let text: &[u8; Self::TEXT_BYTES] = text.as_bytes().try_into().ok()?;
+        let mut digits = [0; 32];
+        let (mut wrong, mut next) = (0, 0);
+        for (at, &byte) in text.iter().enumerate() {
+            if matches!(at, 8 | 13 | 18 | 23) {
+                wrong |= u8::from(byte != b'-');
+            } else {
+                let value = if byte.is_ascii_digit() { byte - b'0' } else { byte.wrapping_sub(b'a').wrapping_add(10) };
+                wrong |= u8::from(!matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+                digits[next] = value;
+                next += 1;
+            }
         }
-        Some(Self(id)).filter(|id| id.text() == text.as_bytes())
+        let mut id = [0; 16];
+        for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = pair[0] << 4 | pair[1] & 15;
+        }
+        (wrong == 0).then_some(Self(id))
     }
 
     /// Its 16 bytes.
@@ -162,8 +174,15 @@ mod tests {
     fn only_the_text_of_an_id_is_one() {
         let id = "6473b0bc-e94f-555e-b6d7-a615fb9bf4fc";
         assert_eq!(EventId::parse(id).map(|id| String::from_utf8(id.text().to_vec()).unwrap()), Some(id.to_owned()));
-        for wrong in ["", &id[1..], &id.replace('-', ""), &id.to_uppercase(), &format!("{id}0"), &id.replace('6', "g")]
-        {
+        for wrong in [
+            "",
+            &id[1..],
+            &id.replace('-', ""),
+            &id.to_uppercase(),
+            &format!("{id}0"),
+            &id.replace('6', "g"),
+            &id.replace('6', "W"),
+        ] {
             assert_eq!(EventId::parse(wrong), None);
         }
     }

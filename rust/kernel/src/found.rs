@@ -73,12 +73,15 @@ impl Found {
                 direction: held.direction,
                 held: false,
                 revision: held.evaluation,
+                conflict: false,
                 supersedes: None,
                 on,
                 detail: None,
                 explained: None,
             });
         }
+        let points = |way| matches.iter().any(|(_, m)| m.direction == way);
+        let conflict = points(Direction::Bullish) && points(Direction::Bearish);
         self.0.reserve_exact(matches.len());
         for &(pattern, matched) in matches {
             let Match { direction, confidence, .. } = matched;
@@ -95,6 +98,7 @@ impl Found {
                     direction,
                     held: true,
                     revision: evaluation,
+                    conflict: conflict && direction != Direction::Neutral,
                     supersedes: replaced.map(|held| (held.pattern, held.evaluation)),
                     on,
                     detail: Some(detail),

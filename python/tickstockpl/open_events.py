@@ -1,0 +1,154 @@
+"""Events that a run before this one has left open, with the bars since: read from rows while new ones come already."""
+
+# ruff: noqa: S608 - what is put into these texts are our own words; values are parameters
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from tickstockpl import postgres
+from tickstockpl.errors import ServerError
+from tickstockpl.history import PRICED, History, columns, copied, is_naive
+from tickstockpl.moments import moment_at, us_of
+from tickstockpl.settings import DatabaseSettings
+from tickstockpl.trouble import Trouble
+
+EVENTS = 5_000
+"""Read together, unless one symbol alone has more."""
+RETRY_S = 10.0
+BEFORE_US = 3_600_000_000
+"""How much later than the open of its session an event may end that waits for that session's last corrections."""
+
+_NEWEST = """
+SELECT coalesce((SELECT bar_start FROM pattern_outcome WHERE part = $1 ORDER BY seq DESC LIMIT 1),
+                (SELECT max(bar_start) FROM pattern_event WHERE bar_end <= $2))
+"""
+_OPEN = """
+SELECT e.event_id::text, e.symbol, (extract(epoch FROM e.bar_start) * 1000000)::bigint AS ts_us, e.direction::integer,
+       (e.payload->>'current_price')::float8 AS close, (e.payload->>'atr')::float8 AS atr,
+       (e.payload->>'entry')::float8 AS entry, (e.payload->>'stop')::float8 AS stop,
+       (e.payload->>'target')::float8 AS target
+FROM pattern_event e LEFT JOIN pattern_outcome o USING (event_id)
+WHERE e.bar_end > $1 AND e.timeframe = $2 AND e.expired_at IS NULL
+  AND (o.event_id IS NULL OR o.result IS NULL AND e.payload->>'atr' IS NOT NULL)
+ORDER BY e.symbol, e.bar_start
+"""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenEvents:
+    """Events of some symbols that have not come to anything yet: the columns that `Follower.load` takes."""
+
+    symbols: list[str]
+    symbol: NDArray[np.int32]
+    ts_us: NDArray[np.int64]
+    direction: NDArray[np.int32]
+    held: NDArray[np.bool_]
+    event_id: NDArray[np.bytes_]
+    close: NDArray[np.float64]
+    atr: NDArray[np.float64]
+    entry: NDArray[np.float64]
+    stop: NDArray[np.float64]
+    target: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, rows: Sequence[Any]) -> "OpenEvents":
+        """Those of rows, which lie together by symbol."""
+        symbols = list(dict.fromkeys(row["symbol"] for row in rows))
+        place = {symbol: at for at, symbol in enumerate(symbols)}
+        prices = {
+            name: np.array([np.nan if row[name] is None else row[name] for row in rows], dtype=np.float64)
+            for name in ("close", "atr", "entry", "stop", "target")
+        }
+        return cls(
+            symbols,
+            np.array([place[row["symbol"]] for row in rows], dtype=np.int32),
+            np.array([row["ts_us"] for row in rows], dtype=np.int64),
+            np.array([row["direction"] for row in rows], dtype=np.int32),
+            np.ones(len(rows), dtype=np.bool_),
+            np.array([row["event_id"] for row in rows], dtype="S36"),
+            **prices,
+        )
+
+    def __len__(self) -> int:
+        return len(self.ts_us)
+
+
+async def open_events(
+    settings: DatabaseSettings, part: str, sessions: NDArray[np.int64], now_us: int, timeframe: str
+) -> AsyncIterator[tuple[OpenEvents, History]]:
+    """Groups of open events on bars of a timeframe, each with its symbols' final minutes since the oldest of them.
+
+    Of the session of the newest outcome that this part has stored, and of all later ones: whatever began before came to
+    something in it. Before the first outcome: of the newest event's session.
+    sessions: (n, 2) [open, close), µs UTC.
+    Raises ServerError if the database cannot be used.
+    """
+    async with postgres.for_command(settings) as connection:
+        newest = await connection.fetchval(_NEWEST, part, moment_at(now_us))
+        if newest is None:
+            return
+        at = int(np.searchsorted(sessions[:, 0], us_of(newest) - BEFORE_US, side="right")) - 1
+        since = moment_at(int(sessions[max(at, 0), 0]))
+        naive = await is_naive(connection)
+        async with connection.transaction(readonly=True):
+            group: list[Any] = []
+            async for row in connection.cursor(_OPEN, since, timeframe, prefetch=EVENTS):
+                if len(group) >= EVENTS and row["symbol"] != group[-1]["symbol"]:
+                    yield await _with_bars(connection, OpenEvents.of(group), naive)
+                    group = []
+                group.append(row)
+            if group:
+                yield await _with_bars(connection, OpenEvents.of(group), naive)
+
+
+async def _with_bars(connection: postgres.Connection, events: OpenEvents, naive: bool) -> tuple[OpenEvents, History]:
+    kind = "timestamp" if naive else "timestamptz"
+    first = [moment_at(us) for us in events.ts_us[np.unique(events.symbol, return_index=True)[1]].tolist()]
+    rows = await copied(
+        connection,
+        f"""
+        SELECT {columns(naive=naive)} FROM unnest($1::text[], $2::{kind}[]) WITH ORDINALITY AS s(name, since, id)
+        CROSS JOIN LATERAL (
+          SELECT * FROM ohlcv_1min b WHERE b.symbol = s.name AND b.timestamp > s.since
+        ) AS b WHERE {PRICED} AND (b.quality LIKE '%provisional%') IS NOT TRUE ORDER BY s.id, b.timestamp""",
+        events.symbols,
+        [at.replace(tzinfo=None) for at in first] if naive else first,
+    )
+    return events, History.of(rows, events.symbols)
+
+
+async def take_up(
+    settings: DatabaseSettings,
+    part: str,
+    sessions: NDArray[np.int64],
+    now_us: int,
+    timeframe: str,
+    take: Callable[[OpenEvents, History], Awaitable[None]],
+    *,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> int:
+    """Hand all open events of a timeframe over, group by group; how many there were.
+
+    A database that cannot be used is asked again until it can: what was handed over comes then once more.
+    """
+    trouble = Trouble()
+    while True:
+        count = 0
+        try:
+            async for events, bars in open_events(settings, part, sessions, now_us, timeframe):
+                await take(events, bars)
+                count += len(events)
+        except ServerError as error:
+            if trouble.again(str(error)):
+                log.warning("open events cannot be read, trying again", error=str(error))
+            await sleep(RETRY_S)
+        else:
+            return count

@@ -1,0 +1,208 @@
+"""What becomes of events, live: rows once each, messages once each, whatever the order and however often."""
+
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from bar_samples import event, outcome, ran, rows, stored
+from event_samples import events
+from publishing import hearing
+from running import MINUTE, SECOND, minutes_ago, serving, settings_for, tick
+from tickstockpl.migrate import migrate
+from tickstockpl.moments import moment_at
+from tickstockpl.teller import TOLD
+from tickstockpl.wire import Expiry, WriteBatch
+from waiting import until
+
+pytestmark = pytest.mark.anyio
+
+ROW = "SELECT event_id::text, outcome, bars, price, result, result_bars, part FROM pattern_outcome ORDER BY seq"
+
+
+@pytest.fixture
+async def ready(database: str) -> str:
+    await migrate(database)
+    return database
+
+
+def said(event_id: str, **change: Any) -> dict[str, Any]:
+    fields = {"outcome": "target", "bars": 3, "price": 11.5, "result": 1, "result_bars": 2, "part": ""}
+    return {"event_id": event_id, **fields, **change}
+
+
+async def test_an_outcome_is_stored_once_and_its_result_when_it_is_known(ready: str) -> None:
+    one, two = event("AAPL"), event("MSFT")
+    still_open = outcome(two.event_id, "MSFT", end="stop", price=9.5, result=2, result_bars=0)
+    status = await stored(
+        ready,
+        WriteBatch(events=events(one, two)),
+        WriteBatch(outcomes=outcome(one.event_id, "AAPL")),
+        WriteBatch(outcomes=still_open),
+    )
+    status["outcomes"] += (
+        await stored(ready, WriteBatch(outcomes=outcome(one.event_id, "AAPL", end="stop", result=-1)))
+    )["outcomes"]
+    later = outcome(two.event_id, "MSFT", end="stop", price=9.5, result=2, result_bars=0)
+    status["outcomes"] += (await stored(ready, WriteBatch(outcomes=later)))["outcomes"]
+    assert status["outcomes"] == 2
+    await stored(
+        ready,
+        WriteBatch(events=events(event("BOTH"))),
+        WriteBatch(outcomes=outcome(event("BOTH").event_id, "BOTH", result=2, result_bars=0)),
+        WriteBatch(outcomes=outcome(event("BOTH").event_id, "BOTH")),
+    )
+    assert (await rows(ready, ROW))[2] == said(event("BOTH").event_id)
+    kept = said(two.event_id, outcome="stop", price=9.5, result=None, result_bars=None)
+    assert (await rows(ready, ROW))[1] == kept
+    later = outcome(two.event_id, "MSFT", result=-1, result_bars=7)
+    status = await stored(ready, WriteBatch(outcomes=later))
+    assert status["outcomes"] == 0
+    assert (await rows(ready, ROW))[1] == kept | {"result": -1, "result_bars": 7}
+
+
+async def test_a_withdrawn_event_has_none(ready: str) -> None:
+    gone = event("AAPL")
+    await stored(
+        ready,
+        WriteBatch(events=events(gone)),
+        WriteBatch(expired=(Expiry(gone.event_id, "AAPL", "Doji", gone.bar_end_us),)),
+        WriteBatch(outcomes=outcome(gone.event_id, "AAPL")),
+    )
+    assert await rows(ready, ROW) == []
+
+
+async def test_outcomes_wait_for_the_events_that_came_before_them(ready: str) -> None:
+    made = [event("AAPL", minute=minute) for minute in range(5)]
+    ended = [WriteBatch(outcomes=outcome(one.event_id, "AAPL")) for one in made]
+    status = await stored(ready, WriteBatch(events=events(*made)), *ended, batch_rows=2)
+    assert (status["events"], status["outcomes"]) == (5, 5)
+
+
+def falling(begin_us: int) -> list[bytes]:
+    """Twenty calm minutes, one that closes at its low, which is an event, and then what its minutes bring."""
+    calm = [tick(begin_us + n * MINUTE + 30 * SECOND, price=100.0 + n % 2 / 5) for n in range(20)]
+    at_us = begin_us + 20 * MINUTE
+    return [*calm, tick(at_us + 20 * SECOND, price=100.5), tick(at_us + 30 * SECOND, price=99.5)]
+
+
+ONE = {"patterns": {"enabled": ("closed_in_bottom_range", "double_top")}}
+"""The second is there for its average range."""
+
+
+async def test_an_event_ends_at_its_target_in_the_table_and_on_the_channel(
+    ready: str, redis: str, state_dir: Path
+) -> None:
+    begin_us = minutes_ago(30)
+    settings = settings_for(ready, redis, state_dir, **ONE)
+    channel = settings.redis.outcome_channel
+    async with hearing(redis, channel) as heard:
+        async with serving(settings) as up:
+            await up.send([*falling(begin_us), tick(begin_us + 21 * MINUTE + 30 * SECOND, price=99.0)])
+            await up.send(
+                [
+                    tick(begin_us + 22 * MINUTE + 30 * SECOND, price=97.4),
+                    tick(begin_us + 23 * MINUTE + 30 * SECOND, price=97.4),
+                ]
+            )
+            (told, *_) = await heard.count(channel, 1)
+            await up.stored()
+            assert up.stages["pipeline"]["open_events"] < 4
+        assert len(heard.heard[channel]) == up.stages["outcomes"]["told"]
+    (found,) = await rows(
+        ready,
+        "SELECT e.*, o.* FROM pattern_event e JOIN pattern_outcome o USING (event_id) WHERE e.bar_start = $1",
+        moment_at(begin_us + 20 * MINUTE),
+    )
+    payload = json.loads(found["payload"])
+    assert (found["outcome"], found["bars"], found["price"]) == ("target", 2, payload["target"])
+    assert (found["result"], found["result_bars"]) == (1, 1)
+    seconds = begin_us / 1e6
+    assert told == {
+        "type": "pattern_outcome",
+        "event_type": "pattern_outcome",
+        "source": "TickStockPL",
+        "flow_id": str(found["event_id"]),
+        "symbol": "ZZTEST1",
+        "pattern": "ClosedInBottomRange",
+        "direction": "bearish",
+        "confidence": found["confidence"],
+        "timeframe": "1min",
+        "timestamp": told["timestamp"],
+        "outcome": "target",
+        "bars": 2,
+        "price": payload["target"],
+        "bar_start": seconds + 20 * 60,
+        "bar_end": seconds + 21 * 60,
+        "outcome_bar": seconds + 22 * 60,
+        "result": 1,
+        "result_bars": 1,
+        "seq": 1,
+    }
+
+
+async def test_what_was_open_at_a_stop_goes_on_and_is_told_by_the_next_run(
+    ready: str, redis: str, state_dir: Path
+) -> None:
+    begin_us = minutes_ago(30)
+    settings = settings_for(ready, redis, state_dir, **ONE)
+    channel = settings.redis.outcome_channel
+    async with hearing(redis, channel) as heard:
+        async with serving(settings) as up:
+            await up.send([*falling(begin_us), tick(begin_us + 21 * MINUTE + 30 * SECOND, price=99.4)])
+            await until(lambda: up.stages["pipeline"]["open_events"] >= 1)
+        assert await rows(ready, ROW) == []
+        async with serving(settings) as up:
+            await up.send([tick(begin_us + n * MINUTE + 30 * SECOND, price=97.0) for n in (22, 23)])
+            (told, *_) = await heard.count(channel, 1)
+            await up.stored()
+    (found, *_) = await rows(ready, ROW)
+    assert (told["flow_id"], told["outcome"], told["bars"]) == (found["event_id"], "target", 2)
+
+
+async def test_what_was_stored_and_not_told_is_told_by_the_next_start_and_nothing_twice(
+    ready: str, redis: str, state_dir: Path
+) -> None:
+    settings = settings_for(ready, redis, state_dir)
+    part, channel = settings.ingest.part, settings.redis.outcome_channel
+    known = [event("AAPL", minute=minute) for minute in range(3)]
+    await stored(ready, WriteBatch(events=events(*known)))
+
+    async def put(one: Any) -> None:
+        await ran(
+            ready,
+            f"""INSERT INTO pattern_outcome
+                  (event_id, symbol, timeframe, bar_start, outcome, outcome_bar, bars, price, part)
+                VALUES ('{one.event_id}', 'AAPL', '1min', now(), 'expired', now(), 20, 1.5, '{part}')""",
+        )
+
+    await put(known[0])
+    async with hearing(redis, channel) as heard:
+        async with serving(settings) as up, Redis.from_url(redis) as client:
+            while await client.get(f"{TOLD}{part}") is None:
+                await until(lambda: up.stages["outcomes"]["state"] == "ok")
+        assert channel not in heard.heard  # what was there before anybody told anything is no news
+        for one in known[1:]:
+            await put(one)
+        async with serving(settings):
+            assert len(await heard.count(channel, 2)) == 2
+        async with serving(settings) as up:
+            await until(lambda: up.stages["publisher"]["state"] == "ok")
+    assert [message["flow_id"] for message in heard.heard[channel]] == [one.event_id for one in known[1:]]
+    assert "result" not in heard.heard[channel][0]
+
+
+async def test_a_redis_of_another_database_does_not_keep_outcomes_from_being_told(
+    ready: str, redis: str, state_dir: Path
+) -> None:
+    begin_us = minutes_ago(30)
+    settings = settings_for(ready, redis, state_dir, **ONE)
+    async with Redis.from_url(redis) as client:
+        await client.set(f"{TOLD}{settings.ingest.part}", f"999999 {uuid.uuid4()}")
+    async with hearing(redis, settings.redis.outcome_channel) as heard, serving(settings) as up:
+        await up.send([*falling(begin_us), tick(begin_us + 21 * MINUTE + 30 * SECOND, price=97.0)])
+        await up.send([tick(begin_us + 22 * MINUTE + 30 * SECOND, price=97.0)])
+        assert await heard.count(settings.redis.outcome_channel, 1)
