@@ -24,7 +24,7 @@ use crate::settings::Settings;
 const MAGIC: [u8; 4] = *b"TPES";
 
 /// To be raised whenever anything that is kept changes its meaning, its type or its place.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 const HASH: usize = 20;
 const HEAD: usize = MAGIC.len() + size_of::<u32>() + HASH;
