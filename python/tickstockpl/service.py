@@ -14,15 +14,17 @@ from typing import Any
 import numpy as np
 import structlog
 
-from tickstockpl import migrate
+from tickstockpl import migrate, postgres, timetable
 from tickstockpl import sessions as calendars
 from tickstockpl.aliases import ids_of
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock, SystemClock
 from tickstockpl.continuation import ignored, keep, restored, unsent
+from tickstockpl.daily import DailyBars
 from tickstockpl.definitions import Definitions
 from tickstockpl.errors import ServerError
 from tickstockpl.health import Health
+from tickstockpl.history import Replayed
 from tickstockpl.kernel import PATTERNS, PROVISIONAL, Engine
 from tickstockpl.metrics import Metrics
 from tickstockpl.moments import moment_at
@@ -37,7 +39,7 @@ from tickstockpl.selection import engine_settings, rate_table, shown
 from tickstockpl.settings import Settings
 from tickstockpl.snapshot import Snapshot
 from tickstockpl.sources import Source, open_source
-from tickstockpl.warmup import Replayed, history, published, revised
+from tickstockpl.warmup import history, published, revised
 from tickstockpl.web import serving
 from tickstockpl.wire import Findings, Inbound, WriteBatch
 from tickstockpl.writer import Writer
@@ -186,6 +188,7 @@ async def run(
                 tasks.create_task(health.watch(publisher), name="health"),
                 tasks.create_task(ownership.watch(), name="ownership"),
                 tasks.create_task(Retention(settings, clock).run(), name="retention"),
+                tasks.create_task(_daily(settings, calendar, clock).run(), name="daily"),
                 *(tasks.create_task(task, name=name) for name, task in definitions.tasks()),
             ]
             log.info("ready", health=f"http://{settings.http.host}:{port}/health", warm_bars=start.warm_bars)
@@ -204,6 +207,12 @@ def _measure(metrics: Metrics, engine: Engine, queues: list[Channel[Any]], healt
     metrics.read_engine(engine.counters)
     metrics.read_queues(lambda: [(c.name, len(c), c.capacity) for c in queues])
     metrics.read_stages(health.statuses)
+
+
+def _daily(settings: Settings, calendar: calendars.Sessions, clock: Clock) -> DailyBars:
+    back = calendar.latest("regular", SESSIONS_BACK, clock.now_us())
+    first_us = back[0].open_us if back else clock.now_us()
+    return DailyBars(settings.database, settings.bars.revise_s, first_us, clock)
 
 
 def _rating(settings: Settings) -> Rating:
@@ -288,7 +297,10 @@ async def _prepared(settings: Settings, clock: Clock) -> calendars.Sessions:
         raise ServerError(f"the database is not ready ({len(missing)} statements): run `tickstockpl migrate` first")
     today = datetime.fromtimestamp(clock.now_us() / 1e6, UTC).date()
     named = settings.session
-    return await asyncio.to_thread(calendars.load, named.calendar, named.timezone, settings.state_dir, today)
+    calendar = await asyncio.to_thread(calendars.load, named.calendar, named.timezone, settings.state_dir, today)
+    async with postgres.for_command(settings.database, command_timeout_s=30) as connection:
+        await timetable.keep(connection, calendar.tables(), calendar.timezone)
+    return calendar
 
 
 async def warm(
@@ -298,7 +310,7 @@ async def warm(
     now_us: int,
     replayed: Replayed | None = None,
 ) -> tuple[int, int | None]:
-    """Feed the engine its history; gives the bars taken and until when ticks are known to be in them.
+    """Feed the engine its history; gives the bars taken, and until when ticks are known.
 
     replayed: bars that come by another way.
     Raises ServerError if the database cannot be read.

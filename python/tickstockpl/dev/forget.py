@@ -13,7 +13,10 @@ from tickstockpl.pattern_cache import BY_CONFIDENCE, BY_PATTERN, BY_SYMBOL, BY_T
 from tickstockpl.postgres import connect
 
 # `symbols` last: the others may refer to it.
-TABLES: Final = ("intraday_patterns", "intraday_indicators", "pattern_event", "dead_letter", "ohlcv_1min", "symbols")
+TABLES: Final = (
+    *("intraday_patterns", "intraday_indicators", "pattern_event", "dead_letter", "ohlcv_daily", "ohlcv_1min"),
+    "symbols",
+)
 _PATTERN: Final = f"^{TEST_PREFIX}[0-9]+$"
 
 
