@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from tickstockpl import migrate, postgres, timetable
 from tickstockpl import sessions as calendars
@@ -20,9 +21,10 @@ from tickstockpl.aliases import ids_of
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock, SystemClock
 from tickstockpl.continuation import ignored, keep, restored, unsent
-from tickstockpl.daily import DailyBars
+from tickstockpl.daily import DailyBars, daily_bars, over_us
 from tickstockpl.definitions import Definitions
 from tickstockpl.errors import ServerError
+from tickstockpl.finished import SESSIONS, finished
 from tickstockpl.health import Health
 from tickstockpl.history import Replayed
 from tickstockpl.kernel import PATTERNS, PROVISIONAL, Engine
@@ -310,17 +312,21 @@ async def warm(
     now_us: int,
     replayed: Replayed | None = None,
 ) -> tuple[int, int | None]:
-    """Feed the engine its history; gives the bars taken, and until when ticks are known.
+    """Tell the engine of finished sessions and feed it history; gives the bars taken, and until when ticks are known.
 
     replayed: bars that come by another way.
     Raises ServerError if the database cannot be read.
     """
+    over = over_us(now_us, settings.bars.revise_s)
     if replayed is not None and replayed.anew_us > 0:
         # A feed may lag by minutes or be of another year: what its own session has had is what the state begins with.
         now_us = min(now_us, replayed.anew_us)
     table = calendar.table(settings.session.mode)
     lately = table[table[:, 0] <= now_us + SESSION_AHEAD_US][-SESSIONS_BACK:]
-    taken, newest_us = 0, None
+    before, regular = lately[lately[:, 0] <= now_us][:-1][-SESSIONS:], settings.session.mode == "regular"
+    if regular and len(before):
+        await _catch_up(settings, before, over)
+    taken, told, newest_us = 0, 0, None
     chunks = history(
         settings.database,
         lately,
@@ -329,13 +335,25 @@ async def warm(
         revise_s=settings.bars.revise_s,
         replayed=replayed,
     )
-    async for chunk in chunks:
-        taken += engine.warm(chunk)
-        # After a kill the newest minute may be stored for some symbols only: it belongs to the gap.
-        heard_us = np.where(chunk.quality & PROVISIONAL, chunk.close_us, chunk.ts_us)
-        newest_us = max(newest_us or 0, int(heard_us.max()))
+    async with finished(settings.database, before, regular=regular, replayed=replayed) as sessions:
+        async for chunk in chunks:
+            told += engine.know(await sessions.of(chunk.symbols))
+            taken += engine.warm(chunk)
+            # After a kill the newest minute may be stored for some symbols only: it belongs to the gap.
+            heard_us = np.where(chunk.quality & PROVISIONAL, chunk.close_us, chunk.ts_us)
+            newest_us = max(newest_us or 0, int(heard_us.max()))
+    log.info("finished sessions told", sessions=len(before), rows=told)
     engine.recall(await revised(settings.database, lately, now_us, revise_s=settings.bars.revise_s))
     return taken, newest_us
+
+
+async def _catch_up(settings: Settings, sessions: NDArray[np.int64], over: int) -> None:
+    """Write the daily bars that these sessions lack: of 10,000 symbols a session takes seconds, once."""
+    first, last = moment_at(int(sessions[0, 0])), moment_at(int(sessions[-1, 0]))
+    async with daily_bars(settings.database) as daily:
+        for session in await daily.due(int(sessions[0, 0]), over):
+            if first <= session.open_at <= last:
+                await daily.write(session)
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,7 +386,9 @@ async def _start(
     if kept is not None:
         ignored("the source has come to another place")
         engine = build_engine(settings, calendar, writer.price_scale())
-    warm_bars, newest_us = await warm(engine, settings, calendar, clock.now_us(), source.replayed)
+    # Of a spool that has nothing yet, no row can come again.
+    replayed = source.replayed if begun.continues or settings.ingest.mode != "pubsub" else None
+    warm_bars, newest_us = await warm(engine, settings, calendar, clock.now_us(), replayed)
     if begun.position is not None:
         engine.settle(begun.position.anew_us, begun.position.settled_src)
         engine.resume(begun.position.standing)
