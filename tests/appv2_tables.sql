@@ -6,6 +6,14 @@ CREATE TABLE ohlcv_1min (
   symbol varchar(20) NOT NULL REFERENCES symbols (symbol), timestamp timestamptz NOT NULL,
   open numeric(10, 4), high numeric(10, 4), low numeric(10, 4), close numeric(10, 4), volume bigint,
   PRIMARY KEY (symbol, timestamp));
+CREATE TABLE ohlcv_daily (
+  symbol varchar(20) NOT NULL REFERENCES symbols (symbol), date date NOT NULL,
+  open numeric(10, 4), high numeric(10, 4), low numeric(10, 4), close numeric(10, 4), volume bigint,
+  PRIMARY KEY (symbol, date));
+CREATE TABLE ohlcv_weekly (
+  symbol varchar(20) REFERENCES symbols (symbol), week_start date,
+  open numeric(10, 4), high numeric(10, 4), low numeric(10, 4), close numeric(10, 4), volume bigint,
+  PRIMARY KEY (symbol, week_start));
 CREATE TABLE intraday_patterns (
   id serial PRIMARY KEY, symbol text NOT NULL, pattern_type text NOT NULL,
   confidence numeric NOT NULL CHECK (confidence BETWEEN 0 AND 1), pattern_data jsonb NOT NULL,

@@ -62,15 +62,16 @@ def level_breakout(is_week: bool, day: Day, at: int) -> Verdict | None:
 
 
 def daily_range(day: Day) -> float | None:
-    """The average true range of 14 sessions: the mean of the first ones, then Wilder's."""
-    mean = 0.0
+    """The mean of the last 14 sessions' true ranges."""
+    ranges: list[float] = []
     for number, session in enumerate(day.finished):
         close = day.finished[number - 1].close if number else session.high
         true_range = session.high - session.low
         if number:
             true_range = max(session.high, close) - min(session.low, close)
-        mean += (true_range - mean) / min(number + 1, 14)
-    return mean if len(day.finished) >= 14 and mean > 0 else None
+        ranges.append(true_range)
+    mean = sum(reversed(ranges[-14:])) / 14
+    return mean if len(ranges) >= 14 and mean > 0 else None
 
 
 @lru_cache(maxsize=1)

@@ -21,10 +21,10 @@ from tickstockpl.backlog import Allowance, Backlog, Flush
 from tickstockpl.channel import Channel
 from tickstockpl.clock import ManualClock
 from tickstockpl.dev.feed import aggregate_message, message_head, message_tail
+from tickstockpl.history import Replayed
 from tickstockpl.kernel import PROVISIONAL
 from tickstockpl.pipeline import POSITION_S, Pipeline
 from tickstockpl.position import EVER_US, Begun, Position
-from tickstockpl.warmup import Replayed
 from tickstockpl.wire import Entries, Findings, Inbound, Passed, WriteBatch
 
 T0 = 1_757_599_200 * SECOND

@@ -246,6 +246,19 @@ def repair(
     once(upkeep.run_repair(settings, asked, how, rows=rows))
 
 
+@app.command(
+    epilog="Examples: tickstockpl daily, before a first start on minutes that are there; "
+    "tickstockpl daily --from 2026-01-02, after somebody else has changed them"
+)
+def daily(config: Config = None, since: First = None, until: Last = None) -> None:
+    """Fold stored minutes into ohlcv_daily, as the service does after each session; rows of others keep their values.
+
+    By default of all sessions that lack daily bars, or whose minutes the service or a repair has changed since; with
+    --from or --to of every session of these days. A second time changes nothing.
+    """
+    once(upkeep.run_daily(settings_of(config), _asked(since, until, None, None)))
+
+
 @app.command(epilog="Example: TICKSTOCKPL_RETENTION__BARS_DAYS=365 tickstockpl retain --dry-run")
 def retain(
     config: Config = None,

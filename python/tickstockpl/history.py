@@ -7,13 +7,15 @@ Python object per value.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tickstockpl.moments import EPOCH_2000_US
+from tickstockpl.position import EVER_US
 from tickstockpl.postgres import Connection
-from tickstockpl.wire import QUALITY
+from tickstockpl.wire import QUALITY, REPAIRED
 
 I64 = NDArray[np.int64]
 
@@ -58,6 +60,33 @@ PRICED = "isfinite(b.timestamp) AND " + " AND ".join(
     f"b.{price}::float8 > 0 AND b.{price}::float8 < 'Infinity'" for price in ("open", "high", "low", "close")
 )
 """Whether a row `b` of `ohlcv_1min` has a time and four prices, as a condition."""
+
+CLOSED = f"{PRICED} AND (b.quality LIKE '%provisional%') IS NOT TRUE"
+"""Whether it is a bar that was not open still when it was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a replay makes anew, and is therefore not read: bars of `src_id` that begin at `anew_us` or later and whose
+    first message is `start_src` or a later one; of those that begin so late also the repaired ones, whose own messages
+    come again.
+    """
+
+    src_id: UUID
+    anew_us: int
+    start_src: int
+
+    def left(self, *, naive: bool) -> str:
+        """Whether a row `b` of `ohlcv_1min` is read all the same, as a condition.
+
+        naive: the table's `timestamp` has no time zone: it is UTC.
+        """
+        other = f"(b.src_id IS DISTINCT FROM '{self.src_id}'::uuid OR b.first_src < {self.start_src})"
+        if self.anew_us == EVER_US:
+            return other
+        zone = " AT TIME ZONE 'UTC'" if naive else ""
+        before = f"b.timestamp < (timestamptz 'epoch' + {self.anew_us} * interval '1 microsecond'){zone}"
+        return f"({before} OR {other} AND (b.quality LIKE '%{REPAIRED}%') IS NOT TRUE)"
 
 
 def columns(*, naive: bool, source: str = "NULL::uuid") -> str:
@@ -141,6 +170,11 @@ class History:
 
     def __len__(self) -> int:
         return len(self.ts_us)
+
+    def where(self, chosen: NDArray[np.bool_]) -> "History":
+        """The chosen ones of these bars."""
+        columns = {name: getattr(self, name)[chosen] for name in self.__slots__ if name != "symbols"}
+        return History(symbols=self.symbols, **columns)
 
     def beside(self, other: "History") -> "History":
         """These bars, and behind them those of other symbols."""

@@ -17,7 +17,7 @@ import structlog
 from tickstockpl import postgres
 from tickstockpl.dsn import masked_url, postgres_dsn
 from tickstockpl.errors import ServerError
-from tickstockpl.tables import BASE, NEEDED, SERIAL, Tables, privileges, read_tables
+from tickstockpl.tables import BASE, DAILY_BASE, NEEDED, SERIAL, Tables, privileges, read_tables
 
 VERSION_TABLE = "tickstockpl_schema_version"
 FOLDER = Path(__file__).with_name("migrations")
@@ -26,14 +26,20 @@ HYPERTABLE = (
     "SELECT create_hypertable('ohlcv_1min', 'timestamp', chunk_time_interval => INTERVAL '1 day', "
     "migrate_data => true, if_not_exists => true);"
 )
+DAILY_UNIQUE = "CREATE UNIQUE INDEX CONCURRENTLY ohlcv_daily_symbol_date ON ohlcv_daily (symbol, date);"
 UNIQUE = 'CREATE UNIQUE INDEX CONCURRENTLY ohlcv_1min_symbol_timestamp ON ohlcv_1min (symbol, "timestamp");'
+
+VIEWS = ("ohlcv_5min", "ohlcv_15min", "ohlcv_30min", "ohlcv_1hour", "ohlcv_4hour", "ohlcv_weekly")
+"""Of longer bars; whatever else has such a name stays."""
 
 _LOCK = 0x5449434B504C  # "TICKPL"
 _BUSY_S = 10
 _COMMAND_TIMEOUT_S = 3600.0
 _TARGET = re.compile(
-    r"^(?:CREATE TABLE IF NOT EXISTS|ALTER TABLE|CREATE (?:UNIQUE )?INDEX IF NOT EXISTS \w+ ON) (\w+)", re.MULTILINE
+    r"^(?:CREATE TABLE IF NOT EXISTS |ALTER TABLE |CREATE (?:UNIQUE )?INDEX IF NOT EXISTS \w+ ON |DO \$)(\w+)",
+    re.MULTILINE,
 )
+"""Finds the table that a statement is about; a block is about the one that its quotes name."""
 
 _RIGHTS = """
 SELECT n.name, n.privilege FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS n(name, privilege, place)
@@ -83,6 +89,7 @@ async def migrate(uri: str, *, convert: bool = False) -> Migrated:
         if still := await _pending(connection):
             raise ServerError(_for_owner("this is still missing", still))
         made = await _spread(connection, convert)
+        made |= await _shown(connection)
         after = await read_tables(connection)
     changed = bool(wanted) or made
     log.info("database ready", changed=changed, adopted=sorted(before.columns), hypertable=after.hypertable)
@@ -148,6 +155,26 @@ async def _spread(connection: postgres.Connection, convert: bool) -> bool:
     return True
 
 
+async def _shown(connection: postgres.Connection) -> bool:
+    """Make the views of longer bars that somebody has dropped; True if there was one.
+
+    The service does not need them: without the right to make them, the rest is done all the same.
+    """
+    gone = await connection.fetch(
+        "SELECT name FROM unnest($1::text[]) AS v(name) WHERE to_regclass(name) IS NULL", VIEWS
+    )
+    if not gone:
+        return False
+    (block,) = [statement for _, statement in _statements() if "CREATE VIEW" in statement]
+    try:
+        async with _alone(connection):
+            await connection.execute(block)
+    except asyncpg.PostgresError as error:
+        log.warning("views are not made", error=str(error), views=[row["name"] for row in gone])
+        return False
+    return True
+
+
 async def _pending(connection: postgres.Connection, policy: str = "accept") -> list[str]:
     tables = await read_tables(connection)
     _check(tables)
@@ -157,17 +184,20 @@ async def _pending(connection: postgres.Connection, policy: str = "accept") -> l
         sql += [statement for _, statement in _statements(behind)]
     if not tables.unique and "ohlcv_1min" in tables.columns:
         sql.append(UNIQUE)
+    if not tables.daily_unique and "ohlcv_daily" in tables.columns:
+        sql.append(DAILY_UNIQUE)
     return sql + await _grants(connection, tables, policy)
 
 
 def _check(tables: Tables) -> None:
     """Raises ServerError for what adding columns cannot mend."""
-    bars = tables.columns.get("ohlcv_1min")
-    if bars is not None and (missing := [name for name in BASE if name not in bars]):
-        raise ServerError(
-            f"table ohlcv_1min has no column {', '.join(missing)}: it is not AppV2's; "
-            "rename it, or use another database or search_path"
-        )
+    for table, base in (("ohlcv_1min", BASE), ("ohlcv_daily", DAILY_BASE)):
+        bars = tables.columns.get(table)
+        if bars is not None and (missing := [name for name in base if name not in bars]):
+            raise ServerError(
+                f"table {table} has no column {', '.join(missing)}: it is not AppV2's; "
+                "rename it, or use another database or search_path"
+            )
     if demanding := tables.foreign_columns():
         sql = [
             f"ALTER TABLE {table} ALTER COLUMN {column} DROP NOT NULL;"
@@ -206,7 +236,7 @@ def _statements(revisions: list[str] | None = None) -> list[tuple[str, str]]:
 
 async def _grants(connection: postgres.Connection, tables: Tables, policy: str) -> list[str]:
     role = await connection.fetchval("SELECT quote_ident(current_user)")
-    asks_symbols = tables.symbols_key if policy == "accept" else "symbols" in tables.columns
+    asks_symbols = (tables.symbols_key or tables.daily_key) if policy == "accept" else "symbols" in tables.columns
     needed = [(name, right) for name in NEEDED for right in privileges(name)]
     needed += [("symbols", right) for right in privileges("symbols", policy) if asks_symbols]
     lacking: dict[str, list[str]] = {}

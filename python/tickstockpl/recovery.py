@@ -10,10 +10,10 @@ from pathlib import Path
 
 import structlog
 
+from tickstockpl.history import Replayed
 from tickstockpl.ownership import Ownership
 from tickstockpl.position import EVER_US, Begun
 from tickstockpl.spool import Spool
-from tickstockpl.warmup import Replayed
 from tickstockpl.wire import FramesLike, Inbound, numbers_of
 
 log = structlog.get_logger(__name__)

@@ -19,7 +19,7 @@ from tickstockpl.moments import MINUTE_US
 from tickstockpl.postgres import Connection
 from tickstockpl.sessions import Session
 from tickstockpl.settings import DatabaseSettings
-from tickstockpl.statements import accept
+from tickstockpl.statements import CHANGED_SESSIONS, accept
 from tickstockpl.tables import FLAGGED, PRICES, SOURCE, Tables, whole_tables
 from tickstockpl.vendor import Wanted
 from tickstockpl.wire import REPAIRED
@@ -185,6 +185,7 @@ class _Repair:
                 await self.connection.execute(_REPLACE, *span)
                 await self.connection.execute(_ADD)
                 await self.connection.execute(_COUNT)
+                await self.connection.execute(CHANGED_SESSIONS, day.open_us, day.close_us - 1, day.close_us)
         names = sorted({symbol for symbol, _ in done})
         what = ("replaced", "added", "revisable", "flagged")
         return [Change(day, symbol, *(done[symbol, each] for each in what)) for symbol in names]

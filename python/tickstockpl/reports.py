@@ -1,4 +1,4 @@
-"""What `gaps`, `repair`, `retain` and `scan` have found and done, as tables for people and as text for machines."""
+"""What `gaps`, `repair`, `daily`, `retain` and `scan` have found and done: tables for people, text for machines."""
 
 import csv
 import io
@@ -11,6 +11,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from tickstockpl.daily import Written
 from tickstockpl.findings import Findings
 from tickstockpl.found import DIRECTIONS
 from tickstockpl.gaps import Count, Day, Report
@@ -130,6 +131,17 @@ def retain_table(done: Outcome, *, dry_run: bool) -> Table:
     for each in done.removed:
         mib = Text(f"{each.bytes / 2**20:,.1f}")
         table.add_row(each.table, f"{each.before:%Y-%m-%d %H:%M}Z", _cell(each.rows), _cell(each.chunks), mib)
+    return table
+
+
+def daily_table(done: Sequence[Written]) -> Table:
+    """What was written of each session; those of which nothing was are counted in one row."""
+    table = _table("daily bars written", "day", "rows", "of_others", "refused")
+    for each in done:
+        if each.rows or each.refused:
+            table.add_row(str(each.date), _cell(each.rows), _cell(each.foreign), _cell(each.refused))
+    same = sum(not (each.rows or each.refused) for each in done)
+    table.add_row(f"{same:,} more", "as they are", "", "")
     return table
 
 

@@ -13,17 +13,20 @@ from typing import Any
 
 import numpy as np
 import structlog
+from numpy.typing import NDArray
 
-from tickstockpl import migrate
+from tickstockpl import migrate, postgres, timetable
 from tickstockpl import sessions as calendars
 from tickstockpl.aliases import Names
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock, SystemClock
 from tickstockpl.continuation import ignored, keep, restored, unsent
+from tickstockpl.daily import DailyBars, daily_bars, over_us
 from tickstockpl.definitions import Definitions
 from tickstockpl.errors import ServerError
+from tickstockpl.finished import SESSIONS, finished
 from tickstockpl.health import Health
-from tickstockpl.history import History
+from tickstockpl.history import History, Replayed
 from tickstockpl.kernel import PROVISIONAL, Engine, patterns_with
 from tickstockpl.metrics import Metrics
 from tickstockpl.moments import moment_at
@@ -42,7 +45,7 @@ from tickstockpl.settings import Settings
 from tickstockpl.snapshot import Snapshot
 from tickstockpl.sources import Source, open_source
 from tickstockpl.teller import Teller
-from tickstockpl.warmup import Replayed, history, published, revised
+from tickstockpl.warmup import history, published, revised
 from tickstockpl.web import serving
 from tickstockpl.wire import Findings, Inbound, WriteBatch
 from tickstockpl.writer import Writer
@@ -135,13 +138,12 @@ async def run(
             log.info("stopped before it was ready")
             return
         engine, source, begun = start.engine, start.source, start.source.begun
-        quarantine = _quarantine(settings, begun)
         pipeline = Pipeline(
             *(engine, channels, inbox, writes, events, clock),
             begun=begun,
             heard_until_us=start.heard_us,
             shown=told,
-            quarantine=quarantine,
+            quarantine=_quarantine(settings, begun),
             rating=rating,
             switches=lambda: definitions.switches,
             followers=event_followers(settings, calendar),
@@ -196,6 +198,7 @@ async def run(
                 tasks.create_task(_take_up(settings, calendar, clock, pipeline), name="open events"),
                 tasks.create_task(teller.run(), name="outcomes"),
                 tasks.create_task(Retention(settings, clock).run(), name="retention"),
+                tasks.create_task(_daily(settings, calendar, clock).run(), name="daily"),
                 *(tasks.create_task(task, name=name) for name, task in definitions.tasks()),
             ]
             log.info("ready", health=f"http://{settings.http.host}:{port}/health", warm_bars=start.warm_bars)
@@ -233,6 +236,12 @@ def _measure(metrics: Metrics, engine: Engine, queues: list[Channel[Any]], healt
 def _definitions(settings: Settings, rules: Sequence[Rule], asked: asyncio.Event) -> Definitions:
     patterns = patterns_with(rules)
     return Definitions(settings, patterns, Names(patterns).ids_of, asked)
+
+
+def _daily(settings: Settings, calendar: calendars.Sessions, clock: Clock) -> DailyBars:
+    back = calendar.latest("regular", SESSIONS_BACK, clock.now_us())
+    first_us = back[0].open_us if back else clock.now_us()
+    return DailyBars(settings.database, settings.bars.revise_s, first_us, clock)
 
 
 def _rating(settings: Settings, rules: Sequence[Rule] = ()) -> Rating:
@@ -317,7 +326,10 @@ async def _prepared(settings: Settings, clock: Clock) -> calendars.Sessions:
         raise ServerError(f"the database is not ready ({len(missing)} statements): run `tickstockpl migrate` first")
     today = datetime.fromtimestamp(clock.now_us() / 1e6, UTC).date()
     named = settings.session
-    return await asyncio.to_thread(calendars.load, named.calendar, named.timezone, settings.state_dir, today)
+    calendar = await asyncio.to_thread(calendars.load, named.calendar, named.timezone, settings.state_dir, today)
+    async with postgres.for_command(settings.database, command_timeout_s=30) as connection:
+        await timetable.keep(connection, calendar.tables(), calendar.timezone)
+    return calendar
 
 
 async def warm(
@@ -327,17 +339,21 @@ async def warm(
     now_us: int,
     replayed: Replayed | None = None,
 ) -> tuple[int, int | None]:
-    """Feed the engine its history; gives the bars taken and until when ticks are known to be in them.
+    """Tell the engine of finished sessions and feed it history; gives the bars taken, and until when ticks are known.
 
     replayed: bars that come by another way.
     Raises ServerError if the database cannot be read.
     """
+    over = over_us(now_us, settings.bars.revise_s)
     if replayed is not None and replayed.anew_us > 0:
         # A feed may lag by minutes or be of another year: what its own session has had is what the state begins with.
         now_us = min(now_us, replayed.anew_us)
     table = calendar.table(settings.session.mode)
     lately = table[table[:, 0] <= now_us + SESSION_AHEAD_US][-SESSIONS_BACK:]
-    taken, newest_us = 0, None
+    before, regular = lately[lately[:, 0] <= now_us][:-1][-SESSIONS:], settings.session.mode == "regular"
+    if regular and len(before):
+        await _catch_up(settings, before, over)
+    taken, told, newest_us = 0, 0, None
     chunks = history(
         settings.database,
         lately,
@@ -346,13 +362,25 @@ async def warm(
         revise_s=settings.bars.revise_s,
         replayed=replayed,
     )
-    async for chunk in chunks:
-        taken += engine.warm(chunk)
-        # After a kill the newest minute may be stored for some symbols only: it belongs to the gap.
-        heard_us = np.where(chunk.quality & PROVISIONAL, chunk.close_us, chunk.ts_us)
-        newest_us = max(newest_us or 0, int(heard_us.max()))
+    async with finished(settings.database, before, regular=regular, replayed=replayed) as sessions:
+        async for chunk in chunks:
+            told += engine.know(await sessions.of(chunk.symbols))
+            taken += engine.warm(chunk)
+            # After a kill the newest minute may be stored for some symbols only: it belongs to the gap.
+            heard_us = np.where(chunk.quality & PROVISIONAL, chunk.close_us, chunk.ts_us)
+            newest_us = max(newest_us or 0, int(heard_us.max()))
+    log.info("finished sessions told", sessions=len(before), rows=told)
     engine.recall(await revised(settings.database, lately, now_us, revise_s=settings.bars.revise_s))
     return taken, newest_us
+
+
+async def _catch_up(settings: Settings, sessions: NDArray[np.int64], over: int) -> None:
+    """Write the daily bars that these sessions lack: of 10,000 symbols a session takes seconds, once."""
+    first, last = moment_at(int(sessions[0, 0])), moment_at(int(sessions[-1, 0]))
+    async with daily_bars(settings.database) as daily:
+        for session in await daily.due(int(sessions[0, 0]), over):
+            if first <= session.open_at <= last:
+                await daily.write(session)
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,7 +414,9 @@ async def _start(
     if kept is not None:
         ignored("the source has come to another place")
         engine = build_engine(settings, calendar, writer.price_scale(), rules)
-    warm_bars, newest_us = await warm(engine, settings, calendar, clock.now_us(), source.replayed)
+    # Of a spool that has nothing yet, no row can come again.
+    replayed = source.replayed if begun.continues or settings.ingest.mode != "pubsub" else None
+    warm_bars, newest_us = await warm(engine, settings, calendar, clock.now_us(), replayed)
     if begun.position is not None:
         engine.settle(begun.position.anew_us, begun.position.settled_src)
         engine.resume(begun.position.standing)

@@ -68,6 +68,10 @@ class Sessions:
         """The table that a session mode takes its bars from."""
         return {"regular": self.regular, "extended": self.extended, "always": self.days}[mode]
 
+    def tables(self) -> dict[Literal["regular", "extended"], I64]:
+        """What of the exchange's sessions the database is told, by kind."""
+        return {"regular": self.regular, "extended": self.extended}
+
     def current(self, mode: Mode, now_us: int) -> tuple[int, int] | None:
         """The session that `now_us` lies in, None between sessions."""
         row = self._last_opened(mode, now_us)

@@ -16,6 +16,7 @@ import structlog
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock
 from tickstockpl.errors import SettingsError
+from tickstockpl.history import Replayed
 from tickstockpl.ingest import Ingest
 from tickstockpl.kernel import Framer
 from tickstockpl.lines import LineReader
@@ -25,7 +26,6 @@ from tickstockpl.recovery import Recovery, recover
 from tickstockpl.settings import Settings
 from tickstockpl.spooler import Spooler
 from tickstockpl.stream import StreamReader, id_of, oldest_src
-from tickstockpl.warmup import Replayed
 from tickstockpl.wire import Inbound
 
 Stage = tuple[str, Coroutine[Any, Any, None]]

@@ -282,6 +282,13 @@ UPDATE pattern_event SET published_at = coalesce(published_at, {_instant("at_us"
 FROM unnest($1::uuid[], $2::bigint[]) AS s(id, at_us) WHERE event_id = id RETURNING event_id::text
 """
 
+CHANGED_SESSIONS = f"""
+UPDATE market_session SET changes = changes + 1
+WHERE close_at <= {_instant("$3::bigint")} AND close_at > {_instant("$1::bigint")}
+  AND open_at <= {_instant("$2::bigint")} AND open_at > {_instant("$1::bigint")} - interval '3 days'
+"""
+"""Notes that bars between two minutes, µs, were stored: in the sessions that are over by $3."""
+
 GAP = f"""
 INSERT INTO ingest_gap (id, started_at, ended_at, cause, channels, symbols)
 VALUES ($1, {_instant("$2::bigint")}, {_instant("$3::bigint")}, $4, $5, $6) ON CONFLICT (id) DO NOTHING

@@ -22,6 +22,7 @@ from tickstockpl.position import Position
 from tickstockpl.postgres import Connection
 from tickstockpl.readings import Calculation, Readings
 from tickstockpl.statements import (
+    CHANGED_SESSIONS,
     CHECKPOINT,
     DEAD,
     EVENTS,
@@ -186,6 +187,8 @@ class Store:
             done.kept_fuller += len(part) - written["rows"]
 
         bad = await _sifted(connection, "tickstockpl_bars", bars, store, sifting)
+        minutes = flush.bars["ts_us"]
+        await connection.execute(CHANGED_SESSIONS, int(minutes.min()), int(minutes.max()), now_us)
         return [(_letter(flush, i, _reason(error), now_us), str(error)) for i, error in bad]
 
     async def _store_events(

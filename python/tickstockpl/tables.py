@@ -8,7 +8,7 @@ from datetime import datetime
 
 from tickstockpl.errors import ServerError
 from tickstockpl.moments import moment_at
-from tickstockpl.postgres import Connection
+from tickstockpl.postgres import Connection, has_timescale
 from tickstockpl.wire import FLAGS, QUALITY, quality_names
 
 QUALITY_TEXT: tuple[str | None, ...] = tuple(",".join(quality_names(bits)) or None for bits in range(1 << len(QUALITY)))
@@ -17,6 +17,9 @@ QUALITY_TEXT: tuple[str | None, ...] = tuple(",".join(quality_names(bits)) or No
 BASE = ("symbol", "timestamp", "open", "high", "low", "close", "volume")
 """AppV2's columns of `ohlcv_1min`: an adopted table without one of them is not AppV2's."""
 
+DAILY_BASE = ("symbol", "date", "open", "high", "low", "close", "volume")
+"""The same of `ohlcv_daily`."""
+
 SOURCE = ("src_id", "first_src", "last_src")
 """Our columns of `ohlcv_1min` that say which messages of which source went into a row."""
 
@@ -24,6 +27,12 @@ PRICES = ("open", "high", "low", "close")
 
 NEEDED: dict[str, tuple[str, ...]] = {
     "ohlcv_1min": (*BASE, "trades", "vwap", "revision", "quality", "open_at", "close_at", *SOURCE),
+    "ohlcv_daily": (
+        *DAILY_BASE,
+        *(f"session_{name}" for name in (*PRICES, "volume")),
+        *("trades", "vwap", "quality", "minutes", "first_at"),
+    ),
+    "market_session": ("kind", "open_at", "close_at", "date", "week", "changes", "daily_changes"),
     "intraday_patterns": (
         "symbol",
         "pattern_type",
@@ -105,6 +114,8 @@ def privileges(table: str, policy: str = "accept") -> tuple[str, ...]:
     """What the service's role needs on a table; on `symbols`, by the policy for unknown ones."""
     if table == "symbols":
         return ("INSERT",) if policy == "accept" else ("SELECT",)
+    if table == "market_session":  # a session that the calendar no longer has goes
+        return ("SELECT", "INSERT", "UPDATE", "DELETE")
     # ON CONFLICT reads the columns of the key, so that INSERT alone is nowhere enough
     return ("SELECT", "INSERT") if table in APPENDED else ("SELECT", "INSERT", "UPDATE")
 
@@ -129,6 +140,10 @@ class Tables:
     """`ohlcv_1min` has a unique index on exactly (symbol, timestamp); without one ON CONFLICT fails."""
     symbols_key: bool
     """`ohlcv_1min` has a foreign key to `symbols`, whatever its name."""
+    daily_unique: bool
+    """`ohlcv_daily` has a unique index on exactly (symbol, date)."""
+    daily_key: bool
+    """`ohlcv_daily` has a foreign key to `symbols`."""
     timescale: bool
     hypertable: bool
 
@@ -177,14 +192,13 @@ ORDER BY c.relname, a.attnum
 
 _TIES = """
 SELECT
-  EXISTS (SELECT FROM pg_index i WHERE i.indrelid = to_regclass('ohlcv_1min') AND i.indisunique AND i.indisvalid
+  EXISTS (SELECT FROM pg_index i WHERE i.indrelid = to_regclass($1) AND i.indisunique AND i.indisvalid
     AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = 2
     AND (SELECT array_agg(a.attname::text ORDER BY a.attname) FROM pg_attribute a
-         WHERE a.attrelid = i.indrelid AND a.attnum IN (i.indkey[0], i.indkey[1])) = ARRAY['symbol', 'timestamp']
+         WHERE a.attrelid = i.indrelid AND a.attnum IN (i.indkey[0], i.indkey[1])) = $2::text[]
   ) AS "unique",
-  EXISTS (SELECT FROM pg_constraint k WHERE k.contype = 'f' AND k.conrelid = to_regclass('ohlcv_1min')
-    AND k.confrelid = to_regclass('symbols')) AS symbols_key,
-  EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb') AS timescale
+  EXISTS (SELECT FROM pg_constraint k WHERE k.contype = 'f' AND k.conrelid = to_regclass($1)
+    AND k.confrelid = to_regclass('symbols')) AS symbols_key
 """
 
 _HYPERTABLE = """
@@ -200,13 +214,17 @@ async def read_tables(connection: Connection) -> Tables:
         columns.setdefault(row["table"], {})[row["name"]] = Column(
             row["name"], row["type"], row["scale"], row["required"]
         )
-    (ties,) = await connection.fetch(_TIES)
+    (minutes,) = await connection.fetch(_TIES, "ohlcv_1min", ["symbol", "timestamp"])
+    (daily,) = await connection.fetch(_TIES, "ohlcv_daily", ["date", "symbol"])
+    timescale = await has_timescale(connection)
     return Tables(
         columns=columns,
-        unique=ties["unique"],
-        symbols_key=ties["symbols_key"],
-        timescale=ties["timescale"],
-        hypertable=ties["timescale"] and await connection.fetchval(_HYPERTABLE),
+        unique=minutes["unique"],
+        symbols_key=minutes["symbols_key"],
+        daily_unique=daily["unique"],
+        daily_key=daily["symbols_key"],
+        timescale=timescale,
+        hypertable=timescale and await connection.fetchval(_HYPERTABLE),
     )
 
 

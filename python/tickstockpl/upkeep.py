@@ -1,4 +1,4 @@
-"""What `tickstockpl gaps`, `repair` and `retain` do, from the settings to what is printed."""
+"""What `tickstockpl gaps`, `repair`, `daily` and `retain` do, from the settings to what is printed."""
 
 import asyncio
 import sys
@@ -12,7 +12,7 @@ from typing import Literal
 from rich.console import Console
 from rich.progress import Progress
 
-from tickstockpl import gaps, recording, repair, reports, retention, sessions, vendor
+from tickstockpl import daily, gaps, recording, repair, reports, retention, sessions, timetable, vendor
 from tickstockpl.errors import ServerError, SettingsError
 from tickstockpl.given import GivenBars
 from tickstockpl.moments import moment_at, us_of
@@ -20,6 +20,8 @@ from tickstockpl.sessions import Mode, Session, Sessions
 from tickstockpl.settings import Settings
 
 Form = Literal["table", "json", "csv"]
+
+DAY_US = 86_400_000_000
 
 SESSIONS_BACK = 5
 """So many are looked at where nobody names a day."""
@@ -113,6 +115,36 @@ async def run_repair(settings: Settings, asked: Asked, how: Repair, *, rows: int
     done = [change async for change in changes]
     revisable = f"{moment_at(revisable_us):%Y-%m-%d %H:%M}Z"
     Console().print(*reports.repair_tables(done, revisable, rows, dry_run=how.dry_run), sep="\n")
+
+
+async def run_daily(settings: Settings, asked: Asked) -> None:
+    """Write daily bars and print how many: of the days asked for, or of all sessions that lack them or have changed.
+
+    Raises SettingsError or ServerError.
+    """
+    settings.database.dsn()
+    now = datetime.now(UTC)
+    calendar, over = await _calendar(settings), daily.over_us(us_of(now), settings.bars.revise_s)
+    first, last = asked.first or date.min, asked.last or now.date()
+    if first > last:
+        raise SettingsError(f"--to {last} is before --from {first}")
+    terminal, written = Console(stderr=True), []
+    async with daily.daily_bars(settings.database) as bars:
+        await timetable.keep(bars.connection, calendar.tables(), calendar.timezone)
+        oldest_us = await bars.oldest_us()
+        if oldest_us is None:
+            raise ServerError("ohlcv_1min is empty: daily bars are made of its minutes")
+        if asked.first is None and asked.last is None:
+            # A session that was on when the oldest minute began has a part of it.
+            sessions = await bars.due(oldest_us - DAY_US, over)
+        else:
+            sessions = await bars.between(max(first, moment_at(oldest_us - DAY_US).date()), last, over)
+        with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as shown:
+            writing = shown.add_task("writing daily bars", total=len(sessions))
+            for session in sessions:
+                written.append(await bars.write(session))
+                shown.advance(writing)
+    Console().print(reports.daily_table(written))
 
 
 async def run_retain(settings: Settings, *, dry_run: bool) -> None:

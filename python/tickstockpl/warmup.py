@@ -9,19 +9,16 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
 from tickstockpl import postgres
-from tickstockpl.history import PRICED, History, columns, copied, is_naive
+from tickstockpl.history import PRICED, History, Replayed, columns, copied, is_naive
 from tickstockpl.moments import MINUTE_US, moment_at, us_of
-from tickstockpl.position import EVER_US
 from tickstockpl.postgres import Connection
 from tickstockpl.settings import DatabaseSettings
-from tickstockpl.wire import REPAIRED
 
 I64 = NDArray[np.int64]
 
@@ -29,18 +26,6 @@ SYMBOLS_PER_CHUNK = 250
 
 _COMMAND_TIMEOUT_S = 120.0
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """What a replay makes anew, and is therefore not read: bars of `src_id` that begin at `anew_us` or later and whose
-    first message is `start_src` or a later one; of those that begin so late also the repaired ones, whose own messages
-    come again.
-    """
-
-    src_id: UUID
-    anew_us: int
-    start_src: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,15 +251,7 @@ class _Reader:
 
     def _read(self) -> str:
         """The condition on bars that are read."""
-        left_out = self.replayed
-        if left_out is None:
-            return "true"
-        other = f"(b.src_id IS DISTINCT FROM '{left_out.src_id}'::uuid OR b.first_src < {left_out.start_src})"
-        if left_out.anew_us == EVER_US:
-            return other
-        zone = " AT TIME ZONE 'UTC'" if self.naive else ""
-        before = f"b.timestamp < (timestamptz 'epoch' + {left_out.anew_us} * interval '1 microsecond'){zone}"
-        return f"({before} OR {other} AND (b.quality LIKE '%{REPAIRED}%') IS NOT TRUE)"
+        return "true" if self.replayed is None else self.replayed.left(naive=self.naive)
 
     def _at(self, us: int) -> datetime:
         """A value of the column's own type: a cast of the column would keep the planner from its index and chunks."""

@@ -215,7 +215,7 @@ async def test_a_dropped_column_is_down_and_loud_and_keeps_the_rows(
 ) -> None:
     monkeypatch.setattr("tickstockpl.writer.SCHEMA_RETRY_S", 0.1)
     async with writing(ready) as (writer, inbox):
-        await ran(ready, "ALTER TABLE ohlcv_1min DROP COLUMN quality")
+        await ran(ready, "ALTER TABLE ohlcv_1min DROP COLUMN quality CASCADE")
         await inbox.put(WriteBatch(bars=bars(["A"])))
         await until(lambda: writer.status()["state"] == "down")
         assert writer.status()["backlog_rows"] == 1

@@ -12,7 +12,7 @@ import pytest
 import tickstockpl as tp
 from bar_samples import MINUTE_US, NINE_30_US, outcome, ran, stored
 from commands import Run, said_once
-from event_samples import event
+from event_samples import ENCODER, event
 from event_samples import events as made_events
 from minute_rows import KINDS, Bar, Kind, prepare, put
 from tickstockpl import rate_file

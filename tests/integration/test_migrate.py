@@ -102,6 +102,7 @@ async def test_adopting_only_adds_nullable_columns(database: str) -> None:
     assert {row["column_name"] for row in added} == {
         *("trades", "vwap", "revision", "quality", "open_at", "close_at"),
         *("event_id", "bar_start", "src_id", "first_src", "last_src"),
+        *("session_open", "session_high", "session_low", "session_close", "session_volume", "minutes", "first_at"),
     }
     assert {row["is_nullable"] for row in added} == {"YES"}
 
@@ -161,7 +162,7 @@ async def test_a_missing_unique_key_is_asked_of_the_owner(database: str) -> None
 
 
 async def test_a_column_that_we_could_not_fill_is_refused_by_name(database: str) -> None:
-    await ran(database, APPV2.replace("volume bigint,", "volume bigint, vendor text NOT NULL,"))
+    await ran(database, APPV2.replace("volume bigint,", "volume bigint, vendor text NOT NULL,", 1))
     with pytest.raises(ServerError, match=r"ohlcv_1min\.vendor must be filled"):
         await migrate(database)
 

@@ -12,20 +12,22 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+import numpy as np
 import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
-from bar_samples import bars, event, outcome, ran, rows, writer_for
+from bar_samples import NINE_30_US, bars, event, outcome, ran, rows, writer_for
 from event_samples import events
 from listening import client
 from own_servers import OwnServers
 from reading_samples import readings
 from running import MINUTE, SECOND, minutes_ago, serving, settings_for, tick
 from tapping import tap_settings, tapping
-from tickstockpl import rights
+from tickstockpl import rights, timetable
 from tickstockpl.clock import SystemClock
+from tickstockpl.daily import daily_bars
 from tickstockpl.errors import ServerError, SettingsError
 from tickstockpl.migrate import VERSION_TABLE, migrate, pending
 from tickstockpl.ownership import Ownership
@@ -44,6 +46,7 @@ pytestmark = pytest.mark.anyio
 APPV2 = (Path(__file__).resolve().parent.parent / "appv2_tables.sql").read_text(encoding="utf-8")
 USER = "tickstockpl"
 FRESH = f"TRUNCATE {', '.join(NEEDED)};"
+SESSION = np.array([[NINE_30_US, NINE_30_US + 390 * MINUTE]], dtype=np.int64)
 STALE = "ZZTEST9:Doji:1760000000"
 
 
@@ -177,7 +180,11 @@ async def written(uri: str, **settings: Any) -> dict[str, Any]:
             running = tasks.create_task(writer.run())
             await until(lambda: running.done() or writer.status()["failures"] > 0)
             writer.stop(0.2)
-        return writer.status()
+    async with daily_bars(settings_of(uri, **settings).database) as daily:
+        await timetable.keep(daily.connection, {"regular": SESSION}, "America/New_York")
+        for session in await daily.due(0, int(SESSION[0, 1])):
+            await daily.write(session)
+    return writer.status()
 
 
 @pytest.mark.parametrize("mode", ["pubsub", "stream"])
@@ -348,7 +355,7 @@ async def test_each_right_to_delete_is_needed_where_rows_are_not_kept_for_ever(d
     uri = await granted(database, role, retention=kept.model_dump())
     await ran(database, f"GRANT INSERT ON symbols TO {role}")
     tables = deleted_from(kept)
-    assert {*tables} == {*NEEDED} - {"ingest_checkpoint"}
+    assert {*tables} == {*NEEDED} - {"ingest_checkpoint", "ohlcv_daily", "market_session"}
     for lacking in (None, *tables):
         await ran(database, FRESH)
         await written(uri)
@@ -368,7 +375,10 @@ async def test_by_default_it_may_delete_what_it_does_not_keep_for_ever(database:
     settings = DatabaseSettings(uri=SecretStr(await granted(database, role)))
     assert (await retain(settings, RetentionSettings(), SystemClock().now_us())).lacking == []
     ever = {"dead_letters_days": None, "gaps_days": None}
-    assert "DELETE" not in " ".join(rights.postgres_grants(settings_of(database, retention=ever), role))
+    asked = " ".join(rights.postgres_grants(settings_of(database, retention=ever), role))
+    assert asked.count("DELETE") == asked.count("DELETE ON market_session") == 1, (
+        "only of what the calendar has no more"
+    )
 
 
 @pytest.mark.parametrize("policy", ["allowlist", "quarantine"])
@@ -389,8 +399,9 @@ async def test_a_policy_that_keeps_symbols_out_reads_the_table_symbols_and_adds_
 async def test_the_role_in_the_database_may_do_nothing_else(database: str, role: str) -> None:
     await migrate(database)
     uri = await granted(database, role)
+    emptied = {*deleted_from(RetentionSettings()), "market_session"}
     for statement in (
-        *(f"DELETE FROM {table}" for table in {*NEEDED, VERSION_TABLE} - {*deleted_from(RetentionSettings())}),
+        *(f"DELETE FROM {table}" for table in {*NEEDED, VERSION_TABLE} - emptied),
         *(f"{what} {table}" for table in (*NEEDED, VERSION_TABLE) for what in ("TRUNCATE", "DROP TABLE")),
         "UPDATE dead_letter SET reason = 'x'",
         "UPDATE ingest_gap SET cause = 'x'",

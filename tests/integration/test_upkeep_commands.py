@@ -1,4 +1,4 @@
-"""`gaps`, `repair` and `retain` as a person calls them: tables, machine forms, exit codes."""
+"""`gaps`, `repair`, `daily` and `retain` as a person calls them: tables, machine forms, exit codes."""
 
 import asyncio
 import csv
@@ -147,3 +147,26 @@ def test_retain_deletes_what_the_settings_say_and_says_what(command: Run, missed
     assert "ohlcv_1min" not in done.stdout
     (line,) = [line.split() for line in command("retain", **words).stdout.splitlines() if "ingest_gap" in line]
     assert line[3] == "0"
+
+
+def test_daily_writes_what_is_due_once_and_any_day_again_when_asked(command: Run, missed: str) -> None:
+    """By default what is due; of named days every session, so that what somebody else has changed is seen."""
+
+    def lines(*words: str) -> list[str]:
+        done = command("daily", *words, DATABASE_URI=missed)
+        assert (done.returncode, done.stderr) == (0, "")
+        return [" ".join(line.split()) for line in done.stdout.splitlines()]
+
+    assert "2025-11-21 2 0 0" in lines()
+    assert not any(line.startswith("2025") for line in lines())
+    execute(missed, "UPDATE ohlcv_1min SET high = 99 WHERE symbol = 'THIN'")
+    assert not any(line.startswith("2025") for line in lines())
+    assert "2025-11-21 1 0 0" in lines(*WEEK)
+    assert not any(line.startswith("2025") for line in lines("--from", "2025-11-22"))
+
+
+def test_daily_tells_what_is_wrong_in_one_line(command: Run, database: str) -> None:
+    asyncio.run(prepare(database, "ours"))
+    assert "ohlcv_1min is empty" in said_once(command("daily", DATABASE_URI=database))
+    backwards = command("daily", "--from", "2025-11-21", "--to", "2025-11-20", DATABASE_URI=database)
+    assert said_once(backwards) == "--to 2025-11-20 is before --from 2025-11-21"

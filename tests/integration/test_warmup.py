@@ -12,11 +12,11 @@ import tickstockpl as tp
 from bar_samples import MINUTE_US, NINE_30_US, event, ran, stored, versions
 from bar_samples import rows as rows_of
 from event_samples import ENCODER, events
-from tickstockpl.history import History
+from tickstockpl.history import History, Replayed
 from tickstockpl.migrate import migrate
 from tickstockpl.position import EVER_US
 from tickstockpl.settings import DatabaseSettings
-from tickstockpl.warmup import SYMBOLS_PER_CHUNK, Replayed, history, revised, span
+from tickstockpl.warmup import SYMBOLS_PER_CHUNK, history, revised, span
 from tickstockpl.wire import EventColumns, Events, Expiry, WriteBatch
 
 pytestmark = pytest.mark.anyio

@@ -14,12 +14,8 @@ from tickstockpl.postgres import connect
 
 # `symbols` last: the others may refer to it.
 TABLES: Final = (
-    "intraday_patterns",
-    "intraday_indicators",
-    "pattern_event",
-    "pattern_outcome",
-    "dead_letter",
-    "ohlcv_1min",
+    *("intraday_patterns", "intraday_indicators", "pattern_event", "pattern_outcome"),
+    *("dead_letter", "ohlcv_daily", "ohlcv_1min"),
     "symbols",
 )
 _PATTERN: Final = f"^{TEST_PREFIX}[0-9]+$"

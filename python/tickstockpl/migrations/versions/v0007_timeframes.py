@@ -5,7 +5,7 @@ from alembic import op
 from tickstockpl.migrate import script
 
 revision = "0007"
-down_revision = "0004"
+down_revision = "0006"
 
 
 def upgrade() -> None:

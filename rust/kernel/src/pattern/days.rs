@@ -6,7 +6,7 @@ const HOUR_US: i64 = 3_600_000_000;
 const DAY_US: i64 = 24 * HOUR_US;
 
 /// Days of the average daily range.
-const RANGE_DAYS: u32 = 14;
+const RANGE_DAYS: usize = 14;
 
 /// A day's open this far from the last close is a split or the like, not a move: what lies before it is not comparable.
 const UNADJUSTED: f64 = 0.35;
@@ -36,6 +36,8 @@ struct Week {
 
 /// The finished sessions of a symbol: the last day, the last week, the average daily range. O(1) a session.
 ///
+/// What it says follows from the last 15 sessions, so that who is told of these knows what one knows that saw all before them.
+///
 /// A week is the UTC week, from Monday, of the time six hours after a session's open: so it is that of the market's days from
 /// Sydney's, which opens in the evening before, to New York's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -45,7 +47,8 @@ pub struct Days {
     /// Weeks of which a day is known: the first one may have begun before that.
     weeks: u32,
     before: Option<Week>,
-    range: f64,
+    /// True ranges of the last days, the newest first; of the first day of all, its own range.
+    ranges: [f64; RANGE_DAYS],
     seen: u32,
 }
 
@@ -66,7 +69,8 @@ impl Days {
         }
         let range = self.last.map_or(day.high - day.low, |last| day.high.max(last.close) - day.low.min(last.close));
         self.seen = self.seen.saturating_add(1);
-        self.range += (range - self.range) / f64::from(self.seen.min(RANGE_DAYS));
+        self.ranges.rotate_right(1);
+        self.ranges[0] = range;
         self.last = Some(day);
     }
 
@@ -88,10 +92,10 @@ impl Days {
         (self.weeks > 1).then_some(self.week)
     }
 
-    /// The average true range of 14 days, in price; `None` while fewer are known.
+    /// The mean of the last 14 days' true ranges, in price; `None` while fewer are known.
     #[must_use]
     pub fn range(&self) -> Option<f64> {
-        (self.seen >= RANGE_DAYS).then_some(self.range)
+        (self.seen as usize >= RANGE_DAYS).then(|| self.ranges.iter().sum::<f64>() / RANGE_DAYS as f64)
     }
 
     /// Whether a session that opens at this price cannot be compared with the days before it.
@@ -156,6 +160,26 @@ mod tests {
         assert_eq!(days.range(), None);
         days.push(day(13, 44.0, 40.0));
         assert_eq!(days.range(), Some((13.0 * 10.0 + 24.0) / 14.0));
+        days.push(day(14, 44.0, 40.0));
+        assert_eq!(days.range(), Some((12.0 * 10.0 + 24.0 + 4.0) / 14.0), "the first day's has gone");
+    }
+
+    #[test]
+    fn fifteen_sessions_tell_what_all_before_them_do() {
+        let price = |number: i64| 100.0 + (number * 37 % 11) as f64 / 3.0;
+        let seen = |numbers: std::ops::Range<i64>| {
+            let mut days = Days::default();
+            numbers
+                .filter(|number| number % 7 < 5)
+                .for_each(|number| days.push(day(number, price(number) + 1.0, price(number))));
+            days
+        };
+        let says = |days: Days, open_us| (days.last, days.last_week(open_us), days.range().map(f64::to_bits));
+        for end in 60..68 {
+            let open_us = MONDAY_US + end * DAY_US;
+            assert_eq!(says(seen(end - 21..end), open_us), says(seen(0..end), open_us), "before day {end}");
+            assert_ne!(says(seen(end - 14..end), open_us), says(seen(0..end), open_us), "before day {end}");
+        }
     }
 
     #[test]

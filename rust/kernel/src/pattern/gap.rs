@@ -51,7 +51,7 @@ impl Pattern for Gap {
     fn detect(&self, at: &Closing<'_>) -> Option<Match> {
         let bar = at.window.bar(0)?;
         let (way, far) = at.session.gap_of(&bar).filter(|_| at.session.bars() == 0)?;
-        let filled = at.session.days().last()?.close;
+        let filled = at.session.last_day()?.close;
         let levels = Levels::given(bar.close, way, filled, bar.close + 2.0 * (bar.close - filled));
         (way == self.direction).then(|| graded(way, far, 1, levels))?
     }

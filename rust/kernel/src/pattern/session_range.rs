@@ -67,17 +67,17 @@ impl SessionRange {
         self.days.push(day);
     }
 
-    /// The sessions before it.
+    /// The session before. Of one that was told of and is fed in part only, none is known: it is not measured from itself.
     #[must_use]
-    pub fn days(&self) -> &Days {
-        &self.days
+    pub fn last_day(&self) -> Option<&Day> {
+        self.days.last().filter(|last| self.opened_us.is_none_or(|opened_us| last.open_us < opened_us))
     }
 
     /// The session before, if its prices can be compared with those of this one, whose next bar this is.
     #[must_use]
     pub fn comparable_day(&self, bar: &WindowBar) -> Option<&Day> {
         let open = if self.bars == 0 { bar.open } else { self.open };
-        self.days.last().filter(|_| !self.days.is_unadjusted(open))
+        self.last_day().filter(|_| !self.days.is_unadjusted(open))
     }
 
     /// High and low of what breakouts are from, if they can be compared with the session's next bar.
@@ -99,7 +99,7 @@ impl SessionRange {
     /// Which way a session opens with a gap whose first bar this is, and how far in average daily ranges beyond the least.
     #[must_use]
     pub fn gap_of(&self, first: &WindowBar) -> Option<(Direction, f64)> {
-        let (day, range) = (self.days.last()?, self.days.range()?);
+        let (day, range) = (self.last_day()?, self.days.range()?);
         if self.days.is_unadjusted(first.open) || range <= 0.0 {
             return None;
         }
@@ -119,7 +119,7 @@ impl SessionRange {
             gap if gap > 0 => Direction::Bullish,
             _ => Direction::Bearish,
         };
-        Some((direction, self.days.last()?.close))
+        Some((direction, self.last_day()?.close))
     }
 
     /// When the session opened, µs.

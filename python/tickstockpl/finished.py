@@ -1,0 +1,133 @@
+"""The finished sessions of each symbol before the one that is on, which an engine is told of at a start.
+
+What it knows of them after a run that saw them is a function of the last 15: so these are read, and no more. Of regular
+sessions they are in `ohlcv_daily`; what that table lacks or holds from before a change is folded from minutes.
+"""
+
+# ruff: noqa: S608 - what is put into these texts are our own words; values are parameters
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tickstockpl import postgres
+from tickstockpl.history import CLOSED, History, Replayed, copied, is_naive
+from tickstockpl.moments import moment_at, us_of
+from tickstockpl.position import EVER_US
+from tickstockpl.postgres import Connection
+from tickstockpl.settings import DatabaseSettings
+
+I64 = NDArray[np.int64]
+
+SESSIONS = 16
+"""One more than the engine keeps anything of: the oldest may not be whole."""
+
+WHOLE_US = 300_000_000
+"""A session whose first bar began so long after its open was not seen whole, unless the symbol was heard before it: see
+`FIRST_MINUTES` in `rust/kernel/src/pattern/session_range.rs`."""
+
+_COMMAND_TIMEOUT_S = 120.0
+
+_FRESH = """
+SELECT open_at, date FROM market_session
+WHERE kind = 'regular' AND open_at = ANY ($1) AND daily_changes = changes
+"""
+
+_DAILY = """
+SELECT s.id::integer, o.opens, d.session_open, d.session_high, d.session_low, d.session_close, d.session_volume,
+  coalesce(d.vwap, 'NaN'), coalesce(d.trades, 0), 0, 0, d.first_at, d.first_at, -1::bigint, -1::bigint
+FROM unnest($1::text[]) WITH ORDINALITY AS s(name, id)
+CROSS JOIN unnest($2::date[], $3::timestamptz[]) AS o(day, opens)
+JOIN ohlcv_daily d ON d.symbol = s.name AND d.date = o.day AND d.session_open IS NOT NULL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Reads the sessions of some symbols at a time."""
+
+    connection: Connection
+    opens: I64
+    """Of the last sessions before the one that is on, µs UTC, sorted."""
+    closes: I64
+    days: list[date | None]
+    """The days under which `ohlcv_daily` has them as their minutes are; None: it has not."""
+    naive: bool
+    """The timestamps of `ohlcv_1min` have no time zone: they are UTC."""
+    replayed: Replayed | None
+
+    async def of(self, symbols: Sequence[str]) -> History:
+        """A row a session, oldest first per symbol: its open in `ts_us`, when its first bar began in `open_us`.
+
+        None is from before a session in which the symbol had no bar: a run that was there has forgotten it then.
+        """
+        at = [place for place, day in enumerate(self.days) if day is not None]
+        opens = [moment_at(us) for us in self.opens[at].tolist()]
+        parts = [await copied(self.connection, _DAILY, list(symbols), [self.days[place] for place in at], opens)]
+        rest = [place for place, day in enumerate(self.days) if day is None]
+        if rest:
+            parts.append(await self._folded(symbols, rest))
+        return _connected(History.of(np.concatenate(parts), symbols), self.opens)
+
+    async def _folded(self, symbols: Sequence[str], places: list[int]) -> NDArray[np.void]:
+        """The same of minutes."""
+        edges = [[moment_at(us) for us in side[places].tolist()] for side in (self.opens, self.closes)]
+        zone = " AT TIME ZONE 'UTC'" if self.naive else ""
+        read = "true" if self.replayed is None else self.replayed.left(naive=self.naive)
+        return await copied(
+            self.connection,
+            f"""
+            SELECT s.id::integer, o.opens, first.open::float8, b.high, b.low, last.close::float8, 0::bigint,
+              'NaN'::float8, 0::bigint, 0, 0, b.first_at{zone}, b.first_at{zone}, -1::bigint, -1::bigint
+            FROM unnest($1::text[]) WITH ORDINALITY AS s(name, id)
+            CROSS JOIN unnest($2::timestamptz[], $3::timestamptz[]) AS o(opens, closes)
+            CROSS JOIN LATERAL (
+              SELECT min(b.timestamp) AS first_at, max(b.timestamp) AS last_at, max(b.high)::float8 AS high,
+                min(b.low)::float8 AS low
+              FROM ohlcv_1min b
+              WHERE b.symbol = s.name AND b.timestamp >= o.opens{zone} AND b.timestamp < o.closes{zone}
+                AND {CLOSED} AND {read}
+            ) AS b
+            JOIN ohlcv_1min first ON first.symbol = s.name AND first.timestamp = b.first_at
+            JOIN ohlcv_1min last ON last.symbol = s.name AND last.timestamp = b.last_at""",
+            list(symbols),
+            *edges,
+        )
+
+
+@asynccontextmanager
+async def finished(
+    settings: DatabaseSettings, sessions: I64, *, regular: bool, replayed: Replayed | None = None
+) -> AsyncIterator[Finished]:
+    """What reads the last of these sessions, on a connection of its own.
+
+    sessions: those before the one that is on: open and close in µs UTC, int64 (n, 2), sorted.
+    regular: they are regular ones, of which there are daily bars.
+    replayed: what is left out, since it comes by another way.
+    Raises ServerError if the database cannot be used, in the block too.
+    """
+    wanted = sessions[-SESSIONS:]
+    opens, closes = wanted[:, 0], wanted[:, 1]
+    async with postgres.for_command(settings, command_timeout_s=_COMMAND_TIMEOUT_S) as connection:
+        known: dict[int, date] = {}
+        if regular and (replayed is None or replayed.anew_us != EVER_US):
+            rows = await connection.fetch(_FRESH, [moment_at(us) for us in opens.tolist()])
+            known = {us_of(row["open_at"]): row["date"] for row in rows}
+        days = [known.get(us) for us in opens.tolist()]
+        yield Finished(connection, opens, closes, days, await is_naive(connection), replayed)
+
+
+def _connected(rows: History, opens: I64) -> History:
+    """Of each symbol the sessions without a gap up to the last of `opens`, but the first only if it was seen whole."""
+    place = np.searchsorted(opens, rows.ts_us)
+    there = np.zeros((len(rows.symbols), len(opens)), dtype=np.bool_)
+    there[rows.symbol, place] = True
+    run = np.logical_and.accumulate(there[:, ::-1], axis=1)[:, ::-1]
+    first = len(opens) - run.sum(axis=1)
+    kept = run[rows.symbol, place]
+    kept &= (place > first[rows.symbol]) | (rows.open_us - rows.ts_us < WHOLE_US)
+    return rows.where(kept)

@@ -1,0 +1,52 @@
+"""The table `market_session`: the exchange's sessions, half days and all, where SQL can ask for them.
+
+Each row counts how often bars of its time were stored after its end, so that what was made of them is known to be old.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tickstockpl.postgres import Connection, transaction
+
+I64 = NDArray[np.int64]
+Kind = Literal["regular", "extended"]
+
+_GIVEN = """
+WITH given AS (
+  SELECT kind, open_at, close_at, (close_at - interval '1 microsecond') AT TIME ZONE $4 AS ends
+  FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS g(kind, open_us, close_us),
+    LATERAL (SELECT timestamptz 'epoch' + open_us * interval '1 microsecond' AS open_at,
+                    timestamptz 'epoch' + close_us * interval '1 microsecond' AS close_at) AS at
+), wanted AS (SELECT kind, open_at, close_at, ends::date AS date, date_trunc('week', ends)::date AS week FROM given)
+"""
+
+_OTHERS = f"""
+{_GIVEN}
+DELETE FROM market_session s WHERE NOT EXISTS (
+  SELECT FROM wanted w WHERE (w.kind, w.open_at, w.close_at, w.date) = (s.kind, s.open_at, s.close_at, s.date))
+"""  # noqa: S608  # our own words
+
+_MISSING = f"""
+{_GIVEN}
+INSERT INTO market_session (kind, open_at, close_at, date, week) SELECT kind, open_at, close_at, date, week FROM wanted
+ON CONFLICT (kind, open_at) DO NOTHING
+"""  # noqa: S608  # our own words
+
+
+async def keep(connection: Connection, tables: Mapping[Kind, I64], timezone: str) -> int:
+    """Make the table say what the calendar says; a second time changes nothing. Returns how many rows changed.
+
+    tables: [open, close) of each session in µs UTC, int64 (n, 2), by kind.
+    timezone: the market's: a session is of the day that it ends on, and of that day's week, from Monday.
+    """
+    kinds = [kind for kind, rows in tables.items() for _ in range(len(rows))]
+    edges = [np.concatenate([rows[:, side] for rows in tables.values()]).tolist() for side in (0, 1)]
+    changed = 0
+    async with transaction(connection):
+        for statement in (_OTHERS, _MISSING):
+            tag = await connection.execute(statement, kinds, *edges, timezone)
+            changed += int(tag.rpartition(" ")[2])
+    return changed

@@ -1,0 +1,242 @@
+"""A start knows the sessions before today's as a run does that saw them: out of daily bars, or out of minutes."""
+
+import time
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import pytest
+
+import tickstockpl as tp
+from bar_samples import ran, rows
+from market_rows import MINUTE_US, minutes, put_minutes, told, xnys
+from minute_rows import Kind, prepare
+from running import serving, settings_for, tick
+from tickstockpl.daily import daily_bars
+from tickstockpl.finished import SESSIONS, finished
+from tickstockpl.history import Replayed
+from tickstockpl.kernel import PATTERNS, columns_of_bars
+from tickstockpl.migrate import migrate
+from tickstockpl.position import EVER_US
+from tickstockpl.service import build_engine, warm
+from tickstockpl.sessions import Session, Sessions
+from tickstockpl.settings import Settings
+from waiting import until
+
+pytestmark = pytest.mark.anyio
+
+LEVELS = ("daily_breakout", "weekly_breakout", "gap_up", "gap_down", "gap_fill", "pivot_break")
+FIRST, TODAY = date(2025, 9, 8), date(2025, 10, 14)
+"""A Monday, and a Tuesday some 27 sessions later."""
+
+
+@pytest.fixture
+def calendar(state_dir: Path) -> Sessions:
+    return xnys(state_dir)
+
+
+def settings(uri: str, mode: str = "regular") -> Settings:
+    given = {"database": {"uri": uri}, "session": {"mode": mode}, "patterns": {"enabled": LEVELS}}
+    return Settings.model_validate(given)
+
+
+def market(days: Sequence[Session], seed: int, *, thin: float = 0.7) -> dict[str, Any]:
+    """Minutes of the sessions, each of which opens somewhere else than the last one closed; the newest far above it."""
+    parts = [minutes([(day.open_us, day.close_us)], seed + at, thin=thin) for at, day in enumerate(days)]
+    steps = np.random.default_rng(seed).choice([0.97, 0.99, 1.0, 1.01, 1.03], len(days)).cumprod()
+    steps[-1] = 1.1 * steps[-2]
+    for part, step in zip(parts, steps, strict=True):
+        part["quality"][:] = 0
+        for name in ("open", "high", "low", "close"):
+            part[name] = np.round(part[name] * step, 2)
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def within(columns: dict[str, Any], first_us: int, end_us: int) -> dict[str, Any]:
+    held = (columns["ts_us"] >= first_us) & (columns["ts_us"] < end_us)
+    return {name: values[held] for name, values in columns.items()}
+
+
+def found(engine: tp.Engine, columns: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """What the engine finds in these minutes: ids, prices and all."""
+    order = np.lexsort((columns["symbol"], columns["ts_us"]))
+    given = columns_of_bars({name: values[order] for name, values in columns.items()}, ("vwap", "trades", "quality"))
+    made = engine.replay(given).detections
+    names = ("ts_us", "direction", "confidence", "entry", "stop", "target", "event_id")
+    told = [[repr(value) for value in getattr(made, name).tolist()] for name in names]  # NaN is not equal to itself
+    symbols = [made.symbols[at] for at in made.symbol.tolist()]
+    return list(zip(symbols, [PATTERNS[at]["id"] for at in made.pattern.tolist()], *told, strict=True))
+
+
+def days_until(calendar: Sessions, mode: Any, first: date = FIRST) -> list[Session]:
+    return calendar.between(mode, first, TODAY)
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode", "seed"),
+    [("ours", "regular", 1), ("ours", "regular", 2), ("appv2", "regular", 3), ("naive", "regular", 4),
+     ("ours", "extended", 5), ("naive", "extended", 6), ("ours", "always", 7)],
+)  # fmt: skip
+async def test_a_start_finds_what_a_run_finds_that_saw_every_session(
+    database: str, calendar: Sessions, kind: Kind, mode: Any, seed: int
+) -> None:
+    await prepare(database, kind)
+    await told(database, calendar)
+    days = days_until(calendar, mode)
+    columns, today = market(days, 100 * seed), days[-1]
+    before = within(columns, days[0].open_us, today.open_us)
+    await put_minutes(database, kind, before)
+    run = build_engine(settings(database, mode), calendar, None)
+    found(run, before)
+    start = build_engine(settings(database, mode), calendar, None)
+    await warm(start, settings(database, mode), calendar, today.open_us + 1)
+    expected = found(run, within(columns, today.open_us, today.close_us))
+    assert found(start, within(columns, today.open_us, today.close_us)) == expected
+    assert {"daily_breakout", "pivot_break", "gap_up"} <= {pattern for _, pattern, *_ in expected}
+    daily = (await rows(database, "SELECT count(*) FROM ohlcv_daily"))[0]["count"]
+    assert (daily > 0) == (mode == "regular"), "of other sessions there are no daily bars"
+
+
+async def test_without_what_it_is_told_a_start_finds_none_of_them(database: str, calendar: Sessions) -> None:
+    await prepare(database, "ours")
+    days = days_until(calendar, "regular")
+    columns, today = market(days, 100), days[-1]
+    await told(database, calendar)
+    await put_minutes(database, "ours", within(columns, days[-2].open_us + 120 * MINUTE_US, today.open_us))
+    start = build_engine(settings(database), calendar, None)
+    await warm(start, settings(database), calendar, today.open_us + 1)
+    assert found(start, within(columns, today.open_us, today.close_us)) == []
+
+
+async def told_of(uri: str, calendar: Sessions, symbols: list[str], **options: Any) -> dict[str, list[date]]:
+    """By symbol, the sessions before today's that a start is told of."""
+    days = days_until(calendar, "regular")[:-1]
+    table = np.array([[day.open_us, day.close_us] for day in days], dtype=np.int64)
+    named = {day.open_us: day.day for day in days}
+    async with finished(settings(uri).database, table, regular=True, **options) as sessions:
+        made = await sessions.of(symbols)
+    by_name: dict[str, list[date]] = {name: [] for name in symbols}
+    for at, us in zip(made.symbol.tolist(), made.ts_us.tolist(), strict=True):
+        by_name[symbols[at]].append(named[us])
+    return by_name
+
+
+async def test_sessions_are_told_back_to_the_first_in_which_a_symbol_had_no_bar(
+    database: str, calendar: Sessions
+) -> None:
+    """As a run forgets a symbol that it did not hear for a session; the first counts if it was seen from its open."""
+    await prepare(database, "ours")
+    await told(database, calendar)
+    days = days_until(calendar, "regular")[:-1]
+    columns = market(days, 7, thin=1.0)
+    named, ts_us = columns["symbol"], columns["ts_us"]
+    columns["symbol"] = np.where(named == "THIN", "C", named)
+    gone = (columns["symbol"] == "B") & (ts_us >= days[-4].open_us) & (ts_us < days[-4].close_us)
+    late = (columns["symbol"] == "B") & (ts_us >= days[-3].open_us) & (ts_us < days[-3].open_us + 5 * MINUTE_US)
+    await put_minutes(database, "ours", {name: values[~gone & ~late] for name, values in columns.items()})
+    for fresh in (False, True):
+        if fresh:
+            async with daily_bars(settings(database).database) as daily:
+                for session in await daily.between(days[0].day, days[-1].day, days[-1].close_us):
+                    await daily.write(session)
+            await ran(database, "DELETE FROM ohlcv_1min")
+        by_name = await told_of(database, calendar, ["A", "B", "NEVER"])
+        assert by_name == {
+            "A": [day.day for day in days[-SESSIONS:]],
+            "B": [days[-2].day, days[-1].day],
+            "NEVER": [],
+        }
+
+
+async def test_a_session_whose_minutes_changed_since_is_told_out_of_minutes(database: str, calendar: Sessions) -> None:
+    await prepare(database, "ours")
+    await told(database, calendar)
+    days = days_until(calendar, "regular")
+    await put_minutes(database, "ours", within(market(days, 7), days[-3].open_us, days[-2].close_us))
+    start = build_engine(settings(database), calendar, None)
+    await warm(start, settings(database), calendar, days[-1].open_us + 1)
+    await ran(database, "UPDATE ohlcv_1min SET high = 500 WHERE symbol = 'A'")
+    highs: list[list[float]] = []
+    for change in ("SELECT 1", "UPDATE market_session SET changes = changes + 1 WHERE kind = 'regular'"):
+        await ran(database, change)
+        table = np.array([[day.open_us, day.close_us] for day in days[:-1]], dtype=np.int64)
+        async with finished(settings(database).database, table, regular=True) as sessions:
+            highs.append((await sessions.of(["A"])).high.tolist())
+    assert max(highs[0]) < 200
+    assert highs[1] == [500, 500]
+
+
+async def test_what_a_replay_brings_again_from_its_beginning_is_not_told(database: str, calendar: Sessions) -> None:
+    await prepare(database, "ours")
+    await told(database, calendar)
+    days = days_until(calendar, "regular")
+    await put_minutes(database, "ours", within(market(days, 7), days[-4].open_us, days[-2].close_us))
+    start = build_engine(settings(database), calendar, None)
+    await warm(start, settings(database), calendar, days[-1].open_us + 1)
+    src_id = uuid4()
+    await ran(database, f"UPDATE ohlcv_1min SET src_id = '{src_id}', first_src = 5, last_src = 6 WHERE symbol = 'A'")
+    both = ["A", "B"]
+    assert all((await told_of(database, calendar, both)).values())
+    by_name = await told_of(database, calendar, both, replayed=Replayed(src_id, EVER_US, 0))
+    assert (by_name["A"], len(by_name["B"])) == ([], 3)
+
+
+class Shifted:
+    """A clock of another day that runs as ours does."""
+
+    def __init__(self, now_us: int) -> None:
+        self._ahead_us = now_us - time.time_ns() // 1000
+
+    def now_us(self) -> int:
+        return time.time_ns() // 1000 + self._ahead_us
+
+    def monotonic_s(self) -> float:
+        return time.monotonic()
+
+
+async def test_a_service_that_starts_cold_fires_what_one_fires_that_ran_through(
+    database: str, redis: str, calendar: Sessions, state_dir: Path
+) -> None:
+    await migrate(database)
+    days = days_until(calendar, "regular", date(2025, 9, 22))
+    today = days[-1]
+    columns = market(days, 11, thin=1.0)
+    mine = columns["symbol"] == "A"
+    stream = [(int(ts), float(price)) for ts, price in zip(columns["ts_us"][mine], columns["close"][mine], strict=True)]
+
+    def ticks(since_us: int) -> list[bytes]:
+        """The market from a session on, with an hour before its open in which a first subscription is over."""
+        early = [tick(since_us - minute * MINUTE_US + 30_000_000) for minute in range(60, 0, -1)]
+        later = [tick(ts + 30_000_000, price=price) for ts, price in stream if ts >= since_us]
+        return [*early, *later, tick(stream[-1][0] + MINUTE_US + 30_000_000)]
+
+    async def fired(since_us: int) -> list[Any]:
+        given = settings_for(
+            *(database, redis, state_dir),
+            patterns={"enabled": LEVELS},
+            session={"mode": "regular"},
+            ingest={"spool": False},
+        )
+        async with serving(given, clock=Shifted(today.close_us + 10 * MINUTE_US)) as up:
+            await up.send(ticks(since_us))
+            await up.stored()
+            await until(lambda: up.stages["writer"]["backlog_items"] == 0)
+        return await rows(
+            database,
+            "SELECT event_id, pattern_id, direction, confidence, bar_start, revision, supersedes, "
+            "payload - 'detection_timestamp' AS payload FROM pattern_event WHERE bar_start >= to_timestamp($1) "
+            "ORDER BY bar_start, event_id",
+            today.open_us / 1e6,
+        )
+
+    through = await fired(days[0].open_us)
+    assert {"daily_breakout", "pivot_break", "gap_up"} <= {row["pattern_id"] for row in through}
+    await ran(
+        database,
+        f"DELETE FROM ohlcv_1min WHERE timestamp >= to_timestamp({today.open_us / 1e6} - 7200); "
+        "TRUNCATE pattern_event, intraday_patterns, ohlcv_daily, ingest_checkpoint",
+    )
+    assert await fired(today.open_us) == through
