@@ -681,7 +681,9 @@ class Engine:
 def decode(payloads: Sequence[bytes]) -> Ticks: ...
 def aggregate(ts_us: _I64, price: _F64, size: _I64, symbol: _I32 | None, interval_us: int) -> Bars: ...
 def candlesticks(open: _F64, high: _F64, low: _F64, close: _F64, columns: Sequence[int]) -> _I32: ...
-def resample(bars: Any, timeframe: str, sessions: _I64 | None, days: _I64 | None, align: str) -> Bars:
+def resample(
+    bars: Any, timeframe: str, sessions: _I64 | None, days: _I64 | None, align: str, until_us: int | None
+) -> Bars:
     """bars: an object with `Bars`' columns, C-contiguous; `tickstockpl.resample` says what comes out."""
 
 def event_id(

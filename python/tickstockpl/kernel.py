@@ -182,6 +182,7 @@ def resample(
     sessions: ArrayLike | None = None,
     days: ArrayLike | None = None,
     align: Literal["session", "clock"] = "session",
+    until_us: int | None = None,
 ) -> Bars:
     """Roll 1-minute bars up to a longer timeframe; of bars that are forming still nothing is shown.
 
@@ -193,10 +194,11 @@ def resample(
     that it ends on. None: UTC days.
     align: whether bars within a session count from its open (09:30, 10:30, ...) or from the market's midnight (09:30,
     10:00, 11:00, ...). Either way the session's open and close cut them.
+    until_us: no minute that ends by then, in µs UTC, is still to come, though none of these may be so new.
     Returns bars by time, then symbol: first open, highest high, lowest low, last close, sums of volume and trades, each
     minute's flags, and the vwap of the minutes that have one. `ts_us` is when a bar is scheduled to start, whoever
-    trades first. A bar is there if it is over by the end of the newest minute of all symbols, in a session or not; so
-    give whole minutes, and more of them will not change a bar that was returned.
+    trades first. A bar is there if it is over by the end of the newest minute of all symbols, in a session or not, or
+    by `until_us`; so give whole minutes, and more of them will not change a bar that was returned.
     Raises ValueError naming the row that is no bar of a minute, or is there twice, or is no session.
 
     >>> import numpy as np, tickstockpl as tp
@@ -207,7 +209,7 @@ def resample(
     ([0], [2.0], [4.0], [30])
     """
     given = bars if isinstance(bars, Bars) else columns_of_bars(bars, ("vwap", "trades", "quality"))
-    return _resample(given, timeframe, _table("sessions", sessions), _table("days", days), align)
+    return _resample(given, timeframe, _table("sessions", sessions), _table("days", days), align, until_us)
 
 
 def _table(name: str, rows: ArrayLike | None) -> NDArray[np.int64] | None:

@@ -7,9 +7,10 @@ from tickstockpl.kernel import EngineSettings, resample
 from tickstockpl.wire import TIMEFRAME
 
 
-def rolled(minutes: History, timeframe: str, engine: EngineSettings) -> History:
+def rolled(minutes: History, timeframe: str, engine: EngineSettings, until_us: int | None = None) -> History:
     """Bars of `timeframe`, by symbol and start, rolled up from minutes as an engine of these settings does.
 
+    until_us: bars that are over by then are there, whoever traded last.
     Raises ValueError naming the row that is no bar of a minute.
     """
     if timeframe == TIMEFRAME:
@@ -21,6 +22,7 @@ def rolled(minutes: History, timeframe: str, engine: EngineSettings) -> History:
         sessions=sessions,
         days=engine.days,
         align=engine.align,
+        until_us=until_us,
     )
     place = {name: at for at, name in enumerate(minutes.symbols)}
     symbol = np.array([place[name] for name in made.symbols], dtype=np.int32)[made.symbol]

@@ -169,6 +169,9 @@ class BarSettings(Section):
     revise_s: Annotated[float, Field(ge=0, le=900)] = 900.0
     window: Annotated[int, Field(ge=34, le=10_000)] = 200
     """Bars of a symbol that patterns see; TA-Lib's, begun anew at each open, need 34."""
+    longer_sessions: Annotated[int, Field(ge=0, le=260)] = 3
+    """Sessions before today's whose minutes longer bars are made of at a start without snapshot: 3 fill a window of
+    bars of five minutes, 30 one of hours."""
     max_symbols: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
 
 

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 import tickstockpl as tp
 from bar_samples import rows
 from running import MINUTE, SECOND, serving, settings_for, tick
-from tickstockpl import service
+from tickstockpl import starting
 from tickstockpl._kernel import PanicException
 from tickstockpl.clock import SystemClock
 from tickstockpl.migrate import migrate
@@ -55,8 +55,8 @@ class Fragile:
 
 @pytest.fixture
 def fragile(monkeypatch: pytest.MonkeyPatch) -> None:
-    build = service.build_engine
-    monkeypatch.setattr(service, "build_engine", lambda *given: Fragile(build(*given)))
+    build = starting.build_engine
+    monkeypatch.setattr(starting, "build_engine", lambda *given: Fragile(build(*given)))
 
 
 async def sent(settings: Settings, payloads: list[bytes]) -> None:

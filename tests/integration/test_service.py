@@ -23,8 +23,8 @@ from tickstockpl.clock import SystemClock
 from tickstockpl.dev.simulate import Market, Simulation
 from tickstockpl.kernel import PATTERNS
 from tickstockpl.migrate import migrate
-from tickstockpl.service import build_engine
 from tickstockpl.settings import Settings
+from tickstockpl.starting import build_engine
 from waiting import until
 
 pytestmark = pytest.mark.anyio

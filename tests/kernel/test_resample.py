@@ -352,4 +352,4 @@ def test_columns_must_have_one_length_and_symbols_names() -> None:
     bars = columns_of_bars(rows)
     bars.symbol = bars.symbol + 1
     with pytest.raises(ValueError, match="symbol must index symbols, row 0 is 1"):
-        _kernel.resample(bars, "5min", None, None, "session")
+        _kernel.resample(bars, "5min", None, None, "session", None)

@@ -20,6 +20,7 @@ pub(crate) fn resample(
     sessions: &Bound<'_, PyAny>,
     days: &Bound<'_, PyAny>,
     align: &str,
+    until_us: Option<i64>,
 ) -> PyResult<Bars> {
     let (timeframe, align): (Timeframe, Align) = (timeframe.parse().map_err(to_py)?, align.parse().map_err(to_py)?);
     let days = self::sessions(days, "days")?.unwrap_or_default();
@@ -48,7 +49,7 @@ pub(crate) fn resample(
         let id = minutes.symbol[row];
         return Err(PyValueError::new_err(format!("symbol must index symbols, row {row} is {id}")));
     }
-    let made = py.detach(|| kernel::resample(&minutes, timeframe, &sessions, &grid)).map_err(to_py)?;
+    let made = py.detach(|| kernel::resample(&minutes, timeframe, &sessions, &grid, until_us)).map_err(to_py)?;
     let rows = made.len();
     let [open, high, low, close] = made.prices;
     Ok(Bars {

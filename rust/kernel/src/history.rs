@@ -322,6 +322,9 @@ impl History {
     /// Feeds a minute of history through the same path and says nothing.
     pub fn warm(&mut self, fold: Fold, revision: u32, session: Option<Session>, rules: &Rules) -> bool {
         let end_us = fold.end_us();
+        if let (Some(longer), Some(rules)) = (&mut self.longer, &rules.longer) {
+            longer.begin(rules);
+        }
         let fed = self.feed(fold, end_us, revision, session, rules);
         let newest = self.sealed.back().filter(|_| fed).and_then(|sealed| sealed.rolled_from(rules));
         if let (Some((bar, session)), Some(longer)) = (newest, &rules.longer) {

@@ -16,7 +16,7 @@ use crate::pattern::days::Day;
 use crate::rollup::{Rolled, Rollup};
 use crate::rules::LongerRules;
 use crate::session::Session;
-use crate::snapshot::{Sound, holds};
+use crate::snapshot::{Sound, holds, is_near};
 use crate::tick::Kind;
 use crate::time::{DAY_US, MINUTE_US};
 use crate::timeframe::Timeframe;
@@ -68,6 +68,8 @@ pub(crate) struct Longer {
     base: Place,
     /// The closed bars of each timeframe, the shortest first.
     tracks: Vec<History>,
+    /// Minutes before this one are in bars that were fed whole.
+    from_us: i64,
     /// When the first of the buckets that are forming is over.
     end_us: i64,
     /// When the oldest closed bar ends that may be revised.
@@ -80,7 +82,7 @@ impl Longer {
         let timeframes: Vec<Timeframe> = rules.each.iter().map(|rules| rules.timeframe).collect();
         let place = Place { ladder: Ladder::new(&timeframes), session: None };
         let tracks = rules.each.iter().map(History::new).collect();
-        Self { now: place, base: place, tracks, end_us: i64::MAX, oldest_us: i64::MAX }
+        Self { now: place, base: place, tracks, from_us: i64::MIN, end_us: i64::MAX, oldest_us: i64::MAX }
     }
 
     /// Makes those that were read from a snapshot fit what all have in common.
@@ -90,7 +92,9 @@ impl Longer {
     pub(crate) fn fit(&mut self, rules: &LongerRules) -> Sound {
         let of = |timeframe: Timeframe| rules.each.iter().any(|rules| rules.timeframe == timeframe);
         let sound = |place: &Place| place.ladder.is_sound(of) && place.session.is_none_or(Session::is_sound);
-        holds(sound(&self.now) && sound(&self.base) && self.tracks.len() == rules.each.len(), "longer bars")?;
+        let near = self.from_us == i64::MIN || is_near(self.from_us);
+        let whole = near && self.tracks.len() == rules.each.len();
+        holds(sound(&self.now) && sound(&self.base) && whole, "longer bars")?;
         self.tracks.iter_mut().zip(&rules.each).try_for_each(|(track, rules)| track.fit(rules, false))?;
         self.note_ends();
         Ok(())
@@ -114,7 +118,7 @@ impl Longer {
     /// Takes in the next minute and closes the bars that it ends; false, and nothing is changed, if the bucket of the minute
     /// had been told to be over.
     pub(crate) fn push(&mut self, bar: &Bar, session: Session, rules: &LongerRules, made: &mut Made) -> bool {
-        if bar.ts_us < rules.from_us {
+        if bar.ts_us < self.from_us {
             return true;
         }
         let mut closed = Closed::new();
@@ -142,7 +146,8 @@ impl Longer {
         let passed_us = self.now.ladder.passed_us();
         let mut closed = Closed::new();
         self.now = self.base;
-        for (bar, session) in minutes.filter(|(bar, _)| bar.ts_us >= rules.from_us) {
+        let from_us = self.from_us;
+        for (bar, session) in minutes.filter(|(bar, _)| bar.ts_us >= from_us) {
             self.now.push(&bar, session, rules, |rolled, of| closed.push((rolled, of)));
         }
         self.now.close_up_to(passed_us, |rolled, of| closed.push((rolled, of)));
@@ -152,9 +157,14 @@ impl Longer {
         self.note_ends();
     }
 
+    /// History is fed: what of it is in bars that are fed whole is no minute of others.
+    pub(crate) fn begin(&mut self, rules: &LongerRules) {
+        self.from_us = rules.from_us;
+    }
+
     /// A minute can no longer change.
     pub(crate) fn settle(&mut self, bar: &Bar, session: Session, rules: &LongerRules) {
-        if bar.ts_us >= rules.from_us {
+        if bar.ts_us >= self.from_us {
             self.base.push(bar, session, rules, |_, _| ());
         }
     }
@@ -188,6 +198,7 @@ impl Longer {
     ///
     /// A day of a week that goes on with the minutes goes into that week.
     pub(crate) fn warm(&mut self, timeframe: Timeframe, bar: &Bar, session: Session, rules: &LongerRules) -> bool {
+        self.begin(rules);
         let bucket = rules.grid.bucket(timeframe, bar.ts_us, session);
         if bucket.start_us != bar.ts_us || bucket.end_us > rules.from_us {
             return false;

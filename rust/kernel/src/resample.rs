@@ -68,8 +68,8 @@ pub struct Resampled {
 /// Rolls 1-minute bars up to `timeframe`. Those that start in no session, or are flagged [`quality::PROVISIONAL`], are left
 /// out.
 ///
-/// The end of the newest bar, in a session or not, is as far as the data goes, for all symbols: buckets that end later are
-/// still forming and are left out.
+/// The end of the newest bar, in a session or not, is as far as the data goes, for all symbols, or `until_us` if that is
+/// later: buckets that end after it are still forming and are left out.
 ///
 /// # Errors
 /// [`KernelError::Length`] if columns differ in length; [`KernelError::Row`] names the first row that is no bar of a minute,
@@ -79,10 +79,12 @@ pub fn resample(
     timeframe: Timeframe,
     sessions: &Sessions,
     grid: &Grid,
+    until_us: Option<i64>,
 ) -> Result<Resampled, KernelError> {
     minutes.check()?;
     let rows = minutes.symbol.len();
-    let mut run = Run { timeframe, sessions, grid, session: None, slots: Vec::new(), symbols: Vec::new() };
+    let end_us = until_us.unwrap_or(i64::MIN);
+    let mut run = Run { timeframe, sessions, grid, end_us, session: None, slots: Vec::new(), symbols: Vec::new() };
     let mut made = Resampled::default();
     if minutes.are_in_order() {
         run.fold(minutes, 0..rows, &mut made);
@@ -228,6 +230,8 @@ struct Run<'a> {
     timeframe: Timeframe,
     sessions: &'a Sessions,
     grid: &'a Grid,
+    /// How far the data goes.
+    end_us: i64,
     /// The session of the last minute: as a rule that of the next one, too.
     session: Option<Session>,
     /// Where each symbol's roll-up lies, by id.
@@ -238,13 +242,12 @@ struct Run<'a> {
 impl Run<'_> {
     /// Takes rows in, each symbol's in order of time, then closes what is over when the last of all ends.
     fn fold(&mut self, minutes: &Minutes<'_>, rows: impl Iterator<Item = usize>, made: &mut Resampled) {
-        let mut end_us = i64::MIN;
         for row in rows {
             if minutes.is_open(row) {
                 continue;
             }
             let bar = minutes.bar(row);
-            end_us = end_us.max(bar.ts_us + MINUTE_US);
+            self.end_us = self.end_us.max(bar.ts_us + MINUTE_US);
             let Some(session) = self.session_of(bar.ts_us) else { continue };
             let id = minutes.symbol[row];
             let slot = self.slot(id);
@@ -252,7 +255,7 @@ impl Run<'_> {
             pushed.expect("minutes come in order, and nothing else has closed a bucket");
         }
         for (id, rollup) in &mut self.symbols {
-            if let Some(rolled) = rollup.close_up_to(end_us) {
+            if let Some(rolled) = rollup.close_up_to(self.end_us) {
                 made.push(*id, &rolled);
             }
         }

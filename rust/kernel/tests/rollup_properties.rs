@@ -294,7 +294,7 @@ fn batch(
         open_us: &column(rows, |b| b.open_us),
         close_us: &column(rows, |b| b.close_us),
     };
-    resample(&minutes, timeframe, sessions, grid)
+    resample(&minutes, timeframe, sessions, grid, None)
 }
 
 /// Rows of a batch as symbols and bars, in bits.
@@ -557,6 +557,6 @@ fn columns_of_different_lengths_are_refused_by_name() {
         open_us: &ints,
         close_us: &ints,
     };
-    let error = resample(&minutes, Timeframe::Min5, &sessions, &grid).expect_err("no vwap");
+    let error = resample(&minutes, Timeframe::Min5, &sessions, &grid, None).expect_err("no vwap");
     assert_eq!(error.to_string(), "vwap must have 1 rows, had 0");
 }

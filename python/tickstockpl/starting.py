@@ -1,0 +1,179 @@
+"""What a run begins with: the calendar, and the engine as the run before has left it or as the database says."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from tickstockpl import migrate, postgres, timetable
+from tickstockpl import sessions as calendars
+from tickstockpl.clock import Clock
+from tickstockpl.continuation import ignored, restored
+from tickstockpl.daily import daily_bars, over_us
+from tickstockpl.errors import ServerError
+from tickstockpl.finished import SESSIONS, finished
+from tickstockpl.history import Replayed
+from tickstockpl.kernel import PROVISIONAL, Engine
+from tickstockpl.moments import moment_at
+from tickstockpl.ownership import Ownership
+from tickstockpl.past_bars import PastBars, past_bars
+from tickstockpl.position import EVER_US
+from tickstockpl.rule import Rule
+from tickstockpl.selection import engine_settings
+from tickstockpl.settings import Settings
+from tickstockpl.snapshot import Snapshot
+from tickstockpl.sources import Source, open_source
+from tickstockpl.warmup import history, revised
+from tickstockpl.writer import Writer
+
+log = structlog.get_logger(__name__)
+
+SESSIONS_BACK = 30
+"""How many sessions the search for history goes back: 200 bars of a thin symbol, and bounded chunks to look at."""
+SESSION_AHEAD_US = 86_400_000_000
+
+
+async def prepared(settings: Settings, clock: Clock) -> calendars.Sessions:
+    """The calendar, after a look at the database.
+
+    Raises ServerError if either cannot be had.
+    """
+    missing = await migrate.pending(settings.database.dsn(), policy=settings.database.symbol_policy)
+    if missing:
+        raise ServerError(f"the database is not ready ({len(missing)} statements): run `tickstockpl migrate` first")
+    today = datetime.fromtimestamp(clock.now_us() / 1e6, UTC).date()
+    named = settings.session
+    calendar = await asyncio.to_thread(calendars.load, named.calendar, named.timezone, settings.state_dir, today)
+    async with postgres.for_command(settings.database, command_timeout_s=30) as connection:
+        await timetable.keep(connection, calendar.tables(), calendar.timezone)
+    return calendar
+
+
+async def warm(
+    engine: Engine,
+    settings: Settings,
+    calendar: calendars.Sessions,
+    now_us: int,
+    replayed: Replayed | None = None,
+) -> tuple[int, int | None]:
+    """Tell the engine of finished sessions and feed it history; gives the bars taken, and until when ticks are known.
+
+    replayed: bars that come by another way.
+    Raises ServerError if the database cannot be read.
+    """
+    over = over_us(now_us, settings.bars.revise_s)
+    if replayed is not None and replayed.anew_us > 0:
+        # A feed may lag by minutes or be of another year: what its own session has had is what the state begins with.
+        now_us = min(now_us, replayed.anew_us)
+    table = calendar.table(settings.session.mode)
+    longer = _past(settings, calendar, table, now_us, replayed)
+    lately = table[table[:, 0] <= now_us + SESSION_AHEAD_US][-SESSIONS_BACK:]
+    before, regular = lately[lately[:, 0] <= now_us][:-1][-SESSIONS:], settings.session.mode == "regular"
+    if regular and len(before):
+        await _catch_up(settings, before, over)
+    taken, told, newest_us = 0, 0, None
+    chunks = history(
+        settings.database,
+        lately,
+        now_us,
+        window=settings.bars.window,
+        revise_s=settings.bars.revise_s,
+        replayed=replayed,
+    )
+    async with finished(settings.database, before, regular=regular, replayed=replayed) as sessions, longer as past:
+        if past is not None:
+            engine.longer_from(int(lately[lately[:, 0] <= now_us][-1, 0]))
+        async for chunk in chunks:
+            told += engine.know(await sessions.of(chunk.symbols))
+            for timeframe, bars in await past.of(chunk.symbols) if past is not None else ():
+                engine.warm_longer(timeframe, bars)
+            taken += engine.warm(chunk)
+            # After a kill the newest minute may be stored for some symbols only: it belongs to the gap.
+            heard_us = np.where(chunk.quality & PROVISIONAL, chunk.close_us, chunk.ts_us)
+            newest_us = max(newest_us or 0, int(heard_us.max()))
+    log.info("finished sessions told", sessions=len(before), rows=told)
+    engine.recall(await revised(settings.database, lately, now_us, revise_s=settings.bars.revise_s))
+    return taken, newest_us
+
+
+def _past(
+    settings: Settings, calendar: calendars.Sessions, table: NDArray[np.int64], now_us: int, replayed: Replayed | None
+) -> AbstractAsyncContextManager[PastBars | None]:
+    """What reads the longer bars of the sessions before the one that is on; nothing, if all minutes come again."""
+    begun = table[table[:, 0] <= now_us]
+    if not len(begun) or (replayed is not None and replayed.anew_us == EVER_US):
+        return nullcontext()
+    return past_bars(
+        settings.database,
+        engine_settings(settings, calendar, None),
+        begun[:-1],
+        back=settings.bars.longer_sessions,
+        regular=settings.session.mode == "regular",
+        replayed=replayed,
+    )
+
+
+async def _catch_up(settings: Settings, sessions: NDArray[np.int64], over: int) -> None:
+    """Write the daily bars that these sessions lack: of 10,000 symbols a session takes seconds, once."""
+    first, last = moment_at(int(sessions[0, 0])), moment_at(int(sessions[-1, 0]))
+    async with daily_bars(settings.database) as daily:
+        for session in await daily.due(int(sessions[0, 0]), over):
+            if first <= session.open_at <= last:
+                await daily.write(session)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What the stages begin with. kept: of the run before, if it is gone on from; the engine is as it was then."""
+
+    engine: Engine
+    source: Source
+    kept: Snapshot | None
+    warm_bars: int
+    heard_us: int | None
+
+
+async def begin(
+    settings: Settings,
+    rules: Sequence[Rule],
+    calendar: calendars.Sessions,
+    clock: Clock,
+    writer: Writer,
+    ownership: Ownership,
+    servers: AsyncExitStack,
+) -> Start:
+    """The engine as the run before has left it: from its snapshot, else from rows, and from messages yet to come."""
+    engine = build_engine(settings, calendar, writer.price_scale(), rules)
+    kept = await restored(engine, settings, ownership)
+    source = await open_source(settings, ownership, clock, servers, kept.progress if kept is not None else None)
+    begun = source.begun
+    writer.claimed(begun.src_id, resumes=source.resumes)
+    if kept is not None and begun.progress is not None:
+        return Start(engine, source, kept, 0, begun.progress.heard_us)
+    if kept is not None:
+        ignored("the source has come to another place")
+        engine = build_engine(settings, calendar, writer.price_scale(), rules)
+    # Of a spool that has nothing yet, no row can come again.
+    replayed = source.replayed if begun.continues or settings.ingest.mode != "pubsub" else None
+    warm_bars, newest_us = await warm(engine, settings, calendar, clock.now_us(), replayed)
+    if begun.position is not None:
+        engine.settle(begun.position.anew_us, begun.position.settled_src)
+        engine.resume(begun.position.standing)
+    return Start(engine, source, None, warm_bars, newest_us if source.heard_us is None else source.heard_us)
+
+
+def build_engine(
+    settings: Settings, calendar: calendars.Sessions, price_scale: int | None, rules: Sequence[Rule] | None = None
+) -> Engine:
+    """The engine as the settings want it.
+
+    rules: those of the settings, where they have been read.
+    Raises SettingsError for a pattern that does not exist, for two of one name, for a mistake in a file of rules, or
+    for bounds that cross.
+    """
+    return Engine(engine_settings(settings, calendar, price_scale, rules))
