@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tickstockpl.axes import PriceAxis, span_of, time_labels
 from tickstockpl.found import Candles, Found
 from tickstockpl.moments import moment_at
+from tickstockpl.wire import TIMEFRAMES
 
 ZONE = "America/New_York"
 
@@ -90,8 +91,8 @@ class Drawing:
 def plot(detections: Any, i: int, bars: Any, *, timezone: str = ZONE) -> Drawing:
     """The pattern of the row `i` among the bars around it: outline, levels, and the bar on which it ends.
 
-    detections: `Detections` of `scan` or an engine. bars: those that were looked through, as `scan` takes them.
-    timezone: of the time axis.
+    detections: `Detections` of `scan` or an engine. bars: those that were looked through, as `scan` takes them; of a
+    pattern on a longer bar those of its timeframe, as `resample` makes them. timezone: of the time axis.
     Raises IndexError if there is no such row, ValueError if its bar is not among `bars`.
 
     >>> import tickstockpl as tp
@@ -104,6 +105,12 @@ def plot(detections: Any, i: int, bars: Any, *, timezone: str = ZONE) -> Drawing
     candles = Candles.of(bars, found.symbol)
     if found.ts_us not in candles.ts_us:
         raise ValueError(f"the bar of {found.symbol} that starts at {found.ts_us} µs is not among the bars")
+    timeframe = TIMEFRAMES[int(detections.timeframe[i])]
+    if candles.close[candles.ts_us == found.ts_us] != detections.close[i]:
+        raise ValueError(
+            f"the bar of {found.symbol} that starts at {found.ts_us} µs is another one among the bars: give those of "
+            f"{timeframe}, such as tp.resample(bars, {timeframe!r}, ...)"
+        )
     return draw(found, candles.around(found), timezone)
 
 

@@ -366,6 +366,17 @@ def test_plot_says_what_it_cannot_draw() -> None:
         tp.plot(found, 0, {name: column[:40] for name, column in bars.items()})
 
 
+def test_plot_draws_longer_bars_among_their_own_kind_alone() -> None:
+    bars = spiked() | {"close": [10.0 + n % 7 / 100 for n in range(100)] * 2}
+    bars |= {"high": [11.0] * 200, "low": [9.0] * 200, "open": [10.0] * 200}
+    found = tp.scan(bars, ["doji"], settings=tp.EngineSettings(timeframes=("5min",)))
+    assert len(found)
+    with pytest.raises(ValueError, match=r"give those of 5min, such as tp.resample\(bars, '5min', ...\)"):
+        tp.plot(found, 0, bars)
+    five = tp.resample(bars, "5min")
+    assert len(of_class(drawn(tp.plot(found, 0, five).svg), "candle")) == 13  # it and twelve after it
+
+
 @pytest.mark.parametrize(("own", "shown"), [(1, 60), (30, 60), (80, 106), (199, 200)])
 def test_a_patterns_surroundings_grow_with_it(own: int, shown: int) -> None:
     candles = wave(200)
