@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 import event_samples
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock, ManualClock
+from tickstockpl.events import Event
 from tickstockpl.metrics import Metrics
+from tickstockpl.outcome_rows import ENDS, Outcomes
 from tickstockpl.ownership import Ownership
 from tickstockpl.settings import BarSettings, DatabaseSettings, Settings, WriterSettings
-from tickstockpl.wire import ENDS, TIMEFRAME, Event, Outcomes, WriteBatch
+from tickstockpl.vocabulary import TIMEFRAME
+from tickstockpl.wire import WriteBatch
 from tickstockpl.writer import Writer
 
 MINUTE_US = 60_000_000

@@ -9,19 +9,9 @@ import numpy as np
 
 from tickstockpl._kernel import PATTERNS as BUILT_IN
 from tickstockpl._kernel import EventEncoder
-from tickstockpl.wire import (
-    EVENT_DTYPES,
-    INDICATORS,
-    INTRADAY,
-    QUALITY,
-    RATES,
-    TIERS,
-    TIMEFRAMES,
-    Event,
-    EventColumns,
-    Events,
-    Findings,
-)
+from tickstockpl.events import EVENT_DTYPES, INDICATORS, RATES, Event, EventColumns, Events
+from tickstockpl.vocabulary import INTRADAY, QUALITY, TIERS, TIMEFRAMES
+from tickstockpl.wire import Findings
 
 MINUTE_US = 60_000_000
 

@@ -203,7 +203,7 @@ class EventEncoder:
     """Writes events, thousands in a call: what AppV2 reads and what the database keeps.
 
     columns: any object with the columns of `Detections` as attributes, and `hit_rate`, `hit_lo`, `hit_hi`, `n`,
-    `base_rate`, `edge`, `match_quality` and `muted`: `wire.EventColumns` has them. rows: which, in the order wanted.
+    `base_rate`, `edge`, `match_quality` and `muted`: `events.EventColumns` has them. rows: which, in the order wanted.
     lifetime_us: from a bar's END until its event expires. seq: the first message's number on its channel, 0 or more.
     Raises IndexError for a row or pattern that there is not.
     """

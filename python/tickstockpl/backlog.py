@@ -15,10 +15,12 @@ from uuid import UUID, uuid4
 import numpy as np
 from numpy.typing import NDArray
 
+from tickstockpl.events import Events, Expiry
 from tickstockpl.moments import MINUTE_US
+from tickstockpl.outcome_rows import Outcomes
 from tickstockpl.position import Position
 from tickstockpl.readings import Readings
-from tickstockpl.wire import BarColumns, DeadLetter, Events, Expiry, Gap, Outcomes, Sent, Spans, WriteBatch
+from tickstockpl.wire import BarColumns, DeadLetter, Gap, Sent, Spans, WriteBatch
 
 ROW = np.dtype(
     [

@@ -36,7 +36,7 @@ from tickstockpl.rolled import rolled
 from tickstockpl.selection import chosen_rules, definitions_of, enabled_patterns, engine_settings
 from tickstockpl.sessions import Mode, Sessions
 from tickstockpl.settings import PatternSettings, Settings
-from tickstockpl.wire import TIERS, TIMEFRAME, TIMEFRAMES
+from tickstockpl.vocabulary import TIERS, TIMEFRAME, TIMEFRAMES
 
 INTERVALS_S = dict(zip(TIMEFRAMES, (60.0, 300.0, 900.0, 1800.0, 3600.0, 14400.0, 0.0, 0.0), strict=True))
 """How long the bars of a timeframe are; 0: nobody waits for the last of a session."""

@@ -11,12 +11,13 @@ import numpy as np
 import structlog
 
 from tickstockpl import snapshot
+from tickstockpl.events import Events
 from tickstockpl.kernel import Engine, EventEncoder
 from tickstockpl.ownership import Ownership
 from tickstockpl.position import Position, Progress
 from tickstockpl.settings import Settings
 from tickstockpl.snapshot import Snapshot, Unfit, Unsent
-from tickstockpl.wire import Events, Findings
+from tickstockpl.wire import Findings
 
 FOLDER = "snapshot"
 """In `state_dir`; a file a part."""

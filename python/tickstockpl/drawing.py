@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tickstockpl.axes import PriceAxis, span_of, time_labels
 from tickstockpl.found import Candles, Found
 from tickstockpl.moments import moment_at
-from tickstockpl.wire import TIMEFRAMES
+from tickstockpl.vocabulary import TIMEFRAMES
 
 ZONE = "America/New_York"
 

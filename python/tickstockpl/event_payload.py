@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from tickstockpl.events import Events
 from tickstockpl.payload import PATTERNS_STREAMING
-from tickstockpl.wire import Events
 
 
 def lifetime_us(ttl_s: float) -> int:

@@ -21,7 +21,7 @@ from tickstockpl.history import History
 from tickstockpl.kernel import PATTERNS, PROVISIONAL, Detections, EngineSettings, scan_parts
 from tickstockpl.recording import POLARS
 from tickstockpl.rolled import rolled
-from tickstockpl.wire import TIMEFRAME, TIMEFRAMES
+from tickstockpl.vocabulary import TIMEFRAME, TIMEFRAMES
 
 if TYPE_CHECKING:
     import polars as pl

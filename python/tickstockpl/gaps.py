@@ -15,7 +15,7 @@ from tickstockpl.postgres import Connection
 from tickstockpl.sessions import Session
 from tickstockpl.settings import DatabaseSettings
 from tickstockpl.tables import FLAGGED, Tables, has, whole_tables
-from tickstockpl.wire import FLAGS, REPAIRED
+from tickstockpl.vocabulary import FLAGS, REPAIRED
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tickstockpl.moments import EPOCH_2000_US
 from tickstockpl.position import EVER_US
 from tickstockpl.postgres import Connection
-from tickstockpl.wire import QUALITY, REPAIRED
+from tickstockpl.vocabulary import QUALITY, REPAIRED
 
 I64 = NDArray[np.int64]
 

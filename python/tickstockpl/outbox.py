@@ -12,7 +12,7 @@ from itertools import chain, groupby, takewhile
 import numpy as np
 from numpy.typing import NDArray
 
-from tickstockpl.wire import Events, Expiry
+from tickstockpl.events import Events, Expiry
 
 BULK = 64
 """So many events that come together wait as columns; fewer are not worth the sorting."""

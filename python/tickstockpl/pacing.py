@@ -10,7 +10,7 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
-from tickstockpl.wire import Events
+from tickstockpl.events import Events
 
 FLUSH_S = 0.25
 """How often AppV2 empties its buffer."""

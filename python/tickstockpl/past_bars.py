@@ -20,7 +20,7 @@ from tickstockpl.moments import MINUTE_US, moment_at
 from tickstockpl.postgres import Connection
 from tickstockpl.rolled import rolled
 from tickstockpl.settings import DatabaseSettings
-from tickstockpl.wire import TIERS, TIMEFRAME
+from tickstockpl.vocabulary import TIERS, TIMEFRAME
 
 I64 = NDArray[np.int64]
 

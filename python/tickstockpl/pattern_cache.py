@@ -21,7 +21,7 @@ from redis.exceptions import ResponseError
 from tickstockpl import event_payload
 from tickstockpl.clock import Clock
 from tickstockpl.connection import round_trip
-from tickstockpl.wire import Events, Expiry
+from tickstockpl.events import Events, Expiry
 
 ENTRY = "tickstock:patterns:"
 BY_CONFIDENCE = "tickstock:indexes:confidence"

@@ -15,7 +15,7 @@ import orjson
 
 from tickstockpl.moments import moment_at
 from tickstockpl.readings import Alert, Calculation
-from tickstockpl.wire import TIMEFRAME
+from tickstockpl.vocabulary import TIMEFRAME
 
 SOURCE = "TickStockPL"
 PATTERNS_STREAMING = "tickstock:patterns:streaming"

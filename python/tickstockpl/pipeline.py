@@ -20,31 +20,28 @@ from tickstockpl._kernel import ALERTS, Detections, Engine, EventEncoder, Follow
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock
 from tickstockpl.errors import ClosedChannel
+from tickstockpl.events import EventColumns, Events, Expiry
 from tickstockpl.losses import Losses
+from tickstockpl.outcome_rows import Outcomes
 from tickstockpl.position import Begun, Mark, Marks, Position, Progress
 from tickstockpl.quarantine import Quarantine
 from tickstockpl.rating import Rating
 from tickstockpl.readings import Indicator, Readings
 from tickstockpl.switches import Switches
 from tickstockpl.trouble import is_told
+from tickstockpl.vocabulary import TIMEFRAME, TIMEFRAMES
 from tickstockpl.wire import (
-    TIMEFRAME,
-    TIMEFRAMES,
     Answered,
     BarColumns,
     Connected,
     DeadLetter,
     Ended,
     Entries,
-    EventColumns,
-    Events,
-    Expiry,
     Findings,
     Gap,
     Inbound,
     Lost,
     Missed,
-    Outcomes,
     Passed,
     Received,
     WriteBatch,

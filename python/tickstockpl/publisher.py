@@ -24,13 +24,14 @@ from tickstockpl.clock import Clock
 from tickstockpl.connection import LOST, Connection, heed_cancellation
 from tickstockpl.dispatch import Dispatch
 from tickstockpl.errors import ClosedChannel
+from tickstockpl.events import SWITCHED_OFF, TOO_WEAK, Events
 from tickstockpl.metrics import Metrics
 from tickstockpl.pacing import Cadence, FeedTime
 from tickstockpl.pattern_cache import PatternCache
 from tickstockpl.payload import Pulse, Session
 from tickstockpl.readings import Readings
 from tickstockpl.settings import Settings
-from tickstockpl.wire import SWITCHED_OFF, TOO_WEAK, Events, Findings, WriteBatch
+from tickstockpl.wire import Findings, WriteBatch
 
 WATCH_S = 1.0
 CACHE_S = 1.0

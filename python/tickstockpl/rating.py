@@ -11,7 +11,8 @@ import numpy as np
 from tickstockpl import rate_file
 from tickstockpl.calibration import DIRECTIONS, Calibration, RateIndex
 from tickstockpl.errors import SettingsError
-from tickstockpl.wire import ADDED_DTYPES, RATES, TIMEFRAMES, EventColumns
+from tickstockpl.events import ADDED_DTYPES, RATES, EventColumns
+from tickstockpl.vocabulary import TIMEFRAMES
 
 DIGITS: Final = 12
 """Rates are rounded to so many decimals, so that a confidence that is one is written as it is."""

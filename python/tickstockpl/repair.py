@@ -22,7 +22,7 @@ from tickstockpl.settings import DatabaseSettings
 from tickstockpl.statements import CHANGED_SESSIONS, accept
 from tickstockpl.tables import FLAGGED, PRICES, SOURCE, Tables, whole_tables
 from tickstockpl.vendor import Wanted
-from tickstockpl.wire import REPAIRED
+from tickstockpl.vocabulary import REPAIRED
 
 MARGIN_S = 300.0
 """Beyond the revise window: a bar closes after its end, and its row is written later still."""

@@ -11,7 +11,7 @@ from tickstockpl.drawing import STYLE, draw
 from tickstockpl.findings import Example, Findings, Tally
 from tickstockpl.found import DIRECTIONS, Found
 from tickstockpl.moments import moment_at
-from tickstockpl.wire import TIMEFRAME
+from tickstockpl.vocabulary import TIMEFRAME
 
 SPARE = 3
 """So many times the examples that are shown are needed, for some to be of other symbols and days."""

@@ -18,7 +18,7 @@ from tickstockpl.gaps import Count, Day, Report
 from tickstockpl.moments import moment_at
 from tickstockpl.repair import Change
 from tickstockpl.retention import Outcome
-from tickstockpl.wire import FLAGS, REPAIRED
+from tickstockpl.vocabulary import FLAGS, REPAIRED
 
 COLUMNS = (
     *("day", "symbol", "minutes", "bars", "no_bar", "in_gap", "flagged"),

@@ -23,7 +23,7 @@ from tickstockpl.moments import EPOCH, moment_at
 from tickstockpl.postgres import Connection
 from tickstockpl.settings import DatabaseSettings, RetentionSettings, Settings
 from tickstockpl.trouble import is_told
-from tickstockpl.wire import REPAIRED
+from tickstockpl.vocabulary import REPAIRED
 
 DAY_S, RETRY_S = 86_400.0, 3_600.0
 BATCH_ROWS = 5_000

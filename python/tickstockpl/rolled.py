@@ -4,7 +4,7 @@ import numpy as np
 
 from tickstockpl.history import History
 from tickstockpl.kernel import EngineSettings, resample
-from tickstockpl.wire import TIMEFRAME
+from tickstockpl.vocabulary import TIMEFRAME
 
 
 def rolled(minutes: History, timeframe: str, engine: EngineSettings, until_us: int | None = None) -> History:

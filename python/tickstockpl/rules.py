@@ -24,7 +24,7 @@ from tickstockpl.aliases import Names, ids_of
 from tickstockpl.errors import SettingsError
 from tickstockpl.kernel import PATTERNS, TIMEFRAMES, VALUES, patterns_with
 from tickstockpl.rule import Comparison, Direction, Member, Operand, Rule, Side
-from tickstockpl.wire import INTRADAY, TIMEFRAME
+from tickstockpl.vocabulary import INTRADAY, TIMEFRAME
 
 MOST_RULES: Final = 100
 MOST_PARTS: Final = 100

@@ -14,7 +14,7 @@ from tickstockpl.rule import Rule, only
 from tickstockpl.rules import read_rules
 from tickstockpl.sessions import Sessions
 from tickstockpl.settings import IndicatorSettings, PatternSettings, Settings
-from tickstockpl.wire import TIERS
+from tickstockpl.vocabulary import TIERS
 
 
 def engine_settings(

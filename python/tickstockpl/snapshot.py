@@ -18,8 +18,8 @@ from uuid import UUID
 import numpy as np
 import orjson
 
+from tickstockpl.events import EVENT_DTYPES, TOLD_DTYPES, EventColumns, Events
 from tickstockpl.position import Position, Progress
-from tickstockpl.wire import EVENT_DTYPES, TOLD_DTYPES, EventColumns, Events
 
 FORMAT = b"tickstockpl-snapshot 3"
 HEAD_BYTES = 1 << 26

@@ -3,8 +3,9 @@
 # ruff: noqa: S608 - what is put into these texts are our own words and column names; values are parameters
 
 from tickstockpl.errors import ServerError
+from tickstockpl.outcome_rows import ENDS, OUTCOME
 from tickstockpl.tables import PRICES, QUALITY_TEXT, Column, Tables
-from tickstockpl.wire import ENDS, OUTCOME, REPAIRED
+from tickstockpl.vocabulary import REPAIRED
 
 STAGE = """
 CREATE TEMPORARY TABLE IF NOT EXISTS tickstockpl_bars (

@@ -17,7 +17,9 @@ from tickstockpl import event_payload, payload, postgres
 from tickstockpl.backlog import PAYLOAD_BYTES, Flush, Kept, Mark
 from tickstockpl.binary_copy import copied
 from tickstockpl.errors import ServerError
+from tickstockpl.events import Event, Events
 from tickstockpl.faults import sift
+from tickstockpl.outcome_rows import Outcomes
 from tickstockpl.position import Position
 from tickstockpl.postgres import Connection
 from tickstockpl.readings import Calculation, Readings
@@ -39,7 +41,8 @@ from tickstockpl.statements import (
     upsert,
 )
 from tickstockpl.tables import QUALITY_TEXT, Tables
-from tickstockpl.wire import TIMEFRAME, DeadLetter, Event, Events, Outcomes
+from tickstockpl.vocabulary import TIMEFRAME
+from tickstockpl.wire import DeadLetter
 
 T = TypeVar("T")
 Policy = Literal["accept", "allowlist", "quarantine"]

@@ -26,7 +26,7 @@ from tickstockpl.recording import Reading
 from tickstockpl.selection import chosen_rules, definitions_of, enabled_patterns, engine_settings
 from tickstockpl.sessions import Mode
 from tickstockpl.settings import PatternSettings, Settings
-from tickstockpl.wire import TIMEFRAME, TIMEFRAMES
+from tickstockpl.vocabulary import TIMEFRAME, TIMEFRAMES
 from tickstockpl.workers import cores, processes
 
 _DAY_US = 86_400_000_000

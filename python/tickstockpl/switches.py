@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tickstockpl.wire import SWITCHED_OFF, TOO_WEAK, EventColumns
+from tickstockpl.events import SWITCHED_OFF, TOO_WEAK, EventColumns
 
 
 class Definition(NamedTuple):

@@ -9,7 +9,7 @@ from datetime import datetime
 from tickstockpl.errors import ServerError
 from tickstockpl.moments import moment_at
 from tickstockpl.postgres import Connection, has_timescale
-from tickstockpl.wire import FLAGS, QUALITY, quality_names
+from tickstockpl.vocabulary import FLAGS, QUALITY, quality_names
 
 QUALITY_TEXT: tuple[str | None, ...] = tuple(",".join(quality_names(bits)) or None for bits in range(1 << len(QUALITY)))
 """The column's text for each value of the bits: the names joined by a comma, or NULL."""

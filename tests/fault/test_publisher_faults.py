@@ -19,9 +19,10 @@ from publishing import CHANNELS, Published, hearing, minute_us, publishing
 from reading_samples import readings
 from tickstockpl import dispatch
 from tickstockpl.connection import Connection
+from tickstockpl.events import Event, Expiry
 from tickstockpl.metrics import Metrics
 from tickstockpl.settings import RedisSettings
-from tickstockpl.wire import Event, Expiry, Findings
+from tickstockpl.wire import Findings
 
 pytestmark = pytest.mark.anyio
 

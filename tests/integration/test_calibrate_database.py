@@ -16,8 +16,10 @@ from event_samples import ENCODER, event
 from event_samples import events as made_events
 from minute_rows import KINDS, Bar, Kind, prepare, put
 from tickstockpl import rate_file
+from tickstockpl.events import EventColumns, Events, Expiry
 from tickstockpl.kernel import PATTERNS, Follower
-from tickstockpl.wire import EventColumns, Events, Expiry, Outcomes, WriteBatch
+from tickstockpl.outcome_rows import Outcomes
+from tickstockpl.wire import WriteBatch
 
 pl = pytest.importorskip("polars", reason="files are read with the extra [replay]")
 

@@ -11,9 +11,10 @@ import pytest
 from bar_samples import bars, event, ran, rows, stored
 from event_samples import events
 from tickstockpl.errors import ServerError
+from tickstockpl.events import Expiry
 from tickstockpl.migrate import FOLDER, VERSION_TABLE, migrate, pending
 from tickstockpl.tables import NEEDED
-from tickstockpl.wire import Expiry, Gap, Sent, WriteBatch
+from tickstockpl.wire import Gap, Sent, WriteBatch
 
 pytestmark = pytest.mark.anyio
 

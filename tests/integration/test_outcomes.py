@@ -12,10 +12,11 @@ from bar_samples import event, outcome, ran, rows, stored
 from event_samples import events
 from publishing import hearing
 from running import MINUTE, SECOND, minutes_ago, serving, settings_for, tick
+from tickstockpl.events import Expiry
 from tickstockpl.migrate import migrate
 from tickstockpl.moments import moment_at
 from tickstockpl.teller import TOLD
-from tickstockpl.wire import Expiry, WriteBatch
+from tickstockpl.wire import WriteBatch
 from waiting import until
 
 pytestmark = pytest.mark.anyio

@@ -19,8 +19,8 @@ from redis.exceptions import ResponseError
 import appv2_readers as appv2
 from event_samples import event, events
 from tickstockpl.clock import ManualClock
+from tickstockpl.events import Event, Expiry
 from tickstockpl.pattern_cache import INDEXES, PatternCache
-from tickstockpl.wire import Event, Expiry
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,8 @@ import appv2_readers as appv2
 from event_samples import MINUTE_US, event, events, found
 from publishing import CHANNELS, hearing, minute_us, publishing
 from tickstockpl import publisher
-from tickstockpl.wire import SWITCHED_OFF, TOO_WEAK, Event, Findings
+from tickstockpl.events import SWITCHED_OFF, TOO_WEAK, Event
+from tickstockpl.wire import Findings
 
 pytestmark = pytest.mark.anyio
 

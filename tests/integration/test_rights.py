@@ -29,6 +29,7 @@ from tickstockpl import rights, timetable
 from tickstockpl.clock import SystemClock
 from tickstockpl.daily import daily_bars
 from tickstockpl.errors import ServerError, SettingsError
+from tickstockpl.events import Expiry
 from tickstockpl.migrate import VERSION_TABLE, migrate, pending
 from tickstockpl.ownership import Ownership
 from tickstockpl.pattern_cache import BY_CONFIDENCE, ENTRY
@@ -38,7 +39,7 @@ from tickstockpl.retention import deleted_from, retain
 from tickstockpl.rights import Use
 from tickstockpl.settings import DatabaseSettings, RetentionSettings, Settings
 from tickstockpl.tables import NEEDED, SERIAL, privileges
-from tickstockpl.wire import DeadLetter, Expiry, Gap, Sent, WriteBatch
+from tickstockpl.wire import DeadLetter, Gap, Sent, WriteBatch
 from waiting import until
 
 pytestmark = pytest.mark.anyio

@@ -12,12 +12,13 @@ import tickstockpl as tp
 from bar_samples import MINUTE_US, NINE_30_US, event, ran, stored, versions
 from bar_samples import rows as rows_of
 from event_samples import ENCODER, events
+from tickstockpl.events import EventColumns, Events, Expiry
 from tickstockpl.history import History, Replayed
 from tickstockpl.migrate import migrate
 from tickstockpl.position import EVER_US
 from tickstockpl.settings import DatabaseSettings
 from tickstockpl.warmup import SYMBOLS_PER_CHUNK, history, revised, span
-from tickstockpl.wire import EventColumns, Events, Expiry, WriteBatch
+from tickstockpl.wire import WriteBatch
 
 pytestmark = pytest.mark.anyio
 

@@ -15,13 +15,14 @@ from event_samples import events
 from tickstockpl.backlog import Allowance, Backlog
 from tickstockpl.clock import ManualClock
 from tickstockpl.errors import ServerError
+from tickstockpl.events import SWITCHED_OFF, TOO_WEAK, Expiry
 from tickstockpl.foreign import LOOK_S
 from tickstockpl.migrate import migrate
 from tickstockpl.postgres import connect
 from tickstockpl.statements import STAGE
 from tickstockpl.store import Store
 from tickstockpl.tables import read_tables
-from tickstockpl.wire import SWITCHED_OFF, TOO_WEAK, DeadLetter, Expiry, Gap, Sent, WriteBatch
+from tickstockpl.wire import DeadLetter, Gap, Sent, WriteBatch
 from waiting import until
 
 pytestmark = pytest.mark.anyio

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import tickstockpl as tp
 from tickstockpl.barriers import LOST, OPEN, UNMEASURED, UNRESOLVED, WON
 from tickstockpl.kernel import Detections, EngineSettings, Follower, Outcomes, scan
-from tickstockpl.wire import ENDS
+from tickstockpl.outcome_rows import ENDS
 
 MINUTE = 60_000_000
 T0 = 1_757_599_200_000_000  # 2025-09-11 14:00:00 UTC

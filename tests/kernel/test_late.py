@@ -9,9 +9,9 @@ from feed import Make, at, minute
 from oracle import GAP, LATE_REVISED, MINUTE, PARTIAL_START, PROVISIONAL, SECOND
 from rows import unaccounted
 from strategies import T0, encoded, message
+from tickstockpl.events import EventColumns, Events
 from tickstockpl.pacing import FeedTime
 from tickstockpl.publisher import LATE_REVISION_US
-from tickstockpl.wire import EventColumns, Events
 
 # Late
 

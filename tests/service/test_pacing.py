@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 import appv2_readers as appv2
 from event_samples import MINUTE_US, event
 from event_samples import events as columns
+from tickstockpl.events import Event, Expiry
 from tickstockpl.outbox import Outbox, gathered
 from tickstockpl.outbox import Waiting as Item
 from tickstockpl.pacing import Cadence, FeedTime, Pacer
-from tickstockpl.wire import Event, Expiry
 
 T0_US = 1_757_600_460_000_000
 RATE = 80.0

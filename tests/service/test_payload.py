@@ -21,8 +21,8 @@ from event_samples import events as columns
 from event_samples import published
 from tickstockpl import event_payload, payload
 from tickstockpl._kernel import EventEncoder
+from tickstockpl.events import SWITCHED_OFF, Event
 from tickstockpl.payload import Pulse, Session
-from tickstockpl.wire import SWITCHED_OFF, Event
 
 END_US = 1_757_600_460_000_000  # 2025-09-11 14:21:00 UTC
 END = datetime(2025, 9, 11, 14, 21, tzinfo=UTC)

@@ -11,23 +11,13 @@ import tickstockpl as tp
 from running import MINUTE, SECOND, tick
 from tickstockpl.channel import Channel
 from tickstockpl.clock import ManualClock
+from tickstockpl.events import Event, Expiry
 from tickstockpl.losses import JUMP, SHORT
 from tickstockpl.pipeline import PROGRESS_S, Pipeline, Shown
 from tickstockpl.position import EVER_US, Begun, Position
 from tickstockpl.readings import INDICATORS, Readings
-from tickstockpl.wire import (
-    Answered,
-    Connected,
-    Event,
-    Expiry,
-    Findings,
-    Inbound,
-    Lost,
-    Missed,
-    Received,
-    WriteBatch,
-    quality_names,
-)
+from tickstockpl.vocabulary import quality_names
+from tickstockpl.wire import Answered, Connected, Findings, Inbound, Lost, Missed, Received, WriteBatch
 
 pytestmark = pytest.mark.anyio
 

@@ -18,13 +18,13 @@ from rate_samples import Planted, as_of_now, evidence, table
 from running import MINUTE, settings_for, tick
 from tickstockpl import rate_file, service, snapshot
 from tickstockpl.calibration import Calibration
+from tickstockpl.events import ADDED_DTYPES, EVENT_DTYPES, RATES, Events
 from tickstockpl.kernel import PATTERNS, Engine, EngineSettings
 from tickstockpl.position import EVER_US, Position, Progress
 from tickstockpl.rating import Rating
 from tickstockpl.selection import rate_table
 from tickstockpl.settings import PatternSettings
 from tickstockpl.snapshot import Snapshot, Unsent
-from tickstockpl.wire import ADDED_DTYPES, EVENT_DTYPES, RATES, Events
 
 IDS = tuple(pattern["id"] for pattern in PATTERNS)
 SEEN = ("hammer", "engulfing", "doji", "cdl_marubozu")

@@ -14,7 +14,7 @@ import tickstockpl as tp
 from event_samples import events as columns
 from event_samples import published
 from tickstockpl import event_payload, payload
-from tickstockpl.wire import Event
+from tickstockpl.events import Event
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/integration/tickstockappv2-developer-requirements.md"
 

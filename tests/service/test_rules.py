@@ -17,12 +17,12 @@ from rule_play import RULES, TEXT
 from swing_walk import swings
 from tickstockpl.aliases import Names
 from tickstockpl.errors import SettingsError
+from tickstockpl.events import SWITCHED_OFF, EventColumns, Events
 from tickstockpl.kernel import patterns_with
 from tickstockpl.rule import Comparison, Member
 from tickstockpl.selection import chosen_rules, definitions_of, enabled_patterns, rate_table
 from tickstockpl.settings import PatternSettings
 from tickstockpl.switches import Definition, Switches
-from tickstockpl.wire import SWITCHED_OFF, EventColumns, Events
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
 BARS = Path(__file__).parents[2] / "docs/examples/bars.csv"

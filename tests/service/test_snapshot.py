@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from event_samples import event, events
 from tickstockpl import snapshot
+from tickstockpl.events import EVENT_DTYPES, Events
 from tickstockpl.position import EVER_US, Mark, Marks, Position, Progress
 from tickstockpl.snapshot import Snapshot, Unfit, Unsent
-from tickstockpl.wire import EVENT_DTYPES, Events
 
 SRC_ID = UUID(int=7)
 STANDING = (("data.raw", '{"event_us":1}'),)

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from event_samples import event, events
 from tickstockpl.aliases import ids_of
+from tickstockpl.events import SWITCHED_OFF, TOO_WEAK, EventColumns
 from tickstockpl.kernel import PATTERNS
 from tickstockpl.switches import Definition, Switches
-from tickstockpl.wire import SWITCHED_OFF, TOO_WEAK, EventColumns
 
 MADE = [
     {"id": "a", "name": "Alpha"},

@@ -10,8 +10,9 @@ from event_samples import events
 from reading_samples import readings
 from tickstockpl.backlog import OVERFLOW, PARTS, ROW_BYTES, Allowance, Backlog
 from tickstockpl.errors import ServerError
+from tickstockpl.events import Event, Events, Expiry
 from tickstockpl.faults import Fault, fault_of, sift
-from tickstockpl.wire import DeadLetter, Event, Events, Expiry, Gap, Sent, WriteBatch
+from tickstockpl.wire import DeadLetter, Gap, Sent, WriteBatch
 
 pytestmark = pytest.mark.anyio
 

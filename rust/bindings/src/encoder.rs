@@ -17,7 +17,7 @@ const MESSAGE_BYTES: usize = 1280;
 /// Declares the columns of events, and the cells of one row of them.
 macro_rules! event_columns {
     ($($column:ident: $cell:ty),* $(,)?) => {
-        /// Any object that has them as attributes, such as `EventColumns` of the module `wire`.
+        /// Any object that has them as attributes, such as `EventColumns` of the module `events`.
         #[derive(FromPyObject)]
         pub(crate) struct Columns<'py> {
             #[pyo3(attribute)]
