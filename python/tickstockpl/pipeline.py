@@ -5,31 +5,27 @@ It never waits for a server. Its outlets are drained promptly by stages that buf
 
 import logging
 from collections import Counter
-from collections.abc import AsyncIterable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, replace
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
-import numpy as np
 import structlog
-from numpy.typing import NDArray
 
-from tickstockpl._kernel import ALERTS, Detections, Engine, EventEncoder, Follower, Output, PanicException
+from tickstockpl._kernel import ALERTS, Detections, Engine, EventEncoder, Output, PanicException
 from tickstockpl.channel import Channel
 from tickstockpl.clock import Clock
 from tickstockpl.errors import ClosedChannel
 from tickstockpl.events import EventColumns, Events, Expiry
+from tickstockpl.followers import Followers
 from tickstockpl.losses import Losses
-from tickstockpl.outcome_rows import Outcomes
 from tickstockpl.position import Begun, Mark, Marks, Position, Progress
 from tickstockpl.quarantine import Quarantine
 from tickstockpl.rating import Rating
 from tickstockpl.readings import Indicator, Readings
 from tickstockpl.switches import Switches
 from tickstockpl.trouble import is_told
-from tickstockpl.vocabulary import TIMEFRAME, TIMEFRAMES
 from tickstockpl.wire import (
     Answered,
     BarColumns,
@@ -87,7 +83,7 @@ class Pipeline:
     quarantine: messages in which the engine ended before.
     rating: what events are told of measured rates; None: nothing.
     switches: gives which patterns people want to see, asked anew whenever some are found.
-    followers: say what becomes of events, by the timeframe of their bars; the pipeline is their only user.
+    followers: say what becomes of events; the pipeline is the only one that has them follow.
     """
 
     def __init__(
@@ -105,9 +101,9 @@ class Pipeline:
         quarantine: Quarantine | None = None,
         rating: Rating | None = None,
         switches: Callable[[], Switches] = Switches,
-        followers: Mapping[str, Follower] | None = None,
+        followers: Followers | None = None,
     ) -> None:
-        self._followers = followers or {}
+        self._followers = followers or Followers({})
         self._quarantine = quarantine or Quarantine()
         self._rating = rating or Rating()
         self._switches = switches
@@ -169,21 +165,11 @@ class Pipeline:
                 marks = self._marks
                 self._left = Progress(self._src, position, self._heard_us, self._loss, marks.least, tuple(marks))
 
-    @property
-    def followed(self) -> tuple[str, ...]:
-        """The timeframes whose events are followed."""
-        return tuple(self._followers)
-
     async def take_up(self, timeframe: str, events: Any, bars: BarColumns) -> None:
         """Follow events of before this run too; bars: those of their symbols since. See `Follower.load`."""
-        if (ended := self._followers[timeframe].load(events, bars)) is None:
-            return
-        with suppress(ClosedChannel):  # the run is over, and the next one reads them again
-            await self._writes.put(WriteBatch(outcomes=Outcomes.of(ended, timeframe)))
-
-    def taken_up(self, timeframe: str) -> None:
-        """No more events of before this run will come."""
-        self._followers[timeframe].loaded()
+        if (ended := self._followers.load(timeframe, events, bars)) is not None:
+            with suppress(ClosedChannel):  # the run is over, and the next one reads them again
+                await self._writes.put(WriteBatch(outcomes=ended))
 
     def left(self) -> Progress | None:
         """After `run`: what it has come to; None if it has not taken all that there was."""
@@ -317,7 +303,7 @@ class Pipeline:
             "next_src": self._src,
             "marks": len(self._marks),
             "indicators_calculated": self._calculated,
-            "open_events": sum(follower.open for follower in self._followers.values()),
+            "open_events": self._followers.open,
             "counters": self._engine.counters(),
         }
 
@@ -405,26 +391,13 @@ class Pipeline:
             await self._events.put(findings)
         if self._is_stored and not again:
             return
-        ended = self._ended(output)
+        ended = self._followers.follow(output)
         if ended:
             batch = replace(batch, outcomes=ended[0])
         if any((batch.bars, batch.events, batch.readings, batch.outcomes, batch.expired, batch.dead, batch.gaps)):
             await self._writes.put(batch)
         for outcomes in ended[1:]:
             await self._writes.put(WriteBatch(outcomes=outcomes, can_wait=batch.can_wait))
-
-    def _ended(self, output: Output) -> list[Outcomes]:
-        """What an output has brought to an end: only of what is not stored, for that was read from rows."""
-        found, longer, ended = output.detections, output.longer, []
-        for timeframe, follower in self._followers.items():
-            at = TIMEFRAMES.index(timeframe)
-            own, closed = found.timeframe == at, longer.timeframe == at
-            bars = output.bars if timeframe == TIMEFRAME else _where(longer, _CLOSED, closed)
-            if own.any() or len(bars.ts_us):
-                came = follower.follow(found if own.all() else _where(found, _FOLLOWED, own), bars)
-                if came is not None:
-                    ended.append(Outcomes.of(came, timeframe))
-        return ended
 
     def _told(self, found: Detections) -> EventColumns:
         """What is said of detections: by the engine, by measured rates, by people who want to see them or not."""
@@ -442,18 +415,6 @@ class Pipeline:
         readings = Readings.of(output.readings, shown.indicators, ALERTS, self._alerts, shown.rsi_bounds)
         self._calculated += readings.count()
         return readings
-
-
-_FOLLOWED = (
-    *("symbol", "ts_us", "direction", "held", "event_id"),
-    *("close", "atr", "entry", "stop", "target"),
-)
-_CLOSED = ("symbol", "ts_us", "high", "low", "close")
-
-
-def _where(columns: Any, names: Sequence[str], rows: NDArray[np.bool_]) -> Any:
-    """Some columns of some rows."""
-    return SimpleNamespace(symbols=columns.symbols, **{name: getattr(columns, name)[rows] for name in names})
 
 
 def _expired(found: Detections) -> Iterator[Expiry]:

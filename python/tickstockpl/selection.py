@@ -6,6 +6,7 @@ from typing import Any
 from tickstockpl.aliases import Names
 from tickstockpl.calibration import Parameters
 from tickstockpl.errors import SettingsError
+from tickstockpl.followers import Followers
 from tickstockpl.kernel import ALERTS, PATTERNS, TIMEFRAMES, EngineSettings, Follower, event_id, patterns_with
 from tickstockpl.pipeline import Shown
 from tickstockpl.rating import RateTable
@@ -53,13 +54,13 @@ def engine_settings(
     )
 
 
-def event_followers(settings: Settings, calendar: Sessions) -> dict[str, Follower]:
+def event_followers(settings: Settings, calendar: Sessions) -> Followers:
     """What says what becomes of such an engine's events, by timeframe: by the parameters of `tickstockpl calibrate`.
 
     Those of a day and longer take weeks to come to anything, and are left to it.
     """
     measured = Parameters()
-    return {
+    each = {
         timeframe: Follower(
             timeframe,
             horizon=measured.horizon,
@@ -71,6 +72,7 @@ def event_followers(settings: Settings, calendar: Sessions) -> dict[str, Followe
         for timeframe in timeframes(settings.patterns)
         if timeframe not in TIERS
     }
+    return Followers(each)
 
 
 def timeframes(settings: PatternSettings) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from tickstockpl.clock import Clock, SystemClock
 from tickstockpl.continuation import keep, unsent
 from tickstockpl.daily import DailyBars
 from tickstockpl.definitions import Definitions
+from tickstockpl.followers import Followers
 from tickstockpl.health import Health
 from tickstockpl.history import History
 from tickstockpl.kernel import Engine, patterns_with
@@ -126,7 +127,8 @@ async def run(
         except StoppedEarly:
             log.info("stopped before it was ready")
             return
-        engine, source, begun = start.engine, start.source, start.source.begun
+        engine, source, followers = start.engine, start.source, event_followers(settings, calendar)
+        begun = source.begun
         pipeline = Pipeline(
             *(engine, channels, inbox, writes, events, clock),
             begun=begun,
@@ -135,7 +137,7 @@ async def run(
             quarantine=_quarantine(settings, begun),
             rating=rating,
             switches=lambda: definitions.switches,
-            followers=event_followers(settings, calendar),
+            followers=followers,
         )
         publisher = Publisher(
             settings,
@@ -150,7 +152,6 @@ async def run(
         )
         for findings in unsent(start.kept, engine):
             publisher.admit(findings)
-        fillers = source.stages(inbox)
         queues: list[Channel[Any]] = [*source.queues(), inbox, writes, events]
         _measure(metrics, engine, queues, health)
 
@@ -163,7 +164,7 @@ async def run(
         servers.enter_context(_seldom_collected())
         async with asyncio.TaskGroup() as tasks:
             stages = [
-                *(tasks.create_task(filler, name=name) for name, filler in fillers),
+                *(tasks.create_task(filler, name=name) for name, filler in source.stages(inbox)),
                 tasks.create_task(pipeline.run(source.past()), name="pipeline"),
                 tasks.create_task(writer.collect(), name="writer.collect"),
                 tasks.create_task(writer.run(), name="writer.run"),
@@ -184,7 +185,7 @@ async def run(
                 tasks.create_task(drain(), name="drain"),
                 tasks.create_task(health.watch(publisher), name="health"),
                 tasks.create_task(ownership.watch(), name="ownership"),
-                tasks.create_task(_take_up(settings, calendar, clock, pipeline), name="open events"),
+                tasks.create_task(_take_up(settings, calendar, clock, pipeline, followers), name="open events"),
                 tasks.create_task(teller.run(), name="outcomes"),
                 tasks.create_task(Retention(settings, clock).run(), name="retention"),
                 tasks.create_task(_daily(settings, calendar, clock).run(), name="daily"),
@@ -202,17 +203,19 @@ async def run(
         log.info("stopped", **_totals(engine.counters()))
 
 
-async def _take_up(settings: Settings, calendar: calendars.Sessions, clock: Clock, pipeline: Pipeline) -> None:
+async def _take_up(
+    settings: Settings, calendar: calendars.Sessions, clock: Clock, pipeline: Pipeline, followers: Followers
+) -> None:
     """Have the pipeline follow the events that are still open, while it works already."""
     sessions, count = calendar.table(settings.session.mode), 0
     engine = engine_settings(settings, calendar, None)
-    for timeframe in pipeline.followed:
+    for timeframe in followers.timeframes:
 
         async def take(events: OpenEvents, minutes: History, timeframe: str = timeframe) -> None:
             await pipeline.take_up(timeframe, events, rolled(minutes, timeframe, engine))
 
         count += await take_up(settings.database, settings.ingest.part, sessions, clock.now_us(), timeframe, take)
-        pipeline.taken_up(timeframe)
+        followers.loaded(timeframe)
     log.info("open events are followed", events=count)
 
 
