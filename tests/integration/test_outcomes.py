@@ -90,7 +90,7 @@ def falling(begin_us: int) -> list[bytes]:
     return [*calm, tick(at_us + 20 * SECOND, price=100.5), tick(at_us + 30 * SECOND, price=99.5)]
 
 
-ONE = {"patterns": {"enabled": ("closed_in_bottom_range", "double_top")}}
+ONE = {"patterns": {"enabled": ("closed_in_bottom_range", "double_top"), "timeframes": ("1min",)}}
 """The second is there for its average range."""
 
 
