@@ -242,13 +242,13 @@ def trending_spec(direction: int, day: Day, at: int) -> Verdict | None:
 
 def pin_bar(day: Day, at: int) -> Verdict | None:
     a, bar = day.atr[at], day.bars[at]
-    if a is None or not bar.range >= 0.8 * a:
+    if a is None:
         return None
-    third = bar.range / 3
-    direction = 1 if bar.lower >= bar.upper else -1
+    third, direction = bar.range / 3, 1 if bar.lower >= bar.upper else -1
     tail = max(bar.lower, bar.upper)
-    is_outer = bar.bottom >= bar.high - third if direction == 1 else bar.top <= bar.low + third
-    if not (tail >= 2 * third and bar.body <= third and is_outer):
+    inward = bar.high - bar.bottom if direction == 1 else bar.top - bar.low
+    missing = (0.8 * a - bar.range, 2 * third - tail, bar.body - third, inward - third)
+    if max(missing) > 1e-9 * bar.close:
         return None
     margins = (("tail", clipped((tail - 2 * third) / third)), ("range", clipped(bar.range / (0.8 * a) - 1)))
     levels = drawn_levels(day.newest(at, 1), direction)

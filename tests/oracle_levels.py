@@ -94,9 +94,9 @@ def gap(direction: int, day: Day, at: int) -> Verdict | None:
 
 
 def gap_fill(day: Day, at: int) -> Verdict | None:
-    """The first bar to come back to the close before, unless the session's first bar did."""
+    """The first bar to come back to the close before; the session's first bar has opened beyond it."""
     found = gap_of(day)
-    if found is None or at == day.begin:
+    if found is None:
         return None
     filled, direction = day.finished[-1].close, -found[0]
 
@@ -111,6 +111,12 @@ def gap_fill(day: Day, at: int) -> Verdict | None:
     return Verdict(direction, graded(q), 1, drawn_levels([bar], direction), (), (("beyond", q),))
 
 
+def side_of(price: float, level: float, close: float) -> int:
+    """1 above the level, -1 below it, 0 at it: within a billionth of the close."""
+    off = price - level
+    return 0 if abs(off) <= 1e-9 * close else 1 if off > 0 else -1
+
+
 def pivot_break(day: Day, at: int) -> Verdict | None:
     a, last = day.atr[at], comparable_day(day)
     if a is None or last is None or at == 0:
@@ -120,13 +126,14 @@ def pivot_break(day: Day, at: int) -> Verdict | None:
     above = [2 * p - last.low, p + spread, last.high + 2 * (p - last.low)]
     below = [2 * p - last.high, p - spread, last.low - 2 * (last.high - p)]
     upward = [*reversed(below), p, *above]
-    if any(before <= level < close for level in upward):
+    sides = [(side_of(before, level, close), side_of(close, level, close)) for level in upward]
+    if any(old <= 0 < new for old, new in sides):
         direction, levels = 1, upward
-    elif any(before >= level > close for level in upward):
-        direction, levels = -1, upward[::-1]
+    elif any(old >= 0 > new for old, new in sides):
+        direction, levels, sides = -1, upward[::-1], sides[::-1]
     else:
         return None
-    crossed = max(n for n, level in enumerate(levels) if direction * before <= direction * level < direction * close)
+    crossed = max(n for n, (old, new) in enumerate(sides) if direction * old <= 0 < direction * new)
     level, target = levels[crossed], levels[crossed + 1] if crossed + 1 < len(levels) else None
     q = clipped(direction * (close - level) / a)
     told = given_levels(close, direction, level - direction * a, target, level)

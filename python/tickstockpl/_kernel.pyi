@@ -693,13 +693,14 @@ def event_id(
     revision: int = 0,
     timeframe: str = "1min",
     *,
-    parameters: str = "1",
+    parameters: str | None = None,
 ) -> str:
     """The id of the event that a pattern of `PATTERNS` is on the bar that starts at `ts_us`: the same in every replay.
 
     revision: the evaluation of the bar at which the pattern first held; see `Detections.revision`.
     A UUID of version 5 (RFC 9562) of `symbol|timeframe|ts_us|pattern_id|parameters|revision`; `parameters` changes when
-    a definition does: it stands in the entries of `PATTERNS` and `Detections.patterns`.
+    a definition does: it stands in the entries of `PATTERNS` and `Detections.patterns`. None: as in `PATTERNS`, "1" for
+    an id that is not in it.
     """
 
 # The indicators: C-contiguous float64 in; `out` is a C-contiguous float64 (columns, rows) that numpy made, so that its

@@ -195,6 +195,7 @@ def _rule(
     members = tuple(_members(every, some))
     _check_timeframe(where, given.timeframe, members, known, {rule.id: rule.timeframe for rule in before})
     directions = _directions(where, given.direction, every, some, known)
+    tiers = {known[member.pattern]["tier"] for member in members} or {INTRADAY}
     said = [given.direction, given.timeframe, given.cooldown, [asdict(each) for each in (*every, *some)], len(every)]
     said.append([known[member.pattern]["parameters"] for member in members])
     return Rule(
@@ -202,7 +203,7 @@ def _rule(
         name=given.name,
         direction=given.direction,
         directions=directions,
-        tier=given.tier or INTRADAY,
+        tier=given.tier or (tiers.pop() if len(tiers) == 1 else "combo"),
         timeframe=given.timeframe,
         cooldown=given.cooldown,
         all=every,

@@ -31,7 +31,6 @@ mod _kernel {
     use pyo3::types::{PyDict, PyTuple};
     use tickstockpl_kernel::bar::quality;
     use tickstockpl_kernel::candle::talib;
-    use tickstockpl_kernel::event::PARAMETERS;
     use tickstockpl_kernel::indicator::gauges::ALERTS;
     use tickstockpl_kernel::outcome::End;
     use tickstockpl_kernel::pattern::PATTERNS;
@@ -97,7 +96,7 @@ mod _kernel {
             dict.set_item("talib_name", pattern.talib_name())?;
             dict.set_item("points", PyTuple::new(py, pattern.points())?)?;
             dict.set_item("conditions", PyTuple::new(py, pattern.conditions())?)?;
-            dict.set_item("parameters", PARAMETERS)?;
+            dict.set_item("parameters", pattern.parameters())?;
             Ok(dict)
         };
         let patterns = PATTERNS.iter().map(entry).collect::<PyResult<Vec<_>>>()?;

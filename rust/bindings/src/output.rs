@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 use tickstockpl_kernel::detection::{Detail, Detection, On};
 use tickstockpl_kernel::engine;
-use tickstockpl_kernel::event::EventIds;
+use tickstockpl_kernel::event::{EventIds, PARAMETERS};
 use tickstockpl_kernel::indicator::gauges::Reading;
 use tickstockpl_kernel::made::{Longer, Row};
 use tickstockpl_kernel::offset::Span;
@@ -279,15 +279,17 @@ fn longer(py: Python<'_>, rows: &[(SymbolId, Longer)], (symbols, symbol): Named)
 }
 
 #[pyfunction]
-#[pyo3(signature = (symbol, ts_us, pattern_id, revision=0, timeframe="1min", *, parameters="1"))]
+#[pyo3(signature = (symbol, ts_us, pattern_id, revision=0, timeframe="1min", *, parameters=None))]
 pub(crate) fn event_id(
     symbol: &str,
     ts_us: i64,
     pattern_id: &str,
     revision: Whole,
     timeframe: &str,
-    parameters: &str,
+    parameters: Option<&str>,
 ) -> PyResult<String> {
+    let known = || PATTERNS.iter().find(|pattern| pattern.id() == pattern_id).map_or(PARAMETERS, |it| it.parameters());
+    let parameters = parameters.unwrap_or_else(known);
     let timeframe = timeframe.parse().map_err(to_py)?;
     let revision = whole("revision", "at least 0 and below 2^32", revision)?;
     let id = EventIds::default().of(symbol, timeframe, ts_us, pattern_id, parameters, revision);

@@ -9,7 +9,7 @@ use crate::timeframe::Timeframe;
 /// The name space of the ids, a UUID of the project's own.
 const NAMESPACE: [u8; 16] = 0x0c9f_5d2e_6b1c_5d3a_9a4e_7d1f_2b8c_6a55_u128.to_be_bytes();
 
-/// Part of the ids of all patterns but rules: to be raised when a definition or a threshold changes.
+/// Stands for the first definition of a pattern in the ids of its events; see [`parameters`](crate::pattern::Pattern::parameters).
 pub const PARAMETERS: &str = "1";
 
 /// The id of an event.

@@ -17,7 +17,7 @@ use crate::counters::{Counters, Skew};
 use crate::error::KernelError;
 use crate::orphans::Orphans;
 use crate::owner::Heard;
-use crate::pattern::{PATTERNS, Pattern};
+use crate::pattern::PATTERNS;
 use crate::roster::Roster;
 use crate::settings::Settings;
 use crate::sweep::{self, Known};
@@ -109,8 +109,8 @@ pub(crate) fn digest(settings: &Settings) -> Digest {
         symbols.sort_unstable();
         (watch.all, symbols)
     });
-    // Patterns are kept by their place in the list of all.
-    let known = PATTERNS.map(Pattern::id);
+    // Patterns are kept by their place in the list of all, and what holds was found by their definitions.
+    let known = PATTERNS.map(|pattern| (pattern.id(), pattern.parameters()));
     let limits = (channels, lateness.a_us, lateness.t_us, revise_us, window_bars, symbols);
     let sessions = (&calendar.window, &calendar.simulated, &calendar.regular, timeframes, *align as u8);
     let shown = (watch, rsi_bounds, benchmark);

@@ -107,9 +107,20 @@ fn after_days() -> SessionRange {
 
 /// What a pattern says on each of some bars of that session.
 fn through(id: &str, rows: &[Row]) -> Vec<Option<Match>> {
+    through_session(after_days(), id, rows)
+}
+
+/// The same of one of which only the day before is known.
+fn through_after(day: Day, id: &str, rows: &[Row]) -> Vec<Option<Match>> {
+    let mut session = SessionRange::opened(Some(MONDAY_US + 22 * DAY_US));
+    session.know(day);
+    through_session(session, id, rows)
+}
+
+fn through_session(mut session: SessionRange, id: &str, rows: &[Row]) -> Vec<Option<Match>> {
     let pattern = PATTERNS.iter().find(|pattern| pattern.id() == id).expect("a known id");
     let kernels = Kernels::new().expect("periods within their ranges");
-    let (mut window, mut study, mut session) = (Window::new(200), Study::default(), after_days());
+    let (mut window, mut study) = (Window::new(200), Study::default());
     // of the session before: an average range of 1
     for number in 0..20 {
         window.push(bar(number, (100.0, 100.5, 99.5, 100.0, 100)));
@@ -164,6 +175,27 @@ fn a_gap_is_an_open_a_quarter_of_a_daily_range_beyond_and_is_filled_once() {
 }
 
 #[test]
+fn the_first_bar_of_a_session_may_fill_its_own_gap() {
+    let (back, halfway) = ((108.0, 108.5, 99.0, 99.5, 100), (108.0, 108.5, 99.5, 107.0, 100));
+    for (first, confidence) in [(back, 1.0), (halfway, 0.5 + 0.5 * 0.5 / 9.0)] {
+        let rows = [first, at(108.0), at(99.0)];
+        assert_eq!(held(&through("gap_up", &rows)), [(0, 1)]);
+        let said = through("gap_fill", &rows);
+        assert_eq!(held(&said), [(0, -1)], "once");
+        assert!((said[0].expect("a match").confidence - confidence).abs() < 1e-12);
+    }
+    let up = (92.0, 100.0, 91.5, 95.0, 100);
+    assert_eq!(held(&through("gap_fill", &[up, at(100.0)])), [(0, 1)], "a high at the close before fills it");
+    assert_eq!(
+        held(&through("gap_fill", &[(107.0, 107.5, 99.0, 99.5, 100), at(99.0)])),
+        [],
+        "an open within a quarter is no gap"
+    );
+    let before_split = (50.0, 100.5, 49.5, 50.0, 100);
+    assert_eq!(held(&through("gap_fill", &[before_split])), []);
+}
+
+#[test]
 fn after_a_split_nothing_is_measured_from_the_days_before() {
     for id in ["daily_breakout", "weekly_breakout", "gap_up", "gap_down", "gap_fill", "pivot_break"] {
         assert_eq!(held(&through(id, &[at(50.0), at(49.0), at(106.0), at(94.0), at(101.0)])), [], "{id}");
@@ -177,4 +209,46 @@ fn a_pivot_break_is_of_the_last_level_crossed_and_leads_to_the_next() {
     assert_eq!(held(&said), [(1, 1), (2, 1), (3, -1)]);
     let levels = said[2].expect("a match").levels;
     assert_eq!((levels.target, levels.invalidation), (Some(115.0), Some(110.0)));
+}
+
+#[test]
+fn a_close_at_a_pivot_level_on_paper_is_at_it_in_floats_too() {
+    // P = 99.4 and R1 = 100.5 on paper, in floats a little less; P = 99.1, in floats a little more
+    let day = |low, close| Day { open_us: MONDAY_US, open: 99.0, high: 100.1, low, close };
+    let said = |day, closes: &[f64]| {
+        let rows: Vec<Row> = closes.iter().map(|&close| at(close)).collect();
+        held(&through_after(day, "pivot_break", &rows))
+    };
+    let (less, more) = (day(98.3, 99.8), day(97.7, 99.5));
+    assert_eq!(said(less, &[100.0, 100.5]), [], "a touch from below is no break");
+    assert_eq!(said(less, &[100.0, 100.5, 100.51]), [(2, 1)], "from the level itself it is one");
+    assert_eq!(said(less, &[100.0, 100.5, 100.49]), [(2, -1)]);
+    assert_eq!(said(more, &[99.5, 99.1]), [], "nor is a touch from above");
+    assert_eq!(said(more, &[99.5, 99.1, 99.09]), [(2, -1)]);
+    assert_eq!(said(more, &[99.5, 99.1, 99.11]), [(2, 1)]);
+}
+
+#[test]
+fn a_close_a_hundred_millionth_beyond_a_pivot_level_is_beyond_it() {
+    let day = Day { open_us: MONDAY_US, open: 100.0, high: 106.0, low: 94.0, close: 100.0 };
+    let flat = |close: f64| (close, close, close, close, 100);
+    let rows = [flat(100.0), flat(100.000_001)];
+    assert_eq!(held(&through_after(day, "pivot_break", &rows)), [(1, 1)]);
+}
+
+#[test]
+fn a_pin_bar_may_lie_on_its_thresholds_on_paper() {
+    // ranges of 1.2, 1.5, 1.8 at 99.0, 99.1 … whose bodies and tails are a third and two thirds of them
+    for (low, third) in (9_900..10_000).step_by(10).flat_map(|low| [40, 50, 60].map(|third| (low, third))) {
+        let high = low + 3 * third;
+        let bar = |open, close| {
+            let [o, h, l, c] = [open, high, low, close].map(|cents| f64::from(cents) / 100.0);
+            (o, h, l, c, 100)
+        };
+        let said = |open, close| held(&through("pin_bar", &[bar(open, close)]));
+        assert_eq!(said(high - third, high), [(0, 1)], "{low} {third}");
+        assert_eq!(said(low + third, low), [(0, -1)], "{low} {third}");
+        assert_eq!(said(high - third - 1, high), [], "{low} {third}: a cent more of body");
+        assert_eq!(said(low + third + 1, low), [], "{low} {third}: a cent more of body");
+    }
 }

@@ -1,11 +1,11 @@
 //! `PinBar`.
 
-use crate::pattern::{Closing, Direction, Explained, Levels, Match, Pattern, graded};
+use crate::pattern::{Closing, Direction, EQUAL, Explained, Levels, Match, Pattern, graded};
 
 /// A long tail that the price came back from.
 ///
-/// rule: tail ≥ 2/3 · R, B ≤ R/3, the whole body in the outer third opposite to the tail, R ≥ 0.8a. With the tail below
-/// bullish, above bearish.
+/// rule: tail ≥ 2/3 · R, B ≤ R/3, the whole body in the outer third opposite to the tail, R ≥ 0.8a; what differs by at most
+/// 10⁻⁹ · c is equal. With the tail below bullish, above bearish.
 ///
 /// confidence: q = the geometric mean of (tail/R − 2/3)/(1/3) and R/(0.8a) − 1. stop = the tail's end, target as of a figure
 /// of 1 bar.
@@ -17,13 +17,15 @@ impl PinBar {
         let bar = at.window.bar(0)?;
         let range = bar.range();
         let third = range / 3.0;
-        let is_wide = range >= 0.8 * atr && bar.body() <= third;
+        // Bars of whole cents often lie exactly on a threshold, and their prices' differences do not.
+        let same = EQUAL * bar.close;
+        let is_wide = range - 0.8 * atr >= -same && bar.body() - third <= same;
         let (direction, tail, is_outer) = if bar.lower() >= bar.upper() {
-            (Direction::Bullish, bar.lower(), bar.bottom() >= bar.high - third)
+            (Direction::Bullish, bar.lower(), bar.bottom() - (bar.high - third) >= -same)
         } else {
-            (Direction::Bearish, bar.upper(), bar.top() <= bar.low + third)
+            (Direction::Bearish, bar.upper(), bar.top() - (bar.low + third) <= same)
         };
-        let holds = is_wide && is_outer && tail >= 2.0 * third;
+        let holds = is_wide && is_outer && tail - 2.0 * third >= -same;
         holds.then(|| (direction, [(tail - 2.0 * third) / third, range / (0.8 * atr) - 1.0].map(|m| m.clamp(0.0, 1.0))))
     }
 }
@@ -35,6 +37,10 @@ impl Pattern for PinBar {
 
     fn name(&self) -> &'static str {
         "PinBar"
+    }
+
+    fn parameters(&self) -> &'static str {
+        "2"
     }
 
     fn bars_needed(&self) -> usize {

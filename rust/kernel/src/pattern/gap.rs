@@ -28,6 +28,10 @@ impl Pattern for Gap {
         self.name
     }
 
+    fn parameters(&self) -> &'static str {
+        "2"
+    }
+
     fn bars_needed(&self) -> usize {
         1
     }
@@ -63,7 +67,8 @@ impl Pattern for Gap {
 
 /// A gap is filled: the price comes back to the close before it.
 ///
-/// rule: after a gap up of this session, the first l ≤ the last session's close: bearish. After a gap down, h ≥ it: bullish.
+/// rule: after a gap up of this session, the first l ≤ the last session's close: bearish. After a gap down, h ≥ it: bullish. That may
+/// be the session's first bar, which is then both, the gap and its filling.
 ///
 /// confidence: q = 1 where the bar closes beyond that close, else how far of its range is beyond it. stop and target as of a figure of 1
 /// bar.
@@ -78,8 +83,12 @@ impl Pattern for GapFill {
         "GapFill"
     }
 
+    fn parameters(&self) -> &'static str {
+        "2"
+    }
+
     fn bars_needed(&self) -> usize {
-        2
+        1
     }
 
     fn longest(&self) -> Timeframe {
@@ -96,7 +105,7 @@ impl Pattern for GapFill {
 
     fn detect(&self, at: &Closing<'_>) -> Option<Match> {
         let bar = at.window.bar(0)?;
-        let (gap, filled) = at.session.open_gap()?;
+        let (gap, filled) = at.session.open_gap(&bar)?;
         let (direction, beyond, closes) = match gap {
             Direction::Bullish => (Direction::Bearish, filled - bar.low, bar.close <= filled),
             _ => (Direction::Bullish, bar.high - filled, bar.close >= filled),

@@ -33,10 +33,15 @@ pub use session_range::{Level, SessionRange};
 use serde::{Deserialize, Serialize};
 
 use crate::candle::talib::Candles;
+use crate::event::PARAMETERS;
 use crate::figure::Kind;
 use crate::study::Study;
 use crate::timeframe::Timeframe;
 use crate::window::Window;
+
+/// As a share of the close, by how much prices that were calculated may differ and be equal: rounding is far below it, a tick of any
+/// market far above.
+pub(crate) const EQUAL: f64 = 1e-9;
 
 /// What a pattern can look at when a bar closes.
 #[derive(Clone, Copy)]
@@ -66,6 +71,11 @@ pub trait Pattern: Sync {
 
     /// The published name, CamelCase, distinct from all others in its first eight letters (consumers cut it there).
     fn name(&self) -> &'static str;
+
+    /// Part of its events' ids: raised whenever its definition or a threshold changes, so that two definitions never make one event.
+    fn parameters(&self) -> &'static str {
+        PARAMETERS
+    }
 
     /// Bars the window must hold before the pattern can be seen.
     fn bars_needed(&self) -> usize;

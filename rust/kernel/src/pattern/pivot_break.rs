@@ -1,14 +1,14 @@
 //! Closes that cross a pivot level of the day.
 
-use super::{Closing, Direction, Explained, Levels, Match, Pattern, graded};
+use super::{Closing, Direction, EQUAL, Explained, Levels, Match, Pattern, graded};
 use crate::indicator::pivots::{Kind, Pivots};
 use crate::timeframe::Timeframe;
 
 /// A close crosses one of the day's pivot levels.
 ///
 /// rule: with S3 … S1, P, R1 … R3 of the session before (P = (h + l + c)/3, the floor traders' levels), c₋₁ ≤ level and c > level
-/// is bullish, c₋₁ ≥ level and c < level bearish; of several levels crossed at once the last one. Not where the session opened more
-/// than 35 % from the last close. The five bars after a firing are silent.
+/// is bullish, c₋₁ ≥ level and c < level bearish; of several levels crossed at once the last one. A close within 10⁻⁹ of itself of a
+/// level is at it. Not where the session opened more than 35 % from the last close. The five bars after a firing are silent.
 ///
 /// confidence: q = (c − level)/a. stop = level − a, target = the next level, invalidation = level.
 pub(super) struct PivotBreak;
@@ -20,6 +20,10 @@ impl Pattern for PivotBreak {
 
     fn name(&self) -> &'static str {
         "PivotBreak"
+    }
+
+    fn parameters(&self) -> &'static str {
+        "2"
     }
 
     fn bars_needed(&self) -> usize {
@@ -57,8 +61,10 @@ impl Pattern for PivotBreak {
         let made = Pivots::new(Kind::Standard).step(day.high, day.low, day.close);
         let ([r1, r2, r3], [s1, s2, s3]) = (made.resistance, made.support);
         let levels = [s3, s2, s1, made.pivot, r1, r2, r3];
-        let up = levels.iter().rposition(|&level| before <= level && close > level);
-        let down = levels.iter().position(|&level| before >= level && close < level);
+        // A third, and what is made of it, is not the price that a person calculates, to the last bit.
+        let same = EQUAL * close;
+        let up = levels.iter().rposition(|&level| before - level <= same && close - level > same);
+        let down = levels.iter().position(|&level| level - before <= same && level - close > same);
         let (direction, sign, crossed, next) = match (up, down) {
             (Some(up), _) => (Direction::Bullish, 1.0, up, levels.get(up + 1)),
             (_, Some(down)) => (Direction::Bearish, -1.0, down, down.checked_sub(1).and_then(|next| levels.get(next))),

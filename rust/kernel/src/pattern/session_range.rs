@@ -111,10 +111,11 @@ impl SessionRange {
         }
     }
 
-    /// The gap that the session opened with, if it is not filled yet, and the close that would fill it.
+    /// The gap that the session opened with, if no bar before this one has filled it, and the close that fills it.
     #[must_use]
-    pub fn open_gap(&self) -> Option<(Direction, f64)> {
+    pub fn open_gap(&self, bar: &WindowBar) -> Option<(Direction, f64)> {
         let direction = match self.gap {
+            _ if self.bars == 0 => self.gap_of(bar)?.0,
             0 => return None,
             gap if gap > 0 => Direction::Bullish,
             _ => Direction::Bearish,
@@ -165,16 +166,16 @@ impl SessionRange {
             self.open = bar.open;
             let late_us = self.opened_us.map_or(0, |opened_us| bar.ts_us.saturating_sub(opened_us));
             self.whole |= late_us < FIRST_MINUTES * MINUTE_US;
-            self.gap = self.gap_of(bar).map_or(0, |(direction, _)| direction as i8);
         }
+        let gap = self.open_gap(bar).filter(|&(gap, filled)| match gap {
+            Direction::Bullish => bar.low > filled,
+            _ => bar.high < filled,
+        });
+        self.gap = gap.map_or(0, |(gap, _)| gap as i8);
         self.high = self.high().map_or(bar.high, |high| high.max(bar.high));
         self.low = self.low().map_or(bar.low, |low| low.min(bar.low));
         self.close = bar.close;
         self.bars = self.bars.saturating_add(1);
-        if let Some((gap, filled)) = self.open_gap() {
-            let is_filled = if gap == Direction::Bullish { bar.low <= filled } else { bar.high >= filled };
-            self.gap *= i8::from(!is_filled);
-        }
         if let Some(opened_us) = self.opened_us {
             self.opening.push(bar, opened_us);
         }

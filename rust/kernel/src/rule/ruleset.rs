@@ -5,7 +5,6 @@ use super::memory::Memory;
 use super::{MOST_PARTS, MOST_RULES, Member, Operand, Rule};
 use crate::detection::Detection;
 use crate::error::KernelError;
-use crate::event::PARAMETERS;
 use crate::pattern::{self, Closing, Match, PATTERNS};
 use crate::study::Kernels;
 use crate::timeframe::Timeframe;
@@ -126,7 +125,10 @@ impl Ruleset {
     /// What stands for its definition in its events' ids.
     #[must_use]
     pub fn parameters(&self, place: u16) -> &str {
-        self.name(place).map_or(PARAMETERS, |(_, parameters)| parameters)
+        match PATTERNS.get(usize::from(place)) {
+            Some(pattern) => pattern.parameters(),
+            None => self.name(place).map_or("", |(_, parameters)| parameters),
+        }
     }
 
     fn name(&self, place: u16) -> Option<&(String, String)> {
