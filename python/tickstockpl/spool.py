@@ -4,6 +4,7 @@ One row of SQLite holds what came together. A run that begins reads them again f
 """
 
 import sqlite3
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -43,6 +44,8 @@ class Spool:
 
     def __init__(self, path: Path, framed: Callable[[bytes], FramesLike]) -> None:
         self.path = path
+        # A task that is cancelled does not end its thread: closed under it, SQLite would read memory that is gone.
+        self._use = threading.Lock()
         self._framed = framed
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,8 +71,9 @@ class Spool:
         self.src_id = UUID(row[1])
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._db.close()
+        """Let go of the file, once nothing is written or read any more."""
+        with self._use:
+            self._db.close()
 
     def begin_anew(self) -> None:
         """Forget all items, and become another source."""
@@ -107,37 +111,42 @@ class Spool:
             count = numbers_of(item)
             rows.append((first, count, item.now_us, *_written(item)))
             first += count
-        self._db.execute("BEGIN")
-        try:
-            self._db.executemany("INSERT INTO log VALUES (?, ?, ?, ?, ?)", rows)
-            self._db.execute("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error):
-                self._db.execute("ROLLBACK")
-            raise
+        with self._use:
+            self._db.execute("BEGIN")
+            try:
+                self._db.executemany("INSERT INTO log VALUES (?, ?, ?, ?, ?)", rows)
+                self._db.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
+                raise
         return sum(len(row[-1]) for row in rows)
 
     def read(self, first: int, before: int) -> list[tuple[int, Inbound]]:
         """The next items from the number `first` on and below `before`, each with its own; empty at the end."""
-        rows = self._db.execute(
-            "SELECT first, at_us, kind, data FROM log WHERE first >= ? AND first < ? ORDER BY first LIMIT ?",
-            (first, before, READ_ROWS),
-        ).fetchall()
+        with self._use:
+            rows = self._db.execute(
+                "SELECT first, at_us, kind, data FROM log WHERE first >= ? AND first < ? ORDER BY first LIMIT ?",
+                (first, before, READ_ROWS),
+            ).fetchall()
         return [(number, self._item(at_us, kind, data)) for number, at_us, kind, data in rows]
 
     def prune(self, src: int) -> int:
         """Delete the oldest items that end below `src`, a bounded number of them; how many there were."""
-        done = self._db.execute(
-            "DELETE FROM log WHERE first IN (SELECT first FROM log WHERE first + count <= ? ORDER BY first LIMIT ?)",
-            (src, PRUNE_ROWS),
-        ).rowcount
-        self._shrink()
+        with self._use:
+            done = self._db.execute(
+                "DELETE FROM log WHERE first IN "
+                "(SELECT first FROM log WHERE first + count <= ? ORDER BY first LIMIT ?)",
+                (src, PRUNE_ROWS),
+            ).rowcount
+            self._shrink()
         return done
 
     def shed(self) -> int:
         """Delete the oldest items, whoever needs them; how many."""
         statement = "DELETE FROM log WHERE first IN (SELECT first FROM log ORDER BY first LIMIT ?)"
-        return self._db.execute(statement, (SHED_ROWS,)).rowcount
+        with self._use:
+            return self._db.execute(statement, (SHED_ROWS,)).rowcount
 
     def _shrink(self) -> None:
         """Give pages back that a burst has left free; a few are used again and again."""
@@ -149,14 +158,16 @@ class Spool:
 
     def size(self) -> int:
         """Bytes on disk that items take; freed pages, which are used again, not counted."""
-        (pages,) = self._db.execute("PRAGMA page_count").fetchone()
-        (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
-        (page,) = self._db.execute("PRAGMA page_size").fetchone()
+        with self._use:
+            (pages,) = self._db.execute("PRAGMA page_count").fetchone()
+            (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
+            (page,) = self._db.execute("PRAGMA page_size").fetchone()
         return int((pages - free) * page)
 
     def oldest(self) -> int | None:
         """When the oldest item came, µs; None if there is none."""
-        row = self._db.execute("SELECT at_us FROM log ORDER BY first LIMIT 1").fetchone()
+        with self._use:
+            row = self._db.execute("SELECT at_us FROM log ORDER BY first LIMIT 1").fetchone()
         return row[0] if row else None
 
     def _item(self, at_us: int, kind: str, data: bytes) -> Inbound:
