@@ -124,26 +124,34 @@ def test_a_burst_gives_its_room_back(spool: Spool) -> None:
     assert spool.path.stat().st_size < full * 0.8
 
 
+class Writing(threading.Thread):
+    """Writes items, again and again, until the spool does not take them."""
+
+    def __init__(self, spool: Spool) -> None:
+        super().__init__()
+        self.spool = spool
+        self.begun = threading.Event()
+        self.refused: sqlite3.Error | None = None
+
+    def run(self) -> None:
+        items = [received(1, b"x" * 50_000) for _ in range(20)]
+        try:
+            for number in range(10_000):
+                self.spool.append(number * len(items), items)
+                self.begun.set()
+        except sqlite3.Error as error:
+            self.refused = error
+
+
 def test_it_is_closed_only_when_what_is_being_written_is_written(tmp_path: Path) -> None:
     """A task that is cancelled leaves its thread at work; SQLite closed under it would end the process."""
     for at in range(20):
-        spool = Spool(tmp_path / f"{at}.sqlite", framed)
-        items = [received(1, b"x" * 50_000) for _ in range(20)]
-        begun, ended = threading.Event(), []
-
-        def write(spool: Spool = spool, begun: threading.Event = begun, ended: list[Exception] = ended) -> None:
-            with pytest.raises(sqlite3.ProgrammingError) as closed:
-                for number in range(10_000):
-                    spool.append(number * len(items), items)
-                    begun.set()
-            ended.append(closed.value)
-
-        writer = threading.Thread(target=write)
-        writer.start()
-        assert begun.wait(10)
-        spool.close()
-        writer.join(10)
-        assert len(ended) == 1
+        writing = Writing(Spool(tmp_path / f"{at}.sqlite", framed))
+        writing.start()
+        assert writing.begun.wait(10)
+        writing.spool.close()
+        writing.join(10)
+        assert isinstance(writing.refused, sqlite3.ProgrammingError), "it is closed, and said so"
 
 
 def test_a_second_process_is_told_that_the_file_is_taken(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
