@@ -98,7 +98,7 @@ async def open_events(
         at = int(np.searchsorted(sessions[:, 0], us_of(newest) - BEFORE_US, side="right")) - 1
         since = moment_at(int(sessions[max(at, 0), 0]))
         naive = await is_naive(connection)
-        async with connection.transaction(readonly=True):
+        async with postgres.transaction(connection):
             group: list[Any] = []
             async for row in connection.cursor(_OPEN, since, timeframe, prefetch=EVENTS):
                 if len(group) >= EVENTS and row["symbol"] != group[-1]["symbol"]:

@@ -50,6 +50,7 @@ STOP_S = 7.0
 """A stop has so long to store the rest; a service manager that waits ten seconds sees a clean exit."""
 
 PUBLISH_DRAIN_S = 3.0
+READ_S = 1.0
 SENT_BEFORE_S = 300.0
 """Events stored so long ago may not have expired yet by our clock."""
 
@@ -181,11 +182,12 @@ async def run(
                     "outcomes": teller.status,
                 }
             )
+            taking_up = tasks.create_task(_take_up(settings, calendar, clock, pipeline, followers), name="open events")
             helpers = [
+                taking_up,
                 tasks.create_task(drain(), name="drain"),
                 tasks.create_task(health.watch(publisher), name="health"),
                 tasks.create_task(ownership.watch(), name="ownership"),
-                tasks.create_task(_take_up(settings, calendar, clock, pipeline, followers), name="open events"),
                 tasks.create_task(teller.run(), name="outcomes"),
                 tasks.create_task(Retention(settings, clock).run(), name="retention"),
                 tasks.create_task(_daily(settings, calendar, clock).run(), name="daily"),
@@ -194,13 +196,21 @@ async def run(
             log.info("ready", health=f"http://{settings.http.host}:{port}/health", warm_bars=start.warm_bars)
             if on_ready is not None:
                 on_ready(Running(health, port))
-            await asyncio.wait(stages)
-            for helper in helpers:
-                helper.cancel()
+            await _ended(stages, taking_up, helpers)
         if source.continues:
             left = reached, pipeline.left(), publisher.unsent()
             await keep(engine, settings, ownership, begun.src_id, *left)
         log.info("stopped", **_totals(engine.counters()))
+
+
+async def _ended(
+    stages: Sequence[asyncio.Task[None]], reading: asyncio.Task[None], helpers: Sequence[asyncio.Task[None]]
+) -> None:
+    """Returns when all stages have ended, and their helpers are told to."""
+    await asyncio.wait(stages)
+    await asyncio.wait([reading], timeout=READ_S)  # a query that is cancelled leaves a connection behind
+    for helper in helpers:
+        helper.cancel()
 
 
 async def _take_up(

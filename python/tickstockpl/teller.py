@@ -75,6 +75,7 @@ class Teller:
                 heed_cancellation()
                 try:
                     await self._link.establish(redis)
+                    heed_cancellation()
                     async with postgres.for_command(self._settings.database) as connection:
                         await self._serve(redis, connection)
                 except LOST as error:
@@ -92,6 +93,7 @@ class Teller:
             while reached := await self._tell(redis, connection, place):
                 place = reached
                 self._trouble.over()
+            heed_cancellation()
             await self._stored.wait()
 
     async def _begin(self, redis: Redis, connection: postgres.Connection) -> int:

@@ -38,7 +38,8 @@ async def rated(database: str, redis: str, state_dir: Path, **sections: Any) -> 
     """A service with a table of VolumeSpike that has seen 22 bars; gives the start of the next minute."""
     path = state_dir / "rates.json"
     rate_file.write(path, MADE)
-    patterns = {"enabled": ("volume_spike", "high_of_day"), "rates": path, **sections.pop("patterns", {})}
+    patterns = {"enabled": ("volume_spike", "high_of_day"), "timeframes": ("1min",), "rates": path}
+    patterns |= sections.pop("patterns", {})
     begin_us = minutes_ago(26)
     async with serving(settings_for(database, redis, state_dir, patterns=patterns, **sections)) as up:
         await up.send(tick(begin_us + n * MINUTE + 30 * SECOND) for n in range(22))

@@ -63,7 +63,7 @@ async def test_the_whole_service_runs_over_tls_with_both_servers(
         await up.stored()
         async with client(servers.redis_url) as admin:
             ours = [one for one in await admin.client_list() if one["name"].startswith("tickstockpl-")]
-        names = ("ingest", "publisher", "definitions")
+        names = ("ingest", "publisher", "definitions", "outcomes")
         assert {one["name"] for one in ours} == {f"tickstockpl-{name}" for name in names}
         assert {one["laddr"].rpartition(":")[2] for one in ours} == {str(urlsplit(redis).port)}
         used = await rows(
