@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bar::{Fold, quality};
+use crate::bar::{Bar, Fold, quality};
 use crate::begun::Begun;
 use crate::benchmark::Benchmark;
 use crate::calendar::Calendar;
@@ -29,7 +29,7 @@ use crate::timeframe::Timeframe;
 const FUTURE_US: i64 = 5_000_000;
 
 /// Symbols whose state is brought into the cache together when a minute closes; see [`History::touch`].
-const TOUCHED: usize = 64;
+pub(crate) const TOUCHED: usize = 64;
 
 /// A channel that has been silent for so many times as long as its bars may be revised is not waited for: what it says
 /// then is folded all the same, but a replay may begin after the bars that it would change.
@@ -210,6 +210,17 @@ impl Aggregator {
         }
         self.seal(id, fold, false, sink);
         true
+    }
+
+    /// Reads what [`Aggregator::replay`] will read of these bars' symbols; see [`History::touch`].
+    pub(crate) fn touch(&self, bars: &[(&[u8], Bar)]) {
+        let touch = |(ticker, bar): &(&[u8], Bar)| {
+            let id = self.roster.names().find(ticker);
+            id.map_or(0, |id| self.roster[id].history.touch(bar.ts_us.saturating_add(MINUTE_US)))
+        };
+        // A symbol's next bar finds what the one before has read.
+        let others = bars.chunk_by(|(one, _), (other, _)| one == other).filter_map(<[_]>::first);
+        std::hint::black_box(others.map(touch).fold(0, std::ops::BitXor::bitxor));
     }
 
     /// Tells of a finished session of a symbol; see [`History::know`].
@@ -459,10 +470,13 @@ impl Aggregator {
         if let Some(benchmark) = self.rules.benchmark.id().filter(|id| symbols.contains(id)) {
             self.close_bar(benchmark, channel, minute_us, sink);
         }
-        for some in symbols.chunks(TOUCHED) {
+        let end_us = minute_us + MINUTE_US;
+        // With longer bars that close too, so many would not stay in the cache until they are asked for.
+        let touched = if self.roster.has_longer(end_us) { TOUCHED / 4 } else { TOUCHED };
+        for some in symbols.chunks(touched) {
             let touch = |id: &SymbolId| {
                 let state = &self.roster[*id];
-                state.history.touch() ^ state.open.first().map_or(0, Fold::touch)
+                state.history.touch(end_us) ^ state.open.first().map_or(0, Fold::touch)
             };
             std::hint::black_box(some.iter().map(touch).fold(0, std::ops::BitXor::bitxor));
             for &symbol in some {

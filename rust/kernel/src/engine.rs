@@ -1,6 +1,6 @@
 //! The live composition: messages in, rows and detections out, every tick accounted for.
 
-use crate::aggregate::{Aggregator, Limits, Settled};
+use crate::aggregate::{Aggregator, Limits, Settled, TOUCHED};
 use crate::bar::{Bar, Fold, quality};
 use crate::counters::{Counters, Skew};
 use crate::decode::{BATCH, Decoder};
@@ -287,9 +287,18 @@ impl Engine {
     pub fn replay<'a>(&mut self, bars: impl IntoIterator<Item = (&'a [u8], Bar)>, last: bool) -> (Output, usize) {
         let mut taken = 0;
         let output = self.collect(self.now_us, |aggregator, sink| {
-            for (ticker, bar) in bars {
-                let fold = Fold::from_bar(&bar, Span::NONE, Fold::NO_CHANNEL, Kind::T);
-                taken += usize::from(bar.is_priced() && aggregator.replay(ticker, fold, sink));
+            let mut bars = bars.into_iter();
+            let mut some = Vec::with_capacity(TOUCHED);
+            loop {
+                some.extend(bars.by_ref().take(TOUCHED));
+                if some.is_empty() {
+                    break;
+                }
+                aggregator.touch(&some);
+                for (ticker, bar) in some.drain(..) {
+                    let fold = Fold::from_bar(&bar, Span::NONE, Fold::NO_CHANNEL, Kind::T);
+                    taken += usize::from(bar.is_priced() && aggregator.replay(ticker, fold, sink));
+                }
             }
             if last {
                 aggregator.end_longer(sink);

@@ -152,19 +152,20 @@ impl History {
         minute_us <= self.behind_us
     }
 
-    /// Reads what [`History::close`] will read, and gives a value that must be kept alive.
+    /// Reads what [`History::close`] will read of a minute that ends at `end_us`, and gives a value that must be kept alive.
     ///
     /// A minute closes thousands of symbols whose state has left the cache, each with a chain of misses that the
     /// processor cannot look past; those of several symbols read in a row overlap.
     #[must_use]
-    pub fn touch(&self) -> u64 {
+    pub fn touch(&self, end_us: i64) -> u64 {
         let candles = self.candles.as_ref().map_or(0, |candles| candles.touch());
         let kept = candles ^ self.gauges.touch() ^ self.study.as_ref().map_or(0, |study| study.touch());
         let ends = [self.sealed.front(), self.sealed.back()].map(|sealed| sealed.map_or(0, Sealed::touch));
         // The oldest one leaves, and `trim` asks the next whether it is the last to do so.
         let second = self.sealed.get(1).map_or(0, |sealed| sealed.fold.minute_us as u64);
-        let longer = self.longer.as_ref().map_or(0, |longer| longer.touch());
-        self.window.touch() ^ kept ^ ends[0] ^ ends[1] ^ second ^ longer
+        let longer = self.longer.as_ref().map_or(0, |longer| longer.touch(end_us));
+        let far = if self.study.is_some() { self.window.touch_far(self.sealed.len()) } else { 0 };
+        self.window.touch() ^ far ^ kept ^ ends[0] ^ ends[1] ^ second ^ longer
     }
 
     /// Closes a minute. `session` is the one its window belongs to, if it belongs to one; `is_late` says that its first tick

@@ -43,7 +43,12 @@ impl Ladder {
     /// When the first of the buckets that are forming is over, µs; `i64::MAX` if none is.
     #[must_use]
     pub fn end_us(&self) -> i64 {
-        self.rungs.iter().flatten().filter_map(Rollup::end_us).min().unwrap_or(i64::MAX)
+        self.ends_us().flatten().min().unwrap_or(i64::MAX)
+    }
+
+    /// When the bucket that is forming is over, of each timeframe that it has, the shortest first, µs.
+    pub(crate) fn ends_us(&self) -> impl Iterator<Item = Option<i64>> + '_ {
+        self.rungs.iter().flatten().map(Rollup::end_us)
     }
 
     /// Whether it is of these timeframes, and its times can be counted on from.

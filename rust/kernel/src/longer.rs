@@ -100,9 +100,16 @@ impl Longer {
         Ok(())
     }
 
-    /// Reads a word of each cache line that the next minute will ask for; see `History::touch`.
-    pub(crate) fn touch(&self) -> u64 {
-        self.now.ladder.touch() ^ self.base.ladder.touch()
+    /// Reads a word of each cache line that the minute which ends at `end_us` will ask for; see `History::touch`.
+    pub(crate) fn touch(&self, end_us: i64) -> u64 {
+        let ladders = self.now.ladder.touch() ^ self.base.ladder.touch();
+        if self.end_us > end_us {
+            return ladders;
+        }
+        // Their own state is as far away as that of minutes.
+        let each = self.tracks.iter().zip(self.now.ladder.ends_us());
+        let closing = each.filter(|(_, over_us)| over_us.is_some_and(|over_us| over_us <= end_us));
+        closing.fold(ladders, |bits, (track, _)| bits ^ track.touch(end_us))
     }
 
     /// When the first of the buckets that are forming is over, µs; `i64::MAX` if none is.

@@ -272,6 +272,16 @@ impl Window {
         words.fold(u64::from(self.quality[self.next]), std::ops::BitXor::bitxor)
     }
 
+    /// The same for a study that reads 21 bars, and what leaves averages of 50 and 200 closes, at the newest bar and at one that
+    /// is `behind` older.
+    pub(crate) fn touch_far(&self, behind: usize) -> u64 {
+        let price = |back: usize| self.prices[self.slot(back.min(self.slots()))][0].to_bits();
+        let leaving = [50, 200, 50 + behind, 200 + behind].map(price);
+        let near = (0..=21 + behind).step_by(2).map(price);
+        let volumes = (0..=21 + behind).step_by(8).map(|back| self.volume[self.slot(back.min(self.slots()))] as u64);
+        near.chain(leaving).chain(volumes).fold(0, std::ops::BitXor::bitxor)
+    }
+
     /// The bar `back` bars before the newest, also behind the window's oldest while it is held.
     #[allow(clippy::inline_always, reason = "as `bar`")]
     #[inline(always)]

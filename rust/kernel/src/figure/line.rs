@@ -11,6 +11,10 @@ pub struct Line {
 }
 
 impl Line {
+    pub(super) fn touch(&self) -> u64 {
+        self.price.to_bits()
+    }
+
     /// At one price.
     #[must_use]
     pub fn level(price: f64) -> Self {

@@ -294,8 +294,14 @@ impl Charts {
         }
     }
 
+    /// Reads a word of each line that a bar which makes no pivot will ask for; see `History::touch`.
     pub(crate) fn touch(&self) -> u64 {
-        self.confirmed ^ self.places.iter().flatten().fold(0, |bits, place| bits ^ u64::from(place.formed))
+        let of = |place: &Place| {
+            let Form { clearance, life, .. } = place.form;
+            u64::from(place.formed) ^ place.form.upper.touch() ^ clearance.to_bits() ^ life.to_bits()
+        };
+        let turned = self.turns.iter().fold(0, |bits, turn| bits ^ turn.touch());
+        self.places.iter().flatten().fold(self.confirmed ^ turned, |bits, place| bits ^ of(place))
     }
 }
 

@@ -30,6 +30,10 @@ pub(super) struct Turn {
 }
 
 impl Turn {
+    pub(super) fn touch(&self) -> u64 {
+        u64::from(self.turned)
+    }
+
     /// Takes in the bar of a number; the kind that it confirms. `zigzag` and `atr` are those with it.
     pub(super) fn push(&mut self, bar: &WindowBar, zigzag: &Zigzag, sign: f64, index: u32, atr: f64) -> Option<Kind> {
         let newest = zigzag.pivot(0).filter(|pivot| pivot.is_high == (sign > 0.0))?;

@@ -83,6 +83,13 @@ impl Bands {
         }
     }
 
+    /// Reads a word of each line that the next bar will ask for.
+    pub(super) fn touch(&self) -> u64 {
+        let row = &self.widths[self.seen as usize / ROW % ROWS];
+        let words = [row[0], row[ROW / 2], row[ROW - 1], self.lowest[0], self.upper, self.above.is, self.below.is];
+        words.into_iter().fold(u64::from(self.narrow), |bits, x| bits ^ x.to_bits())
+    }
+
     /// The 120th width before it makes room for it.
     fn push_width(&mut self, width: f64, seen: usize) {
         let (row, at) = (seen / ROW % ROWS, seen % ROW);

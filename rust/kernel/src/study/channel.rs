@@ -63,6 +63,11 @@ impl Channel {
         self.seen = self.seen.saturating_add(1);
     }
 
+    /// Reads a word of each of its lines.
+    pub(super) fn touch(&self) -> u64 {
+        u64::from(self.seen) ^ self.sides[0].price.to_bits() ^ self.before[1][1].price.to_bits()
+    }
+
     /// Top and bottom of the 20 bars before the newest; `None` until there are that many.
     #[must_use]
     pub fn edges(&self) -> Option<[Edge; 2]> {

@@ -168,7 +168,8 @@ impl Carried for Study {
     }
 
     fn touch(&self) -> u64 {
-        u64::from(self.seen) ^ self.momentum.vwap.is.to_bits() ^ self.bands.upper.to_bits() ^ self.charts.touch()
+        let parts = [self.zigzag.touch(), self.channel.touch(), self.momentum.touch(), self.bands.touch()];
+        parts.into_iter().fold(u64::from(self.seen) ^ self.charts.touch(), std::ops::BitXor::bitxor)
     }
 
     fn open(&mut self) {

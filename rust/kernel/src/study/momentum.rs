@@ -81,6 +81,13 @@ impl Momentum {
         self.vwap.take(close - vwap);
     }
 
+    /// Reads a word of each of its lines, in whatever order they lie.
+    pub(super) fn touch(&self) -> u64 {
+        let steps = [&self.ema_9_20, &self.sma_50_200, &self.rsi, &self.vwap].map(|step| step.is);
+        let states = [self.emas[0].value, self.macd_state.signal, self.rsi_state.gain, self.session.mean, self.slow[0]];
+        steps.into_iter().chain(states).fold(0, |bits, x| bits ^ x.to_bits())
+    }
+
     /// A session opens: its VWAP begins.
     pub(super) fn open(&mut self) {
         (self.session, self.vwap) = (VwapState::default(), Step::default());

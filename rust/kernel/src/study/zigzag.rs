@@ -92,6 +92,12 @@ impl Zigzag {
         true
     }
 
+    /// Reads a word of each line that a bar which makes no pivot will ask for.
+    pub(super) fn touch(&self) -> u64 {
+        let newest = [0, 1, 2, 3].map(|back| self.pivot(back).map_or(0, |pivot| u64::from(pivot.confirmed)));
+        newest.into_iter().fold(self.high.price.to_bits() ^ self.low.price.to_bits(), std::ops::BitXor::bitxor)
+    }
+
     /// Pivots so far, those included that are no longer remembered.
     #[must_use]
     pub fn count(&self) -> u32 {
