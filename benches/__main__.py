@@ -6,7 +6,20 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benches import boundary, candles, indicators, instructions, kernels, latency, peers, rollup, service, store
+from benches import (
+    boundary,
+    candles,
+    indicators,
+    instructions,
+    kernels,
+    latency,
+    patterns,
+    peers,
+    rollup,
+    service,
+    store,
+    year,
+)
 from benches.runner import Contest, Table, load, machine, race, rendered
 
 RESULTS = Path(__file__).with_name("results") / "latest.md"
@@ -24,6 +37,8 @@ BENCHES: dict[str, Callable[[bool], list[Table]]] = {
     "frames": contests(kernels.frames),
     "candles": candles.run,
     "indicators": contests(indicators.contests),
+    "patterns": patterns.run,
+    "year": year.run,
     "service": service.run,
     "latency": latency.run,
     "boundary": boundary.run,

@@ -9,7 +9,8 @@ from functools import cache
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benches import boundary, candles, indicators, kernels, peers, rollup
+import tickstockpl as tp
+from benches import boundary, candles, indicators, kernels, patterns, peers, rollup
 from benches.runner import Contest
 
 
@@ -30,6 +31,8 @@ SMALL: dict[str, tuple[Callable[[], list[Contest]], int]] = {
     "frames": (cache(lambda: kernels.frames(100, 2)), 0),
     "indicators, stream": (cache(lambda: indicators.stream(20, 3)), 0),
     "indicators, batch": (cache(lambda: indicators.batch(5000)), 0),
+    "patterns, those that were asked for": (cache(lambda: patterns.scans(2, 3)), 0),
+    "patterns, those of the peer": (cache(lambda: patterns.scans(2, 3)), 1),
 }
 
 
@@ -59,5 +62,19 @@ def test_the_peer(benchmark: BenchmarkFixture, contest: Contest) -> None:
 
 
 def test_one_tick_closes_every_bar_of_the_minute() -> None:
-    _, _, events = boundary.Boundary(50).measure()
-    assert events > 0
+    assert boundary.Boundary(50).measure().events > 0
+
+
+def test_a_full_hour_closes_bars_of_three_longer_timeframes() -> None:
+    hours = boundary.Boundary(50, boundary.TIMEFRAMES, boundary.FULL_HOUR_US, 60)
+    assert [hours.measure().longer for _ in range(2)] == [150, 150]
+    assert boundary.Boundary(50, boundary.TIMEFRAMES, boundary.ORDINARY_US).measure().longer == 0
+
+
+def test_minute_by_minute_the_same_events_come_as_in_one_call() -> None:
+    assert patterns.Session(10, 30).check()
+
+
+def test_the_tiers_are_all_patterns_that_are_on_by_default() -> None:
+    assert {tier: len(ids) for tier, ids in patterns.TIERS.items()} == {"T0": 61, "T1": 33, "T2": 25, "T3": 8}
+    assert len({*patterns.ALL}) == len({pattern["name"] for pattern in tp.PATTERNS})
