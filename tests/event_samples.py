@@ -90,9 +90,13 @@ def events(*made: Event) -> Events:
         "point_us": np.array([ts_us for _, ts_us, _ in points], dtype=np.int64),
         "point_price": np.array([price for *_, price in points], dtype=np.float64),
         "margin": np.array([margin for one in made for margin in one.margins.values()], dtype=np.float64),
-        "member_pattern": np.array([_named(pattern_id) for pattern_id, *_ in members], dtype=np.int32),
-        "member_us": np.array([ts_us for _, ts_us, _ in members], dtype=np.int64),
-        "member_id": np.array([event_id or "" for *_, event_id in members], dtype="S36"),
+        "member_pattern": np.array([_named(each.pattern_id) for each in members], dtype=np.int32),
+        "member_direction": np.array([each.direction for each in members], dtype=np.int8),
+        "member_confidence": np.array([each.confidence for each in members], dtype=np.float64),
+        "member_timeframe": np.array([TIMEFRAMES.index(each.timeframe) for each in members], dtype=np.uint8),
+        "member_us": np.array([each.bar_start_us for each in members], dtype=np.int64),
+        "member_end_us": np.array([each.bar_end_us for each in members], dtype=np.int64),
+        "member_id": np.array([each.event_id or "" for each in members], dtype="S36"),
     }
     columns = {name: np.array(cells[name], dtype=dtype) for name, dtype in EVENT_DTYPES.items()}
     return Events(EventColumns(symbols, **columns, **told), PATTERNS, EventEncoder(PATTERNS), np.arange(len(made)))

@@ -1,18 +1,23 @@
 """The slow, obvious evaluation of rules: over what patterns say of each bar, and what the oracles know of its numbers.
 
 Every bar is looked at with its whole session at hand; what was before the session's open is as good as not there, but
-for the numbers. Rules are given as they are meant, not as they are written: comparisons are Python's.
+for the numbers. So it is with bars of longer timeframes, of which those are there that were over by the bar's end.
+Rules are given as they are meant, not as they are written: comparisons are Python's.
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import NamedTuple
 
 from oracle_bars import Bar
 from oracle_day import Day, Session, exponential
 from oracle_levels import comparable_day
 from oracle_patterns import days
+
+DAY_US = 86_400_000_000
 
 Numbers = Mapping[str, float]
 """Of a bar, by name; NaN is not there."""
@@ -24,6 +29,16 @@ class Named(NamedTuple):
     pattern: str
     within: int = 1
     direction: int | None = None
+    timeframe: str | None = None
+    """None: of the rule's own bars."""
+
+
+class Longer(NamedTuple):
+    """A bar of a longer timeframe, and what holds on it."""
+
+    start_us: int
+    end_us: int
+    held: Sequence["Held"]
 
 
 Operand = Named | Callable[[Numbers], bool]
@@ -47,24 +62,33 @@ class Held(NamedTuple):
     stop: float | None
     target: float | None
     invalidation: float | None
-    members: tuple[tuple[str, int], ...] = ()
-    """Of a rule: pattern and start of the bar, in the order in which it names them."""
+    members: tuple[tuple[str, str | None, int], ...] = ()
+    """Of a rule, as it names them: pattern, timeframe if it is not the rule's own, start of the bar."""
 
 
 def held_by_rules(
-    bars: Sequence[Bar], said: Mapping[int, Sequence[Held]], rules: Sequence[Rule]
+    bars: Sequence[Bar],
+    said: Mapping[int, Sequence[Held]],
+    rules: Sequence[Rule],
+    longer: Mapping[str, Sequence[Longer]] = MappingProxyType({}),
+    bar_us: int = 60_000_000,
 ) -> Iterator[tuple[int, Held]]:
     """Every rule that holds, with its bar's start, in order of time, then of rules.
 
-    said: what patterns hold on which bar, by its start.
+    said: what patterns hold on which bar, by its start. longer: all bars of timeframes that rules name, in order of
+    time. bar_us: how long the bars are.
     """
     for day in days(bars, None):
-        yield from _Session(day, said).held(rules)
+        yield from _Session(day, said, longer, bar_us).held(rules)
 
 
 class _Session:
-    def __init__(self, day: Day, said: Mapping[int, Sequence[Held]]) -> None:
+    def __init__(
+        self, day: Day, said: Mapping[int, Sequence[Held]], longer: Mapping[str, Sequence[Longer]], bar_us: int
+    ) -> None:
         self.day = day
+        self.longer = longer
+        self.bar_us = bar_us
         self.held_at = {at: list(said.get(day.bars[at].ts_us, ())) for at in day.own}
 
     def held(self, rules: Sequence[Rule]) -> Iterator[tuple[int, Held]]:
@@ -108,12 +132,14 @@ class _Session:
             min([*(part.confidence for part in needed if part is not None), most]),
             max(part.bars for part in parts),
             *((drawn[0].stop, drawn[0].target, drawn[0].invalidation) if drawn else (None, None, None)),
-            tuple((part.pattern, part.ts_us) for part in parts if part.pattern),
+            tuple((part.pattern, part.timeframe, part.ts_us) for part in parts if part.pattern),
         )
 
     def operand(self, rule: Rule, operand: Operand, way: int, at: int, numbers: Numbers) -> "_Part | None":
         if not isinstance(operand, Named):
             return _Part("", 0, 0, 1.0, 1, False) if operand(numbers) else None
+        if operand.timeframe is not None:
+            return self.of_longer(rule, operand, operand.timeframe, way, at)
         found = self.newest(rule, operand, way, at)
         if found is None:
             return None
@@ -123,9 +149,26 @@ class _Session:
         start_us = self.day.bars[at - back].ts_us
         return _Part(held.pattern, start_us, held.direction, held.confidence, bars, back == 0, *levels)
 
+    def of_longer(self, rule: Rule, named: Named, timeframe: str, way: int, at: int) -> "_Part | None":
+        end_us = self.day.bars[at].ts_us + self.bar_us
+        bars = self.longer[timeframe]
+        over = bisect_right(bars, end_us, key=lambda bar: bar.end_us)
+        today = self.day.bars[self.day.begin].ts_us // DAY_US
+        for bar in reversed(bars[max(0, over - named.within) : over]):
+            if timeframe not in ("daily", "weekly") and bar.start_us // DAY_US != today:
+                break
+            for held in bar.held:
+                if held.pattern == named.pattern and goes_along(rule, named, way, held.direction):
+                    part = _Part(held.pattern, bar.start_us, held.direction, held.confidence, 1, False)
+                    return part._replace(timeframe=timeframe)
+        return None
+
     def newest(self, rule: Rule, named: Operand, way: int, at: int) -> tuple[int, Held] | None:
         """How many bars ago it held, and what was said of it then."""
         assert isinstance(named, Named)
+        if named.timeframe is not None:
+            part = self.of_longer(rule, named, named.timeframe, way, at)
+            return part and (0, Held(part.pattern, part.direction, part.confidence, 1, None, None, None))
         for back in range(min(named.within, at - self.day.begin + 1)):
             for held in self.held_at[at - back]:
                 if held.pattern == named.pattern and goes_along(rule, named, way, held.direction):
@@ -143,6 +186,7 @@ class _Part(NamedTuple):
     stop: float | None = None
     target: float | None = None
     invalidation: float | None = None
+    timeframe: str | None = None
 
 
 def is_named(operand: Operand) -> bool:

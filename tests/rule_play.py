@@ -110,3 +110,63 @@ MEANT = (
     Rule("day_and_hammer", [Named("day_leads", 60), Named("busy_hammer", 20)]),
 )
 """In the order in which they are asked."""
+
+LONGER_TEXT = """
+[[rule]]
+id = "with_the_hour"
+name = "WithTheHour"
+all = ["engulfing", { pattern = "macd_cross", timeframe = "5min", within = 6 }]
+
+[[rule]]
+id = "dip_in_rise"
+name = "DipInRise"
+direction = "bullish"
+all = [
+  { pattern = "cdl_longline", timeframe = "15min", within = 4 },
+  "rsi < 45",
+  { pattern = "turn_in_five", timeframe = "5min", within = 10 },
+]
+any = ["hammer", "harami", { pattern = "doji", timeframe = "5min" }]
+cooldown = 3
+
+[[rule]]
+id = "turn_in_five"
+name = "FiveTurn"
+timeframe = "5min"
+all = [{ pattern = "cdl_harami", within = 3 }, { pattern = "cdl_longline", timeframe = "15min", within = 10 }]
+
+[[rule]]
+id = "against_the_day"
+name = "AgainstDay"
+direction = "neutral"
+timeframe = "5min"
+all = [{ pattern = "cdl_longline", timeframe = "daily", within = 30, direction = "bearish" }, "volume_spike"]
+"""
+
+LONGER_RULES = tp.parse_rules(LONGER_TEXT)
+
+LONGER_MEANT = {
+    "1min": (
+        Rule("with_the_hour", [Named("engulfing"), Named("macd_cross", 6, timeframe="5min")]),
+        Rule(
+            "dip_in_rise",
+            [
+                Named("cdl_longline", 4, timeframe="15min"),
+                lambda bar: bar["rsi"] < 45,
+                Named("turn_in_five", 10, timeframe="5min"),
+            ],
+            [Named("hammer"), Named("harami"), Named("doji", timeframe="5min")],
+            direction=1,
+            cooldown=3,
+        ),
+    ),
+    "5min": (
+        Rule("turn_in_five", [Named("cdl_harami", 3), Named("cdl_longline", 10, timeframe="15min")]),
+        Rule(
+            "against_the_day",
+            [Named("cdl_longline", 30, -1, timeframe="daily"), Named("volume_spike")],
+            direction=0,
+        ),
+    ),
+}
+"""By timeframe, in the order in which they are asked."""

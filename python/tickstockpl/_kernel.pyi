@@ -371,12 +371,19 @@ class Detections:
     margin: _F64
     """How far inside of its threshold each condition is: 0 at it, 1 for a textbook figure. Of all rows."""
     member_row: _I32
-    """Where in `member_pattern`, `member_us` and `member_id` the row's members begin."""
+    """Where in `member_pattern` and those after it the row's members begin."""
     n_members: _U8
     member_pattern: _I32
-    """What rules were made of: indices into `patterns`, of all rows; `member_us` and `member_id` go with it."""
+    """What rules and agreements were made of: indices into `patterns`, of all rows; the next six go with it."""
+    member_direction: NDArray[np.int8]
+    member_confidence: _F64
+    member_timeframe: _U8
+    """How long the bar is on which it held: index into `TIMEFRAMES`."""
     member_us: _I64
+    """START of that bar."""
+    member_end_us: _I64
     member_id: _S36
+    """The id of its event; empty where the pattern is off."""
     patterns: tuple[dict[str, Any], ...]
     """`PATTERNS`, and behind them an entry a rule of the engine."""
     def points(self, row: int) -> list[tuple[str, int, float]]:
@@ -389,9 +396,10 @@ class Detections:
 
         Raises IndexError if there is no such row.
         """
-    def members(self, row: int) -> list[tuple[str, int, str]]:
-        """What the rule of a row was made of, in the order in which it names them: a pattern's id, START of the bar on
-        which it held in µs, and the id of its event, which is empty where the pattern is off; of no rule nothing.
+    def members(self, row: int) -> list[tuple[str, str, int, str]]:
+        """What the rule of a row was made of, in the order in which it names them, or an agreement, the pattern of its
+        own bar first: a pattern's id, timeframe and START in µs of the bar on which it held, and the id of its event,
+        which is empty where the pattern is off; of any other pattern nothing.
 
         Raises IndexError if there is no such row.
         """

@@ -32,8 +32,8 @@ from tickstockpl.kernel import PATTERNS, EngineSettings, scan
 from tickstockpl.moments import us_of
 from tickstockpl.placebo import Moved
 from tickstockpl.rate_words import finding, ranked, told, verdict
-from tickstockpl.rolled import rolled
-from tickstockpl.selection import chosen_rules, definitions_of, enabled_patterns, engine_settings
+from tickstockpl.rolled import Rows, rolled
+from tickstockpl.selection import chosen_rules, definitions_of, enabled_patterns, engine_settings, looking_at
 from tickstockpl.sessions import Mode, Sessions
 from tickstockpl.settings import PatternSettings, Settings
 from tickstockpl.vocabulary import TIERS, TIMEFRAME, TIMEFRAMES
@@ -153,7 +153,7 @@ class _Work:
         told_with = self._wanted.parameters
         ids = [pattern["id"] for pattern in self._patterns]
         for timeframe, parts in self._parts.items():
-            engine = replace(self._engine, timeframes=(timeframe,))
+            engine = looking_at(self._engine, timeframe, self._engine.timeframes)
             seen = rolled(bars, timeframe, engine)
             barriers = Barriers.of(
                 seen,
@@ -166,7 +166,7 @@ class _Work:
                 detections: Found = stored[timeframe]
                 came = stored[timeframe].outcomes(barriers)
             else:
-                detections = scan(bars, settings=engine)
+                detections = Rows.of(scan(bars, settings=engine), timeframe)
                 came = barriers.outcomes(detections)
             parts.append(Evidence.of(detections, came, barriers, ids, timeframe))
             self._moved.add(detections, barriers)

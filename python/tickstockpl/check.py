@@ -23,7 +23,7 @@ from tickstockpl.growth import Growth, growth
 from tickstockpl.kernel import patterns_with
 from tickstockpl.loading import unknown_names
 from tickstockpl.moments import moment_at, us_of
-from tickstockpl.selection import chosen_rules, enabled_patterns, rate_table, shown
+from tickstockpl.selection import chosen_rules, enabled_patterns, rate_table, rules_on, shown
 from tickstockpl.settings import REDIS_TRUST, Settings
 from tickstockpl.switches import Switches
 from tickstockpl.tls import reason
@@ -84,7 +84,7 @@ def _spool(settings: Settings) -> Finding:
 
 def _selection(settings: Settings) -> Finding:
     try:
-        rules = chosen_rules(settings.patterns)
+        rules = rules_on(settings.patterns)
         ids, told = enabled_patterns(settings.patterns, rules=rules), shown(settings.indicators)
     except TickstockError as error:
         return Finding("selection", False, str(error))

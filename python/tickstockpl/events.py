@@ -6,12 +6,26 @@ Times are µs since 1970 UTC; prices in the currency of the feed.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Protocol, Self, TypeAlias, overload
+from typing import Any, NamedTuple, Protocol, Self, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tickstockpl.vocabulary import INTRADAY, TIERS, TIMEFRAME, TIMEFRAMES, quality_names
+
+
+class Member(NamedTuple):
+    """A pattern that a rule, or an agreement, was made of."""
+
+    pattern_id: str
+    direction: int
+    confidence: float
+    timeframe: str
+    """How long the bar is on which it held."""
+    bar_start_us: int
+    bar_end_us: int
+    event_id: str | None
+    """None: it is off, and no event was made of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +72,8 @@ class Event:
     """Role, START of a bar in µs and price of what draws it, oldest first."""
     margins: Mapping[str, float] = field(default_factory=dict)
     """How far inside of its threshold each condition is: 0 at it, 1 for a textbook figure."""
-    members: tuple[tuple[str, int, str | None], ...] = ()
-    """What a rule was made of: a pattern's id, START of the bar on which it held in µs, its event's id if it is on."""
+    members: tuple[Member, ...] = ()
+    """What a rule, or an agreement, was made of."""
     rates: Mapping[str, Any] = field(default_factory=dict)
     """`RATES` and `edge` ("+", "-" or "0"), as they were measured; empty where nothing is known."""
     match_quality: float | None = None
@@ -147,11 +161,16 @@ class EventColumns:
     member_row: NDArray[np.int32]
     n_members: NDArray[np.uint8]
     point_us: NDArray[np.int64]
-    """These six are as long as all rows have points, margins, or members: see `_kernel.Detections`."""
+    """This and those up to `member_id` are as long as all rows have points, margins, or members: see
+    `_kernel.Detections`."""
     point_price: NDArray[np.float64]
     margin: NDArray[np.float64]
     member_pattern: NDArray[np.int32]
+    member_direction: NDArray[np.int8]
+    member_confidence: NDArray[np.float64]
+    member_timeframe: NDArray[np.uint8]
     member_us: NDArray[np.int64]
+    member_end_us: NDArray[np.int64]
     member_id: NDArray[np.bytes_]
     hit_rate: NDArray[np.float64]
     """This and the next five: what was measured (`calibration.Rates`). NaN, with n and edge 0: nothing is known."""
@@ -198,7 +217,11 @@ TOLD_DTYPES = {
     "point_price": "f8",
     "margin": "f8",
     "member_pattern": "i4",
+    "member_direction": "i1",
+    "member_confidence": "f8",
+    "member_timeframe": "u1",
     "member_us": "i8",
+    "member_end_us": "i8",
     "member_id": "S36",
 }
 """The others: as long as all events have points, margins, or members."""
@@ -206,7 +229,7 @@ TOLD_DTYPES = {
 _TOLD = {
     "point_row": ("n_points", ("point_us", "point_price")),
     "margin_row": ("n_margins", ("margin",)),
-    "member_row": ("n_members", ("member_pattern", "member_us", "member_id")),
+    "member_row": ("n_members", tuple(name for name in TOLD_DTYPES if name.startswith("member_"))),
 }
 """Where those of a row begin, how many they are, and which these are."""
 
@@ -362,15 +385,15 @@ class Events(Sequence[Event]):
         first, count = self.columns.margin_row[row], self.columns.n_margins[row]
         return dict(zip(names, self.columns.margin[first : first + count].tolist(), strict=False))
 
-    def _members(self, row: np.intp) -> tuple[tuple[str, int, str | None], ...]:
+    def _members(self, row: np.intp) -> tuple[Member, ...]:
         columns = self.columns
         first, count = columns.member_row[row], columns.n_members[row]
+        told = (getattr(columns, name)[first : first + count].tolist() for name in _TOLD["member_row"][1])
         return tuple(
-            (self.patterns[pattern]["id"], ts_us, event_id.decode() or None)
-            for pattern, ts_us, event_id in zip(
-                *(getattr(columns, name)[first : first + count].tolist() for name in _TOLD["member_row"][1]),
-                strict=True,
+            Member(
+                self.patterns[pattern]["id"], way, sure, TIMEFRAMES[timeframe], start, end, event_id.decode() or None
             )
+            for pattern, way, sure, timeframe, start, end, event_id in zip(*told, strict=True)
         )
 
     def _rates(self, row: np.intp) -> dict[str, Any]:

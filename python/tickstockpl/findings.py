@@ -37,7 +37,7 @@ class Sought:
     """What is looked for, and what is kept of it."""
 
     engine: EngineSettings
-    """That looks at bars of `timeframe`, and at no others."""
+    """That looks at bars of `timeframe`, and at longer ones that these may see."""
     symbols: frozenset[str] | None = None
     """Of these alone; None: of all."""
     first_us: int = 0
@@ -47,6 +47,7 @@ class Sought:
     folder: Path | None = None
     """Where all that is found goes, as Parquet; None: nowhere."""
     timeframe: str = TIMEFRAME
+    """What is found on other bars is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,8 @@ def find(bars: History, benchmark: History | None, sought: Sought, number: int) 
     tallies = _Tallies(kinds)
     drawn = _Drawn(bars, seen, sought.examples, kinds)
     for at, part in enumerate(scan_parts(given, settings=sought.engine)):
-        rows = (part.held & _are(asked, part) & (part.ts_us >= sought.first_us)).nonzero()[0]
+        own = part.held & (part.timeframe == TIMEFRAMES.index(sought.timeframe))
+        rows = (own & _are(asked, part) & (part.ts_us >= sought.first_us)).nonzero()[0]
         if len(rows):
             tallies.add(part, rows)
             drawn.add(part, rows)

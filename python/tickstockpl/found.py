@@ -47,8 +47,9 @@ class Found:
     event_id: str
     points: tuple[Point, ...] = ()
     margins: Mapping[str, float] = field(default_factory=dict)
-    members: tuple[tuple[str, int], ...] = ()
-    """Of a rule, the patterns that it was made of by id, and the START of the bar on which each held, µs UTC."""
+    members: tuple[tuple[str, str, int], ...] = ()
+    """Of a rule or an agreement, the patterns that it was made of by id, and the timeframe and START, µs UTC, of the
+    bar on which each held."""
 
     @classmethod
     def of(cls, detections: Any, i: int) -> Self:
@@ -72,7 +73,9 @@ class Found:
             if has_outline
             else (),
             margins=dict(detections.margins(i)) if has_outline else {},
-            members=tuple((known, int(ts_us)) for known, ts_us, _ in detections.members(i)) if has_outline else (),
+            members=tuple((known, of, int(ts_us)) for known, of, ts_us, _ in detections.members(i))
+            if has_outline
+            else (),
         )
 
     @property

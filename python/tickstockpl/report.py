@@ -11,7 +11,7 @@ from tickstockpl.drawing import STYLE, draw
 from tickstockpl.findings import Example, Findings, Tally
 from tickstockpl.found import DIRECTIONS, Found
 from tickstockpl.moments import moment_at
-from tickstockpl.vocabulary import TIMEFRAME
+from tickstockpl.vocabulary import TIERS, TIMEFRAME
 
 SPARE = 3
 """So many times the examples that are shown are needed, for some to be of other symbols and days."""
@@ -155,7 +155,7 @@ class Page:
 def _figure(example: Example, timezone: str) -> str:
     found = example.found
     facts = [f"confidence {found.confidence:.2f}", *(f"{name} {_price(price)}" for name, price in found.levels.items())]
-    facts += [f"{_text(known)} at {_minute(ts_us, timezone)}" for known, ts_us in found.members]
+    facts += [f"{_text(known)} at {_bar(timeframe, ts_us, timezone)}" for known, timeframe, ts_us in found.members]
     if (ratio := _reward(found)) is not None:
         facts.append(f"reward {ratio:.1f} times the risk")
     drawing = draw(found, example.candles, timezone)
@@ -167,8 +167,11 @@ def _figure(example: Example, timezone: str) -> str:
     return f'<figure class="long">\n{scrolled}\n{caption}\n</figure>\n'
 
 
-def _minute(ts_us: int, timezone: str) -> str:
-    return f"{moment_at(ts_us).astimezone(ZoneInfo(timezone)):%H:%M}"
+def _bar(timeframe: str, ts_us: int, timezone: str) -> str:
+    """When it began; of one longer than a minute how long it is, too."""
+    begun = moment_at(ts_us).astimezone(ZoneInfo(timezone))
+    told = f"{begun:%Y-%m-%d}" if timeframe in TIERS else f"{begun:%H:%M}"
+    return told if timeframe == TIMEFRAME else f"{told} ({timeframe})"
 
 
 def _price(price: float) -> str:

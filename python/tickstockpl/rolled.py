@@ -1,10 +1,41 @@
-"""The bars of a timeframe in history, as the engine sees them."""
+"""The bars of a timeframe in history, as the engine sees them, and what it finds on these."""
+
+from dataclasses import dataclass, fields
+from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tickstockpl.history import History
-from tickstockpl.kernel import EngineSettings, resample
-from tickstockpl.vocabulary import TIMEFRAME
+from tickstockpl.kernel import Detections, EngineSettings, resample
+from tickstockpl.vocabulary import TIMEFRAME, TIMEFRAMES
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Detections on bars of one timeframe: the columns that outcomes and rates are made of."""
+
+    symbols: tuple[str, ...]
+    symbol: NDArray[np.int32]
+    ts_us: NDArray[np.int64]
+    pattern: NDArray[np.int32]
+    direction: NDArray[np.int32]
+    confidence: NDArray[np.float64]
+    held: NDArray[np.bool_]
+    entry: NDArray[np.float64]
+    stop: NDArray[np.float64]
+    target: NDArray[np.float64]
+    atr: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, detections: Detections, timeframe: str) -> Self:
+        """Those of these, in their order."""
+        rows = detections.timeframe == TIMEFRAMES.index(timeframe)
+        names = [each.name for each in fields(cls) if each.name != "symbols"]
+        return cls(tuple(detections.symbols), **{name: getattr(detections, name)[rows] for name in names})
+
+    def __len__(self) -> int:
+        return len(self.pattern)
 
 
 def rolled(minutes: History, timeframe: str, engine: EngineSettings, until_us: int | None = None) -> History:

@@ -20,13 +20,18 @@ class Member:
     """On one of so many bars of the session, this one included."""
     direction: Direction | None = None
     """Which way; None: not against the rule's."""
+    timeframe: str | None = None
+    """On whose bars, as they had closed by the end of the rule's; None: on the rule's own."""
 
     def __str__(self) -> str:
         told = [self.pattern]
         if self.direction is not None:
             told.insert(0, self.direction)
+        bars = "bars" if self.timeframe is None else f"bars of {self.timeframe}"
         if self.within > 1:
-            told.append(f"within {self.within} bars")
+            told.append(f"within {self.within} {bars}")
+        elif self.timeframe is not None:
+            told.append(f"on the last bar of {self.timeframe}")
         return " ".join(told)
 
 
@@ -73,6 +78,11 @@ class Rule:
     source: str
     parameters: str
     """Part of its events' ids: another one when what it says, or a rule that it names says, is changed."""
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The patterns that it names."""
+        return tuple(each for each in (*self.all, *self.any) if isinstance(each, Member))
 
     @property
     def definition(self) -> str:

@@ -30,6 +30,8 @@ MOST_RULES: Final = 100
 MOST_PARTS: Final = 100
 """Of a rule."""
 MOST_BARS: Final = 10_000
+COMBO: Final = "combo"
+"""The tier of rules that are made of several."""
 CUT: Final = 8
 """Letters of a published name that consumers keep."""
 
@@ -59,6 +61,7 @@ class _Member(_Table):
     pattern: str
     within: int = Field(1, ge=1, le=MOST_BARS)
     direction: Literal["bullish", "bearish", "neutral"] | None = None
+    timeframe: str | None = None
 
 
 def read_rules(path: Path | str) -> tuple[Rule, ...]:
@@ -163,7 +166,10 @@ def _made(source: str, given: Sequence[_Rule]) -> tuple[Rule, ...]:
     names = Names((*PATTERNS, *({"id": rule.id, "name": rule.name} for rule in given)))
     operands = {
         rule.id: {
-            key: tuple(_operand(f"{source}: rule {rule.id}: {key}[{n}]", each, names) for n, each in enumerate(told, 1))
+            key: tuple(
+                _operand(f"{source}: rule {rule.id}: {key}[{n}]", each, names, rule.timeframe)
+                for n, each in enumerate(told, 1)
+            )
             for key, told in (("all", rule.all), ("any", rule.any))
         }
         for rule in given
@@ -196,14 +202,16 @@ def _rule(
     _check_timeframe(where, given.timeframe, members, known, {rule.id: rule.timeframe for rule in before})
     directions = _directions(where, given.direction, every, some, known)
     tiers = {known[member.pattern]["tier"] for member in members} or {INTRADAY}
-    said = [given.direction, given.timeframe, given.cooldown, [asdict(each) for each in (*every, *some)], len(every)]
+    if any(member.timeframe is not None for member in members):
+        tiers = {COMBO}
+    said = [given.direction, given.timeframe, given.cooldown, [*map(_said, (*every, *some))], len(every)]
     said.append([known[member.pattern]["parameters"] for member in members])
     return Rule(
         id=given.id,
         name=given.name,
         direction=given.direction,
         directions=directions,
-        tier=given.tier or (tiers.pop() if len(tiers) == 1 else "combo"),
+        tier=given.tier or (tiers.pop() if len(tiers) == 1 else COMBO),
         timeframe=given.timeframe,
         cooldown=given.cooldown,
         all=every,
@@ -213,6 +221,13 @@ def _rule(
         source=f"a rule of {Path(source).name}",
         parameters=hashlib.sha1(json.dumps(said, sort_keys=True).encode(), usedforsecurity=False).hexdigest()[:8],
     )
+
+
+def _said(operand: Operand) -> dict[str, Any]:
+    """What of an operand is part of its rule's parameters: a key that has come later only where it says something, so
+    that rules which do not have it keep theirs.
+    """
+    return {key: value for key, value in asdict(operand).items() if key != "timeframe" or value is not None}
 
 
 def _members(*operands: Iterable[Operand]) -> Iterator[Member]:
@@ -233,16 +248,26 @@ def _check_timeframe(
     known: Mapping[str, Mapping[str, Any]],
     rules: Mapping[str, str],
 ) -> None:
-    """That there is such a timeframe, and that all that the rule names is looked for on its bars."""
+    """That there are such timeframes, none shorter than the rule's, and all that it names is looked for on them."""
+    _known_timeframe(where, timeframe)
+    for member in members:
+        on = member.timeframe or timeframe
+        _known_timeframe(where, on)
+        if TIMEFRAMES.index(on) < TIMEFRAMES.index(timeframe):
+            _refuse(where, f"{member.pattern} is asked for on bars of {on}, shorter than this rule's of {timeframe}")
+        if (other := rules.get(member.pattern, on)) != on:
+            how = f"{{ pattern = {json.dumps(member.pattern)}, timeframe = {json.dumps(other)} }}"
+            hint = f": write {how}" if TIMEFRAMES.index(other) > TIMEFRAMES.index(timeframe) else ""
+            _refuse(where, f"{member.pattern} is decided on bars of {other}, and this rule on those of {on}{hint}")
+        longest = known[member.pattern].get("longest", on)
+        if TIMEFRAMES.index(on) > TIMEFRAMES.index(longest):
+            _refuse(where, f"{member.pattern} is looked for on bars up to {longest}, and not on those of {on}")
+
+
+def _known_timeframe(where: str, timeframe: str) -> None:
     if timeframe not in TIMEFRAMES:
         near = _near(timeframe, TIMEFRAMES) or f"there are {', '.join(TIMEFRAMES)}"
         _refuse(where, f"no timeframe is called {timeframe}; {near}")
-    for member in members:
-        if (other := rules.get(member.pattern, timeframe)) != timeframe:
-            _refuse(where, f"{member.pattern} is decided on bars of {other}, and this rule on those of {timeframe}")
-        longest = known[member.pattern].get("longest", timeframe)
-        if TIMEFRAMES.index(timeframe) > TIMEFRAMES.index(longest):
-            _refuse(where, f"{member.pattern} is looked for on bars up to {longest}, and not on those of {timeframe}")
 
 
 def _directions(
@@ -300,10 +325,12 @@ def _goes_along(member: Member, rule: Direction | None, way: Direction, held: Di
     return rule == "neutral" or held in (way, "neutral")
 
 
-def _operand(where: str, given: Any, names: Names) -> Operand:
+def _operand(where: str, given: Any, names: Names, own: str) -> Operand:
+    """own: the rule's timeframe."""
     if isinstance(given, dict):
         told = _validated(where, _Member, given)
-        return Member(_pattern(where, told.pattern, names), told.within, told.direction)
+        longer = told.timeframe if told.timeframe != own else None
+        return Member(_pattern(where, told.pattern, names), told.within, told.direction, longer)
     if not isinstance(given, str):
         _refuse(where, f"must be a pattern, a comparison or a table with a pattern, was {given!r}")
     if re.search(r"[<>=!]", given):

@@ -1,7 +1,8 @@
 """What the settings choose, by name: patterns, rules, their rates, indicators, alerts; and the engine of it all."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 from tickstockpl.aliases import Names
 from tickstockpl.calibration import Parameters
@@ -16,6 +17,9 @@ from tickstockpl.rules import read_rules
 from tickstockpl.sessions import Sessions
 from tickstockpl.settings import IndicatorSettings, PatternSettings, Settings
 from tickstockpl.vocabulary import TIERS
+
+AGREEMENT: Final = "agreement"
+"""The pattern that is made of those on several timeframes."""
 
 
 def engine_settings(
@@ -84,6 +88,36 @@ def timeframes(settings: PatternSettings) -> tuple[str, ...]:
         if name not in TIMEFRAMES:
             raise SettingsError(f"patterns.timeframes: there is no {name}; there are {', '.join(TIMEFRAMES)}")
     return tuple(name for name in TIMEFRAMES if name in settings.timeframes)
+
+
+def looking_at(engine: EngineSettings, timeframe: str, others: Sequence[str]) -> EngineSettings:
+    """The same, looking at bars of one timeframe, and at longer ones as far as what is found on those depends on them:
+    those that rules name, and where it is asked whether timeframes agree, all `others` that are longer.
+    """
+    seen = {timeframe}
+    for rule in reversed(engine.rules):  # one comes after those that it names
+        if rule.timeframe in seen:
+            seen.update(member.timeframe for member in rule.members if member.timeframe is not None)
+    asked = {*(engine.patterns or ()), *(member.pattern for rule in engine.rules for member in rule.members)}
+    if AGREEMENT in asked:
+        seen.update(name for name in others if TIMEFRAMES.index(name) > TIMEFRAMES.index(timeframe))
+    return replace(engine, timeframes=tuple(name for name in TIMEFRAMES if name in seen))
+
+
+def rules_on(settings: PatternSettings) -> tuple[Rule, ...]:
+    """The chosen rules, which see all that they ask for.
+
+    Raises SettingsError for one that asks for bars that are not looked at, and as `chosen_rules` does.
+    """
+    rules, on = chosen_rules(settings), timeframes(settings)
+    for rule in rules:
+        for member in rule.members if rule.timeframe in on else ():
+            if member.timeframe is not None and member.timeframe not in on:
+                raise SettingsError(
+                    f"{settings.rules}: rule {rule.id}: {member.pattern} is asked for on bars of {member.timeframe}: "
+                    f"add these to patterns.timeframes, which has {', '.join(on)}"
+                )
+    return rules
 
 
 def chosen_rules(settings: PatternSettings) -> tuple[Rule, ...]:

@@ -34,7 +34,7 @@ from tickstockpl.rating import Rating
 from tickstockpl.retention import Retention
 from tickstockpl.rolled import rolled
 from tickstockpl.rule import Rule
-from tickstockpl.selection import chosen_rules, engine_settings, event_followers, rate_table, shown
+from tickstockpl.selection import engine_settings, event_followers, rate_table, rules_on, shown
 from tickstockpl.settings import Settings
 from tickstockpl.sources import Source
 from tickstockpl.starting import SESSIONS_BACK, begin, prepared
@@ -88,7 +88,7 @@ async def run(
     FencedError when another process has taken over.
     """
     clock = clock or SystemClock()
-    told, rules, metrics = shown(settings.indicators), chosen_rules(settings.patterns), Metrics()
+    told, rules, metrics = shown(settings.indicators), rules_on(settings.patterns), Metrics()
     inbox: Channel[Inbound] = Channel(256, "ticks")
     writes: Channel[WriteBatch] = Channel(1024, "writes", producers=2)
     events: Channel[Findings] = Channel(1024, "events")

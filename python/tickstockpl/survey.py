@@ -6,7 +6,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,14 @@ from tickstockpl.findings import Findings, Sought, find
 from tickstockpl.kernel import patterns_with
 from tickstockpl.moments import us_of
 from tickstockpl.recording import Reading
-from tickstockpl.selection import chosen_rules, definitions_of, enabled_patterns, engine_settings
+from tickstockpl.selection import (
+    chosen_rules,
+    definitions_of,
+    enabled_patterns,
+    engine_settings,
+    looking_at,
+    timeframes,
+)
 from tickstockpl.sessions import Mode
 from tickstockpl.settings import PatternSettings, Settings
 from tickstockpl.vocabulary import TIMEFRAME, TIMEFRAMES
@@ -109,7 +116,8 @@ async def look(settings: Settings, survey: Survey, *, examples: int = 0, folder:
     today = datetime.now(UTC).date()
     named = settings.session
     calendar = await asyncio.to_thread(sessions.load, named.calendar, named.timezone, settings.state_dir, today)
-    engine = replace(engine_settings(chosen, calendar, None), timeframes=(survey.timeframe,))
+    engine = engine_settings(chosen, calendar, None)
+    engine = looking_at(engine, survey.timeframe, timeframes(settings.patterns))
     zone = ZoneInfo(named.timezone)
     first_us = recording.FIRST_US if survey.first is None else us_of(datetime.combine(survey.first, time(), zone))
     sought = Sought(engine, frozenset(survey.symbols) or None, first_us, examples, folder, survey.timeframe)
@@ -158,7 +166,7 @@ def _archive(
         until_us = us_of(datetime.combine(survey.last + timedelta(days=1), time(), zone))
     measured = [sought.engine.benchmark] if sought.engine.benchmark else []
     symbols = {*survey.symbols, *measured} if survey.symbols else ()
-    asked = Asked(symbols, max(recording.FIRST_US, sought.first_us - WARM_US[survey.timeframe]), until_us)
+    asked = Asked(symbols, max(recording.FIRST_US, sought.first_us - WARM_US[sought.engine.timeframes[-1]]), until_us)
     if not survey.files:
         return archive.in_database(settings.database, asked, rows=archive.ROWS)
     alone = survey.symbols[0] if len(survey.symbols) == 1 else None

@@ -57,8 +57,10 @@ async def test_a_rule_becomes_rows_and_events_that_a_late_tick_after_a_restart_t
         told = await heard.count(channel, 2)
     assert [(each["pattern"], each["confidence"]) for each in told] == [("BusyRule", 1.0), ("AfterBusy", 1.0)]
     busy, after = told
-    assert busy["data"]["members"] == [{"pattern_id": "volume_spike", "bar_start": spike_us / 1e6}]
-    named = {"pattern_id": "busy", "bar_start": spike_us / 1e6, "event_id": busy["flow_id"]}
+    of_spike = {"direction": "neutral", "confidence": 1.0, "timeframe": "1min"}
+    of_spike |= {"bar_start": spike_us / 1e6, "bar_end": (spike_us + MINUTE) / 1e6}
+    assert busy["data"]["members"] == [{"pattern_id": "volume_spike"} | of_spike]
+    named = {"pattern_id": "busy", "event_id": busy["flow_id"]} | of_spike
     assert after["data"]["members"] == [named]
     stored = await rows(ready, EVENTS)
     assert [(row["pattern_id"], row["pattern"], row["gone"]) for row in stored] == [

@@ -46,7 +46,8 @@ def rows_of(found: tp.Detections, *, rules: bool) -> list[tuple[int, Held]]:
 
     def held(row: int) -> Held:
         stop, target, invalidation = (price(getattr(found, name)[row]) for name in ("stop", "target", "invalidation"))
-        members = tuple((pattern, ts_us) for pattern, ts_us, _ in found.members(row))
+        own = tp.TIMEFRAMES[found.timeframe[row]]
+        members = tuple((pattern, of if of != own else None, ts_us) for pattern, of, ts_us, _ in found.members(row))
         said = (int(found.direction[row]), float(found.confidence[row]), int(found.bars[row]))
         return Held(found.patterns[found.pattern[row]]["id"], *said, stop, target, invalidation, members)
 
@@ -148,7 +149,7 @@ def test_a_member_bears_the_id_of_its_event_where_it_has_one() -> None:
     members = [member for row in range(len(found)) for member in found.members(row)]
     told = {"engulfing", *(rule.id for rule in RULES if rule.told)}
     assert {pattern for pattern, *_ in members} > {"macd_cross", "engulfing", "busy_hammer"}
-    for pattern, ts_us, event_id in members:
+    for pattern, _, ts_us, event_id in members:
         assert event_id == (events[pattern, ts_us] if pattern in told else "")
 
 

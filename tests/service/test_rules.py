@@ -1,6 +1,8 @@
 """Files of rules: what they say, each mistake in one line, and every part of TickStockPL that is told of them."""
 
 import json
+import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,13 @@ import tickstockpl as tp
 from commands import Run, said_once
 from event_samples import event, events, published
 from pattern_play import columns
-from rule_play import RULES, TEXT
+from rule_play import LONGER_TEXT, RULES, TEXT
 from swing_walk import swings
+from tickstockpl import rate_file
 from tickstockpl.aliases import Names
 from tickstockpl.errors import SettingsError
 from tickstockpl.events import SWITCHED_OFF, EventColumns, Events
+from tickstockpl.events import Member as MadeOf
 from tickstockpl.kernel import patterns_with
 from tickstockpl.rule import Comparison, Member
 from tickstockpl.selection import chosen_rules, definitions_of, enabled_patterns, rate_table
@@ -95,7 +99,19 @@ MISTAKES = {
     rule(
         all='[{ pattern = "doji", withn = 3 }]'
     ): "rules.toml: rule one: all[1]: withn is no key of it; did you mean within?",
-    rule(all='[{ pattern = "doji", timeframe = "15min" }]'): "rules.toml: rule one: all[1]: timeframe is no key of it",
+    rule(
+        'timeframe = "15min"', all='[{ pattern = "doji", timeframe = "5min" }]'
+    ): "rules.toml: rule one: doji is asked for on bars of 5min, shorter than this rule's of 15min",
+    rule(
+        all='[{ pattern = "doji", timeframe = "1hr" }]'
+    ): "rules.toml: rule one: no timeframe is called 1hr; did you mean 1hour?",
+    rule(
+        all='[{ pattern = "opening_range_5", timeframe = "15min" }]'
+    ): "rules.toml: rule one: opening_range_5 is looked for on bars up to ",
+    rule(all='["two"]') + rule('timeframe = "1hour"', id="two", name="Two"): (
+        "rules.toml: rule one: two is decided on bars of 1hour, and this rule on those of 1min: "
+        'write { pattern = "two", timeframe = "1hour" }'
+    ),
     rule(all='["rsi << 3"]'): "rules.toml: rule one: all[1]: 'rsi << 3' must have one of <, <=, >, >=, and once",
     rule(
         all='["20 < rsi < 35"]'
@@ -233,6 +249,19 @@ def test_a_mistake_in_the_file_ends_a_command_with_one_line(
         assert said_once(command(*words, **environ)) == line
 
 
+def test_a_rule_that_asks_for_bars_that_nobody_looks_at_ends_run_and_check_with_one_line(
+    command: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "hour.toml"
+    path.write_text(rule(all='[{ pattern = "doji", timeframe = "1hour" }]'), encoding="utf-8")
+    environ = {"TICKSTOCKPL_PATTERNS__RULES": str(path), "DATABASE_URI": NOWHERE, "REDIS_URL": "redis://127.0.0.1:1/0"}
+    line = f"{path}: rule one: doji is asked for on bars of 1hour: add these to patterns.timeframes, which has "
+    few = environ | {"TICKSTOCKPL_PATTERNS__TIMEFRAMES": "1min,5min"}
+    assert said_once(command("run", **few)) == f"{line}1min, 5min"
+    assert f"FAIL selection: {line}1min, 5min\n" in command("check", **few).stdout
+    assert "ok selection: the default patterns, 1 rule of" in " ".join(command("check", **environ).stdout.split())
+
+
 def test_check_says_how_many_rules_there_are(command: Run, file: Path) -> None:
     done = command("check", TICKSTOCKPL_PATTERNS__RULES=str(file), TICKSTOCKPL_PATTERNS__ENABLED="doji")
     assert f"selection: 1 pattern, 9 rules of {file}; no symbol's indicators\n" in done.stdout
@@ -279,6 +308,43 @@ def test_scan_finds_what_tp_scan_finds_and_its_report_says_what_each_was_made_of
     page = Path("found.html").read_text(encoding="utf-8")
     assert "Source: a rule of rules.toml." in page
     assert " · macd_cross at " in page
+
+
+@pytest.mark.parametrize("timeframe", ["1min", "5min"])
+def test_scan_and_calibrate_look_at_the_longer_bars_that_rules_name_and_tell_of_their_own(
+    command: Run, tmp_path: Path, timeframe: str
+) -> None:
+    polars = pytest.importorskip("polars", reason="reading files needs the extra [replay]")
+    path = tmp_path / "longer.toml"
+    path.write_text(LONGER_TEXT, encoding="utf-8")
+    bars = columns({"ZZTEST1": swings(0, 3_000, units=10_000, step=0.01)})
+    polars.DataFrame(bars).write_parquet("bars.parquet")
+    ids = {"1min": ("with_the_hour", "dip_in_rise"), "5min": ("turn_in_five",)}[timeframe]
+    words = ("bars.parquet", "--mode", "always", "--rules", str(path), "--timeframe", timeframe)
+    named = [word for known in (*ids, "agreement") for word in ("--pattern", known)]
+    done = command("scan", *words, *named, "-o", "found.parquet")
+    assert (done.returncode, done.stderr) == (0, "")
+    found = polars.read_parquet("found.parquet")
+    settings = tp.EngineSettings(days=_days(bars), timeframes=("1min", "5min", "15min", "1hour", "daily"))
+    every = tp.scan(bars, ("agreement",), rules=tp.parse_rules(LONGER_TEXT), settings=settings)
+    wanted = [
+        every.event_id[row].decode()
+        for row in (every.timeframe == tp.TIMEFRAMES.index(timeframe)).nonzero()[0].tolist()
+        if every.patterns[every.pattern[row]]["id"] in (*ids, "agreement")
+    ]
+    assert found["event_id"].to_list() == wanted
+    assert {*found["pattern_id"]} == {*ids, "agreement"}
+    assert command("scan", *words, *named, "-o", "found.html").returncode == 0
+    page = Path("found.html").read_text(encoding="utf-8")
+    assert re.search(r" · [a-z_]+ at \d\d:\d\d \(15min\)", page)
+    done = command("calibrate", *words, *named, "--placebo", "0", "--holdout", "0", "-o", "rates.json")
+    assert (done.returncode, done.stderr) == (0, "")
+    measured = Counter[str]()
+    for group in rate_file.read(Path("rates.json")).groups:
+        measured[group.pattern] += group.pooled.n
+    of_scan = Counter(found["pattern_id"].to_list())
+    assert {*measured} == {*of_scan}
+    assert measured <= of_scan
 
 
 def _days(bars: Any) -> Any:
@@ -330,22 +396,25 @@ def test_a_definition_is_another_text_once_a_rule_is_another() -> None:
 
 
 def test_an_event_of_a_rule_says_its_members_in_both_messages_and_in_the_table() -> None:
+    id_of_hammer = "36032cf6-9bde-506f-9ec0-3168c6d7661a"
     members = (
-        ("hammer", 1_757_600_340_000_000, "36032cf6-9bde-506f-9ec0-3168c6d7661a"),
-        ("doji", 1_757_600_400_000_000, None),
+        MadeOf("hammer", 1, 0.8, "1min", 1_757_600_340_000_000, 1_757_600_400_000_000, id_of_hammer),
+        MadeOf("doji", 0, 0.5, "1hour", 1_757_597_400_000_000, 1_757_601_000_000_000, None),
     )
     made = events(event(pattern_id="one", pattern="RuleOne", members=members), event())
     assert [one.members for one in made] == [members, ()]
     told = [
-        {"pattern_id": "hammer", "bar_start": 1_757_600_340.0, "event_id": "36032cf6-9bde-506f-9ec0-3168c6d7661a"},
-        {"pattern_id": "doji", "bar_start": 1_757_600_400.0},
+        {"pattern_id": "hammer", "direction": "bullish", "confidence": 0.8, "timeframe": "1min"}
+        | {"bar_start": 1_757_600_340.0, "bar_end": 1_757_600_400.0, "event_id": id_of_hammer},
+        {"pattern_id": "doji", "direction": "neutral", "confidence": 0.5, "timeframe": "1hour"}
+        | {"bar_start": 1_757_597_400.0, "bar_end": 1_757_601_000.0},
     ]
     columns, rows = made.columns, made.rows
     universal = [json.loads(each) for _, each in published(made.encoder.universal(columns, rows, "c", 0, 1))]
     assert [each["data"].get("members") for each in universal] == [told, None]
     streaming = [json.loads(each) for _, each in published(made.encoder.streaming(columns, rows, "c", "s", 1))]
     assert [each["detection"]["metadata"].get("members") for each in streaming] == [told, None]
-    assert made.encoder.staged(columns, rows).count(b'"members":[{"pattern_id":"hammer","bar_start":1757600340.0') == 1
+    assert made.encoder.staged(columns, rows).count(b'"members":[{"pattern_id":"hammer","direction":"bullish"') == 1
 
 
 def test_events_keep_their_members_when_they_are_joined_and_cut_down() -> None:

@@ -40,7 +40,14 @@ def settings() -> EngineSettings:
     """What the engine has to know of these markets: their sessions and days."""
     sessions = np.stack([_OPENS, _OPENS + MINUTES * MINUTE_US], axis=1)
     days = np.stack([_OPENS - 570 * MINUTE_US, _OPENS + 870 * MINUTE_US], axis=1)
-    return EngineSettings(session_mode="regular", sessions=sessions, regular=sessions, days=days, benchmark=None)
+    return EngineSettings(
+        session_mode="regular",
+        sessions=sessions,
+        regular=sessions,
+        days=days,
+        timeframes=("1min", "5min", "15min"),
+        benchmark=None,
+    )
 
 
 def markets() -> Iterator[dict[str, Any]]:

@@ -86,9 +86,10 @@ _REST: Final = 0.5 + 0.3 + 0.3 + 0.5 + 1.0 + 0.5
 
 
 def _surest(detections: Any) -> Iterator[int]:
-    """Rows of each pattern's highest confidence, short ones first."""
+    """Rows of each pattern's highest confidence on bars of a minute, short ones first."""
     long = detections.ts_us - detections.first_us
     order = np.lexsort((long, -np.round(detections.confidence, 3), detections.pattern))
+    order = order[detections.timeframe[order] == 0]
     edges = np.searchsorted(detections.pattern[order], np.arange(len(PATTERNS) + 1)).tolist()
     for low, high in pairwise(edges):
         yield from order[low : min(high, low + _LOOKED_AT)].tolist()

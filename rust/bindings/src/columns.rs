@@ -14,6 +14,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict, PyTuple};
 use tickstockpl_kernel::event::EventId;
 
+use crate::output::Member;
+
 /// A column type that numpy and Arrow both have.
 pub(crate) trait Cell: numpy::Element + Clone {
     fn arrow(cells: Vec<Self>) -> ArrayRef;
@@ -167,7 +169,11 @@ column_set! {
     point_price: Py<PyArray1<f64>>,
     margin: Py<PyArray1<f64>>,
     member_pattern: Py<PyArray1<i32>>,
+    member_direction: Py<PyArray1<i8>>,
+    member_confidence: Py<PyArray1<f64>>,
+    member_timeframe: Py<PyArray1<u8>>,
     member_us: Py<PyArray1<i64>>,
+    member_end_us: Py<PyArray1<i64>>,
     member_id: Py<PyArray1<IdText>>,
     patterns: Py<PyTuple>;
 
@@ -179,7 +185,7 @@ column_set! {
         self.margins_of(py, row)
     }
 
-    fn members<'py>(&self, py: Python<'py>, row: isize) -> PyResult<Vec<(Bound<'py, PyAny>, i64, String)>> {
+    fn members<'py>(&self, py: Python<'py>, row: isize) -> PyResult<Vec<Member<'py>>> {
         self.members_of(py, row)
     }
 }

@@ -31,7 +31,15 @@ macro_rules! event_columns {
             #[pyo3(attribute)]
             member_pattern: PyReadonlyArray1<'py, i32>,
             #[pyo3(attribute)]
+            member_direction: PyReadonlyArray1<'py, i8>,
+            #[pyo3(attribute)]
+            member_confidence: PyReadonlyArray1<'py, f64>,
+            #[pyo3(attribute)]
+            member_timeframe: PyReadonlyArray1<'py, u8>,
+            #[pyo3(attribute)]
             member_us: PyReadonlyArray1<'py, i64>,
+            #[pyo3(attribute)]
+            member_end_us: PyReadonlyArray1<'py, i64>,
             #[pyo3(attribute)]
             member_id: PyReadonlyArray1<'py, IdText>,
             #[pyo3(attribute)]
@@ -134,7 +142,6 @@ impl EventEncoder {
                 Some((cells, rates))
             });
             let (cells, rates) = found.ok_or_else(|| PyIndexError::new_err(format!("there is no row {row}")))?;
-            let timeframe = Timeframe::ALL.get(usize::from(cells.timeframe));
             let members = self.members(columns, &cells)?;
             let symbol = columns.symbols.get_item(cells.symbol)?.cast_into::<PyString>()?;
             let event = Event {
@@ -142,8 +149,7 @@ impl EventEncoder {
                 pattern: self.pattern(cells.pattern)?,
                 event_id: text_of(&cells.event_id)?,
                 supersedes: text_of(&cells.supersedes)?,
-                timeframe: *timeframe
-                    .ok_or_else(|| PyIndexError::new_err(format!("there is no timeframe {}", cells.timeframe)))?,
+                timeframe: timeframe(cells.timeframe)?,
                 ts_us: cells.ts_us,
                 end_us: cells.end_us,
                 first_us: cells.first_us,
@@ -177,16 +183,28 @@ impl EventEncoder {
         found.ok_or_else(|| PyIndexError::new_err(format!("there is no pattern {place}")))
     }
 
-    /// What the rule of a row was made of.
+    /// What the rule, or the agreement, of a row was made of.
     fn members<'a>(&'a self, columns: &'a Columns<'_>, cells: &Cells) -> PyResult<Vec<Member<'a>>> {
         let (row, count) = (cells.member_row, cells.n_members);
         let places = part(columns.member_pattern.as_slice()?, row, count)?;
+        let directions = part(columns.member_direction.as_slice()?, row, count)?;
+        let confidences = part(columns.member_confidence.as_slice()?, row, count)?;
+        let timeframes = part(columns.member_timeframe.as_slice()?, row, count)?;
         let starts = part(columns.member_us.as_slice()?, row, count)?;
+        let ends = part(columns.member_end_us.as_slice()?, row, count)?;
         let ids = part(columns.member_id.as_slice()?, row, count)?;
-        let member = |((&place, &ts_us), id): ((&i32, &i64), &'a IdText)| {
-            Ok(Member { pattern: self.pattern(place)?, ts_us, event_id: text_of(id)? })
+        let member = |at: usize| {
+            Ok(Member {
+                pattern: self.pattern(places[at])?,
+                direction: i32::from(directions[at]),
+                confidence: confidences[at],
+                timeframe: timeframe(timeframes[at])?,
+                ts_us: starts[at],
+                end_us: ends[at],
+                event_id: text_of(&ids[at])?,
+            })
         };
-        places.iter().zip(starts).zip(ids).map(member).collect()
+        (0..places.len()).map(member).collect()
     }
 
     /// Commands that publish on `channel` what `message` says of each of the rows; the first one's number is `seq`.
@@ -268,6 +286,12 @@ impl EventEncoder {
         })?;
         Ok(PyBytes::new(py, &staged.end()))
     }
+}
+
+/// The timeframe of a place among all.
+fn timeframe(place: u8) -> PyResult<Timeframe> {
+    let found = Timeframe::ALL.get(usize::from(place));
+    found.copied().ok_or_else(|| PyIndexError::new_err(format!("there is no timeframe {place}")))
 }
 
 /// Those of one row among all.

@@ -403,16 +403,25 @@ fn detections<'a>(
         symbols: symbols, symbol: frozen(py, symbol)?, supersedes: supersedes, point_row: point_row,
         margin_row: margin_row, point_us: point_us, point_price: point_price, margin: margin,
         member_row: member_row, member_pattern: frozen(py, members.pattern)?,
-        member_us: frozen(py, members.ts_us)?, member_id: frozen(py, members.event_id)?,
+        member_direction: frozen(py, members.direction)?, member_confidence: frozen(py, members.confidence)?,
+        member_timeframe: frozen(py, members.timeframe)?, member_us: frozen(py, members.ts_us)?,
+        member_end_us: frozen(py, members.end_us)?, member_id: frozen(py, members.event_id)?,
         patterns: patterns.clone_ref(py),
     }
 }
 
-/// What the rules among the rows were made of, one row's after the other's.
+/// A pattern's id, the timeframe and the START of the bar on which it held, and the id of its event.
+pub(crate) type Member<'py> = (Bound<'py, PyAny>, &'static str, i64, String);
+
+/// What the rules and agreements among the rows were made of, one row's after the other's.
 #[derive(Default)]
 struct Members {
     pattern: Vec<i32>,
+    direction: Vec<i8>,
+    confidence: Vec<f64>,
+    timeframe: Vec<u8>,
     ts_us: Vec<i64>,
+    end_us: Vec<i64>,
     event_id: Vec<IdText>,
 }
 
@@ -420,10 +429,15 @@ impl Members {
     fn of<'a>(rows: &[(SymbolId, Detection)], ids: &mut Ids<'a, impl Fn(SymbolId) -> &'a str>) -> Self {
         let mut all = Self::default();
         for (symbol, row) in rows {
-            for &MadeOf { pattern, ts_us, evaluation } in row.explained.iter().flat_map(|said| &said.made_of) {
+            for member in row.explained.iter().flat_map(|said| &said.made_of) {
+                let &MadeOf { pattern, direction, confidence, timeframe, ts_us, end_us, evaluation } = member;
                 all.pattern.push(i32::from(pattern));
+                all.direction.push(direction as i8);
+                all.confidence.push(confidence);
+                all.timeframe.push(timeframe as u8);
                 all.ts_us.push(ts_us);
-                let id = evaluation.map(|evaluation| ids.at(*symbol, row.on.timeframe, ts_us, pattern, evaluation));
+                all.end_us.push(end_us);
+                let id = evaluation.map(|evaluation| ids.at(*symbol, timeframe, ts_us, pattern, evaluation));
                 all.event_id.push(id.unwrap_or_else(|| IdText::from([0; _])));
             }
         }
@@ -498,19 +512,17 @@ impl Detections {
         Ok(dict)
     }
 
-    /// Of a row's members what is said of the pattern, the START of the bar and the event's id, empty where it is off.
-    pub(crate) fn members_of<'py>(
-        &self,
-        py: Python<'py>,
-        row: isize,
-    ) -> PyResult<Vec<(Bound<'py, PyAny>, i64, String)>> {
+    /// A row's members; the event's id is empty where the pattern is off.
+    pub(crate) fn members_of<'py>(&self, py: Python<'py>, row: isize) -> PyResult<Vec<Member<'py>>> {
         let (_, range) = self.parts(py, row, &self.member_row, &self.n_members)?;
         let (pattern, ts_us) = (self.member_pattern.bind(py).readonly(), self.member_us.bind(py).readonly());
-        let event_id = self.member_id.bind(py).readonly();
+        let (timeframe, event_id) = (self.member_timeframe.bind(py).readonly(), self.member_id.bind(py).readonly());
         let (pattern, ts_us, event_id) = (pattern.as_slice()?, ts_us.as_slice()?, event_id.as_slice()?);
+        let timeframe = timeframe.as_slice()?;
         let known = self.patterns.bind(py);
         let member = |at: usize| {
-            Ok((known.get_item(pattern[at] as usize)?.get_item("id")?, ts_us[at], event_id[at].to_string()))
+            let id = known.get_item(pattern[at] as usize)?.get_item("id")?;
+            Ok((id, Timeframe::ALL[usize::from(timeframe[at])].name(), ts_us[at], event_id[at].to_string()))
         };
         range.map(member).collect()
     }

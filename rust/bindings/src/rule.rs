@@ -22,7 +22,7 @@ pub(crate) struct Rule {
 
 #[derive(FromPyObject)]
 enum Operand {
-    Held { pattern: String, direction: Option<String>, within: Whole },
+    Held { pattern: String, direction: Option<String>, within: Whole, timeframe: Option<String> },
     Compared { left: Side, relation: String, right: Side },
 }
 
@@ -48,10 +48,11 @@ impl Rule {
 impl Operand {
     fn read(self) -> PyResult<rule::Operand> {
         Ok(match self {
-            Self::Held { pattern, direction: way, within } => rule::Operand::Held(rule::Member {
+            Self::Held { pattern, direction: way, within, timeframe } => rule::Operand::Held(rule::Member {
                 pattern,
                 direction: way.map(direction).transpose()?,
                 within: whole("within", "1 to 10,000", within)?,
+                timeframe: timeframe.map(|name| name.parse()).transpose().map_err(to_py)?,
             }),
             Self::Compared { left, relation, right } => rule::Operand::Compared(rule::Comparison {
                 left: side(left)?,

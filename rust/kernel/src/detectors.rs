@@ -16,12 +16,16 @@ pub struct DetectorList {
     /// TA-Lib's by column, and which columns are on.
     talib: Detectors,
     columns: u64,
+    /// Those that are made of others.
+    last: Detectors,
 }
 
 impl DetectorList {
     /// These patterns, in their order.
     #[must_use]
     pub fn new(detectors: Detectors) -> Self {
+        let (last, detectors): (Detectors, Detectors) =
+            detectors.into_iter().partition(|(_, pattern)| pattern.is_of_others());
         let (talib, rest): (Detectors, Detectors) =
             detectors.into_iter().partition(|(_, pattern)| pattern.talib_name().is_some());
         let (drawn, own): (Detectors, Detectors) = rest.into_iter().partition(|(_, pattern)| pattern.chart().is_some());
@@ -33,7 +37,7 @@ impl DetectorList {
         };
         let (talib, columns) = by_place(CANDLESTICKS.iter().map(by_column), talib.first());
         let (charts, kinds) = by_place((0..u64::BITS as usize).map(by_kind), drawn.first());
-        Self { own, charts, kinds, talib, columns }
+        Self { own, charts, kinds, talib, columns, last }
     }
 
     /// Whether any of TA-Lib's is on.
@@ -44,6 +48,11 @@ impl DetectorList {
     /// Whether any that is on reads a study.
     pub(crate) fn has_study(&self) -> bool {
         self.kinds != 0 || self.own.iter().any(|(_, pattern)| pattern.needs_study())
+    }
+
+    /// Those that are asked when the others have been.
+    pub(crate) fn last(&self) -> &Detectors {
+        &self.last
     }
 
     /// Those that may hold on a bar of which TA-Lib's functions and the study say this.
@@ -88,6 +97,7 @@ impl std::fmt::Debug for DetectorList {
             .entries(self.own.iter().map(|(_, pattern)| pattern.id()))
             .entry(&self.kinds)
             .entry(&self.columns)
+            .entries(self.last.iter().map(|(_, pattern)| pattern.id()))
             .finish()
     }
 }

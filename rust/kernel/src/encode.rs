@@ -92,7 +92,7 @@ pub struct Event<'a> {
     pub point_price: &'a [f64],
     /// How far inside of its threshold each condition is.
     pub margins: &'a [f64],
-    /// What a rule was made of.
+    /// What a rule, or an agreement, was made of.
     pub members: &'a [Member<'a>],
     /// Open, high, low and close of the bar.
     pub prices: [f64; 4],
@@ -112,13 +112,21 @@ pub struct Event<'a> {
     pub shown: bool,
 }
 
-/// A pattern that a rule was made of.
+/// A pattern that a rule, or an agreement, was made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Member<'a> {
     /// It.
     pub pattern: &'a Naming,
-    /// START of the bar on which it held.
+    /// 1 bullish, -1 bearish, else neutral.
+    pub direction: i32,
+    /// 0 to 1.
+    pub confidence: f64,
+    /// How long the bar is on which it held.
+    pub timeframe: Timeframe,
+    /// START of that bar.
     pub ts_us: i64,
+    /// Its END.
+    pub end_us: i64,
     /// The id of its event; empty if the pattern is off.
     pub event_id: &'a str,
 }
@@ -168,11 +176,15 @@ impl Event<'_> {
     }
 
     fn direction(&self) -> &'static str {
-        match self.direction {
-            1 => r#""bullish""#,
-            -1 => r#""bearish""#,
-            _ => r#""neutral""#,
-        }
+        quoted_direction(self.direction)
+    }
+}
+
+fn quoted_direction(direction: i32) -> &'static str {
+    match direction {
+        1 => r#""bullish""#,
+        -1 => r#""bearish""#,
+        _ => r#""neutral""#,
     }
 }
 
@@ -465,8 +477,13 @@ impl Encoder {
         if !event.members.is_empty() {
             let mut open = r#","members":[{"pattern_id":"#;
             for member in event.members {
-                self.push_all([open, &member.pattern.id, r#","bar_start":"#]);
+                self.push_all([open, &member.pattern.id, r#","direction":"#, quoted_direction(member.direction)]);
+                self.push(r#","confidence":"#);
+                self.push_json(&member.confidence);
+                self.push_all([r#","timeframe":""#, member.timeframe.name(), r#"","bar_start":"#]);
                 self.push_seconds(member.ts_us);
+                self.push(r#","bar_end":"#);
+                self.push_seconds(member.end_us);
                 if !member.event_id.is_empty() {
                     self.push_all([r#","event_id":""#, member.event_id, "\""]);
                 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::found::Found;
 use crate::pattern::{Rests, SessionRange};
+use crate::recent::Recent;
 use crate::rule::Ruleset;
 use crate::rule::memory::Memory;
 use crate::window::WindowBar;
@@ -19,6 +20,10 @@ pub(crate) struct Footing {
     pub(crate) rests: Rests,
     /// What rules look back on.
     pub(crate) memory: Memory,
+    /// What shorter timeframes look back on.
+    pub(crate) recent: Recent,
+    /// The first instant after its newest bar, µs.
+    pub(crate) end_us: i64,
 }
 
 impl Footing {
@@ -31,10 +36,14 @@ impl Footing {
         opens
     }
 
-    /// Takes in a bar on which these patterns hold.
-    pub(crate) fn push(&mut self, bar: &WindowBar, found: &Found, rules: &Ruleset) {
+    /// Takes in a bar that ends at `end_us`, and on which these patterns hold.
+    pub(crate) fn push(&mut self, bar: &WindowBar, end_us: i64, found: &Found, rules: &Ruleset) {
         self.range.push(bar);
         self.rests.push(found.patterns());
-        self.memory.push(bar, found.held(), rules);
+        self.memory.push(bar, end_us, found.held(), rules);
+        self.end_us = end_us;
+        if rules.keeps_charts() {
+            self.recent.push(bar.ts_us, end_us, found);
+        }
     }
 }

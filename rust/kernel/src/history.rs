@@ -19,12 +19,12 @@ use crate::indicator::gauges::Gauges;
 use crate::longer::Longer;
 use crate::made::{Made, Row};
 use crate::pattern::days::Day;
-use crate::pattern::{self, Closing, Direction, Match, Pattern};
+use crate::pattern::{self, Agreement, Closing, Direction, Match, Pattern};
 use crate::rule::MOST_RULES;
-use crate::rules::{LongerRules, MOST_REVISABLE, Rules};
+use crate::rules::{MOST_REVISABLE, Reach, Rules};
 use crate::sealed::Sealed;
 use crate::session::Session;
-use crate::snapshot::{Sound, holds};
+use crate::snapshot::{Sound, holds, is_near};
 use crate::study::Study;
 use crate::timeframe::Timeframe;
 use crate::trail::Trail;
@@ -94,6 +94,7 @@ impl History {
             "closed bars",
         )?;
         holds([&self.now, &self.base].iter().all(|at| at.memory.is_sound(&rules.combined)), "rules")?;
+        holds([&self.now, &self.base].iter().all(|at| at.recent.is_sound() && is_near(at.end_us)), "chart patterns")?;
         holds(self.candles.is_some() == rules.has_candles(), "candlesticks")?;
         holds(self.study.is_some() == rules.has_study(), "studies")?;
         holds(self.gauges.is_watched() == watched, "indicators")?;
@@ -175,29 +176,26 @@ impl History {
     pub fn close(&mut self, fold: Fold, session: Option<Session>, is_late: bool, rules: &Rules, made: &mut Made) {
         made.clear();
         let end_us = fold.end_us();
-        let (row, is_newest) = self.put(fold, end_us, session, is_late, rules, made);
+        let (row, is_newest) = self.put(fold, end_us, session, is_late, rules.into(), made);
         made.row = row;
         made.readings = self.gauges.take();
         made.readings.iter_mut().for_each(|reading| reading.fresh = is_newest && !is_late);
-        let Some(longer) = &rules.longer else { return };
-        let newest = self.sealed.back().filter(|_| is_newest).and_then(|sealed| sealed.rolled_from(rules));
-        if !is_newest || newest.is_some_and(|(bar, session)| !self.roll(&bar, session, longer, made)) {
-            self.roll_again(rules, made);
-        }
+        made.order();
     }
 
-    /// Puts a closed bar, which ends at `end_us`, in its place among the others: its row, and whether it is the newest.
+    /// Puts a closed bar, which ends at `end_us`, in its place among the others: its row, and whether it is the newest. Longer
+    /// bars that it ends, or changes, come first: it sees them.
     pub(crate) fn put(
         &mut self,
         fold: Fold,
         end_us: i64,
         session: Option<Session>,
         is_late: bool,
-        rules: &Rules,
+        rules: Reach<'_>,
         made: &mut Made,
     ) -> (Option<Row>, bool) {
         while self.sealed.len() >= MOST_REVISABLE {
-            self.drop_oldest(rules);
+            self.drop_oldest(&rules);
         }
         let at = self.sealed.iter().rposition(|sealed| sealed.fold.minute_us < fold.minute_us).map_or(0, |at| at + 1);
         let bar = fold.bar(rules.price_scale);
@@ -209,6 +207,10 @@ impl History {
         let mut sealed = Sealed { fold, revision: 0, written: bar.is_some(), evaluation, session, end_us, found };
         let is_newest = at == self.sealed.len();
         if is_newest {
+            let rolled = sealed.rolled_from(&rules);
+            if rolled.is_some_and(|rolled| !self.roll(rolled, &rules, made)) {
+                self.roll_again(rolled, &rules, made);
+            }
             // Looked at before it is put away: its place has left the cache, and to read it there would be to wait.
             if let Some(bar) = bar.filter(|_| session.is_some()) {
                 self.evaluate(WindowBar::from(bar), &mut sealed, rules, &mut made.detections);
@@ -218,6 +220,7 @@ impl History {
         } else {
             self.reserve();
             self.sealed.insert(at, sealed);
+            self.roll_again(None, &rules, made);
             self.rebuild(at, rules, &mut made.detections);
         }
         self.tell(made);
@@ -242,20 +245,19 @@ impl History {
             add(fold);
             fold.quality |= flag;
         };
-        made.row = self.change(minute_us, session, rules, add, made);
+        made.row = self.change(minute_us, session, rules.into(), add, made);
         made.readings = self.gauges.take();
-        if made.row.is_some() {
-            self.roll_again(rules, made);
-        }
+        made.order();
         true
     }
 
-    /// Changes a closed bar through `add` and looks at it and those after it again: its row, if it has a price.
+    /// Changes a closed bar through `add`, and longer bars with it, and looks at it and those after it again: its row, if it
+    /// has a price.
     pub(crate) fn change(
         &mut self,
         start_us: i64,
         session: Option<Session>,
-        rules: &Rules,
+        rules: Reach<'_>,
         add: impl FnOnce(&mut Fold),
         made: &mut Made,
     ) -> Option<Row> {
@@ -271,21 +273,27 @@ impl History {
         }
         sealed.written = true;
         let row = Row { bar, revision: sealed.revision, span: sealed.fold.span() };
+        self.roll_again(None, &rules, made);
         self.refold(held, at, rules, &mut made.detections);
         self.tell(made);
         Some(row)
     }
 
-    /// Takes a minute into the longer bars and closes those that it ends; false if that cannot be done without going back.
-    fn roll(&mut self, bar: &Bar, session: Session, rules: &LongerRules, made: &mut Made) -> bool {
-        self.longer.as_mut().is_some_and(|longer| longer.push(bar, session, rules, made))
+    /// Takes a minute into the longer bars, if there are any, and closes those that it ends; false if that cannot be done without
+    /// going back.
+    fn roll(&mut self, (bar, session): (Bar, Session), rules: &Rules, made: &mut Made) -> bool {
+        match (&mut self.longer, &rules.longer) {
+            (Some(longer), Some(rules)) => longer.push(&bar, session, rules, made),
+            _ => true,
+        }
     }
 
-    /// Rolls the minutes that may be revised up again: of the longer bars that closed, those that differ are revised.
-    fn roll_again(&mut self, rules: &Rules, made: &mut Made) {
+    /// Rolls the minutes that may be revised up again, and one that is to be put behind them: of the longer bars that closed,
+    /// those that differ are revised.
+    fn roll_again(&mut self, newest: Option<(Bar, Session)>, rules: &Rules, made: &mut Made) {
         if let (Some(longer), Some(rules_of)) = (&mut self.longer, &rules.longer) {
             let minutes = self.sealed.iter().filter_map(|sealed| sealed.rolled_from(rules));
-            longer.refold(minutes, rules_of, made);
+            longer.refold(minutes.chain(newest), rules_of, made);
         }
     }
 
@@ -294,6 +302,7 @@ impl History {
         made.clear();
         if let (Some(longer), Some(rules)) = (&mut self.longer, &rules.longer) {
             longer.close_up_to(end_us, rules, made);
+            made.order();
         }
     }
 
@@ -311,6 +320,11 @@ impl History {
         }
     }
 
+    /// The bars that may be revised, and where it stood before them.
+    pub(crate) fn closed(&self) -> (&VecDeque<Sealed>, &Footing) {
+        (&self.sealed, &self.base)
+    }
+
     /// The closed bars of a timeframe; `None` if nobody asks for it.
     #[must_use]
     pub fn of(&self, timeframe: Timeframe, rules: &Rules) -> Option<&Self> {
@@ -326,32 +340,31 @@ impl History {
         if let (Some(longer), Some(rules)) = (&mut self.longer, &rules.longer) {
             longer.begin(rules);
         }
-        let fed = self.feed(fold, end_us, revision, session, rules);
-        let newest = self.sealed.back().filter(|_| fed).and_then(|sealed| sealed.rolled_from(rules));
-        if let (Some((bar, session)), Some(longer)) = (newest, &rules.longer) {
-            self.roll(&bar, session, longer, &mut Made::default());
-        }
-        fed
+        self.feed(fold, end_us, revision, session, rules.into())
     }
 
-    /// Puts a bar of history behind the others and says nothing; false if it is not newer than they.
+    /// Puts a bar of history behind the others, longer bars that it ends first, and says nothing; false if it is not newer than
+    /// they.
     pub(crate) fn feed(
         &mut self,
         fold: Fold,
         end_us: i64,
         revision: u32,
         session: Option<Session>,
-        rules: &Rules,
+        rules: Reach<'_>,
     ) -> bool {
         if fold.minute_us <= self.newest_us() {
             return false;
         }
         while self.sealed.len() >= MOST_REVISABLE {
-            self.drop_oldest(rules);
+            self.drop_oldest(&rules);
         }
         let found = Found::default();
         let mut sealed = Sealed { fold, revision, written: true, evaluation: revision, session, end_us, found };
-        if let Some(bar) = sealed.window_bar(rules) {
+        if let Some(rolled) = sealed.rolled_from(&rules) {
+            self.roll(rolled, &rules, &mut Made::default());
+        }
+        if let Some(bar) = sealed.window_bar(&rules) {
             self.evaluate(bar, &mut sealed, rules, &mut Vec::new());
             self.gauges.take();
         }
@@ -462,7 +475,7 @@ impl History {
             if let Some(study) = &mut self.study {
                 study.settle(&bar, open_us, self.window.view().before(newer), &rules.study);
             }
-            self.base.push(&bar, &oldest.found, &rules.combined);
+            self.base.push(&bar, oldest.end_us, &oldest.found, &rules.combined);
             if let Some(on) = &rules.indicators {
                 self.gauges.settle(&bar, open_us, newer, &self.window, on);
             }
@@ -488,13 +501,13 @@ impl History {
     }
 
     /// Goes back before an inserted bar and on from there.
-    fn rebuild(&mut self, at: usize, rules: &Rules, detections: &mut Vec<Detection>) {
+    fn rebuild(&mut self, at: usize, rules: Reach<'_>, detections: &mut Vec<Detection>) {
         let held = self.in_window_from(0) - usize::from(self.sealed[at].session.is_some());
         self.refold(held, at, rules, detections);
     }
 
     /// Takes `held` bars back from the window, then folds all revisable bars again, looking for patterns from `at` on.
-    fn refold(&mut self, held: usize, at: usize, rules: &Rules, detections: &mut Vec<Detection>) {
+    fn refold(&mut self, held: usize, at: usize, rules: Reach<'_>, detections: &mut Vec<Detection>) {
         // Loud: with bars that are pushed twice every pattern and indicator of the symbol would be wrong from here on.
         assert!(self.window.rewind(held), "a window keeps its revisable bars");
         self.now.clone_from(&self.base);
@@ -508,12 +521,12 @@ impl History {
         let mut sealed = std::mem::take(&mut self.sealed);
         for (index, each) in sealed.iter_mut().enumerate() {
             each.evaluation += u32::from(index > at);
-            let Some(bar) = each.window_bar(rules) else {
+            let Some(bar) = each.window_bar(&rules) else {
                 continue;
             };
             if index < at {
-                let bar = self.enter(each.open_us(), bar, rules);
-                self.now.push(&bar, &each.found, &rules.combined);
+                let bar = self.enter(each.open_us(), bar, &rules);
+                self.now.push(&bar, each.end_us, &each.found, &rules.combined);
                 if let Some(on) = &rules.indicators {
                     self.gauges.push(&bar, &self.window, on);
                 }
@@ -553,15 +566,20 @@ impl History {
     }
 
     /// Puts the bar of a sealed one into the window and says which patterns came and went with it.
-    fn evaluate(&mut self, bar: WindowBar, sealed: &mut Sealed, rules: &Rules, detections: &mut Vec<Detection>) {
-        let bar = self.enter(sealed.open_us(), bar, rules);
+    fn evaluate(&mut self, bar: WindowBar, sealed: &mut Sealed, rules: Reach<'_>, detections: &mut Vec<Detection>) {
+        let bar = self.enter(sealed.open_us(), bar, &rules);
         if let Some(on) = &rules.indicators {
             self.gauges.read(&bar, &self.window, on);
         }
         let mut matches: Matches = ArrayVec::new();
         let candles = self.candles.as_deref().map(Trail::now);
         let study = self.study.as_deref().map(Trail::now);
-        let at = Closing { window: &self.window, session: &self.now.range, candles, study };
+        let above = match (&self.longer, &rules.rules.longer) {
+            (Some(longer), Some(rules)) => longer.above(rules),
+            _ => rules.above,
+        };
+        let above = above.at(sealed.end_us, sealed.open_us());
+        let at = Closing { window: &self.window, session: &self.now.range, candles, study, held: &[], above };
         if bar.quality & quality::PARTIAL == 0 {
             let (broken, rests) = (&self.broken, &self.now.rests);
             let on = || rules.detectors.on(candles, study).filter(|(id, _)| !broken.contains(id) && !rests.has(*id));
@@ -574,6 +592,10 @@ impl History {
                 let guilty = guilty(on(), &at, &mut matches);
                 self.broken.extend(guilty);
             }
+            for &(id, pattern) in rules.detectors.last().iter().filter(|(id, _)| !self.now.rests.has(*id)) {
+                let found = pattern.detect(&Closing { held: &matches, ..at });
+                matches.extend(found.map(|found| (id, found)));
+            }
             rules.combined.extend(&mut matches, &at, &self.now.memory, &rules.study);
         }
         let about = OnceCell::new();
@@ -582,8 +604,10 @@ impl History {
         let on = On { bar, timeframe: rules.timeframe, end_us: sealed.end_us };
         let before = detections.len();
         sealed.found.renew(&matches, sealed.evaluation, on, &rules.combined, detail, detections);
-        self.now.push(&bar, &sealed.found, &rules.combined);
-        rules.combined.explain(&mut detections[before..], &self.now.memory);
+        self.now.push(&bar, sealed.end_us, &sealed.found, &rules.combined);
+        let said = &mut detections[before..];
+        rules.combined.explain(said, &self.now.memory, above);
+        Agreement::explain(said, &sealed.found, above, &rules.combined);
     }
 }
 

@@ -4,6 +4,7 @@
 //! No Python, clock, environment, I/O, log or `unsafe`: time is an argument, faults are counted values.
 #![forbid(unsafe_code)]
 
+pub mod above;
 pub mod accumulated;
 pub mod aggregate;
 pub mod bar;
@@ -49,6 +50,7 @@ pub mod owner;
 pub mod pack;
 pub mod pattern;
 mod places;
+mod recent;
 mod reply;
 pub mod resample;
 pub mod resp;

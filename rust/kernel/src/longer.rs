@@ -4,8 +4,11 @@
 //! back to the minutes that cannot: from there all are rolled up again, and of the bars that had closed those that differ are
 //! revised. So the bars are at any time those that minutes in order of time give, to the bit.
 
+use std::cmp::Reverse;
+
 use serde::{Deserialize, Serialize};
 
+use crate::above::Above;
 use crate::bar::{Bar, Fold};
 use crate::history::History;
 use crate::ladder::Ladder;
@@ -14,7 +17,7 @@ use crate::offset::Span;
 use crate::pattern::Direction;
 use crate::pattern::days::Day;
 use crate::rollup::{Rolled, Rollup};
-use crate::rules::LongerRules;
+use crate::rules::{LongerRules, Reach};
 use crate::session::Session;
 use crate::snapshot::{Sound, holds, is_near};
 use crate::tick::Kind;
@@ -117,6 +120,11 @@ impl Longer {
         self.end_us
     }
 
+    /// All of them, as shorter bars see them.
+    pub(crate) fn above<'a>(&'a self, rules: &'a LongerRules) -> Above<'a> {
+        Above::of(&self.tracks, &rules.each)
+    }
+
     /// The closed bars of a timeframe, if it is one of these.
     pub(crate) fn track(&self, timeframe: Timeframe, rules: &LongerRules) -> Option<&History> {
         self.tracks.get(rules.place(timeframe)?)
@@ -158,8 +166,8 @@ impl Longer {
             self.now.push(&bar, session, rules, |rolled, of| closed.push((rolled, of)));
         }
         self.now.close_up_to(passed_us, |rolled, of| closed.push((rolled, of)));
-        for (rolled, session) in &closed {
-            self.correct(rolled, *session, rules, made);
+        for (rolled, session) in longest_first(closed) {
+            self.correct(&rolled, session, rules, made);
         }
         self.note_ends();
     }
@@ -219,9 +227,9 @@ impl Longer {
             }
         }
         let rolled = Rolled { timeframe, bar: *bar, end_us: bucket.end_us, minutes: 0, expected: bucket.minutes };
-        let of_track = rules.place(timeframe).map(|at| (&mut self.tracks[at], &rules.each[at]));
-        let fed = of_track.is_some_and(|(track, own)| {
-            track.feed(folded(bar), bucket.end_us, 0, Some(rules.stretch(&rolled, session)), own)
+        let fed = rules.place(timeframe).is_some_and(|at| {
+            let (track, reach) = self.reach(at, rules);
+            track.feed(folded(bar), bucket.end_us, 0, Some(rules.stretch(&rolled, session)), reach)
         });
         self.note_ends();
         fed || goes_on
@@ -251,9 +259,9 @@ impl Longer {
         rules.place(timeframe).is_some_and(|at| self.tracks[at].recall(start_us, event, evaluation))
     }
 
-    /// Closes bars in the order given, the first time each.
+    /// Closes bars, the first time each.
     fn close(&mut self, closed: Closed, is_late: bool, rules: &LongerRules, made: &mut Made) {
-        for (rolled, session) in closed {
+        for (rolled, session) in longest_first(closed) {
             self.put(&rolled, session, is_late, rules, made);
         }
         self.note_ends();
@@ -262,31 +270,37 @@ impl Longer {
     /// Closes a bar. One that was over when history ended is no news.
     fn put(&mut self, rolled: &Rolled, session: Session, is_late: bool, rules: &LongerRules, made: &mut Made) {
         let Some(at) = rules.place(rolled.timeframe) else { return };
-        let (track, own) = (&mut self.tracks[at], &rules.each[at]);
+        let (track, reach) = self.reach(at, rules);
         let (fold, stretch) = (folded(&rolled.bar), Some(rules.stretch(rolled, session)));
         if rolled.end_us <= rules.known_us && !is_late {
-            track.feed(fold, rolled.end_us, 0, stretch, own);
+            track.feed(fold, rolled.end_us, 0, stretch, reach);
             return;
         }
-        let (row, _) = track.put(fold, rolled.end_us, stretch, is_late, own, made);
+        let (row, _) = track.put(fold, rolled.end_us, stretch, is_late, reach, made);
         made.longer.extend(row.map(|row| said(rolled, &row)));
     }
 
     /// Makes a closed bar what its minutes come to now: one that is there already is revised if it differs.
     fn correct(&mut self, rolled: &Rolled, session: Session, rules: &LongerRules, made: &mut Made) {
         let Some(at) = rules.place(rolled.timeframe) else { return };
-        let (track, own) = (&mut self.tracks[at], &rules.each[at]);
+        let (track, reach) = self.reach(at, rules);
         let start_us = rolled.bar.ts_us;
         match track.sealed(start_us) {
             Some(known) if is_same(known, &rolled.bar) => {}
             Some(_) => {
                 let stretch = Some(rules.stretch(rolled, session));
-                let row = track.change(start_us, stretch, own, |fold| *fold = folded(&rolled.bar), made);
+                let row = track.change(start_us, stretch, reach, |fold| *fold = folded(&rolled.bar), made);
                 made.longer.extend(row.map(|row| said(rolled, &row)));
             }
             None if track.is_behind(start_us) => {}
             None => self.put(rolled, session, true, rules, made),
         }
+    }
+
+    /// One of the tracks, with its rules and those that it sees.
+    fn reach<'a>(&'a mut self, at: usize, rules: &'a LongerRules) -> (&'a mut History, Reach<'a>) {
+        let (upto, above) = self.tracks.split_at_mut(at + 1);
+        (&mut upto[at], Reach { rules: &rules.each[at], above: Above::of(above, &rules.each[at + 1..]) })
     }
 
     fn note_ends(&mut self) {
@@ -316,6 +330,12 @@ impl LongerRules {
             _ => session,
         }
     }
+}
+
+/// Bars in the order in which they are looked at: one sees those of longer timeframes that end with it.
+fn longest_first(mut closed: Closed) -> Closed {
+    closed.sort_by_key(|(rolled, _)| Reverse(rolled.timeframe));
+    closed
 }
 
 /// A bar as histories keep it.

@@ -42,6 +42,14 @@ pub struct Made {
 }
 
 impl Made {
+    /// Brings it into the order of timeframes, the shortest first; of each it stays as it is.
+    pub(crate) fn order(&mut self) {
+        if !self.longer.is_empty() {
+            self.longer.sort_by_key(|longer| longer.rolled.timeframe);
+            self.detections.sort_by_key(|detection| detection.on.timeframe);
+        }
+    }
+
     /// Empties it, and keeps its memory.
     pub(crate) fn clear(&mut self) {
         self.row = None;

@@ -1,5 +1,8 @@
 //! What the histories of all symbols have in common.
 
+use std::ops::Deref;
+
+use crate::above::Above;
 use crate::benchmark::Benchmark;
 use crate::candle::talib::Candles;
 use crate::detectors::DetectorList;
@@ -37,6 +40,28 @@ pub struct Rules {
     pub benchmark: Benchmark,
     /// The longer timeframes that its bars are rolled up to; `None` if there are none.
     pub longer: Option<Box<LongerRules>>,
+}
+
+/// The rules of a timeframe, and what its bars see of longer ones.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reach<'a> {
+    pub(crate) rules: &'a Rules,
+    /// Of a symbol's minutes nothing: they know their longer bars themselves.
+    pub(crate) above: Above<'a>,
+}
+
+impl<'a> From<&'a Rules> for Reach<'a> {
+    fn from(rules: &'a Rules) -> Self {
+        Self { rules, above: Above::default() }
+    }
+}
+
+impl Deref for Reach<'_> {
+    type Target = Rules;
+
+    fn deref(&self) -> &Rules {
+        self.rules
+    }
 }
 
 /// What the longer bars of all symbols have in common.

@@ -151,7 +151,12 @@ impl Settings {
     /// [`Ruleset::new`] for rules.
     fn patterns(&self, timeframe: Timeframe) -> Result<(DetectorList, Ruleset), KernelError> {
         let mut on = self.on()?;
-        let rules = Ruleset::new(&self.rules, &on.iter().map(|&(at, _)| at).collect::<Vec<_>>(), timeframe)?;
+        let places: Vec<u16> = on.iter().map(|&(at, _)| at).collect();
+        let rules = Ruleset::new(&self.rules, &places, timeframe, &self.timeframes)?;
+        let agrees = self.timeframes.len() > 1 && self.asks_for_agreement(&on);
+        let charts = (0u16..).zip(PATTERNS).filter(|(_, pattern)| agrees && pattern.chart().is_some());
+        let rules =
+            rules.with(charts.map(|(at, _)| at), &places).keeping_charts(agrees && timeframe != Timeframe::Min1);
         let of = |places: &[u16]| places.iter().map(|&at| (at, PATTERNS[usize::from(at)])).collect::<Detectors>();
         let asked_for = if self.patterns.is_some() { &on[..] } else { &[] };
         let is_talib = |(_, pattern): &(u16, &dyn Pattern)| pattern.talib_name().is_some();
@@ -164,6 +169,13 @@ impl Settings {
         let is_on = self.timeframes.contains(&timeframe);
         on.retain(|(_, pattern)| is_on && timeframe <= pattern.longest());
         Ok((DetectorList::new(on), rules))
+    }
+
+    /// Whether a pattern that is made of others is on, or named by a rule of any timeframe.
+    fn asks_for_agreement(&self, on: &Detectors) -> bool {
+        let named = self.rules.iter().flat_map(Rule::members).map(|member| member.pattern.as_str());
+        let is_it = |id: &str| PATTERNS.iter().any(|pattern| pattern.is_of_others() && pattern.id() == id);
+        on.iter().map(|(_, pattern)| pattern.id()).chain(named).any(is_it)
     }
 
     /// The patterns that are on.

@@ -1,6 +1,8 @@
 //! Longer bars, and the patterns on them, are those of the minutes in order of time, whatever came late and whoever traded
 //! seldom.
 
+mod walk;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
@@ -9,6 +11,7 @@ use tickstockpl_kernel::calendar::Calendar;
 use tickstockpl_kernel::channel::Lateness;
 use tickstockpl_kernel::engine::Engine;
 use tickstockpl_kernel::output::Output;
+use tickstockpl_kernel::pattern::PATTERNS;
 use tickstockpl_kernel::rollup::{Rolled, Rollup};
 use tickstockpl_kernel::session::Sessions;
 use tickstockpl_kernel::settings::Settings;
@@ -27,6 +30,11 @@ fn sessions() -> Sessions {
 }
 
 fn engine() -> Engine {
+    engine_of(sessions(), &TIMEFRAMES)
+}
+
+/// Minutes, and these longer timeframes.
+fn engine_of(sessions: Sessions, longer: &[Timeframe]) -> Engine {
     Engine::new(Settings {
         channels: 1,
         lateness: Lateness { a_us: 2 * SECOND_US, t_us: 2 * SECOND_US },
@@ -38,8 +46,8 @@ fn engine() -> Engine {
         rules: Vec::new(),
         seq_counts: false,
         volume_checked: false,
-        calendar: Calendar { window: sessions(), simulated: Sessions::default(), regular: None },
-        timeframes: [&[Timeframe::Min1], &TIMEFRAMES[..]].concat(),
+        calendar: Calendar { window: sessions, simulated: Sessions::default(), regular: None },
+        timeframes: [&[Timeframe::Min1], longer].concat(),
         align: Align::Session,
         watch: None,
         rsi_bounds: (30.0, 70.0),
@@ -89,8 +97,10 @@ impl Said {
 
 fn live(trades: &[Trade]) -> Said {
     let (mut engine, mut said, mut now_us) = (engine(), Said::default(), OPEN_US);
-    for &(pace, symbol, late, cents) in trades {
+    for (number, &(pace, symbol, late, cents)) in trades.iter().enumerate() {
         now_us += pace * SECOND_US;
+        // The last one comes in time: a bar that time alone has ended is over by no minute.
+        let late = if number + 1 == trades.len() { 0 } else { late };
         let seconds = (now_us - late * SECOND_US) / SECOND_US;
         let price = cents as f64 / 100.0;
         let raw =
@@ -149,6 +159,51 @@ proptest! {
         // A minute that came when its place in the window was gone has its row alone, live; and in order it has a place.
         prop_assert_eq!(said.events, told.events);
     }
+}
+
+/// Two sessions of six hours, and a day that is seen from within none.
+fn long_sessions() -> Sessions {
+    let day = |day: i64| (OPEN_US + day * DAY_US, OPEN_US + day * DAY_US + 6 * HOUR_US);
+    Sessions::new(&[day(0), day(1)]).expect("they ascend")
+}
+
+#[test]
+fn timeframes_agree_as_they_do_on_minutes_in_order_whatever_came_late() {
+    let agreement = PATTERNS.iter().position(|pattern| pattern.id() == "agreement").expect("there is one") as u16;
+    let longer = [Timeframe::Min5, Timeframe::Min15, Timeframe::Hour1];
+    let (mut agreed, mut withdrawn) = (BTreeMap::new(), 0);
+    for seed in 0..20 {
+        let (mut engine, mut said) = (engine_of(long_sessions(), &longer), Said::default());
+        for trade in walk::trades(seed, 2_100, 850) {
+            // A night lies between the first 900 and the others.
+            let night_us = if trade.now_us > 5 * HOUR_US { DAY_US - 6 * HOUR_US } else { 0 };
+            let now_us = OPEN_US + trade.now_us + night_us;
+            let at_us = now_us - (trade.now_us - trade.at_us);
+            let (price, seconds) = (trade.cents as f64 / 100.0, at_us / SECOND_US);
+            let raw = format!(r#"{{"ticker":"S","price":{price},"volume":7,"timestamp":{seconds},"event_type":"T"}}"#);
+            let output = engine.ingest([(0, raw.as_bytes())], now_us).expect("there is such a channel");
+            let gone = |found: &&tickstockpl_kernel::detection::Detection| !found.held && found.pattern == agreement;
+            withdrawn += output.detections.iter().map(|(_, found)| found).filter(gone).count();
+            said.take(&engine, &output);
+        }
+        let output = engine.flush();
+        said.take(&engine, &output);
+        let mut again = engine_of(long_sessions(), &longer);
+        let bars = said.minutes.iter().map(|((name, _), bar)| (name.as_bytes(), *bar));
+        let (output, taken) = again.replay(bars, true);
+        assert_eq!(taken, said.minutes.len());
+        let mut told = Said::default();
+        told.take(&again, &output);
+        assert_eq!(said.events, told.events, "seed {seed}");
+        for (_, timeframe, _, _, direction) in said.events.iter().filter(|(_, _, _, pattern, _)| *pattern == agreement)
+        {
+            *agreed.entry((*timeframe, *direction)).or_insert(0) += 1;
+        }
+    }
+    let both = |timeframe| [-1, 1].map(|way| agreed.get(&(timeframe, way)).copied().unwrap_or(0) > 0);
+    assert_eq!([both(Timeframe::Min1), both(Timeframe::Min5)], [[true; 2]; 2], "{agreed:?}");
+    assert_eq!(both(Timeframe::Hour1), [false; 2], "nothing is longer");
+    assert!(withdrawn > 3, "late ticks took {withdrawn} away");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! An engine that is made again from rows, a standing and the messages since goes on as if it had never ended.
 
+mod walk;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -12,6 +14,7 @@ use tickstockpl_kernel::engine::Engine;
 use tickstockpl_kernel::made::Row;
 use tickstockpl_kernel::offset::Arrival;
 use tickstockpl_kernel::output::Output;
+use tickstockpl_kernel::pattern::{Direction, PATTERNS};
 use tickstockpl_kernel::session::Sessions;
 use tickstockpl_kernel::settings::Settings;
 use tickstockpl_kernel::time::MINUTE_US;
@@ -138,14 +141,51 @@ fn since(known_us: i64, mut output: Output) -> Output {
     output
 }
 
+/// Events by symbol, timeframe, start of the bar, pattern and direction: those that stand with the evaluation at which they
+/// were made, and those that were withdrawn with the last such.
+#[derive(Default)]
+struct Told {
+    held: BTreeMap<(String, Timeframe, i64, u16, i8), u32>,
+    gone: BTreeMap<(String, Timeframe, i64, u16, i8), u32>,
+}
+
+impl Told {
+    fn take(&mut self, engine: &Engine, output: &Output) {
+        for (id, found) in &output.detections {
+            let key = engine.symbol_name(*id).to_owned();
+            let key = (key, found.on.timeframe, found.on.bar.ts_us, found.pattern, found.direction as i8);
+            if found.held {
+                self.held.insert(key, found.revision);
+            } else {
+                self.held.remove(&key);
+                self.gone.insert(key, found.revision);
+            }
+        }
+    }
+
+    /// Tells an engine of those that it could not know by the bars alone.
+    fn recall(&self, engine: &mut Engine) {
+        for ((symbol, timeframe, ts_us, _, _), &evaluation) in &self.gone {
+            engine.recall(symbol.as_bytes(), *timeframe, *ts_us, None, evaluation);
+        }
+        for ((symbol, timeframe, ts_us, pattern, direction), &evaluation) in &self.held {
+            let all = [Direction::Bearish, Direction::Neutral, Direction::Bullish];
+            let event = (PATTERNS[usize::from(*pattern)].id(), all[(*direction + 1) as usize]);
+            engine.recall(symbol.as_bytes(), *timeframe, *ts_us, Some(event), evaluation);
+        }
+    }
+}
+
 /// An engine that was made again from what another had left that has taken the feed up to `end`, the other, and the first
 /// minute that was made anew.
 fn recovered(feed: &[Numbered], end: usize) -> (Engine, Engine, i64) {
     let mut whole = engine();
     let mut rows: BTreeMap<(String, i64), Row> = BTreeMap::new();
     let mut marks = vec![(i64::MIN, 0, whole.standing())];
+    let mut told = Told::default();
     for message in &feed[..end] {
         let output = take(&mut whole, std::slice::from_ref(message));
+        told.take(&whole, &output);
         for (id, row) in output.bars {
             rows.insert((whole.symbol_name(id).to_owned(), row.bar.ts_us), row);
         }
@@ -169,6 +209,7 @@ fn recovered(feed: &[Numbered], end: usize) -> (Engine, Engine, i64) {
             again.warm(symbol.as_bytes(), &row.bar, row.revision, row.span);
         }
     }
+    told.recall(&mut again);
     take(&mut again, &feed[start..end]);
     (again, whole, anew_us)
 }
@@ -399,4 +440,34 @@ fn a_bar_that_closes_after_newer_ones_of_a_faster_channel_has_its_place_before_t
     let starts: Vec<i64> =
         engine.window(b"S1", Timeframe::Min1).expect("it was heard").iter().map(|bar| bar.ts_us - T0_US).collect();
     assert_eq!(starts, [0, 60 * SECOND_US]);
+}
+
+#[test]
+fn timeframes_agree_after_a_recovery_as_they_would_have_and_name_the_same_events() {
+    let agreement = PATTERNS.iter().position(|pattern| pattern.id() == "agreement").expect("there is one") as u16;
+    let (mut agreed, mut revised) = (0, 0);
+    for seed in 0..10 {
+        let trade = |(src, trade): (i64, walk::Trade)| {
+            let (seconds, price) = ((T0_US + trade.at_us) as f64 / 1e6, trade.cents as f64 / 100.0);
+            let payload = format!(
+                r#"{{"ticker": "S1", "price": {price}, "volume": 7, "timestamp": {seconds}, "event_type": "T", "seq": {src}}}"#
+            );
+            let arrival = Arrival { src, now_us: T0_US + trade.now_us + SECOND_US };
+            Numbered { channel: 0, arrival, payload: payload.into_bytes() }
+        };
+        let feed: Vec<Numbered> = (0i64..).zip(walk::trades(seed, 1_700, 110)).map(trade).collect();
+        for end in [600, 900, 1_207, 1_500] {
+            let (mut again, mut whole, _) = recovered(&feed, end);
+            for message in &feed[end..feed.len().min(end + 300)] {
+                let message = std::slice::from_ref(message);
+                let (one, other) = (take(&mut again, message), take(&mut whole, message));
+                assert_eq!(said(&again, &one), said(&whole, &other), "seed {seed}, ended after {end} messages");
+                let found = other.detections.iter().filter(|(_, found)| found.pattern == agreement);
+                agreed += found.clone().count();
+                let members = found.filter_map(|(_, found)| found.explained.as_ref()).flat_map(|said| &said.made_of);
+                revised += members.filter(|member| member.evaluation > Some(0)).count();
+            }
+        }
+    }
+    assert!(agreed > 10 && revised > 0, "{agreed} agreements, with {revised} members that late ticks have brought");
 }

@@ -2,6 +2,7 @@
 
 use super::Direction::{Bearish, Bullish};
 use super::Pattern;
+use super::agreement::Agreement;
 use super::breakout::{DonchianBreakout, NewExtreme};
 use super::chart::Chart;
 use super::crossing::{Crossing, Lines};
@@ -38,7 +39,7 @@ const OWN: [&dyn Pattern; 11] = [
 ];
 
 /// What came later, in the order of its coming.
-const LATER: [&dyn Pattern; 69] = [
+const LATER: [&dyn Pattern; 70] = [
     &DojiSpec,
     &HammerSpec,
     &HangingManSpec,
@@ -108,6 +109,7 @@ const LATER: [&dyn Pattern; 69] = [
     &chart(Kind::Bat, "bat", "Bat", &HARMONIC),
     &chart(Kind::Butterfly, "butterfly", "Butterfly", &HARMONIC),
     &chart(Kind::Crab, "crab", "Crab", &HARMONIC),
+    &Agreement,
 ];
 
 const AVERAGES: &str =
@@ -221,7 +223,7 @@ mod tests {
     use super::*;
     use std::collections::HashSet;
 
-    const LATER_IDS: [&str; 69] = [
+    const LATER_IDS: [&str; 70] = [
         "doji_spec",
         "hammer_spec",
         "hanging_man_spec",
@@ -291,6 +293,7 @@ mod tests {
         "bat",
         "butterfly",
         "crab",
+        "agreement",
     ];
 
     #[test]

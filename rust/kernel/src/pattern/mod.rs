@@ -3,6 +3,7 @@
 //! A pattern is a pure function of a symbol's window and session range, evaluated each time a bar closes. Its
 //! [`id`](Pattern::id) never changes; its [`name`](Pattern::name) is what the outside world sees.
 
+mod agreement;
 mod breakout;
 mod chart;
 mod crossing;
@@ -23,6 +24,7 @@ mod surge;
 mod trending;
 mod volume_spike;
 
+pub(crate) use agreement::Agreement;
 pub use explained::{Explained, MOST_CONDITIONS, MOST_POINTS};
 pub use levels::Levels;
 pub use list::{COUNT, PATTERNS};
@@ -32,6 +34,7 @@ pub use session_range::{Level, SessionRange};
 
 use serde::{Deserialize, Serialize};
 
+use crate::above::Above;
 use crate::candle::talib::Candles;
 use crate::event::PARAMETERS;
 use crate::figure::Kind;
@@ -54,6 +57,10 @@ pub struct Closing<'a> {
     pub candles: Option<&'a Candles>,
     /// What the bars have come to, the newest included; `None` if no pattern that is on reads it.
     pub study: Option<&'a Study>,
+    /// The patterns that hold on the newest bar, as far as they have been asked.
+    pub held: &'a [(u16, Match)],
+    /// What had closed of longer timeframes by its end.
+    pub above: Above<'a>,
 }
 
 impl<'a> Closing<'a> {
@@ -110,6 +117,11 @@ pub trait Pattern: Sync {
 
     /// Whether it reads [`Closing::study`].
     fn needs_study(&self) -> bool {
+        false
+    }
+
+    /// Whether it reads [`Closing::held`]: it is asked when all others have been.
+    fn is_of_others(&self) -> bool {
         false
     }
 

@@ -1,10 +1,14 @@
 //! A rule whose patterns are known by their places, and what it says of a bar.
 
-use super::memory::{Memory, Seen};
+use super::memory::Memory;
 use super::{Comparison, MadeOf, Ruleset, Side};
+use crate::above::Above;
 use crate::pattern::Direction::{self, Bearish, Bullish, Neutral};
 use crate::pattern::{Closing, Levels, Match};
+use crate::recent::Past;
+use crate::rules::Rules;
 use crate::study::Kernels;
+use crate::timeframe::Timeframe;
 
 /// What a bar shows: itself, the patterns that hold on it so far, and those of the bars before.
 #[derive(Clone, Copy)]
@@ -33,13 +37,22 @@ pub(super) enum Test {
     Compared(Comparison),
 }
 
-/// A pattern by its place, and where it is remembered.
+/// A pattern by its place.
 #[derive(Debug)]
 pub(super) struct Named {
     pub(super) pattern: u16,
-    pub(super) slot: usize,
+    pub(super) of: Of,
     pub(super) direction: Option<Direction>,
     pub(super) within: u16,
+}
+
+/// On whose bars a pattern is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Of {
+    /// The rule's own; where it is remembered.
+    Own(usize),
+    /// Those of a longer timeframe.
+    Longer(Timeframe),
 }
 
 /// How something holds.
@@ -105,15 +118,27 @@ impl Asked {
     }
 
     /// The patterns that it was made of where it has held this way on the newest bar that is remembered.
-    pub(super) fn made_of(&self, way: Direction, memory: &Memory, rules: &Ruleset) -> Vec<MadeOf> {
+    pub(super) fn made_of(
+        &self,
+        way: Direction,
+        timeframe: Timeframe,
+        memory: &Memory,
+        above: Above<'_>,
+        rules: &Ruleset,
+    ) -> Vec<MadeOf> {
         let named = self.all.iter().chain(&self.any).filter_map(|test| match test {
             Test::Held(named) => Some(named),
             Test::Compared(_) => None,
         });
-        let made_of = |named: &Named| {
-            let (_, seen) = named.newest(self.direction, way, memory, named.within)?;
-            let evaluation = rules.is_told(named.pattern).then_some(seen.evaluation);
-            Some(MadeOf { pattern: named.pattern, ts_us: seen.ts_us, evaluation })
+        let made_of = |named: &Named| match named.of {
+            Of::Own(slot) => {
+                let past = named.remembered(slot, self.direction, way, memory, named.within)?;
+                Some(past.made_of(timeframe, rules))
+            }
+            Of::Longer(longer) => {
+                let (rules, past) = named.above(longer, self.direction, way, above)?;
+                Some(past.made_of(longer, &rules.combined))
+            }
         };
         named.filter_map(made_of).collect()
     }
@@ -141,30 +166,51 @@ impl Named {
     }
 
     fn answer(&self, rule: Option<Direction>, way: Direction, here: &Here<'_>) -> Option<Answer> {
+        let points = |held| self.direction.is_none() && held == way && way != Neutral;
+        let slot = match self.of {
+            Of::Own(slot) => slot,
+            Of::Longer(timeframe) => {
+                let (_, past) = self.above(timeframe, rule, way, here.at.above)?;
+                let points = points(past.held.direction);
+                // How far back it looks is no number of the rule's own bars.
+                return Some(Answer { confidence: past.held.confidence, bars: 1, levels: None, points });
+            }
+        };
         let is_it =
             |(pattern, found): &&(u16, Match)| *pattern == self.pattern && self.accepts(rule, way, found.direction);
-        let points = |held| self.direction.is_none() && held == way && way != Neutral;
         if let Some((_, found)) = here.matches.iter().find(is_it) {
             let levels = Some(found.levels).filter(|levels| found.direction == way && levels.stop.is_some());
             let Match { direction, confidence, bars, .. } = *found;
             return Some(Answer { confidence, bars, levels, points: points(direction) });
         }
         // What is remembered does not know of this bar yet.
-        let (held, seen) = self.newest(rule, way, here.memory, self.within.saturating_sub(1))?;
-        Some(Answer { confidence: seen.confidence, bars: seen.ago + 2, levels: None, points: points(held) })
+        let past = self.remembered(slot, rule, way, here.memory, self.within.saturating_sub(1))?;
+        let bars = past.ago + 2;
+        Some(Answer { confidence: past.held.confidence, bars, levels: None, points: points(past.held.direction) })
     }
 
-    /// Which way and when it last held, on one of the newest `bars` that are remembered.
-    fn newest<'a>(
+    /// When it last held, on one of the newest `bars` of the rule's own that are remembered.
+    fn remembered(
         &self,
+        slot: usize,
         rule: Option<Direction>,
         way: Direction,
-        memory: &'a Memory,
+        memory: &Memory,
         bars: u16,
-    ) -> Option<(Direction, &'a Seen)> {
-        let held = [Bearish, Neutral, Bullish].into_iter().filter(|&held| self.accepts(rule, way, held));
-        let seen = held.filter_map(|held| Some((held, memory.seen(self.slot, held)?)));
-        seen.filter(|(_, seen)| seen.is_within(bars)).min_by_key(|(_, seen)| seen.ago)
+    ) -> Option<Past> {
+        let (held, seen) = memory.newest(slot, bars, |held| self.accepts(rule, way, held))?;
+        Some(seen.past(self.pattern, held))
+    }
+
+    /// When it last held on the bars of a longer timeframe, with the rules of that.
+    fn above<'a>(
+        &self,
+        timeframe: Timeframe,
+        rule: Option<Direction>,
+        way: Direction,
+        above: Above<'a>,
+    ) -> Option<(&'a Rules, Past)> {
+        above.newest(timeframe, self.pattern, self.within, |held| self.accepts(rule, way, held))
     }
 }
 

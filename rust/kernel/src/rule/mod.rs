@@ -2,7 +2,8 @@
 //!
 //! What is handed over is plain data, read and checked by somebody else; here it is only resolved ([`Ruleset`]) and
 //! evaluated when a bar closes, after the bar's patterns. A rule depends on the symbol's own bars alone, so that batch,
-//! stream and snapshot agree, and knows of earlier bars only what its session has seen ([`memory`]).
+//! stream and snapshot agree, and knows of earlier bars only what its session has seen ([`memory`]), and of those of longer
+//! timeframes what had closed by then ([`crate::above`]).
 
 mod asked;
 pub(crate) mod memory;
@@ -37,7 +38,7 @@ pub struct Rule {
     pub id: String,
     /// Part of every event's id, too: another one whenever the rule's definition is.
     pub parameters: String,
-    /// On whose bars it is decided; a rule names patterns, and other rules, of its own timeframe.
+    /// On whose bars it is decided.
     pub timeframe: Timeframe,
     /// Which way it points; `None`: the way in which all its patterns agree, those that expect nothing aside.
     pub direction: Option<Direction>,
@@ -49,6 +50,16 @@ pub struct Rule {
     pub any: Vec<Operand>,
     /// Whether events are made of it; else it is there for other rules to name.
     pub told: bool,
+}
+
+impl Rule {
+    /// The patterns that it names.
+    pub(crate) fn members(&self) -> impl Iterator<Item = &Member> {
+        self.all.iter().chain(&self.any).filter_map(|operand| match operand {
+            Operand::Held(member) => Some(member),
+            Operand::Compared(_) => None,
+        })
+    }
 }
 
 /// What a rule asks.
@@ -69,6 +80,9 @@ pub struct Member {
     pub direction: Option<Direction>,
     /// On one of so many bars of the session, the newest included; at least 1.
     pub within: u16,
+    /// On whose bars, if not on the rule's own: a longer timeframe that is on. Its newest bar is the last that was over by the end
+    /// of the rule's.
+    pub timeframe: Option<Timeframe>,
 }
 
 /// Two numbers beside each other. One that is not there yet is NaN, and compares false.
@@ -123,13 +137,21 @@ impl Relation {
     }
 }
 
-/// A pattern that a rule was made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A pattern that a rule, or an agreement, was made of.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MadeOf {
     /// Its place among all patterns.
     pub pattern: u16,
-    /// START of the bar on which it held, µs.
+    /// Which way it pointed.
+    pub direction: Direction,
+    /// What was said of it.
+    pub confidence: f64,
+    /// How long the bar was on which it held.
+    pub timeframe: Timeframe,
+    /// START of that bar, µs.
     pub ts_us: i64,
+    /// Its END.
+    pub end_us: i64,
     /// The evaluation of that bar at which it began to hold; `None` if it is off, and no event was made of it.
     pub evaluation: Option<u32>,
 }

@@ -1,8 +1,9 @@
 //! The rules of an engine, resolved.
 
-use super::asked::{Asked, Here, Named, Test};
+use super::asked::{Asked, Here, Named, Of, Test};
 use super::memory::Memory;
 use super::{MOST_PARTS, MOST_RULES, Member, Operand, Rule};
+use crate::above::Above;
 use crate::detection::Detection;
 use crate::error::KernelError;
 use crate::pattern::{self, Closing, Match, PATTERNS};
@@ -29,15 +30,24 @@ pub struct Ruleset {
     /// They, and rules that are not told: no word is said of them.
     silent: Vec<u16>,
     needs_study: bool,
+    /// Whether a shorter timeframe looks back on chart patterns.
+    keeps_charts: bool,
 }
 
 impl Ruleset {
-    /// These rules, as far as they are of a timeframe; the others keep their places. `on`: the patterns that are on.
+    /// These rules, as far as they are of a timeframe; the others keep their places. `on`: the patterns that are on;
+    /// `timeframes`: those that patterns are looked for on.
     ///
     /// # Errors
     /// [`KernelError::UnknownPattern`] for a name that is neither a pattern's nor a rule's before the one that has it;
-    /// [`KernelError::Word`] for an id that is taken, [`KernelError::Setting`] for a number out of its range.
-    pub fn new(rules: &[Rule], on: &[u16], timeframe: Timeframe) -> Result<Self, KernelError> {
+    /// [`KernelError::Word`] for an id that is taken, and for a timeframe that a rule cannot see,
+    /// [`KernelError::Setting`] for a number out of its range.
+    pub fn new(
+        rules: &[Rule],
+        on: &[u16],
+        timeframe: Timeframe,
+        timeframes: &[Timeframe],
+    ) -> Result<Self, KernelError> {
         let fault = |name, rule, value| Err(KernelError::Setting { name, rule, value });
         if rules.len() > MOST_RULES {
             return fault("rules", "at most 100", rules.len() as f64);
@@ -58,9 +68,11 @@ impl Ruleset {
             let place = (pattern::COUNT + set.rules.len()) as u16;
             let mut asked = None;
             if rule.timeframe == timeframe {
-                let [all, any] = [&rule.all, &rule.any].map(|operands| set.resolved(operands));
+                let [all, any] = [&rule.all, &rule.any].map(|operands| set.resolved(operands, timeframe, timeframes));
                 let (slot, direction, cooldown) = (set.slot_for(place), rule.direction, rule.cooldown);
                 asked = Some(Asked { slot, direction, cooldown, all: all?, any: any? });
+            } else {
+                set.remember(rule, timeframe)?;
             }
             set.rules.push(asked);
             if !rule.told {
@@ -74,16 +86,40 @@ impl Ruleset {
         Ok(set)
     }
 
-    fn resolved(&mut self, operands: &[Operand]) -> Result<Vec<Test>, KernelError> {
+    /// Keeps what a rule of a shorter timeframe asks for on bars of this one.
+    fn remember(&mut self, rule: &Rule, timeframe: Timeframe) -> Result<(), KernelError> {
+        for Member { pattern, .. } in rule.members().filter(|member| member.timeframe == Some(timeframe)) {
+            let place = self.place_of(pattern).ok_or_else(|| KernelError::UnknownPattern(pattern.clone()))?;
+            self.slot_for(place);
+        }
+        Ok(())
+    }
+
+    fn resolved(
+        &mut self,
+        operands: &[Operand],
+        own: Timeframe,
+        timeframes: &[Timeframe],
+    ) -> Result<Vec<Test>, KernelError> {
         let test = |operand: &Operand| match operand {
-            Operand::Held(Member { pattern, direction, within }) => {
+            Operand::Held(Member { pattern, direction, within, timeframe }) => {
                 if !(1..=MOST_BARS).contains(within) {
                     let value = f64::from(*within);
                     return Err(KernelError::Setting { name: "within", rule: "1 to 10,000", value });
                 }
                 let place = self.place_of(pattern).ok_or_else(|| KernelError::UnknownPattern(pattern.clone()))?;
-                let (slot, direction, within) = (self.slot_for(place), *direction, *within);
-                Ok(Test::Held(Named { pattern: place, slot, direction, within }))
+                let of = match *timeframe {
+                    Some(longer) if longer != own => {
+                        if longer < own || !timeframes.contains(&longer) {
+                            let (name, word) = ("timeframe of a rule's pattern", longer.name().to_owned());
+                            let rule = "one of those that are on, and not shorter than the rule's";
+                            return Err(KernelError::Word { name, rule, word });
+                        }
+                        Of::Longer(longer)
+                    }
+                    _ => Of::Own(self.slot_for(place)),
+                };
+                Ok(Test::Held(Named { pattern: place, of, direction: *direction, within: *within }))
             }
             Operand::Compared(compared) => {
                 let terms = compared.left.0.iter().chain(&compared.right.0);
@@ -99,6 +135,29 @@ impl Ruleset {
             self.slots.push(place);
             self.slots.len() - 1
         })
+    }
+
+    /// The same, and these patterns looked for even if they are off, and then not told.
+    #[must_use]
+    pub(crate) fn with(mut self, places: impl Iterator<Item = u16>, on: &[u16]) -> Self {
+        for place in places.filter(|place| !on.contains(place)) {
+            if !self.off.contains(&place) {
+                self.off.push(place);
+                self.silent.push(place);
+            }
+        }
+        self
+    }
+
+    /// The same, and the newest chart patterns kept for shorter timeframes.
+    #[must_use]
+    pub(crate) fn keeping_charts(self, keeps_charts: bool) -> Self {
+        Self { keeps_charts, ..self }
+    }
+
+    /// Whether a shorter timeframe looks back on chart patterns.
+    pub(crate) fn keeps_charts(&self) -> bool {
+        self.keeps_charts
     }
 
     /// Whether there are none.
@@ -166,7 +225,7 @@ impl Ruleset {
         self.slots.len()
     }
 
-    pub(super) fn slot_of(&self, place: u16) -> Option<usize> {
+    pub(crate) fn slot_of(&self, place: u16) -> Option<usize> {
         self.slots.iter().position(|each| *each == place)
     }
 
@@ -184,12 +243,12 @@ impl Ruleset {
         }
     }
 
-    /// Says of those that are rules' what they were made of; `memory` knows of their bar.
-    pub(crate) fn explain(&self, detections: &mut [Detection], memory: &Memory) {
+    /// Says of those that are rules' what they were made of; `memory` knows of their bar, which sees what is `above`.
+    pub(crate) fn explain(&self, detections: &mut [Detection], memory: &Memory, above: Above<'_>) {
         for detection in detections.iter_mut().filter(|detection| detection.held) {
             let place = usize::from(detection.pattern).checked_sub(pattern::COUNT);
             if let Some(rule) = place.and_then(|place| self.rules.get(place)?.as_ref()) {
-                let made_of = rule.made_of(detection.direction, memory, self);
+                let made_of = rule.made_of(detection.direction, detection.on.timeframe, memory, above, self);
                 detection.explained.get_or_insert_default().made_of = made_of;
             }
         }

@@ -1,5 +1,6 @@
 //! Bars written as rows, for tests.
 
+use tickstockpl_kernel::above::Above;
 use tickstockpl_kernel::candle::talib::Candles;
 use tickstockpl_kernel::pattern::{Closing, SessionRange};
 use tickstockpl_kernel::study::{Kernels, Study};
@@ -49,6 +50,8 @@ impl Scene {
     }
 
     pub(crate) fn closing(&self) -> Closing<'_> {
-        Closing { window: &self.window, session: &self.session, candles: Some(&self.candles), study: Some(&self.study) }
+        let Self { window, session, candles, study } = self;
+        let (candles, study, above) = (Some(candles), Some(study), Above::default());
+        Closing { window, session, candles, study, held: &[], above }
     }
 }
