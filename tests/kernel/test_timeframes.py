@@ -81,12 +81,13 @@ def test_the_engines_longer_bars_are_those_of_resample(align: Any) -> None:
         assert np.array_equal(made.vwap[rows], expected.vwap[order], equal_nan=True)
 
 
-def test_what_is_found_on_longer_bars_does_not_depend_on_what_else_is_looked_at() -> None:
+def test_what_is_found_on_longer_bars_does_not_depend_on_what_else_is_looked_at_but_for_agreements() -> None:
     minutes = bars(2)
 
     def found(timeframes: tuple[str, ...], of: str) -> set[tuple[Any, ...]]:
         made = tp.scan(minutes, settings=settings(timeframes=timeframes))
-        own = (made.timeframe == tp.TIMEFRAMES.index(of)).nonzero()[0].tolist()
+        of_several = [pattern["tier"] == "combo" for pattern in tp.PATTERNS]
+        own = ((made.timeframe == tp.TIMEFRAMES.index(of)) & ~np.take(of_several, made.pattern)).nonzero()[0].tolist()
         names = ("ts_us", "end_us", "pattern", "direction", "confidence", "stop", "target", "event_id")
         return {(made.symbols[made.symbol[row]], *(str(getattr(made, name)[row]) for name in names)) for row in own}
 

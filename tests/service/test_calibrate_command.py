@@ -14,9 +14,11 @@ from bar_samples import MINUTE_US, NINE_30_US
 from commands import Run, said_once
 from rate_samples import Planted, evidence, table
 from tickstockpl import calibrate, rate_file, rate_page, rate_plot, sessions
+from tickstockpl.barriers import UNMEASURED
 from tickstockpl.calibration import Calibration, Placebo
 from tickstockpl.holdout import judged
 from tickstockpl.rate_words import finding, named
+from tickstockpl.settings import Settings
 
 pl = pytest.importorskip("polars", reason="reading files needs the extra [replay]")
 
@@ -53,11 +55,17 @@ def test_the_table_is_of_what_scan_and_outcomes_say(command: Run, state_dir: Pat
     ids = tuple(pattern["id"] for pattern in tp.PATTERNS)
     regular = calendar.regular
     settings = tp.EngineSettings(
-        session_mode="regular", sessions=regular, regular=regular, days=calendar.days, patterns=ids
+        session_mode="regular",
+        sessions=regular,
+        regular=regular,
+        days=calendar.days,
+        patterns=ids,
+        timeframes=Settings().patterns.timeframes,
     )
     some = bars.filter(pl.col("symbol").is_in(["AAPL", "ZZ"]))
     detections = tp.scan(some, settings=settings)
     result = tp.outcomes(detections, some, sessions=regular).result
+    result[detections.timeframe > 0] = UNMEASURED
     counted = {}
     for at, pattern in enumerate(ids):
         for direction in (1, -1, 0):

@@ -2,7 +2,7 @@
 
 use arrayvec::ArrayVec;
 
-use super::Direction::{self, Bearish, Bullish};
+use super::Direction::{self, Neutral};
 use super::{Closing, Match, Pattern};
 use crate::above::Above;
 use crate::detection::Detection;
@@ -100,12 +100,9 @@ impl Agreement {
 
 /// The one direction of the chart patterns of longer timeframes; `None` if there are none, or they contradict each other.
 fn agreed(above: Above<'_>) -> Option<Direction> {
-    let points = |way| above.charts().any(|(_, past)| past.held.direction == way);
-    match (points(Bullish), points(Bearish)) {
-        (true, false) => Some(Bullish),
-        (false, true) => Some(Bearish),
-        _ => None,
-    }
+    let mut ways = above.charts().map(|(_, past)| past.held.direction).filter(|way| *way != Neutral);
+    let first = ways.next()?;
+    ways.all(|way| way == first).then_some(first)
 }
 
 fn members(direction: Direction, above: Above<'_>) -> Members<'_> {
