@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickstockpl.kernel import PROVISIONAL, columns_of_bars
+from tickstockpl.vocabulary import INTERVALS_S, TIMEFRAME
 
 I8 = NDArray[np.int8]
 I32 = NDArray[np.int32]
@@ -170,9 +171,9 @@ class Barriers:
         horizon: int = 20,
         barrier: float = 1.0,
         sessions: I64 | None = None,
-        interval_s: float = 60.0,
+        timeframe: str = TIMEFRAME,
     ) -> "Barriers":
-        """Measure every bar. For the arguments and errors see `outcomes`."""
+        """Measure every bar. timeframe: how long they are. For the other arguments and errors see `outcomes`."""
         if horizon < 1:
             raise ValueError(f"horizon must be at least 1 bar, was {horizon}")
         if not 0 < barrier < float("inf"):
@@ -197,7 +198,7 @@ class Barriers:
         over = np.ones(len(begins), dtype=np.bool_)
         over[:-1] = symbol[begins[1:]] == symbol[begins[:-1]]
         over[-1:] = False
-        over |= ts_us[ends - 1] + round(interval_s * 1e6) >= closes[begins]
+        over |= ts_us[ends - 1] + round(INTERVALS_S.get(timeframe, 0.0) * 1e6) >= closes[begins]
         whole = (np.arange(len(rows)) + horizon < end) | np.repeat(over, ends - begins)
         with np.errstate(over="ignore", invalid="ignore"):  # a range past what a float holds is never touched
             atr = _atr(symbol, begins, high, low, close)
@@ -229,22 +230,26 @@ class Barriers:
 
     def rows(self, detections: Found) -> I64:
         """The row of the bar that each detection ends on; -1 where there is none."""
+        row = self.first_from(detections, detections.ts_us)
+        return np.where((row >= 0) & (self.ts_us[row] == detections.ts_us), row, -1) if len(self) else row
+
+    def first_from(self, detections: Found, ts_us: I64) -> I64:
+        """The row of the first bar of each detection's symbol from `ts_us` on; -1 where there is none."""
         if not len(self):
             return np.full(len(detections), -1)
         at = {name: code for code, name in enumerate(self.symbols)}
         codes = np.array([at.get(name, -1) for name in detections.symbols], dtype=np.int64)
         symbol = codes[detections.symbol] if len(codes) else np.empty(0, np.int64)
         stamps = np.unique(self.ts_us)
-        stamp = np.minimum(np.searchsorted(stamps, detections.ts_us), len(stamps) - 1)
-        key = self.symbol.astype(np.int64) * len(stamps) + np.searchsorted(stamps, self.ts_us)
-        wanted = symbol * len(stamps) + stamp
+        places = len(stamps) + 1  # one more, for what is later than all
+        key = self.symbol.astype(np.int64) * places + np.searchsorted(stamps, self.ts_us)
+        wanted = symbol * places + np.searchsorted(stamps, ts_us)
         row = np.minimum(np.searchsorted(key, wanted), len(key) - 1)
-        known = (symbol >= 0) & (stamps[stamp] == detections.ts_us) & (key[row] == wanted)
-        return np.where(known, row, -1)
+        return np.where((self.symbol[row] == symbol) & (key[row] >= wanted), row, -1)
 
-    def outcomes(self, detections: Found) -> Outcomes:
-        """What became of each detection."""
-        row = self.rows(detections)
+    def outcomes(self, detections: Found, rows: I64 | None = None) -> Outcomes:
+        """What became of each detection. rows: of the bars that they end on; None: as `rows` finds them."""
+        row = self.rows(detections) if rows is None else rows
         counts = (row >= 0) & detections.held
         at = np.where(row >= 0, row, 0)
         if not len(self):
@@ -302,38 +307,6 @@ class Barriers:
         decided[(touched == UNRESOLVED) & ~self.whole[rows]] = OPEN
         result[chosen] = decided
         return result
-
-
-def outcomes(
-    detections: Found,
-    bars: Any,
-    *,
-    horizon: int = 20,
-    barrier: float = 1.0,
-    sessions: I64 | None = None,
-    interval_s: float = 60.0,
-) -> Outcomes:
-    """What became of detections: whether price went a · `barrier` their way before it went as far against them.
-
-    detections: of these bars, as `scan` finds them. bars: as for `scan`, in any order; those outside of `sessions` and
-    those flagged `PROVISIONAL` are left out.
-    horizon: how many bars it may take. sessions: (n, 2) [open, close) in µs UTC, ascending; None: UTC days.
-    interval_s: the length of a bar, which says whether a session's last one is there.
-    Returns columns in the order of `detections`; the module's page has the rule. O(bars · horizon) at worst.
-    Raises ValueError naming the row that is no bar, or is there twice; and for a horizon, barrier or table of sessions
-    that is none.
-
-    >>> import tickstockpl as tp
-    >>> close = [10.0] * 20 + [10.2, 10.3, 10.5, 10.4]
-    >>> bars = {"symbol": ["A"] * 24, "ts_us": [n * 60_000_000 for n in range(24)], "close": close, "open": close}
-    >>> bars |= {"high": [c + 0.05 for c in close], "low": [c - 0.05 for c in close]}
-    >>> bars |= {"volume": [100] * 20 + [900] + [100] * 3}
-    >>> found = tp.scan(bars, ["volume_spike"])
-    >>> tp.outcomes(found, bars).result.tolist(), tp.outcomes(found, bars).after.tolist()
-    ([1], [1])
-    """
-    measured = Barriers.of(bars, horizon=horizon, barrier=barrier, sessions=sessions, interval_s=interval_s)
-    return measured.outcomes(detections)
 
 
 def _came(direction: NDArray[Any], touched: I8) -> I8:

@@ -36,10 +36,7 @@ from tickstockpl.rolled import rolled
 from tickstockpl.selection import chosen_rules, definitions_of, enabled_patterns, engine_settings
 from tickstockpl.sessions import Mode, Sessions
 from tickstockpl.settings import PatternSettings, Settings
-from tickstockpl.vocabulary import TIERS, TIMEFRAME, TIMEFRAMES
-
-INTERVALS_S = dict(zip(TIMEFRAMES, (60.0, 300.0, 900.0, 1800.0, 3600.0, 14400.0, 0.0, 0.0), strict=True))
-"""How long the bars of a timeframe are; 0: nobody waits for the last of a session."""
+from tickstockpl.vocabulary import TIERS, TIMEFRAME
 
 ROWS = 100_000
 """Bars at a time, unless one symbol alone has more."""
@@ -160,7 +157,7 @@ class _Work:
                 horizon=told_with.horizon,
                 barrier=told_with.barrier,
                 sessions=_waits(seen, timeframe, self._sessions),
-                interval_s=INTERVALS_S[timeframe],
+                timeframe=timeframe,
             )
             if timeframe in stored:
                 detections: Found = stored[timeframe]

@@ -177,7 +177,48 @@ def test_a_position_is_closed_with_its_session_whatever_the_next_one_opens_at() 
     assert result_of(then(CALM) + gap_up, sessions=table) == (UNRESOLVED, 0)
     assert result_of(then(*[CALM] * 5), sessions=table) == (UNRESOLVED, 0)  # the session's last minute is there
     assert result_of(then(*[CALM] * 4), sessions=table) == (OPEN, 0)
-    assert result_of(then(*[CALM] * 4), sessions=table, interval_s=120) == (UNRESOLVED, 0)
+
+
+def test_of_longer_bars_the_last_one_of_a_session_ends_it() -> None:
+    table = np.array([[T0, T0 + 12 * MINUTE]])
+    bars = columns({"A": [Bar(T0 + at * 5 * MINUTE, 10.1, 9.9, 10.0) for at in range(3)]})
+    assert Barriers.of(bars, sessions=table, timeframe="5min").touched.tolist() == [UNRESOLVED] * 3
+    assert Barriers.of(bars, sessions=table, timeframe="1min").touched.tolist() == [OPEN] * 3
+
+
+def found_on(bars: dict[str, Any], *timeframes: str) -> tp.Detections:
+    return tp.scan(bars, settings=tp.EngineSettings(timeframes=timeframes))
+
+
+def test_detections_on_longer_bars_are_not_measured_on_the_minutes_that_made_them() -> None:
+    bars = columns({"A": walk(np.random.default_rng(3), 600)})
+    detections = found_on(bars, "5min")
+    assert len(detections) > 10
+    with pytest.raises(ValueError, match=r"bars must be of 5min, such as tp.resample\(bars, '5min', ...\): that of A"):
+        tp.outcomes(detections, bars)
+    five = tp.resample(bars, "5min")
+    came = tp.outcomes(detections, five)
+    assert UNMEASURED not in came.result
+    assert {WON, LOST} < set(came.result.tolist())
+    with pytest.raises(ValueError, match="bars must be of 5min"):
+        tp.outcomes(detections, {name: np.array(column)[1:] for name, column in bars.items()})
+
+
+def test_detections_of_several_timeframes_are_measured_on_the_bars_of_one_at_a_time() -> None:
+    bars = columns({name: walk(np.random.default_rng(4), 600) for name in ("A", "B")})
+    detections = found_on(bars, "1min", "5min")
+    with pytest.raises(ValueError, match="detections are on bars of 1min, 5min: name one"):
+        tp.outcomes(detections, bars)
+    with pytest.raises(ValueError, match=r"timeframe must be one of 1min, .*, was '3min'"):
+        tp.outcomes(detections, bars, timeframe="3min")
+    for place, (timeframe, given_bars) in enumerate({"1min": bars, "5min": tp.resample(bars, "5min")}.items()):
+        came = tp.outcomes(detections, given_bars, timeframe=timeframe)
+        alone = tp.outcomes(found_on(bars, timeframe), given_bars)
+        of_it = detections.timeframe == place
+        assert 0 < of_it.sum() < len(detections)
+        for name, column in alone.to_dict().items():
+            np.testing.assert_array_equal(came.to_dict()[name][of_it], column)
+        assert set(came.result[~of_it].tolist()) == {UNMEASURED}
 
 
 def test_an_overnight_gap_is_no_range() -> None:
