@@ -178,7 +178,7 @@ class Barriers:
             raise ValueError(f"horizon must be at least 1 bar, was {horizon}")
         if not 0 < barrier < float("inf"):
             raise ValueError(f"barrier must be positive and finite, was {barrier}")
-        given = columns_of_bars(bars) if hasattr(bars, "__getitem__") else bars
+        given = columns_of_bars(bars, ("quality",)) if hasattr(bars, "__getitem__") else bars
         _refuse(given)
         names, codes = np.unique(np.array(given.symbols, dtype=np.str_), return_inverse=True)
         symbol = codes.astype(np.int32)[given.symbol] if len(names) else np.empty(0, np.int32)

@@ -274,8 +274,8 @@ def scan(
 
     bars: 1-minute `Bars` or an object with their columns, or columns by name (a dict, a pandas or Polars frame), in any
     order: `symbol` (text), `ts_us` (int64 µs UTC, the START of the minute), `open`, `high`, `low`, `close` (float64,
-    positive), `volume` (int64). Bars flagged `PROVISIONAL` were open still and are left out; on flagged ones no pattern
-    ends.
+    positive), `volume` (int64), and `quality` (uint8, its flags) where it is there. Bars flagged `PROVISIONAL` were
+    open still and are left out; on those flagged `PARTIAL_START` or `GAP` no pattern ends.
     patterns: ids of `PATTERNS`; None is what `settings` says. settings: the engine's; None: its defaults, under which
     every hour counts, all bars of a UTC day are one session, and only those of a minute are looked at (`timeframes`).
     rules: what is looked for beside them, as `read_rules` and `parse_rules` give it; None is what `settings` says.
@@ -314,7 +314,7 @@ def _ready(
     """
     if isinstance(patterns, str):
         raise ValueError(f"patterns must be several ids, was the text {patterns!r}")  # noqa: TRY004  # it iterates, too
-    given = columns_of_bars(bars) if hasattr(bars, "__getitem__") else bars
+    given = columns_of_bars(bars, ("quality",)) if hasattr(bars, "__getitem__") else bars
     wrong = _faults(given)
     if wrong.any():
         row = int(np.argmax(wrong))

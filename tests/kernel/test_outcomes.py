@@ -14,6 +14,7 @@ import tickstockpl as tp
 from oracle_outcomes import LOST, OPEN, UNMEASURED, UNRESOLVED, WON, Bar, Seen
 from rate_samples import found as detections_of
 from tickstockpl.barriers import Barriers
+from tickstockpl.kernel import PROVISIONAL
 
 MINUTE = 60_000_000
 DAY = 86_400_000_000
@@ -237,6 +238,8 @@ def test_bars_outside_of_sessions_and_provisional_ones_are_not_there() -> None:
     engine = tp.Engine(tp.EngineSettings(channels=("data.raw",)))
     engine.ingest([b'{"ticker": "A", "event_type": "A", "timestamp": 1757600460.0, "price": 10.0, "volume": 5}'], 2**50)
     assert len(Barriers.of(engine.provisional().bars)) == 0
+    named = columns({"A": [*FLAT, *late]})
+    assert len(Barriers.of(named | {"quality": [0] * 20 + [PROVISIONAL]})) == len(FLAT)
 
 
 def test_without_a_range_there_is_no_barrier() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import tickstockpl as tp
 from running import MINUTE, SECOND, tick
 from tickstockpl.dev.feed import aggregate_message, message_head, message_tail
-from tickstockpl.kernel import columns_of_bars, scan_parts
+from tickstockpl.kernel import GAP, LATE_REVISED, PROVISIONAL, columns_of_bars, scan_parts
 
 T0 = 1_757_599_200 * SECOND  # 2025-09-11 14:00:00 UTC
 NAMES = ("SPY", "AAPL", "ZZ")
@@ -142,3 +142,12 @@ def test_bars_that_were_still_open_are_left_out() -> None:
     still_open = engine.provisional().bars
     assert len(still_open) == 1
     assert len(tp.scan(still_open)) == 0
+
+
+@pytest.mark.parametrize(("flag", "found"), [(0, 1), (LATE_REVISED, 1), (GAP, 0), (PROVISIONAL, 0)])
+def test_a_frame_says_by_its_quality_which_bars_no_pattern_ends_on(flag: int, found: int) -> None:
+    rows: dict[str, Any] = {"symbol": ["A"] * 21, "ts_us": np.arange(21) * MINUTE, "volume": [100] * 20 + [900]}
+    rows |= {name: [10.0] * 21 for name in ("open", "high", "low", "close")}
+    assert len(tp.scan(rows | {"quality": [0] * 20 + [flag]}, ["volume_spike"])) == found
+    with pytest.raises(ValueError, match="quality must be whole numbers of 8 bits, row 20 is 256"):
+        tp.scan(rows | {"quality": [0] * 20 + [256]})
