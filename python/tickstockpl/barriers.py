@@ -11,7 +11,7 @@ barriers  entry + barrier · a and entry - barrier · a.
 wait      the next `horizon` bars of the same symbol in the SAME session. A stop that is left standing overnight is
           filled at the next open, wherever that is, and an opening gap is many times the range of a minute: what such a
           trade gains or loses is not ± a. So a position is closed with the session, and what has touched nothing by
-          then is unresolved.
+          then is unresolved. On bars of a day and longer, whose range a night is part of, the next `horizon` bars.
 result    the signal's barrier first: won. The other one first, or both within one bar, whose order nobody knows: lost.
           Neither: unresolved. Neither, with bars still to come that the data do not have: open.
 
@@ -48,6 +48,7 @@ UNMEASURED: Final = 3
 _UP, _DOWN, _BOTH = 1, -1, 4
 _ATR_BARS = 14
 _DAY_US = 86_400_000_000
+_EVER_US = 2**62
 _CHUNK = 1 << 18
 
 
@@ -92,7 +93,7 @@ class Outcomes:
     atr: F64
     """a at the detection's bar, in price; NaN where there is no such bar."""
     session_us: I64
-    """The open of its session, µs UTC; -1 where there is no such bar."""
+    """The open of its session, µs UTC, or the start of its bar of a day or longer; -1 where there is no such bar."""
 
     def __len__(self) -> int:
         return len(self.result)
@@ -107,7 +108,7 @@ class BaseCounts:
     """What the same barriers came to at all bars of each session, whatever a pattern said: (n,) int64 columns."""
 
     session_us: I64
-    """The sessions' opens, ascending."""
+    """The sessions' opens, ascending; the bars' starts of those of a day and longer."""
     bars: I64
     up: I64
     """Bars at which a position that gains from rising prices was won."""
@@ -151,9 +152,11 @@ class Barriers:
     close: F64
     atr: F64
     session_us: I64
-    """The open of the session that the bar lies in."""
+    """The open of the session that the bar lies in; of one of a day or longer its own start."""
+    wait_us: I64
+    """What tells the stretches apart within which is waited: `session_us`; 0 where sessions do not end the wait."""
     begin: I64
-    """The first row of that session of that symbol."""
+    """The first row of that stretch of that symbol."""
     end: I64
     """The row after its last."""
     whole: NDArray[np.bool_]
@@ -182,7 +185,7 @@ class Barriers:
         _refuse(given)
         names, codes = np.unique(np.array(given.symbols, dtype=np.str_), return_inverse=True)
         symbol = codes.astype(np.int32)[given.symbol] if len(names) else np.empty(0, np.int32)
-        opens, closes = _sessions(given.ts_us, sessions)
+        opens, closes = _sessions(given.ts_us, sessions) if timeframe in INTERVALS_S else _all(given.ts_us)
         rows = np.flatnonzero((given.ts_us < closes) & (given.quality & PROVISIONAL == 0))
         rows = rows[np.lexsort((given.ts_us[rows], symbol[rows]))]
         symbol, ts_us = symbol[rows], given.ts_us[rows]
@@ -215,7 +218,8 @@ class Barriers:
             low=low,
             close=close,
             atr=atr,
-            session_us=opens,
+            session_us=opens if timeframe in INTERVALS_S else ts_us,
+            wait_us=opens,
             begin=begin,
             end=end,
             whole=whole,
@@ -339,6 +343,11 @@ def _sessions(ts_us: I64, table: I64 | None) -> tuple[I64, I64]:
         return ts_us.copy(), ts_us.copy()
     at = np.searchsorted(known[:, 0], ts_us, side="right") - 1
     return known[at, 0], np.where(at < 0, ts_us, known[at, 1])
+
+
+def _all(ts_us: I64) -> tuple[I64, I64]:
+    """The same where no session ends the wait: one that never closes."""
+    return np.zeros_like(ts_us), np.full_like(ts_us, _EVER_US)
 
 
 def _begins(symbol: I32, opens: I64) -> I64:

@@ -12,7 +12,6 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from numpy.typing import NDArray
 from rich import box
 from rich.console import Console
 from rich.progress import Progress
@@ -36,7 +35,7 @@ from tickstockpl.rolled import rolled
 from tickstockpl.selection import chosen_rules, definitions_of, enabled_patterns, engine_settings
 from tickstockpl.sessions import Mode, Sessions
 from tickstockpl.settings import PatternSettings, Settings
-from tickstockpl.vocabulary import TIERS, TIMEFRAME
+from tickstockpl.vocabulary import TIMEFRAME
 
 ROWS = 100_000
 """Bars at a time, unless one symbol alone has more."""
@@ -156,7 +155,7 @@ class _Work:
                 seen,
                 horizon=told_with.horizon,
                 barrier=told_with.barrier,
-                sessions=_waits(seen, timeframe, self._sessions),
+                sessions=self._sessions,
                 timeframe=timeframe,
             )
             if timeframe in stored:
@@ -203,13 +202,6 @@ class _Work:
             for name in ("ts_us", "open", "high", "low", "close", "volume"):
                 column = getattr(bars, name)[edges[at] : edges[at + 1]]
                 self._digest.update(column.astype(column.dtype.newbyteorder("<")).tobytes())
-
-
-def _waits(bars: History, timeframe: str, sessions: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
-    """The stretches that an event is waited on in: its session; for bars of a day and longer, all that there is."""
-    if timeframe not in TIERS or not len(bars):
-        return sessions
-    return np.array([[int(bars.ts_us.min()), int(bars.ts_us.max()) + 1]], dtype=np.int64)
 
 
 def table(made: Calibration) -> Table:

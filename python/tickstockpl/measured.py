@@ -28,7 +28,8 @@ def outcomes(
     than a minute those of their timeframe, as `resample` makes them. Bars outside of `sessions` and those flagged
     `PROVISIONAL` are left out.
     timeframe: of the bars; detections on others are not measured. None: that of all detections.
-    horizon: how many bars it may take. sessions: (n, 2) [open, close) in µs UTC, ascending; None: UTC days.
+    horizon: how many bars it may take. sessions: (n, 2) [open, close) in µs UTC, ascending; None: UTC days. They end
+    the wait on bars shorter than they are.
     Returns columns in the order of `detections`; `help(tickstockpl.barriers)` has the rule. O(bars · horizon) at worst.
     Raises ValueError naming the row that is no bar, or is there twice; for detections on bars of several timeframes of
     which none is named; for bars shorter than `timeframe`; and for a timeframe, horizon, barrier or table of sessions

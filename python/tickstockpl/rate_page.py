@@ -25,7 +25,8 @@ counts with its own range, without the gap before it).
   way round, or both within one bar, whose order nobody knows. **Unresolved**: neither; such events are in no rate. A
   neutral pattern is measured as if it said up.
 * The wait ends with the session. A stop that is left standing overnight is filled at the next open, wherever that is,
-  and an opening gap is many times the range of a minute: what such a trade gains or loses is not ± *a*.
+  and an opening gap is many times the range of a minute: what such a trade gains or loses is not ± *a*. Of bars of a
+  day and of a week nights are a part: their wait goes on.
 * **Any bar** is the base rate: the same, measured from every bar of the data, in the same direction.
 * **Rate** = (won + {prior} × base rate) / (events + {prior}): few events say little. It is what an event is told
   (`hit_rate`). The **interval** is Wilson's, 95 %, of won / events as they were.

@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from tickstockpl.calibration import DIRECTIONS, TERCILES, Base, Bucket, Calibration, Group, HeldOut, Key
 from tickstockpl.moments import moment_at
+from tickstockpl.vocabulary import INTERVALS_S
 
 AIM: Final = 0.9
 """The share of rows that a held-out check is to bear out."""
@@ -77,7 +78,7 @@ def _any_bar(base: Base, calibration: Calibration) -> str:
         f"{percent(base.rate(1))} of {base.resolved:,} resolved cases, and down first in {percent(base.rate(-1))}; "
         f"in {both:,} one bar touched both, which is lost for either side. "
         f"{percent(base.resolved / base.bars)} of {base.bars:,} bars were resolved within "
-        f"{calibration.parameters.horizon} bars and their session."
+        f"{calibration.parameters.horizon} bars{' and their session' if base.timeframe in INTERVALS_S else ''}."
     )
 
 

@@ -187,6 +187,26 @@ def test_of_longer_bars_the_last_one_of_a_session_ends_it() -> None:
     assert Barriers.of(bars, sessions=table, timeframe="1min").touched.tolist() == [OPEN] * 3
 
 
+def test_on_days_and_weeks_the_wait_goes_on_through_the_bars_that_follow() -> None:
+    rng = np.random.default_rng(3)
+    path = 100 * np.exp(np.cumsum(rng.normal(0, 3e-3, (400 * 20, 4)).ravel())).reshape(-1, 4)
+    stamps = (np.arange(400)[:, None] * DAY + np.arange(20) * MINUTE).ravel()
+    minutes = {"symbol": ["A"] * len(path), "ts_us": stamps, "volume": [100] * len(path), "open": path[:, 0]}
+    minutes |= {"high": path.max(axis=1), "low": path.min(axis=1), "close": path[:, 3]}
+    table = np.stack([np.arange(400) * DAY, np.arange(400) * DAY + 20 * MINUTE], axis=1)
+    for timeframe, least in (("daily", 300), ("weekly", 20)):
+        detections = found_on(minutes, timeframe)
+        bars = tp.resample(minutes, timeframe)
+        came = tp.outcomes(detections, bars)
+        assert (np.abs(came.result) == WON).sum() > least
+        assert came.session_us.tolist() == detections.ts_us.tolist()
+        assert tp.outcomes(detections, bars, sessions=table).result.tolist() == came.result.tolist()
+        base = Barriers.of(bars, timeframe=timeframe).base()
+        assert base.session_us.tolist() == bars.ts_us.tolist()
+        last = Barriers.of(bars, timeframe=timeframe).touched[-1]
+        assert last == OPEN
+
+
 def found_on(bars: dict[str, Any], *timeframes: str) -> tp.Detections:
     return tp.scan(bars, settings=tp.EngineSettings(timeframes=timeframes))
 

@@ -94,6 +94,31 @@ def test_the_same_bars_make_the_same_table_in_whatever_parts_they_are_read(
     assert tables[0].placebo is not None
 
 
+def daily_walk() -> Any:
+    """Two symbols of 300 UTC days of 30 minutes; the second begins two months later."""
+    bars = walk(days=300, minutes=30)
+    later = pl.col("ts_us") >= NINE_30_US + 60 * DAY_US
+    return bars.filter((pl.col("symbol") == "AAPL") | ((pl.col("symbol") == "ZZ") & later))
+
+
+def test_rates_of_daily_bars_are_held_against_later_days(command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    daily_walk().write_parquet("bars.parquet")
+    tables = []
+    for rows in (10**6, 1):
+        monkeypatch.setattr(calibrate, "ROWS", rows)
+        asked = ("--mode", "always", "--timeframe", "daily", "--pattern", "doji", "--pattern", "pin_bar")
+        done = command("calibrate", "bars.parquet", *asked, "-o", "rates.json")
+        assert (done.returncode, done.stderr) == (0, "")
+        tables.append(replace(rate_file.read(Path("rates.json")), made_at_us=0))
+    assert tables[0] == tables[1]
+    held, placebo = tables[0].held_out, tables[0].placebo
+    assert held is not None
+    assert placebo is not None
+    assert held.share == pytest.approx(0.3, abs=0.01)
+    assert 0 < held.events < sum(group.pooled.n for group in tables[0].groups) / 2
+    assert tables[0].bases[0].bars == 2 * 299 - 60  # the last day is not over
+
+
 @pytest.mark.parametrize("column", ["symbol", "ts_us", "open", "high", "low", "close", "volume"])
 def test_other_bars_have_another_digest(command: Run, column: str) -> None:
     bars = walk(days=2, minutes=30)
