@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tickstockpl import rate_file, rate_page, rate_plot, recording, sessions
-from tickstockpl.archive import Archive, Asked, in_database, in_files
+from tickstockpl.archive import Archive, Asked, in_database, in_files, refuse_longer_than
 from tickstockpl.barriers import Barriers, Found
 from tickstockpl.calibration import DIRECTIONS, Calibration, Dataset, Parameters
 from tickstockpl.ended import Ended, EndedEvents, ended_events
@@ -35,7 +35,7 @@ from tickstockpl.rolled import rolled
 from tickstockpl.selection import chosen_rules, definitions_of, enabled_patterns, engine_settings
 from tickstockpl.sessions import Mode, Sessions
 from tickstockpl.settings import PatternSettings, Settings
-from tickstockpl.vocabulary import TIMEFRAME
+from tickstockpl.vocabulary import TIMEFRAME, TIMEFRAMES
 
 ROWS = 100_000
 """Bars at a time, unless one symbol alone has more."""
@@ -118,6 +118,7 @@ async def measure(settings: Settings, wanted: Calibrate) -> Calibration:
             sys.stderr.write(f"tickstockpl: rows that are no bars of a minute were left out: {archive.left_out:,}\n")
         with _progress(sum(archive.counts.values())) as advance:
             async for bars in archive.chunks():
+                refuse_longer_than(min(wanted.timeframes, key=TIMEFRAMES.index), bars, archive.source)
                 stored: dict[str, Ended] = {}
                 if ended is not None:
                     asked = engine.patterns or ()

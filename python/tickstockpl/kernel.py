@@ -44,7 +44,7 @@ from tickstockpl._kernel import (
 from tickstockpl._kernel import aggregate as _aggregate
 from tickstockpl._kernel import candlesticks as _candlesticks
 from tickstockpl._kernel import resample as _resample
-from tickstockpl.columns import whole
+from tickstockpl.columns import refuse_longer, whole
 from tickstockpl.rule import Rule
 
 __all__ = [
@@ -281,7 +281,9 @@ def scan(
     rules: what is looked for beside them, as `read_rules` and `parse_rules` give it; None is what `settings` says.
     Returns what is found, by minute, then in the order of `bars`; on a longer bar when that has closed. It takes some
     800 bytes a detection while it works.
-    Raises ValueError naming the row that is no bar, or is there twice.
+    Bars such as those of `resample` will do where only their `timeframes` and longer ones are looked at; nothing is
+    found on the newest one, of which no later bar says that it is over.
+    Raises ValueError naming the row that is no bar, or is there twice, and for bars longer than what is looked at.
 
     >>> import tickstockpl as tp
     >>> bars = {"symbol": ["A"] * 21, "ts_us": [n * 60_000_000 for n in range(21)], "volume": [100] * 20 + [900]}
@@ -324,6 +326,8 @@ def _ready(
         chosen = replace(chosen, patterns=tuple(patterns))
     if rules is not None:
         chosen = replace(chosen, rules=tuple(rules))
+    if shortest := [name for name in TIMEFRAMES if name in chosen.timeframes]:
+        refuse_longer(given.ts_us, shortest[0])
     names, codes = np.unique(np.array(given.symbols, dtype=np.str_), return_inverse=True)
     symbol = codes.astype(np.int32)[given.symbol]
     # the benchmark first: strength relative to it is asked for when the others' bars of its minute close

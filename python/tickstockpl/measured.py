@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickstockpl.barriers import Barriers, Outcomes
+from tickstockpl.columns import refuse_longer
 from tickstockpl.kernel import Detections
 from tickstockpl.moments import moment_at
 from tickstockpl.vocabulary import TIMEFRAME, TIMEFRAMES
@@ -32,8 +33,8 @@ def outcomes(
     the wait on bars shorter than they are.
     Returns columns in the order of `detections`; `help(tickstockpl.barriers)` has the rule. O(bars · horizon) at worst.
     Raises ValueError naming the row that is no bar, or is there twice; for detections on bars of several timeframes of
-    which none is named; for bars shorter than `timeframe`; and for a timeframe, horizon, barrier or table of sessions
-    that is none.
+    which none is named; for bars shorter or longer than `timeframe`; and for a timeframe, horizon, barrier or table of
+    sessions that is none.
 
     >>> import tickstockpl as tp
     >>> close = [10.0] * 20 + [10.2, 10.3, 10.5, 10.4]
@@ -47,6 +48,7 @@ def outcomes(
     name = _named(detections, timeframe)
     of_these = detections.timeframe == TIMEFRAMES.index(name)
     measured = Barriers.of(bars, horizon=horizon, barrier=barrier, sessions=sessions, timeframe=name)
+    refuse_longer(measured.ts_us, name)
     _refuse_shorter(measured, detections, of_these, name)
     return measured.outcomes(detections, np.where(of_these, measured.rows(detections), -1))
 

@@ -225,6 +225,12 @@ def test_detections_on_longer_bars_are_not_measured_on_the_minutes_that_made_the
         tp.outcomes(detections, {name: np.array(column)[1:] for name, column in bars.items()})
 
 
+def test_detections_on_minutes_are_not_measured_on_longer_bars() -> None:
+    bars = columns({"A": walk(np.random.default_rng(3), 600)})
+    with pytest.raises(ValueError, match="bars must be no longer than 1min"):
+        tp.outcomes(found_on(bars, "1min"), tp.resample(bars, "5min"))
+
+
 def test_detections_of_several_timeframes_are_measured_on_the_bars_of_one_at_a_time() -> None:
     bars = columns({name: walk(np.random.default_rng(4), 600) for name in ("A", "B")})
     detections = found_on(bars, "1min", "5min")

@@ -151,3 +151,38 @@ def test_a_frame_says_by_its_quality_which_bars_no_pattern_ends_on(flag: int, fo
     assert len(tp.scan(rows | {"quality": [0] * 20 + [flag]}, ["volume_spike"])) == found
     with pytest.raises(ValueError, match="quality must be whole numbers of 8 bits, row 20 is 256"):
         tp.scan(rows | {"quality": [0] * 20 + [256]})
+
+
+def apart(minutes: int, count: int = 40) -> dict[str, Any]:
+    """Bars of two symbols that start so many minutes apart."""
+    rng = np.random.default_rng(minutes)
+    rows: dict[str, Any] = {"symbol": ["A", "B"] * count, "ts_us": T0 + np.arange(count).repeat(2) * minutes * MINUTE}
+    close = 100 + np.cumsum(rng.normal(0, 1, 2 * count))
+    return rows | {"open": close, "high": close + 1, "low": close - 1, "close": close, "volume": [100] * 2 * count}
+
+
+@pytest.mark.parametrize(("minutes", "told"), [(2, "2 minutes"), (5, "5 minutes"), (60, "1 hour"), (2880, "2 days")])
+def test_bars_that_are_longer_than_what_is_looked_at_are_refused(minutes: int, told: str) -> None:
+    with pytest.raises(ValueError, match=f"bars must be no longer than 1min, .* all of these start whole {told} apart"):
+        tp.scan(apart(minutes), ["doji"])
+    with pytest.raises(ValueError, match="bars must be no longer than 1min"):
+        tp.scan(apart(minutes), settings=tp.EngineSettings(timeframes=("1min", "weekly")))
+    seen = tp.scan(apart(minutes), settings=tp.EngineSettings(timeframes=("weekly",)))
+    assert seen.pattern.dtype == np.int32
+
+
+def test_bars_of_which_few_are_there_or_one_starts_between_are_minutes() -> None:
+    assert len(tp.scan(apart(5, 19))) > 0
+    one = {name: [*column, column[0]] for name, column in apart(5).items()} | {"symbol": ["A", "B"] * 40 + ["C"]}
+    one["ts_us"][-1] = T0 + MINUTE
+    assert len(tp.scan(one)) > 0
+
+
+def test_bars_that_were_rolled_up_say_what_their_minutes_say_but_for_the_newest() -> None:
+    rows = bars(5, 800)
+    settings = tp.EngineSettings(timeframes=("5min",))
+    minutes, rolled = tp.scan(rows, settings=settings), tp.scan(tp.resample(rows, "5min"), settings=settings)
+    newest = minutes.ts_us == tp.resample(rows, "5min").ts_us.max()
+    ids = set(minutes.event_id[~newest].tolist())
+    assert set(rolled.event_id.tolist()) == ids
+    assert len(ids) > 100

@@ -186,6 +186,7 @@ def test_files_are_written_and_what_they_say_is_printed(command: Run) -> None:
         (["bars.parquet", "--symbol", "NOBODY"], "there are no bars of NOBODY"),
         (["bars.parquet", "--to", "2025-10-13"], "--holdout 0 makes a table that no later data has judged"),
         (["sunday.csv"], "--mode always takes all hours"),
+        (["five.csv"], "five.csv: bars must be no longer than 1min, the timeframe that is looked at: all of"),
         (["bars.parquet", "--horizon", "0"], "--horizon"),
         (["bars.parquet", "--barrier", "nan"], "'--barrier'"),
         (["bars.parquet", "--holdout", "1"], "--holdout"),
@@ -196,6 +197,7 @@ def test_a_mistake_is_one_line_and_code_2(command: Run, words: list[str], says: 
     walk(days=2, minutes=60).write_parquet("bars.parquet")
     sunday = walk(days=1, minutes=60).with_columns(pl.col("ts_us") - DAY_US)
     sunday.write_csv("sunday.csv")
+    walk(days=2, minutes=60).filter(pl.col("ts_us") % (5 * MINUTE_US) == 0).write_csv("five.csv")
     assert says in said_once(command("calibrate", *words))
 
 
