@@ -29,6 +29,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tickstockpl.columns import named
 from tickstockpl.kernel import PROVISIONAL, columns_of_bars
 from tickstockpl.vocabulary import INTERVALS_S, TIMEFRAME
 
@@ -183,8 +184,7 @@ class Barriers:
             raise ValueError(f"barrier must be positive and finite, was {barrier}")
         given = columns_of_bars(bars, ("quality",)) if hasattr(bars, "__getitem__") else bars
         _refuse(given)
-        names, codes = np.unique(np.array(given.symbols, dtype=np.str_), return_inverse=True)
-        symbol = codes.astype(np.int32)[given.symbol] if len(names) else np.empty(0, np.int32)
+        names, symbol = named(given)
         opens, closes = _sessions(given.ts_us, sessions) if timeframe in INTERVALS_S else _all(given.ts_us)
         rows = np.flatnonzero((given.ts_us < closes) & (given.quality & PROVISIONAL == 0))
         rows = rows[np.lexsort((given.ts_us[rows], symbol[rows]))]

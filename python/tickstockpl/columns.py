@@ -35,6 +35,22 @@ def whole(
     return np.ascontiguousarray(given, dtype=kind)
 
 
+def named(bars: Any) -> tuple[NDArray[np.str_], NDArray[np.int32]]:
+    """The symbols of bars in order, and each row's place among them; ids that have no names are called by their number.
+
+    Raises ValueError naming the row whose symbol has none where others have one.
+    """
+    names, symbol = np.array(bars.symbols, dtype=np.str_), np.asarray(bars.symbol)
+    if not len(names):
+        ids, symbol = np.unique(symbol, return_inverse=True)
+        names = ids.astype(np.str_)
+    elif (strange := (symbol < 0) | (symbol >= len(names))).any():
+        row = int(np.argmax(strange))
+        raise ValueError(f"symbol must index symbols, row {row} is {symbol[row]}")
+    ordered, codes = np.unique(names, return_inverse=True)
+    return ordered, codes.astype(np.int32)[symbol]
+
+
 def refuse_longer(ts_us: NDArray[np.int64], timeframe: str) -> None:
     """Raises ValueError if the starts of bars, in any order, tell that these are longer than those of a timeframe.
 

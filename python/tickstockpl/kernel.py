@@ -44,7 +44,7 @@ from tickstockpl._kernel import (
 from tickstockpl._kernel import aggregate as _aggregate
 from tickstockpl._kernel import candlesticks as _candlesticks
 from tickstockpl._kernel import resample as _resample
-from tickstockpl.columns import refuse_longer, whole
+from tickstockpl.columns import named, refuse_longer, whole
 from tickstockpl.rule import Rule
 
 __all__ = [
@@ -275,7 +275,8 @@ def scan(
     bars: 1-minute `Bars` or an object with their columns, or columns by name (a dict, a pandas or Polars frame), in any
     order: `symbol` (text), `ts_us` (int64 µs UTC, the START of the minute), `open`, `high`, `low`, `close` (float64,
     positive), `volume` (int64), and `quality` (uint8, its flags) where it is there. Bars flagged `PROVISIONAL` were
-    open still and are left out; on those flagged `PARTIAL_START` or `GAP` no pattern ends.
+    open still and are left out; on those flagged `PARTIAL_START` or `GAP` no pattern ends. Ids that have no names, such
+    as those of `aggregate`, are called by their number.
     patterns: ids of `PATTERNS`; None is what `settings` says. settings: the engine's; None: its defaults, under which
     every hour counts, all bars of a UTC day are one session, and only those of a minute are looked at (`timeframes`).
     rules: what is looked for beside them, as `read_rules` and `parse_rules` give it; None is what `settings` says.
@@ -328,8 +329,7 @@ def _ready(
         chosen = replace(chosen, rules=tuple(rules))
     if shortest := [name for name in TIMEFRAMES if name in chosen.timeframes]:
         refuse_longer(given.ts_us, shortest[0])
-    names, codes = np.unique(np.array(given.symbols, dtype=np.str_), return_inverse=True)
-    symbol = codes.astype(np.int32)[given.symbol]
+    names, symbol = named(given)
     # the benchmark first: strength relative to it is asked for when the others' bars of its minute close
     rank = np.where(names[symbol] == chosen.benchmark, -1, np.arange(len(symbol)))
     rows = np.lexsort((rank, given.ts_us))

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 import tickstockpl as tp
 from running import MINUTE, SECOND, tick
+from tickstockpl.barriers import Barriers
 from tickstockpl.dev.feed import aggregate_message, message_head, message_tail
+from tickstockpl.found import Candles
 from tickstockpl.kernel import GAP, LATE_REVISED, PROVISIONAL, columns_of_bars, scan_parts
 
 T0 = 1_757_599_200 * SECOND  # 2025-09-11 14:00:00 UTC
@@ -186,3 +188,26 @@ def test_bars_that_were_rolled_up_say_what_their_minutes_say_but_for_the_newest(
     ids = set(minutes.event_id[~newest].tolist())
     assert set(rolled.event_id.tolist()) == ids
     assert len(ids) > 100
+
+
+@pytest.mark.parametrize("symbol", [None, np.arange(1200) % 2 * 70_000])
+def test_bars_of_trades_without_names_are_called_by_their_ids(symbol: Any) -> None:
+    stamps = T0 + np.arange(1200) * 15 * SECOND
+    made = tp.aggregate(stamps, 10 + np.sin(np.arange(1200) / 9.0).round(2), np.full(1200, 100), symbol)
+    rows = made.to_dict()
+    seen = tp.scan(made)
+    assert found(seen) == found(tp.scan(rows | {"symbol": rows["symbol"].astype(str)})) != set()
+    assert set(seen.symbols) == {"0"} if symbol is None else {"0", "70000"}
+    came = tp.outcomes(seen, made)
+    assert {-1, 1} < set(came.result.tolist())
+    assert seen.symbols[seen.symbol[0]] in tp.plot(seen, 0, made).svg
+    five = tp.scan(tp.resample(made, "5min"), settings=tp.EngineSettings(timeframes=("5min",)))
+    assert set(five.symbols) == set(seen.symbols)
+
+
+def test_a_symbol_that_has_no_name_is_named_by_its_row() -> None:
+    rows = columns_of_bars(bars(1, 40))
+    rows.symbol[5] = 3
+    for look in (tp.scan, Barriers.of, lambda given: Candles.of(given, "AAPL")):
+        with pytest.raises(ValueError, match="symbol must index symbols, row 5 is 3"):
+            look(rows)
