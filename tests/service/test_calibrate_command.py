@@ -267,6 +267,32 @@ def test_the_page_has_every_row_and_names_those_that_were_refuted(planted: Calib
     assert "was not held against later data" in rate_page.page(replace(planted, held_out=None))
 
 
+def test_rows_of_several_timeframes_are_told_apart_by_theirs(planted: Calibration) -> None:
+    rng = np.random.default_rng(3)
+    minutes = evidence(rng, [Planted("wins", 1, 1500, 0.6), Planted("loses", -1, 1500, 0.4)])
+    longer = replace(evidence(rng, [Planted("wins", 1, 1500, 0.4), Planted("null", 0, 1500, 0.5)]), timeframe="15min")
+    both = judged(table(minutes, longer), [minutes, longer], 0.3)
+    rows = [line.split(" | ")[:4] for line in rate_page.page(both).splitlines() if line.startswith("| ")]
+    assert rows[0] == ["| bars", "pattern", "direction", "events"]
+    assert {(bars, pattern, direction) for bars, pattern, direction, _ in rows[1:5]} == {
+        ("| 1min", "`wins`", "bullish"),
+        ("| 15min", "`wins`", "bullish"),
+        ("| 1min", "`loses`", "bearish"),
+        ("| 15min", "`null`", "neutral"),
+    }
+    names = {
+        text.text for text in ET.fromstring(rate_plot.bars_svg(both)).iter(f"{SVG}text") if text.get("class") == "end"
+    }
+    assert names == {
+        *("wins bullish on 1min", "wins bullish on 15min", "loses bearish on 1min", "null neutral on 15min")
+    }
+    assert "4 patterns, timeframes and directions" in words(both)["Patterns"]
+    assert "More often: wins bullish on 1min " in words(both)["Patterns"]
+    assert "wins bullish on 15min " in words(both)["Patterns"].partition("Less often: ")[2]
+    assert "1min" not in words(planted)["Patterns"]
+    assert "| bars" not in rate_page.page(planted)
+
+
 def test_pictures_are_the_same_each_time_and_sound_xml(planted: Calibration) -> None:
     for draw in (rate_plot.bars_svg, rate_plot.reliability_svg):
         assert draw(planted) == draw(planted)
@@ -287,7 +313,7 @@ def test_bars_start_at_the_base_rate_and_end_at_the_rate(planted: Calibration) -
     scale = (labels["+5"] - middle) / 0.05
     names = [text.text for text in root.iter(f"{SVG}text") if text.get("class") == "end"]
     for name, rect in zip(names, bars, strict=True):
-        group = next(one for one in drawn if named(one) == name)
+        group = next(one for one in drawn if named(one, planted) == name)
         gain = group.pooled.hit_rate - group.base_rate
         left, width = float(rect.get("x", "nan")), float(rect.get("width", "nan"))
         assert width == pytest.approx(abs(gain) * scale, abs=0.2)
