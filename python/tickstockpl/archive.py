@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickstockpl import postgres
+from tickstockpl.columns import refuse_longer
 from tickstockpl.errors import ServerError, SettingsError
 from tickstockpl.given import COLUMNS, ROW, checked
 from tickstockpl.history import PRICED, History, columns, copied
@@ -153,6 +154,14 @@ def grouped(counts: Mapping[str, int], rows: int) -> Iterator[list[str]]:
         held += count
     if group:
         yield group
+
+
+def refuse_longer_than(timeframe: str, bars: History, source: str) -> None:
+    """Raises SettingsError for bars that are seen to be longer than those of a timeframe."""
+    try:
+        refuse_longer(bars.ts_us, timeframe)
+    except ValueError as error:
+        raise SettingsError(f"{source}: {error}; --timeframe names a longer one") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from numpy.typing import NDArray
 from rich import box
 from rich.console import Console
 from rich.progress import Progress
@@ -20,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tickstockpl import rate_file, rate_page, rate_plot, recording, sessions
-from tickstockpl.archive import Archive, Asked, in_database, in_files
+from tickstockpl.archive import Archive, Asked, in_database, in_files, refuse_longer_than
 from tickstockpl.barriers import Barriers, Found
 from tickstockpl.calibration import DIRECTIONS, Calibration, Dataset, Parameters
 from tickstockpl.ended import Ended, EndedEvents, ended_events
@@ -36,10 +35,7 @@ from tickstockpl.rolled import rolled
 from tickstockpl.selection import chosen_rules, definitions_of, enabled_patterns, engine_settings
 from tickstockpl.sessions import Mode, Sessions
 from tickstockpl.settings import PatternSettings, Settings
-from tickstockpl.vocabulary import TIERS, TIMEFRAME, TIMEFRAMES
-
-INTERVALS_S = dict(zip(TIMEFRAMES, (60.0, 300.0, 900.0, 1800.0, 3600.0, 14400.0, 0.0, 0.0), strict=True))
-"""How long the bars of a timeframe are; 0: nobody waits for the last of a session."""
+from tickstockpl.vocabulary import TIMEFRAME, TIMEFRAMES
 
 ROWS = 100_000
 """Bars at a time, unless one symbol alone has more."""
@@ -122,6 +118,7 @@ async def measure(settings: Settings, wanted: Calibrate) -> Calibration:
             sys.stderr.write(f"tickstockpl: rows that are no bars of a minute were left out: {archive.left_out:,}\n")
         with _progress(sum(archive.counts.values())) as advance:
             async for bars in archive.chunks():
+                refuse_longer_than(min(wanted.timeframes, key=TIMEFRAMES.index), bars, archive.source)
                 stored: dict[str, Ended] = {}
                 if ended is not None:
                     asked = engine.patterns or ()
@@ -159,8 +156,8 @@ class _Work:
                 seen,
                 horizon=told_with.horizon,
                 barrier=told_with.barrier,
-                sessions=_waits(seen, timeframe, self._sessions),
-                interval_s=INTERVALS_S[timeframe],
+                sessions=self._sessions,
+                timeframe=timeframe,
             )
             if timeframe in stored:
                 detections: Found = stored[timeframe]
@@ -206,13 +203,6 @@ class _Work:
             for name in ("ts_us", "open", "high", "low", "close", "volume"):
                 column = getattr(bars, name)[edges[at] : edges[at + 1]]
                 self._digest.update(column.astype(column.dtype.newbyteorder("<")).tobytes())
-
-
-def _waits(bars: History, timeframe: str, sessions: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
-    """The stretches that an event is waited on in: its session; for bars of a day and longer, all that there is."""
-    if timeframe not in TIERS or not len(bars):
-        return sessions
-    return np.array([[int(bars.ts_us.min()), int(bars.ts_us.max()) + 1]], dtype=np.int64)
 
 
 def table(made: Calibration) -> Table:

@@ -182,7 +182,9 @@ async def run(
                     "outcomes": teller.status,
                 }
             )
-            taking_up = tasks.create_task(_take_up(settings, calendar, clock, pipeline, followers), name="open events")
+            taking_up = tasks.create_task(
+                _take_up(settings, calendar, clock, pipeline, followers, start.known_us), name="open events"
+            )
             helpers = [
                 taking_up,
                 tasks.create_task(drain(), name="drain"),
@@ -214,15 +216,23 @@ async def _ended(
 
 
 async def _take_up(
-    settings: Settings, calendar: calendars.Sessions, clock: Clock, pipeline: Pipeline, followers: Followers
+    settings: Settings,
+    calendar: calendars.Sessions,
+    clock: Clock,
+    pipeline: Pipeline,
+    followers: Followers,
+    known_us: int | None,
 ) -> None:
-    """Have the pipeline follow the events that are still open, while it works already."""
+    """Have the pipeline follow the events that are still open, while it works already.
+
+    known_us: longer bars that were over by then come from here, for the engine does not tell of them.
+    """
     sessions, count = calendar.table(settings.session.mode), 0
     engine = engine_settings(settings, calendar, None)
     for timeframe in followers.timeframes:
 
         async def take(events: OpenEvents, minutes: History, timeframe: str = timeframe) -> None:
-            await pipeline.take_up(timeframe, events, rolled(minutes, timeframe, engine))
+            await pipeline.take_up(timeframe, events, rolled(minutes, timeframe, engine, known_us))
 
         count += await take_up(settings.database, settings.ingest.part, sessions, clock.now_us(), timeframe, take)
         followers.loaded(timeframe)

@@ -26,7 +26,7 @@ from tickstockpl.recording import Reading
 from tickstockpl.selection import chosen_rules, definitions_of, enabled_patterns, engine_settings
 from tickstockpl.sessions import Mode
 from tickstockpl.settings import PatternSettings, Settings
-from tickstockpl.vocabulary import TIMEFRAME, TIMEFRAMES
+from tickstockpl.vocabulary import INTERVALS_S, TIMEFRAME, TIMEFRAMES
 from tickstockpl.workers import cores, processes
 
 _DAY_US = 86_400_000_000
@@ -105,6 +105,8 @@ async def look(settings: Settings, survey: Survey, *, examples: int = 0, folder:
     """
     if survey.first and survey.last and survey.first > survey.last:
         raise SettingsError(f"--to {survey.last} is before --from {survey.first}")
+    if survey.bar_seconds > INTERVALS_S.get(survey.timeframe, survey.bar_seconds):
+        raise SettingsError(f"--bar-seconds {survey.bar_seconds}: --timeframe must be as long, was {survey.timeframe}")
     chosen = _chosen(settings, survey)
     today = datetime.now(UTC).date()
     named = settings.session
@@ -191,6 +193,7 @@ async def _find(history: Archive, sought: Sought, jobs: int) -> Findings:
 
         number = 0
         async for bars in history.chunks():
+            archive.refuse_longer_than(sought.timeframe, bars, history.source)
             beside = None if name in bars.symbols else benchmark
             begun.append((len(bars), loop.run_in_executor(workers, find, bars, beside, sought, number)))
             begun[-1][1].add_done_callback(_look_at)
