@@ -109,10 +109,10 @@ class Definitions:
 
     def status(self) -> dict[str, Any]:
         """How it goes, as plain values."""
-        failing = bool(self._trouble.times)
-        reason = f"{TABLE} cannot be read, what it said before holds: {self._trouble.reason}"
+        unheard = self._refusal.state(f"that {TABLE} has changed is not heard")
+        unread = self._trouble.state(f"{TABLE} cannot be read, what it said before holds")
         return {
-            **({"state": "degraded", "reason": reason} if failing else {"state": "ok"}),
+            **(unread if self._trouble.times else unheard),
             "read": self._is_read,
             "reads": self._reads,
             "table": bool(self._is_there),

@@ -122,33 +122,49 @@ async def _with_bars(connection: postgres.Connection, events: OpenEvents, naive:
         events.symbols,
         [at.replace(tzinfo=None) for at in first] if naive else first,
     )
-    return events, History.of(rows, events.symbols)
+    return events, await asyncio.to_thread(History.of, rows, events.symbols)
 
 
-async def take_up(
-    settings: DatabaseSettings,
-    part: str,
-    sessions: NDArray[np.int64],
-    now_us: int,
-    timeframe: str,
-    take: Callable[[OpenEvents, History], Awaitable[None]],
-    *,
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-) -> int:
-    """Hand all open events of a timeframe over, group by group; how many there were.
+class TakingUp:
+    """The helper of the service that hands over what a run before it has left open."""
 
-    A database that cannot be used is asked again until it can: what was handed over comes then once more.
-    """
-    trouble = Trouble()
-    while True:
-        count = 0
-        try:
-            async for events, bars in open_events(settings, part, sessions, now_us, timeframe):
-                await take(events, bars)
-                count += len(events)
-        except ServerError as error:
-            if trouble.again(str(error)):
-                log.warning("open events cannot be read, trying again", error=str(error))
-            await sleep(RETRY_S)
-        else:
-            return count
+    def __init__(self, settings: DatabaseSettings, part: str, sessions: NDArray[np.int64], now_us: int) -> None:
+        """sessions, now_us: as `open_events` takes them."""
+        self._settings = settings
+        self._part = part
+        self._sessions = sessions
+        self._now_us = now_us
+        self._trouble = Trouble()
+        self._events = 0
+
+    def status(self) -> dict[str, Any]:
+        """How it goes, as plain values."""
+        return {**self._trouble.state("open events cannot be read, trying again"), "taken_up": self._events}
+
+    async def hand_over(
+        self,
+        timeframe: str,
+        take: Callable[[OpenEvents, History], Awaitable[None]],
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Give all open events of a timeframe to `take`, group by group.
+
+        A database that cannot be used is asked again until it can: what was handed over comes then once more.
+        """
+        before = self._events
+        while True:
+            try:
+                async for events, bars in open_events(
+                    self._settings, self._part, self._sessions, self._now_us, timeframe
+                ):
+                    await take(events, bars)
+                    self._events += len(events)
+            except ServerError as error:
+                if self._trouble.again(str(error)):
+                    log.warning("open events cannot be read, trying again", error=str(error))
+                await sleep(RETRY_S)
+                self._events = before
+            else:
+                self._trouble.over()
+                return

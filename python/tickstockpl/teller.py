@@ -66,7 +66,12 @@ class Teller:
 
     def status(self) -> dict[str, Any]:
         """How it goes, as plain values."""
-        return {"state": "ok", "told": self._told, "passed_over": self._passed_over, "faults": self._link.faults}
+        return {
+            **self._trouble.state("outcomes are not told, trying again"),
+            "told": self._told,
+            "passed_over": self._passed_over,
+            "faults": self._link.faults,
+        }
 
     async def run(self) -> None:
         """Tell what is stored, and what will be; until cancelled. Either server may be away meanwhile."""
@@ -92,7 +97,7 @@ class Teller:
             self._stored.clear()
             while reached := await self._tell(redis, connection, place):
                 place = reached
-                self._trouble.over()
+            self._trouble.over()
             heed_cancellation()
             await self._stored.wait()
 

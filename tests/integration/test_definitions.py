@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import signal
+import uuid
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from bar_samples import ran, rows
@@ -16,6 +18,7 @@ from own_servers import OwnServers
 from publishing import Listener, hearing
 from running import MINUTE, SECOND, Child, Up, child, minutes_ago, serving, settings_for, tick
 from tickstockpl.aliases import ids_of
+from tickstockpl.check import findings
 from tickstockpl.definitions import Definitions, Unreadable, definitions_in
 from tickstockpl.errors import ServerError
 from tickstockpl.kernel import PATTERNS
@@ -194,6 +197,26 @@ async def test_a_hangup_has_the_process_read_the_table_and_go_on(ready: str, red
         (unknown,) = service.said("pattern_definitions has names that are none of our patterns")
         assert unknown["what"] == ["AlwaysDetected"]
         await stopped(service)
+
+
+async def test_health_and_check_say_that_a_change_would_not_be_heard(ready: str, redis: str, state_dir: Path) -> None:
+    settings, name = settings_for(ready, redis, state_dir), f"zztest_{uuid.uuid4().hex[:8]}"
+    heard = (*settings.redis.channels, settings.redis.pattern_channel, settings.redis.error_channel)
+    allowed = [f"&{channel}" for channel in (*heard, settings.redis.outcome_channel, "tickstock:[se]*")]
+    admin: Any
+    async with Redis.from_url(redis) as admin:
+        await admin.execute_command("ACL", "SETUSER", name, "on", ">pw", "~*", "+@all", *allowed)
+        try:
+            user = SecretStr(redis.replace("redis://", f"redis://{name}:pw@"))
+            narrow = settings.model_copy(update={"redis": settings.redis.model_copy(update={"url": user})})
+            (finding,) = [each async for each in findings(narrow, {}) if each.what == "redis"]
+            assert (finding.ok, finding.warning) == (True, True)
+            assert "this user does not hear that pattern_definitions has changed" in finding.said
+            async with serving(narrow) as up:
+                await until(lambda: up.stages["definitions"]["state"] == "degraded")
+                assert "that pattern_definitions has changed is not heard" in up.stages["definitions"]["reason"]
+        finally:
+            await admin.execute_command("ACL", "DELUSER", name)
 
 
 async def stopped(service: Child) -> None:
