@@ -24,9 +24,10 @@ RETRY_S = 10.0
 BEFORE_US = 3_600_000_000
 """How much later than the open of its session an event may end that waits for that session's last corrections."""
 
+# The index has the newest end; max(bar_start) would read every event there is.
 _NEWEST = """
 SELECT coalesce((SELECT bar_start FROM pattern_outcome WHERE part = $1 ORDER BY seq DESC LIMIT 1),
-                (SELECT max(bar_start) FROM pattern_event WHERE bar_end <= $2))
+                (SELECT bar_start FROM pattern_event WHERE bar_end <= $2 ORDER BY bar_end DESC, bar_start DESC LIMIT 1))
 """
 _OPEN = """
 SELECT e.event_id::text, e.symbol, (extract(epoch FROM e.bar_start) * 1000000)::bigint AS ts_us, e.direction::integer,
