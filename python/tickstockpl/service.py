@@ -123,7 +123,7 @@ async def run(
                 await servers.enter_async_context(writer)
                 servers.callback(ownership.close)
                 await ownership.acquire(take_over=take_over)
-                await definitions.read()
+                await definitions.begin()
                 start = await begin(settings, rules, calendar, clock, writer, ownership, servers)
                 sent = await published(settings.database, lately_s=settings.publish.expire_s + SENT_BEFORE_S)
         except StoppedEarly:

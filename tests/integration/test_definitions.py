@@ -16,10 +16,12 @@ from bar_samples import ran, rows
 from minute_rows import APPV2, narrow_role
 from own_servers import OwnServers
 from publishing import Listener, hearing
-from running import MINUTE, SECOND, Child, Up, child, minutes_ago, serving, settings_for, tick
+from running import MINUTE, QUICK_DATABASE, SECOND, Child, Up, child, minutes_ago, serving, settings_for, tick
+from tickstockpl import definitions as module
+from tickstockpl import service
 from tickstockpl.aliases import ids_of
 from tickstockpl.check import findings
-from tickstockpl.definitions import Definitions, Unreadable, definitions_in
+from tickstockpl.definitions import PAUSE_S, Definitions, Unreadable, definitions_in
 from tickstockpl.errors import ServerError
 from tickstockpl.kernel import PATTERNS
 from tickstockpl.migrate import migrate
@@ -224,9 +226,45 @@ async def stopped(service: Child) -> None:
     assert await service.ends(20) == 0
 
 
-def definitions(database: str, redis: str = "redis://127.0.0.1:1/0", **sections: Any) -> Definitions:
+def definitions(database: str, redis: str = "redis://127.0.0.1:1/0", /, **sections: Any) -> Definitions:
     given = {"redis": {"url": redis}, "database": {"uri": database}, **sections}
     return Definitions(Settings.model_validate(given), PATTERNS, ids_of, asyncio.Event())
+
+
+async def held(database: str) -> Any:
+    """A connection that keeps everybody else from the table, until it is closed."""
+    connection: Any = await connect(database)
+    await connection.execute("BEGIN; LOCK TABLE pattern_definitions IN ACCESS EXCLUSIVE MODE")
+    return connection
+
+
+async def test_a_start_waits_for_the_table_before_anything_is_sent(ready: str) -> None:
+    await define(ready, enabled=False)
+    table, holder = definitions(ready, database={"uri": ready} | QUICK_DATABASE), await held(ready)
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            await holder.close()
+
+    await table.begin(sleep)
+    assert waits == [PAUSE_S, PAUSE_S]
+    assert (table.switches.off, table.status()["state"]) == ({"volume_spike"}, "ok")
+
+
+async def test_a_start_that_cannot_read_the_table_ends_and_says_what_to_do(
+    ready: str, redis: str, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAUSE_S", 0.01)
+    settings = settings_for(ready, redis, state_dir, database=QUICK_DATABASE)
+    holder = await held(ready)
+    try:
+        with pytest.raises(ServerError, match="pattern_definitions cannot be read, and what it switches off") as error:
+            await service.run(settings, stop=asyncio.Event())
+    finally:
+        await holder.close()
+    assert str(error.value).endswith("; TICKSTOCKPL_PATTERNS__DEFINITIONS=false does without it")
 
 
 async def test_a_reading_that_fails_leaves_what_was_known(ready: str) -> None:
