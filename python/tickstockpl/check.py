@@ -25,7 +25,7 @@ from tickstockpl.kernel import patterns_with
 from tickstockpl.loading import unknown_names
 from tickstockpl.moments import moment_at, us_of
 from tickstockpl.payload import PATTERN_DEFINITIONS
-from tickstockpl.selection import chosen_rules, enabled_patterns, rate_table, shown
+from tickstockpl.selection import chosen_rules, enabled_patterns, rate_table, shown, timeframes
 from tickstockpl.settings import REDIS_TRUST, Settings
 from tickstockpl.switches import Switches
 from tickstockpl.teller import TOLD
@@ -89,6 +89,7 @@ def _selection(settings: Settings) -> Finding:
     try:
         rules = chosen_rules(settings.patterns)
         ids, told = enabled_patterns(settings.patterns, rules=rules), shown(settings.indicators)
+        timeframes(settings.patterns, rules)
     except TickstockError as error:
         return Finding("selection", False, str(error))
     patterns = "the default patterns" if ids is None else _counted(len(ids), "pattern")
