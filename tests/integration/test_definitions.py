@@ -250,7 +250,8 @@ async def test_a_start_waits_for_the_table_before_anything_is_sent(ready: str) -
 
     await table.begin(sleep)
     assert waits == [PAUSE_S, PAUSE_S]
-    assert (table.switches.off, table.status()["state"]) == ({"volume_spike"}, "ok")
+    assert table.switches.off == {"volume_spike"}
+    assert table.status()["state"] == "ok"
 
 
 async def test_a_start_that_cannot_read_the_table_ends_and_says_what_to_do(
