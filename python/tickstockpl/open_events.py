@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 from tickstockpl import postgres
 from tickstockpl.errors import ServerError
 from tickstockpl.history import PRICED, History, columns, copied, is_naive
-from tickstockpl.moments import moment_at, us_of
+from tickstockpl.moments import MINUTE_US, moment_at, us_of
 from tickstockpl.settings import DatabaseSettings
 from tickstockpl.trouble import Trouble
 
 EVENTS = 5_000
-"""Read together, unless one symbol alone has more."""
+MINUTES = 100_000
+"""So many events, and minutes of their symbols, are read together, unless one symbol alone has more: some 10 MB."""
+PREFETCHED = 500
+"""Rows that the loop decodes in one piece."""
 RETRY_S = 10.0
 BEFORE_US = 3_600_000_000
 """How much later than the open of its session an event may end that waits for that session's last corrections."""
@@ -97,20 +100,33 @@ async def open_events(
         if newest is None:
             return
         at = int(np.searchsorted(sessions[:, 0], us_of(newest) - BEFORE_US, side="right")) - 1
-        since = moment_at(int(sessions[max(at, 0), 0]))
+        sessions = sessions[max(at, 0) :]
+        since = moment_at(int(sessions[0, 0]))
         naive = await is_naive(connection)
         async with postgres.transaction(connection):
             group: list[Any] = []
-            async for row in connection.cursor(_OPEN, since, timeframe, prefetch=EVENTS):
-                if len(group) >= EVENTS and row["symbol"] != group[-1]["symbol"]:
-                    yield await _with_bars(connection, OpenEvents.of(group), naive)
-                    group = []
+            minutes = 0
+            async for row in connection.cursor(_OPEN, since, timeframe, prefetch=PREFETCHED):
+                if not group or row["symbol"] != group[-1]["symbol"]:
+                    more = _minutes(sessions, row["ts_us"], now_us)
+                    if group and (len(group) >= EVENTS or minutes + more > MINUTES):
+                        yield await _with_bars(connection, group, naive)
+                        group, minutes = [], 0
+                    minutes += more
                 group.append(row)
             if group:
-                yield await _with_bars(connection, OpenEvents.of(group), naive)
+                yield await _with_bars(connection, group, naive)
 
 
-async def _with_bars(connection: postgres.Connection, events: OpenEvents, naive: bool) -> tuple[OpenEvents, History]:
+def _minutes(sessions: NDArray[np.int64], since_us: int, until_us: int) -> int:
+    """How many minutes of sessions there are between two moments."""
+    within = np.clip(sessions, since_us, until_us)
+    return int((within[:, 1] - within[:, 0]).sum()) // MINUTE_US
+
+
+async def _with_bars(connection: postgres.Connection, group: list[Any], naive: bool) -> tuple[OpenEvents, History]:
+    """What is made of rows is made beside the loop, which ticks pass through."""
+    events = await asyncio.to_thread(OpenEvents.of, group)
     kind = "timestamp" if naive else "timestamptz"
     first = [moment_at(us) for us in events.ts_us[np.unique(events.symbol, return_index=True)[1]].tolist()]
     rows = await copied(

@@ -1,5 +1,6 @@
 """Events that a run before has left open, read at a start: how much is read for them."""
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from pydantic import SecretStr
 from bar_samples import NINE_30_US, ran, rows
 from tickstockpl.history import History
 from tickstockpl.migrate import migrate
-from tickstockpl.open_events import OpenEvents, TakingUp
+from tickstockpl.open_events import MINUTES, OpenEvents, TakingUp
 from tickstockpl.settings import DatabaseSettings
 
 pytestmark = pytest.mark.anyio
@@ -24,6 +25,18 @@ SELECT gen_random_uuid(), 'S' || n % 1000, 'Doji', 'doji', 1, 0.9, at, at + inte
   '{{"current_price": 1, "atr": 1, "entry": 1, "stop": 0.9, "target": 2}}', at + interval '1 hour', '1min'
 FROM generate_series(1, {EVENTS}) n,
   LATERAL (SELECT to_timestamp({NINE_30_US} / 1e6) + interval '6 hours' - n * interval '17 min') AS z(at)
+"""
+SYMBOLS, SESSION = 300, 360
+A_SESSION = f"""
+INSERT INTO ohlcv_1min (symbol, timestamp, open, high, low, close, volume)
+SELECT 'S' || n, to_timestamp({NINE_30_US} / 1e6) + minute * interval '1 minute', 1, 1, 1, 1, 1
+FROM generate_series(1, {SYMBOLS}) n, generate_series(0, {SESSION - 1}) minute;
+INSERT INTO pattern_event
+  (event_id, symbol, pattern, pattern_id, direction, confidence, bar_start, bar_end, revision, payload, expires_at,
+   timeframe)
+SELECT gen_random_uuid(), 'S' || n, 'Doji', 'doji', 1, 0.9, at, at + interval '1 minute', 0,
+  '{{"current_price": 1, "atr": 1, "entry": 1, "stop": 0.9, "target": 2}}', at + interval '1 hour', '1min'
+FROM generate_series(1, {SYMBOLS}) n, to_timestamp({NINE_30_US} / 1e6) AS at
 """
 READ = "SELECT seq_tup_read, idx_scan FROM pg_stat_user_tables WHERE relname = 'pattern_event'"
 
@@ -78,3 +91,29 @@ async def test_a_start_before_the_first_outcome_does_not_read_a_year_of_events(r
     while after["idx_scan"] == before["idx_scan"]:  # a connection tells its numbers when it ends
         (after,) = await rows(ready, READ)
     assert after["seq_tup_read"] == before["seq_tup_read"]
+
+
+async def test_a_session_of_a_market_is_handed_over_in_parts_that_are_made_beside_the_loop(
+    ready: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ran(ready, A_SESSION)
+    sessions = np.array([[NINE_30_US, NINE_30_US + SESSION * 60_000_000]], dtype=np.int64)
+    parts: list[tuple[list[str], int]] = []
+    makers: set[int] = set()
+    of = History.of
+
+    def noted(*given: Any) -> History:
+        makers.add(threading.get_ident())
+        return of(*given)
+
+    async def take(events: OpenEvents, bars: History) -> None:
+        assert bars.symbols == events.symbols
+        parts.append((events.symbols, len(bars)))
+
+    monkeypatch.setattr(History, "of", noted)
+    left = TakingUp(settings(ready), "ticks", sessions, int(sessions[0, 1]))
+    await left.hand_over("1min", take)
+    assert [len(symbols) for symbols, _ in parts] == [MINUTES // SESSION, SYMBOLS - MINUTES // SESSION]
+    assert len({symbol for symbols, _ in parts for symbol in symbols}) == SYMBOLS
+    assert sum(count for _, count in parts) == SYMBOLS * (SESSION - 1)
+    assert threading.get_ident() not in makers
