@@ -32,7 +32,8 @@ from tickstockpl.moments import us_of
 from tickstockpl.placebo import Moved
 from tickstockpl.rate_words import finding, ranked, told, verdict
 from tickstockpl.rolled import rolled
-from tickstockpl.selection import chosen_rules, definitions_of, enabled_patterns, engine_settings
+from tickstockpl.rule import only
+from tickstockpl.selection import chosen_rules, definitions_of, elsewhere, enabled_patterns, engine_settings
 from tickstockpl.sessions import Mode, Sessions
 from tickstockpl.settings import PatternSettings, Settings
 from tickstockpl.vocabulary import TIMEFRAME, TIMEFRAMES
@@ -98,13 +99,18 @@ async def measure(settings: Settings, wanted: Calibrate) -> Calibration:
     """
     chosen = _patterns(wanted, settings)
     rules = chosen_rules(chosen)
+    if others := elsewhere(rules, wanted.timeframes):
+        left = ", ".join(f"{rule.id} ({rule.timeframe})" for rule in others)
+        sys.stderr.write(f"tickstockpl: rules on other bars than those measured were left out: {left}\n")
+        rules = only(rules, [rule.id for rule in rules if rule not in others])
     ids = enabled_patterns(chosen, "--pattern", rules=rules)
+    measured = settings.patterns.model_copy(update={"timeframes": wanted.timeframes})
     named = settings.session
     mode = wanted.mode or named.mode
     now = datetime.now(UTC)
     calendar = await asyncio.to_thread(sessions.load, named.calendar, named.timezone, settings.state_dir, now.date())
     engine = replace(
-        engine_settings(settings, calendar, None, rules),
+        engine_settings(settings.model_copy(update={"patterns": measured}), calendar, None, rules),
         session_mode=mode,
         sessions=calendar.table(mode),
         patterns=tuple(pattern["id"] for pattern in PATTERNS) if ids is None else ids,

@@ -16,6 +16,7 @@ from redis.exceptions import RedisError, ResponseError
 from tickstockpl import migrate, postgres, retention, sessions
 from tickstockpl.aliases import Names
 from tickstockpl.backlog import Allowance, Backlog
+from tickstockpl.connection import round_trip
 from tickstockpl.definitions import TABLE, Unreadable, definitions_in
 from tickstockpl.dsn import exposed
 from tickstockpl.errors import TickstockError
@@ -23,9 +24,11 @@ from tickstockpl.growth import Growth, growth
 from tickstockpl.kernel import patterns_with
 from tickstockpl.loading import unknown_names
 from tickstockpl.moments import moment_at, us_of
-from tickstockpl.selection import chosen_rules, enabled_patterns, rate_table, shown
+from tickstockpl.payload import PATTERN_DEFINITIONS
+from tickstockpl.selection import chosen_rules, enabled_patterns, rate_table, shown, timeframes
 from tickstockpl.settings import REDIS_TRUST, Settings
 from tickstockpl.switches import Switches
+from tickstockpl.teller import TOLD
 from tickstockpl.tls import reason
 from tickstockpl.web import access
 
@@ -86,6 +89,7 @@ def _selection(settings: Settings) -> Finding:
     try:
         rules = chosen_rules(settings.patterns)
         ids, told = enabled_patterns(settings.patterns, rules=rules), shown(settings.indicators)
+        timeframes(settings.patterns, rules)
     except TickstockError as error:
         return Finding("selection", False, str(error))
     patterns = "the default patterns" if ids is None else _counted(len(ids), "pattern")
@@ -141,13 +145,16 @@ async def _redis(settings: Settings) -> Finding:
         async with asyncio.timeout(named.connect_timeout_s):
             await client.ping()
             said = await _told(client, *named.channels, named.pattern_channel)
+            refused = await _refused(client, settings)
     except TimeoutError:
         return Finding("redis", False, f"{address}: no answer within {named.connect_timeout_s:g} s")
     except (RedisError, OSError) as error:
         return Finding("redis", False, f"{address}: {reason(error, REDIS_TRUST)}")
     finally:
         await client.aclose()
-    return Finding("redis", True, f"{address}, {said}")
+    if refused:
+        said += f"; {refused}: give it what `tickstockpl rights redis` prints"
+    return Finding("redis", True, f"{address}, {said}", warning=bool(refused))
 
 
 async def _told(client: "redis.asyncio.Redis", *channels: str) -> str:
@@ -159,6 +166,28 @@ async def _told(client: "redis.asyncio.Redis", *channels: str) -> str:
         return f"which does not say more: {refused}"
     counts = ", ".join(f"{name.decode() if isinstance(name, bytes) else name}: {count}" for name, count in heard)
     return f"version {info['redis_version']}; subscribers now: {counts}"
+
+
+async def _refused(client: "redis.asyncio.Redis", settings: Settings) -> str:
+    """What this user may not do beside sending events; empty if there is nothing. Leaves the connection unusable.
+
+    Redis refuses a command of a transaction when it is given, and a transaction that is never ended does nothing.
+    """
+    key, channel = f"{TOLD}{settings.ingest.part}", settings.redis.outcome_channel
+    refused = await _tried(client, ("GET", key), ("MULTI",), ("EXEC",))
+    refused = refused or await _tried(client, ("MULTI",), ("SET", key, ""), ("PUBLISH", channel, ""))
+    if refused:
+        return f"this user cannot tell what becomes of events: {refused}"
+    if settings.patterns.definitions and (refused := await _tried(client, ("SUBSCRIBE", PATTERN_DEFINITIONS))):
+        return f"this user does not hear that {TABLE} has changed: {refused}"
+    return ""
+
+
+async def _tried(client: "redis.asyncio.Redis", *commands: tuple[str, ...]) -> str:
+    """Which of them Redis refuses first, and in which words; empty if none."""
+    answers = zip(commands, await round_trip(client, commands), strict=True)
+    told = (f"{' '.join(command[:2])}: {answer}" for command, answer in answers if isinstance(answer, ResponseError))
+    return next(told, "")
 
 
 async def _database(settings: Settings) -> Finding:

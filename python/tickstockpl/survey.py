@@ -6,7 +6,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,8 @@ from tickstockpl.findings import Findings, Sought, find
 from tickstockpl.kernel import patterns_with
 from tickstockpl.moments import us_of
 from tickstockpl.recording import Reading
-from tickstockpl.selection import chosen_rules, definitions_of, enabled_patterns, engine_settings
+from tickstockpl.rule import Rule, only
+from tickstockpl.selection import chosen_rules, definitions_of, elsewhere, enabled_patterns, engine_settings
 from tickstockpl.sessions import Mode
 from tickstockpl.settings import PatternSettings, Settings
 from tickstockpl.vocabulary import INTERVALS_S, TIMEFRAME, TIMEFRAMES
@@ -111,7 +112,7 @@ async def look(settings: Settings, survey: Survey, *, examples: int = 0, folder:
     today = datetime.now(UTC).date()
     named = settings.session
     calendar = await asyncio.to_thread(sessions.load, named.calendar, named.timezone, settings.state_dir, today)
-    engine = replace(engine_settings(chosen, calendar, None), timeframes=(survey.timeframe,))
+    engine = engine_settings(chosen, calendar, None, _rules(chosen.patterns, survey))
     zone = ZoneInfo(named.timezone)
     first_us = recording.FIRST_US if survey.first is None else us_of(datetime.combine(survey.first, time(), zone))
     sought = Sought(engine, frozenset(survey.symbols) or None, first_us, examples, folder, survey.timeframe)
@@ -141,14 +142,28 @@ def _chosen(settings: Settings, survey: Survey) -> Settings:
     changed: dict[str, Any] = {}
     if survey.mode is not None:
         changed["session"] = settings.session.model_copy(update={"mode": survey.mode})
-    rules = survey.rules or settings.patterns.rules
+    asked: dict[str, Any] = {"rules": survey.rules or settings.patterns.rules, "timeframes": (survey.timeframe,)}
     if survey.patterns:
-        wanted = PatternSettings(enabled=tuple(survey.patterns), same_names=True, rules=rules)
+        asked |= {"enabled": tuple(survey.patterns), "same_names": True}
+    changed["patterns"] = wanted = settings.patterns.model_copy(update=asked)
+    if survey.patterns:
         enabled_patterns(wanted, "--pattern", rules=chosen_rules(wanted))
-        changed["patterns"] = wanted
-    elif rules is not None:
-        changed["patterns"] = settings.patterns.model_copy(update={"rules": rules})
     return settings.model_copy(update=changed)
+
+
+def _rules(chosen: PatternSettings, survey: Survey) -> tuple[Rule, ...]:
+    """The rules, of which those on other bars than the survey's make no events; a word says which.
+
+    Raises SettingsError where it has named a file that has no other ones.
+    """
+    rules = chosen_rules(chosen)
+    others = elsewhere(rules, chosen.timeframes)
+    left = ", ".join(f"{rule.id} ({rule.timeframe})" for rule in others)
+    if survey.rules is not None and len(others) == sum(rule.told for rule in rules) > 0:
+        raise SettingsError(f"--timeframe {survey.timeframe}: {survey.rules} has rules on other bars alone: {left}")
+    if others:
+        sys.stderr.write(f"tickstockpl: rules on other bars than those of {survey.timeframe} were left out: {left}\n")
+    return only(rules, [rule.id for rule in rules if rule not in others])
 
 
 def _archive(
