@@ -4,6 +4,7 @@ Adopting adds nullable columns and nothing else. What this role may not do is sa
 the owner has run it, this role needs no rights to create anything.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +18,7 @@ import structlog
 from tickstockpl import postgres
 from tickstockpl.dsn import masked_url, postgres_dsn
 from tickstockpl.errors import ServerError
-from tickstockpl.tables import BASE, DAILY_BASE, NEEDED, SERIAL, Tables, privileges, read_tables
+from tickstockpl.tables import BASE, BY_TIME, DAILY_BASE, NEEDED, SERIAL, Tables, privileges, read_tables
 
 VERSION_TABLE = "tickstockpl_schema_version"
 FOLDER = Path(__file__).with_name("migrations")
@@ -33,6 +34,8 @@ VIEWS = ("ohlcv_5min", "ohlcv_15min", "ohlcv_30min", "ohlcv_1hour", "ohlcv_4hour
 """Of longer bars; whatever else has such a name stays."""
 
 _LOCK = 0x5449434B504C  # "TICKPL"
+_INDEX_LOCK = _LOCK + 1
+_POLL_S = 0.2
 _BUSY_S = 10
 _COMMAND_TIMEOUT_S = 3600.0
 _TARGET = re.compile(
@@ -86,6 +89,7 @@ async def migrate(uri: str, *, convert: bool = False) -> Migrated:
         before = await read_tables(connection)
         if wanted := await _pending(connection):
             await _upgrade(connection, wanted)
+            await _index(connection)
         if still := await _pending(connection):
             raise ServerError(_for_owner("this is still missing", still))
         made = await _spread(connection, convert)
@@ -109,6 +113,33 @@ async def _upgrade(connection: postgres.Connection, wanted: list[str]) -> None:
                 await connection.execute(sql)
     except asyncpg.PostgresError as error:
         raise _refused(error, wanted) from error
+
+
+async def _index(connection: postgres.Connection) -> None:
+    """Make the index by time where it is missing, outside of any transaction: others read and write meanwhile."""
+    while _indexing(await read_tables(connection)):
+        # Waiting for the lock would be a statement, which whoever makes the index waits for.
+        if await connection.fetchval(f"SELECT pg_try_advisory_lock({_INDEX_LOCK})"):
+            wanted = _indexing(await read_tables(connection))
+            try:
+                for statement in wanted:
+                    await connection.execute(statement)
+            except asyncpg.PostgresError as error:
+                raise _refused(error, wanted) from error
+            return
+        await asyncio.sleep(_POLL_S)
+
+
+def _indexing(tables: Tables) -> list[str]:
+    """The SQL that makes the index by time of a table that holds rows; none if there is one, or no table yet."""
+    if tables.by_time or "ohlcv_1min" not in tables.columns:
+        return []
+    # Of a hypertable it is made chunk by chunk: TimescaleDB knows no other way that lets others write.
+    how, so = ("", " WITH (timescaledb.transaction_per_chunk)") if tables.hypertable else ("CONCURRENTLY ", "")
+    return [
+        *([f"DROP INDEX {how}{BY_TIME};"] if tables.half_made else []),
+        f'CREATE INDEX {how}{BY_TIME} ON ohlcv_1min ("timestamp" DESC){so};',
+    ]
 
 
 def _upgrade_sql(at: str | None) -> str:
@@ -184,6 +215,7 @@ async def _pending(connection: postgres.Connection, policy: str = "accept") -> l
         sql += [statement for _, statement in _statements(behind)]
     if not tables.unique and "ohlcv_1min" in tables.columns:
         sql.append(UNIQUE)
+    sql += _indexing(tables)
     if not tables.daily_unique and "ohlcv_daily" in tables.columns:
         sql.append(DAILY_UNIQUE)
     return sql + await _grants(connection, tables, policy)
@@ -253,7 +285,7 @@ async def _grants(connection: postgres.Connection, tables: Tables, policy: str) 
 
 def _refused(error: Exception, wanted: list[str]) -> ServerError:
     if isinstance(error, asyncpg.LockNotAvailableError):
-        return ServerError(f"a table stayed locked for {_BUSY_S} s by another session: run `tickstockpl migrate` again")
+        return ServerError("a table stayed locked by another session: run `tickstockpl migrate` again")
     if isinstance(error, asyncpg.InsufficientPrivilegeError):
         return ServerError(_for_owner(f"this role may not change the schema ({error})", wanted))
     return ServerError(_for_owner(f"the schema cannot be changed ({error})", wanted))
