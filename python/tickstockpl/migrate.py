@@ -196,7 +196,7 @@ async def _shown(connection: postgres.Connection) -> bool:
     )
     if not gone:
         return False
-    (block,) = [statement for _, statement in _statements() if "CREATE VIEW" in statement]
+    (block,) = [statement for _, _, statement in _statements() if "CREATE VIEW" in statement]
     try:
         async with _alone(connection):
             await connection.execute(block)
@@ -209,10 +209,14 @@ async def _shown(connection: postgres.Connection) -> bool:
 async def _pending(connection: postgres.Connection, policy: str = "accept") -> list[str]:
     tables = await read_tables(connection)
     _check(tables)
-    lacking = tables.lacks()
-    sql = [statement for table, statement in _statements() if table in lacking]
-    if not lacking and (behind := await _behind(connection)):
-        sql += [statement for _, statement in _statements(behind)]
+    lacking, at = tables.lacks(), await _version(connection)
+    statements = _statements()
+    sql = [
+        statement for revision, table, statement in statements if table in lacking or (at is not None and revision > at)
+    ]
+    newest = statements[-1][0]
+    if sql and (at or "") < newest and await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", VERSION_TABLE):
+        sql.append(f"UPDATE {VERSION_TABLE} SET version_num = '{newest}';")  # noqa: S608 - our own
     if not tables.unique and "ohlcv_1min" in tables.columns:
         sql.append(UNIQUE)
     sql += _indexing(tables)
@@ -248,22 +252,14 @@ async def _version(connection: postgres.Connection) -> str | None:
     return version
 
 
-async def _behind(connection: postgres.Connection) -> list[str]:
-    """Revisions that the database says it lacks. Their SQL files tell: alembic takes longer to import than the rest."""
-    at = await _version(connection)
-    revisions = {file.name.partition("_")[0] for file in (FOLDER / "sql").glob("*.sql")}
-    return [] if at is None else sorted(revision for revision in revisions if revision > at)
-
-
-def _statements(revisions: list[str] | None = None) -> list[tuple[str, str]]:
-    """(table, statement) of the SQL files, in order; of some revisions, or of all."""
-    files = [
-        file
+def _statements() -> list[tuple[str, str, str]]:
+    """(revision, table, statement) of the SQL files, in order: alembic takes longer to import than the rest."""
+    return [
+        (file.name.partition("_")[0], target[1], statement.strip())
         for file in sorted((FOLDER / "sql").glob("*.sql"))
-        if revisions is None or file.name.partition("_")[0] in revisions
+        for statement in file.read_text(encoding="utf-8").split("\n\n")
+        if (target := _TARGET.search(statement))
     ]
-    statements = [text.strip() for file in files for text in file.read_text(encoding="utf-8").split("\n\n")]
-    return [(target[1], statement) for statement in statements if (target := _TARGET.search(statement))]
 
 
 async def _grants(connection: postgres.Connection, tables: Tables, policy: str) -> list[str]:
@@ -292,7 +288,9 @@ def _refused(error: Exception, wanted: list[str]) -> ServerError:
 
 
 def _for_owner(why: str, sql: list[str]) -> str:
-    return "\n".join([f"{why}. As the owner of the tables, run:", "", *sql])
+    alone = any("CONCURRENTLY" in statement for statement in sql)
+    how = " one by one (CONCURRENTLY is refused in a transaction)" if alone else ""
+    return "\n".join([f"{why}. As the owner of the tables, run{how}:", "", *sql])
 
 
 @asynccontextmanager

@@ -68,6 +68,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
         "revision",
         "supersedes",
         "payload",
+        "timeframe",
         "detected_at",
         "published_at",
         "expires_at",

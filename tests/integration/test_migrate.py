@@ -15,7 +15,7 @@ from bar_samples import bars, event, outcome, ran, rows, stored
 from event_samples import events
 from tickstockpl.errors import ServerError
 from tickstockpl.events import Expiry
-from tickstockpl.migrate import FOLDER, VERSION_TABLE, Migrated, migrate, pending
+from tickstockpl.migrate import FOLDER, VERSION_TABLE, Migrated, migrate, pending, script
 from tickstockpl.tables import NEEDED
 from tickstockpl.wire import Gap, Sent, WriteBatch
 
@@ -26,6 +26,9 @@ HYPERTABLES = "SELECT hypertable_name AS name FROM timescaledb_information.hyper
 SHAPE = """
     SELECT table_name, column_name, data_type, is_nullable FROM information_schema.columns
     WHERE table_schema = 'public' ORDER BY 1, 2"""
+INDEXES = "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1"
+FILES = sorted(file.name for file in (FOLDER / "sql").glob("*.sql"))
+NEWEST = FILES[-1].partition("_")[0]
 A_BAR = "INSERT INTO ohlcv_1min VALUES ('AAPL', '2025-10-13 13:30Z', 1, 1, 1, 1, 1)"
 
 
@@ -57,7 +60,7 @@ async def test_an_empty_database_gets_every_table_and_a_hypertable_of_one_day_ch
     assert await pending(database) == []
     (found,) = await rows(database, "SELECT time_interval FROM timescaledb_information.dimensions")
     assert found["time_interval"].days == 1
-    assert await rows(database, f"SELECT version_num FROM {VERSION_TABLE}") == [{"version_num": "0007"}]
+    assert await rows(database, f"SELECT version_num FROM {VERSION_TABLE}") == [{"version_num": NEWEST}]
 
 
 async def test_a_second_time_changes_nothing(database: str) -> None:
@@ -210,13 +213,42 @@ async def test_a_role_without_rights_gets_the_sql_and_passes_once_the_owner_has_
     database: str, role: str
 ) -> None:
     await ran(database, APPV2 + A_BAR)
-    with pytest.raises(ServerError, match="As the owner of the tables, run:") as refused:
+    with pytest.raises(ServerError, match="As the owner of the tables, run one by one") as refused:
         await migrate(role)
     assert refused.value.exit_code == 2
     assert str(refused.value).partition("\n\n")[2] == "\n".join(await pending(role))
     await run_by_the_owner(database, role)
     assert not (await migrate(role)).changed
     assert await stored_by(role) == ALL_STORED
+
+
+@pytest.mark.parametrize(
+    ("at", "versioned"), [*((at, False) for at in range(1, len(FILES))), (1, True), (len(FILES) - 1, True)]
+)
+async def test_from_each_revision_the_printed_sql_alone_makes_what_migrate_makes(
+    database: str, plain: str, role: str, at: int, versioned: bool
+) -> None:
+    await ran(plain, APPV2 + A_BAR)
+    await migrate(plain)
+    await ran(database, APPV2 + A_BAR)
+    for name in FILES[:at]:
+        await ran(database, script(name))
+    if versioned:
+        await ran(
+            database,
+            f"CREATE TABLE {VERSION_TABLE} (version_num varchar(32) PRIMARY KEY); "
+            f"INSERT INTO {VERSION_TABLE} VALUES ('{at:04}'); GRANT SELECT ON {VERSION_TABLE} TO PUBLIC",
+        )
+    await run_by_the_owner(database, role)
+    for what, name in ((SHAPE, "table_name"), (INDEXES, "indexname")):
+        made, migrated = await rows(database, what), await rows(plain, what)
+        assert [row for row in made if VERSION_TABLE not in row[name]] == [
+            row for row in migrated if VERSION_TABLE not in row[name]
+        ]
+    assert await stored_by(role) == ALL_STORED
+    if versioned:
+        assert await rows(database, f"SELECT version_num FROM {VERSION_TABLE}") == [{"version_num": NEWEST}]
+    assert not (await migrate(database)).changed
 
 
 async def test_a_table_that_is_not_appv2s_is_refused_by_name(database: str) -> None:
