@@ -69,6 +69,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
         "supersedes",
         "payload",
         "timeframe",
+        "part",
         "detected_at",
         "published_at",
         "expires_at",
