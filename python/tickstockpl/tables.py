@@ -32,7 +32,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
         *(f"session_{name}" for name in (*PRICES, "volume")),
         *("trades", "vwap", "quality", "minutes", "first_at"),
     ),
-    "market_session": ("kind", "open_at", "close_at", "date", "week", "changes", "daily_changes"),
+    "market_session": ("kind", "open_at", "close_at", "date", "week", "changes", "daily_changes", "calendar"),
     "intraday_patterns": (
         "symbol",
         "pattern_type",
