@@ -13,7 +13,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
-from tickstockpl import migrate, postgres, retention, sessions
+from tickstockpl import migrate, postgres, retention, sessions, timetable
 from tickstockpl.aliases import Names
 from tickstockpl.backlog import Allowance, Backlog
 from tickstockpl.connection import round_trip
@@ -194,10 +194,13 @@ async def _database(settings: Settings) -> Finding:
     address = settings.database.address
     try:
         missing = await migrate.pending(settings.database.dsn(), policy=settings.database.symbol_policy)
+        if missing:
+            said = f"{address}: {len(missing)} statements missing: run `tickstockpl migrate`"
+            return Finding("database", False, said)
+        async with postgres.for_command(settings.database, command_timeout_s=30) as connection:
+            await timetable.refuse_another(connection, settings.session.calendar, settings.session.timezone)
     except TickstockError as error:
         return Finding("database", False, str(error))
-    if missing:
-        return Finding("database", False, f"{address}: {len(missing)} statements missing: run `tickstockpl migrate`")
     return Finding("database", True, f"{address}: the tables are as they must be")
 
 

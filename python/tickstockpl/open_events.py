@@ -30,7 +30,8 @@ BEFORE_US = 3_600_000_000
 # The index has the newest end; max(bar_start) would read every event there is.
 _NEWEST = """
 SELECT coalesce((SELECT bar_start FROM pattern_outcome WHERE part = $1 ORDER BY seq DESC LIMIT 1),
-                (SELECT bar_start FROM pattern_event WHERE bar_end <= $2 ORDER BY bar_end DESC, bar_start DESC LIMIT 1))
+                (SELECT bar_start FROM pattern_event WHERE part = $1 AND bar_end <= $2
+                 ORDER BY bar_end DESC, bar_start DESC LIMIT 1))
 """
 _OPEN = """
 SELECT e.event_id::text, e.symbol, (extract(epoch FROM e.bar_start) * 1000000)::bigint AS ts_us, e.direction::integer,
@@ -38,7 +39,7 @@ SELECT e.event_id::text, e.symbol, (extract(epoch FROM e.bar_start) * 1000000)::
        (e.payload->>'entry')::float8 AS entry, (e.payload->>'stop')::float8 AS stop,
        (e.payload->>'target')::float8 AS target
 FROM pattern_event e LEFT JOIN pattern_outcome o USING (event_id)
-WHERE e.bar_end > $1 AND e.timeframe = $2 AND e.expired_at IS NULL
+WHERE e.part = $1 AND e.bar_end > $2 AND e.timeframe = $3 AND e.expired_at IS NULL
   AND (o.event_id IS NULL OR o.result IS NULL AND e.payload->>'atr' IS NOT NULL)
 ORDER BY e.symbol, e.bar_start
 """
@@ -88,10 +89,11 @@ class OpenEvents:
 async def open_events(
     settings: DatabaseSettings, part: str, sessions: NDArray[np.int64], now_us: int, timeframe: str
 ) -> AsyncIterator[tuple[OpenEvents, History]]:
-    """Groups of open events on bars of a timeframe, each with its symbols' final minutes since the oldest of them.
+    """Groups of a part's open events on bars of a timeframe, each with its symbols' final minutes since the oldest.
 
     Of the session of the newest outcome that this part has stored, and of all later ones: whatever began before came to
-    something in it. Before the first outcome: of the newest event's session.
+    something in it. Before the first outcome: of the newest event's session. Those of another part are left to it: of
+    its symbols more may have come than is stored.
     sessions: (n, 2) [open, close), µs UTC.
     Raises ServerError if the database cannot be used.
     """
@@ -106,7 +108,7 @@ async def open_events(
         async with postgres.transaction(connection):
             group: list[Any] = []
             minutes = 0
-            async for row in connection.cursor(_OPEN, since, timeframe, prefetch=PREFETCHED):
+            async for row in connection.cursor(_OPEN, part, since, timeframe, prefetch=PREFETCHED):
                 if not group or row["symbol"] != group[-1]["symbol"]:
                     more = _minutes(sessions, row["ts_us"], now_us)
                     if group and (len(group) >= EVENTS or minutes + more > MINUTES):

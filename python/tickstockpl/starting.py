@@ -40,19 +40,18 @@ SESSION_AHEAD_US = 86_400_000_000
 
 
 async def prepared(settings: Settings, clock: Clock) -> calendars.Sessions:
-    """The calendar, after a look at the database.
+    """The calendar, after a look at the database: nothing is written, for it may have another owner still.
 
-    Raises ServerError if either cannot be had.
+    Raises ServerError if either cannot be had, SettingsError if the database has another calendar.
     """
     missing = await migrate.pending(settings.database.dsn(), policy=settings.database.symbol_policy)
     if missing:
         raise ServerError(f"the database is not ready ({len(missing)} statements): run `tickstockpl migrate` first")
-    today = datetime.fromtimestamp(clock.now_us() / 1e6, UTC).date()
     named = settings.session
-    calendar = await asyncio.to_thread(calendars.load, named.calendar, named.timezone, settings.state_dir, today)
     async with postgres.for_command(settings.database, command_timeout_s=30) as connection:
-        await timetable.keep(connection, calendar.tables(), calendar.timezone)
-    return calendar
+        await timetable.refuse_another(connection, named.calendar, named.timezone)
+    today = datetime.fromtimestamp(clock.now_us() / 1e6, UTC).date()
+    return await asyncio.to_thread(calendars.load, named.calendar, named.timezone, settings.state_dir, today)
 
 
 class Warmed(NamedTuple):
@@ -162,7 +161,12 @@ async def begin(
     ownership: Ownership,
     servers: AsyncExitStack,
 ) -> Start:
-    """The engine as the run before has left it: from its snapshot, else from rows, and from messages yet to come."""
+    """The engine as the run before has left it: from its snapshot, else from rows, and from messages yet to come.
+
+    The database is told of the calendar's sessions first. Raises SettingsError if it has another calendar.
+    """
+    async with postgres.for_command(settings.database, command_timeout_s=30) as connection:
+        await timetable.keep(connection, calendar.tables(), calendar.calendar, calendar.timezone)
     engine = build_engine(settings, calendar, writer.price_scale(), rules)
     kept = await restored(engine, settings, ownership)
     source = await open_source(settings, ownership, clock, servers, kept.progress if kept is not None else None)

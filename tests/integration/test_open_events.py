@@ -20,9 +20,9 @@ EVENTS = 30_000
 A_YEAR = f"""
 INSERT INTO pattern_event
   (event_id, symbol, pattern, pattern_id, direction, confidence, bar_start, bar_end, revision, payload, expires_at,
-   timeframe)
+   timeframe, part)
 SELECT gen_random_uuid(), 'S' || n % 1000, 'Doji', 'doji', 1, 0.9, at, at + interval '1 minute', 0,
-  '{{"current_price": 1, "atr": 1, "entry": 1, "stop": 0.9, "target": 2}}', at + interval '1 hour', '1min'
+  '{{"current_price": 1, "atr": 1, "entry": 1, "stop": 0.9, "target": 2}}', at + interval '1 hour', '1min', 'ticks'
 FROM generate_series(1, {EVENTS}) n,
   LATERAL (SELECT to_timestamp({NINE_30_US} / 1e6) + interval '6 hours' - n * interval '17 min') AS z(at)
 """
@@ -33,9 +33,9 @@ SELECT 'S' || n, to_timestamp({NINE_30_US} / 1e6) + minute * interval '1 minute'
 FROM generate_series(1, {SYMBOLS}) n, generate_series(0, {SESSION - 1}) minute;
 INSERT INTO pattern_event
   (event_id, symbol, pattern, pattern_id, direction, confidence, bar_start, bar_end, revision, payload, expires_at,
-   timeframe)
+   timeframe, part)
 SELECT gen_random_uuid(), 'S' || n, 'Doji', 'doji', 1, 0.9, at, at + interval '1 minute', 0,
-  '{{"current_price": 1, "atr": 1, "entry": 1, "stop": 0.9, "target": 2}}', at + interval '1 hour', '1min'
+  '{{"current_price": 1, "atr": 1, "entry": 1, "stop": 0.9, "target": 2}}', at + interval '1 hour', '1min', 'ticks'
 FROM generate_series(1, {SYMBOLS}) n, to_timestamp({NINE_30_US} / 1e6) AS at
 """
 READ = "SELECT seq_tup_read, idx_scan FROM pg_stat_user_tables WHERE relname = 'pattern_event'"

@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from bar_samples import event, outcome, ran, rows, stored
+from bar_samples import NINE_30_US, event, outcome, ran, rows, stored
 from event_samples import events
 from publishing import hearing
 from running import MINUTE, SECOND, minutes_ago, serving, settings_for, tick
@@ -20,13 +21,15 @@ from tickstockpl.check import Finding, findings
 from tickstockpl.events import Expiry
 from tickstockpl.migrate import migrate
 from tickstockpl.moments import moment_at
-from tickstockpl.settings import Settings
+from tickstockpl.open_events import open_events
+from tickstockpl.settings import DatabaseSettings, Settings
 from tickstockpl.teller import TOLD
 from tickstockpl.wire import WriteBatch
 from waiting import until
 
 pytestmark = pytest.mark.anyio
 
+DAY = 24 * 60 * MINUTE
 ROW = "SELECT event_id::text, outcome, bars, price, result, result_bars, part FROM pattern_outcome ORDER BY seq"
 
 
@@ -87,6 +90,27 @@ async def test_outcomes_wait_for_the_events_that_came_before_them(ready: str) ->
     ended = [WriteBatch(outcomes=outcome(one.event_id, "AAPL")) for one in made]
     status = await stored(ready, WriteBatch(events=events(*made)), *ended, batch_rows=2)
     assert (status["events"], status["outcomes"]) == (5, 5)
+
+
+async def left_open(uri: str, part: str, now_us: int) -> list[str]:
+    """The ids of the events that a start of this part takes up."""
+    sessions = np.array([[NINE_30_US + n * DAY, NINE_30_US + n * DAY + 390 * MINUTE] for n in range(3)], dtype=np.int64)
+    groups = open_events(DatabaseSettings(uri=SecretStr(uri)), part, sessions, now_us, "1min")
+    return [event_id.decode() async for found, _ in groups for event_id in found.event_id.tolist()]
+
+
+async def test_a_start_takes_up_what_its_own_part_has_left_open(ready: str) -> None:
+    """Of another part it has not heard the minutes, and would judge its events by those that are stored by then."""
+    one, other, later = event("AAPL"), event("MSFT", minute=1), event("AAPL", minute=24 * 60)
+    await stored(ready, WriteBatch(events=events(one)), part="one")
+    await stored(ready, WriteBatch(events=events(other)), part="other")
+    assert await left_open(ready, "one", NINE_30_US + 9 * MINUTE) == [one.event_id]
+    assert await left_open(ready, "other", NINE_30_US + 9 * MINUTE) == [other.event_id]
+    assert await left_open(ready, "third", NINE_30_US + 9 * MINUTE) == []
+    await stored(ready, WriteBatch(events=events(later)), part="one")
+    assert await left_open(ready, "other", NINE_30_US + 2 * DAY) == [other.event_id]
+    await ran(ready, "UPDATE pattern_event SET part = NULL")  # as an older version has left them
+    assert await left_open(ready, "one", NINE_30_US + 2 * DAY) == []
 
 
 def falling(begin_us: int) -> list[bytes]:

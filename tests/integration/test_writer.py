@@ -142,7 +142,7 @@ async def test_every_column_of_an_event_is_what_the_event_says(ready: str) -> No
     prices |= {"atr": 0.3, "conflict": True}
     one = event("AAPL", "Hammer", direction=-1, revision=3, quality=("gap", "late_revised"), confidence=0.7, **prices)
     one = replace(one, supersedes=str(uuid.uuid4()), first_us=one.bar_start_us - 3 * MINUTE_US, bars=4)
-    await stored(ready, WriteBatch(events=events(one, event("MSFT", "Doji", indicators={}))))
+    await stored(ready, WriteBatch(events=events(one, event("MSFT", "Doji", indicators={}))), part="ticks")
     start = datetime.fromtimestamp(one.bar_start_us / 1e6, UTC)
     (own,) = await rows(ready, "SELECT * FROM pattern_event WHERE symbol = 'AAPL'")
     document = json.loads(own.pop("payload"))
@@ -152,6 +152,7 @@ async def test_every_column_of_an_event_is_what_the_event_says(ready: str) -> No
         "symbol": "AAPL",
         "pattern": "Hammer",
         "timeframe": "1min",
+        "part": "ticks",
         "pattern_id": "hammer",
         "direction": -1,
         "confidence": 0.7,
