@@ -8,8 +8,9 @@ use crate::snapshot::FEW;
 /// Slots beyond the window's length, so that as many of the newest bars can be taken back and pushed again.
 ///
 /// A late tick revises a closed bar of the last 15 minutes: the bars since are taken back, folded anew and pushed
-/// again, and the window must then show what it would have shown had the tick been in time.
-pub const SPARE: usize = 20;
+/// again, and the window must then show what it would have shown had the tick been in time; so must what is carried
+/// beside it, from a mark that lies as many bars before them (`Trail`).
+pub const SPARE: usize = 36;
 
 /// A bit of [`WindowBar::quality`] that no row has: the bar is the first of its session in the window.
 const OPENS_SESSION: u8 = 1 << 7;
@@ -267,19 +268,17 @@ impl Window {
     pub(crate) fn touch(&self) -> u64 {
         // Older slots than a young window holds are read too: they are there, and nothing is made of them.
         let prices = [0, 1, 3].map(|back| self.prices[self.slot(back)][0].to_bits());
-        let volumes = [0, 8, 16, SPARE].map(|back| self.volume[self.slot(back)] as u64);
+        let volumes = [0, 8, 16, 20].map(|back| self.volume[self.slot(back)] as u64);
         let words = prices.into_iter().chain(volumes).chain([0, 15].map(|back| self.ts_us[self.slot(back)] as u64));
         words.fold(u64::from(self.quality[self.next]), std::ops::BitXor::bitxor)
     }
 
-    /// The same for a study that reads 21 bars, and what leaves averages of 50 and 200 closes, at the newest bar and at one that
-    /// is `behind` older.
-    pub(crate) fn touch_far(&self, behind: usize) -> u64 {
+    /// The same for a study that reads 21 bars, and what leaves averages of 50 and 200 closes.
+    pub(crate) fn touch_far(&self) -> u64 {
         let price = |back: usize| self.prices[self.slot(back.min(self.slots()))][0].to_bits();
-        let leaving = [50, 200, 50 + behind, 200 + behind].map(price);
-        let near = (0..=21 + behind).step_by(2).map(price);
-        let volumes = (0..=21 + behind).step_by(8).map(|back| self.volume[self.slot(back.min(self.slots()))] as u64);
-        near.chain(leaving).chain(volumes).fold(0, std::ops::BitXor::bitxor)
+        let near = (0..=21).step_by(2).chain([50, 200]).map(price);
+        let volumes = (0..=21).step_by(8).map(|back| self.volume[self.slot(back.min(self.slots()))] as u64);
+        near.chain(volumes).fold(0, std::ops::BitXor::bitxor)
     }
 
     /// The bar `back` bars before the newest, also behind the window's oldest while it is held.
