@@ -281,7 +281,7 @@ def scan(
     every hour counts, all bars of a UTC day are one session, and only those of a minute are looked at (`timeframes`).
     rules: what is looked for beside them, as `read_rules` and `parse_rules` give it; None is what `settings` says.
     Returns what is found, by minute, then in the order of `bars`; on a longer bar when that has closed. It takes some
-    800 bytes a detection while it works.
+    800 bytes a detection while it works. The result keeps `bars`, so that its `plot(i)` can draw the row `i`.
     Bars such as those of `resample` will do where only their `timeframes` and longer ones are looked at; nothing is
     found on the newest one, of which no later bar says that it is over.
     Raises ValueError naming the row that is no bar, or is there twice, and for bars longer than what is looked at.
@@ -294,7 +294,9 @@ def scan(
     [('A', [1200000000], [1.0])]
     """
     engine, ordered = _ready(bars, patterns, settings, rules)
-    return engine.replay(SimpleNamespace(**ordered), last=True).detections
+    found = engine.replay(SimpleNamespace(**ordered), last=True).detections
+    found._keep(bars)  # noqa: SLF001  # a column set says what it holds, and this is no column
+    return found
 
 
 def scan_parts(

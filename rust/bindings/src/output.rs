@@ -20,7 +20,7 @@ use tickstockpl_kernel::rule::{MadeOf, Ruleset};
 use tickstockpl_kernel::symbol::SymbolId;
 use tickstockpl_kernel::timeframe::Timeframe;
 
-use crate::columns::{Bars, Detections, IdText, LongerBars, Readings, frozen};
+use crate::columns::{Bars, Detections, IdText, LongerBars, Readings, Scanned, frozen};
 use crate::to_py;
 use crate::whole::{Whole, whole};
 
@@ -404,7 +404,7 @@ fn detections<'a>(
         margin_row: margin_row, point_us: point_us, point_price: point_price, margin: margin,
         member_row: member_row, member_pattern: frozen(py, members.pattern)?,
         member_us: frozen(py, members.ts_us)?, member_id: frozen(py, members.event_id)?,
-        patterns: patterns.clone_ref(py),
+        patterns: patterns.clone_ref(py), scanned: Scanned::unknown(),
     }
 }
 
