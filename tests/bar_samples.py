@@ -1,6 +1,7 @@
 """Bars and events for tests of the tables: columns as the engine makes them, and rows as the database holds them."""
 
 import uuid
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import asyncpg
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import SecretStr
 
 import event_samples
 from tickstockpl.channel import Channel
@@ -138,13 +140,20 @@ def writer_for(
     return Writer(settings, inbox, clock or ManualClock(NINE_30_US), Metrics(), ownership=ownership), inbox
 
 
-async def stored(uri: str, *batches: WriteBatch, **settings: Any) -> dict[str, Any]:
-    """The writer's status after it has stored the batches, in one transaction if they fit."""
-    writer, inbox = writer_for(uri, **settings)
+async def stored(uri: str, *batches: WriteBatch, part: str | None = None, **settings: Any) -> dict[str, Any]:
+    """The writer's status after it has stored the batches, in one transaction if they fit; as the owner of a part."""
+    ownership = None if part is None else Ownership(DatabaseSettings(uri=SecretStr(uri)), part)
+    writer, inbox = writer_for(uri, ownership=ownership, **settings)
     for batch in batches:
         inbox.put_nowait(batch)
     inbox.close()
-    async with writer:
+    async with AsyncExitStack() as held:
+        await held.enter_async_context(writer)
+        if ownership is not None:
+            held.callback(ownership.close)
+            await ownership.acquire()
+            await ownership.adopt(src_id := uuid.uuid4())
+            writer.claimed(src_id, resumes=False)
         await writer.collect()
         await writer.run()
         return writer.status()

@@ -25,7 +25,7 @@ async def told(uri: str, calendar: Sessions) -> int:
     """Write the calendar into `market_session`; how many rows changed."""
     connection = await asyncpg.connect(uri, timeout=10)
     try:
-        return await timetable.keep(connection, calendar.tables(), calendar.timezone)
+        return await timetable.keep(connection, calendar.tables(), calendar.calendar, calendar.timezone)
     finally:
         await connection.close()
 

@@ -32,6 +32,15 @@ class Found:
     confidence: NDArray[np.float64]
     atr: NDArray[np.float64]
 
+    @property
+    def timeframe(self) -> NDArray[np.uint8]:
+        """All on minutes."""
+        return np.zeros(len(self), dtype=np.uint8)
+
+    @property
+    def end_us(self) -> NDArray[np.int64]:
+        return (self.ts_us // 60_000_000 + 1) * 60_000_000
+
     def __len__(self) -> int:
         return len(self.ts_us)
 

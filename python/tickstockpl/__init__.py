@@ -8,7 +8,7 @@ array([1.5])
 """
 
 from tickstockpl import indicators
-from tickstockpl.barriers import Outcomes, outcomes
+from tickstockpl.barriers import Outcomes
 from tickstockpl.drawing import Drawing, plot
 from tickstockpl.indicators import IndicatorStream
 from tickstockpl.kernel import (
@@ -33,6 +33,7 @@ from tickstockpl.kernel import (
     resample,
     scan,
 )
+from tickstockpl.measured import outcomes
 from tickstockpl.rule import Rule
 from tickstockpl.rules import parse_rules, read_rules
 

@@ -10,6 +10,8 @@ from typing import Any, Final, TypeAlias, final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tickstockpl.drawing import Drawing
+
 __all__ = [
     "ALERTS",
     "AMBIGUOUS",
@@ -386,6 +388,16 @@ class Detections:
     """The id of its event; empty where the pattern is off."""
     patterns: tuple[dict[str, Any], ...]
     """`PATTERNS`, and behind them an entry a rule of the engine."""
+    scanned: Any
+    """What `scan` was given, which is kept as long as its result is; None of an engine's."""
+    def plot(self, row: int, bars: Any = None, *, timezone: str | None = None) -> Drawing:
+        """The pattern of a row among the bars around it, as `tickstockpl.plot` draws it.
+
+        bars: as `tickstockpl.plot` takes them; None: those that were scanned.
+        Raises what `tickstockpl.plot` raises, and ValueError if there are no bars.
+        """
+    def _keep(self, bars: Any) -> None:
+        """Have `plot` draw among these bars; the first time counts."""
     def points(self, row: int) -> list[tuple[str, int, float]]:
         """What draws the pattern of a row: role, START of a bar in µs and price, oldest first; empty for candlesticks.
 

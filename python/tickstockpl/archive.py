@@ -23,10 +23,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import asyncpg
 import numpy as np
 from numpy.typing import NDArray
 
 from tickstockpl import postgres
+from tickstockpl.columns import refuse_longer
 from tickstockpl.errors import ServerError, SettingsError
 from tickstockpl.given import COLUMNS, ROW, checked
 from tickstockpl.history import PRICED, History, columns, copied
@@ -120,21 +122,28 @@ async def in_database(
 ) -> AsyncIterator[Archive]:
     """The bars of `ohlcv_1min`; how many there are is counted first.
 
-    Raises SettingsError if there is no bar that is asked for, ServerError if the database cannot be used; in the block
-    too.
+    Raises SettingsError if there is no bar that is asked for, ServerError if the database cannot be used, in the block
+    too, or does not count them in time.
     """
     asked = asked or Asked()
     async with postgres.for_command(settings, writes=False) as connection:
         tables = await read_tables(connection)
         if lacking := tables.lacks().get("ohlcv_1min"):
             raise ServerError(f"ohlcv_1min lacks columns ({', '.join(lacking)}): run `tickstockpl migrate` first")
-        found = await connection.fetch(
-            f"""
-            SELECT b.symbol::text, count(*) FILTER (WHERE {_BAR}), count(*) FROM ohlcv_1min b
-            WHERE b.timestamp >= $1 AND b.timestamp < $2 AND ($3::text[] IS NULL OR b.symbol = ANY ($3)) GROUP BY 1""",
-            *_span(tables, asked),
-            sorted(asked.symbols) or None,
-        )
+        try:
+            found = await connection.fetch(
+                f"""
+                SELECT b.symbol::text, count(*) FILTER (WHERE {_BAR}), count(*) FROM ohlcv_1min b
+                WHERE b.timestamp >= $1 AND b.timestamp < $2 AND ($3::text[] IS NULL OR b.symbol = ANY ($3))
+                GROUP BY 1""",
+                *_span(tables, asked),
+                sorted(asked.symbols) or None,
+            )
+        except asyncpg.QueryCanceledError as error:
+            raise ServerError(
+                f"the bars in {settings.address} cannot be counted in time: "
+                "name fewer of them, with --from and --to or --symbol"
+            ) from error
         counts = {symbol: bars for symbol, bars, _ in sorted(map(tuple, found)) if bars}
         _refuse_nothing(settings.address, counts, asked)
         left_out = sum(stored - bars for _, bars, stored in found)
@@ -153,6 +162,14 @@ def grouped(counts: Mapping[str, int], rows: int) -> Iterator[list[str]]:
         held += count
     if group:
         yield group
+
+
+def refuse_longer_than(timeframe: str, bars: History, source: str) -> None:
+    """Raises SettingsError for bars that are seen to be longer than those of a timeframe."""
+    try:
+        refuse_longer(bars.ts_us, timeframe)
+    except ValueError as error:
+        raise SettingsError(f"{source}: {error}; --timeframe names a longer one") from None
 
 
 @dataclass(frozen=True, slots=True)

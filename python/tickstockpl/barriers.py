@@ -11,7 +11,7 @@ barriers  entry + barrier · a and entry - barrier · a.
 wait      the next `horizon` bars of the same symbol in the SAME session. A stop that is left standing overnight is
           filled at the next open, wherever that is, and an opening gap is many times the range of a minute: what such a
           trade gains or loses is not ± a. So a position is closed with the session, and what has touched nothing by
-          then is unresolved.
+          then is unresolved. On bars of a day and longer, whose range a night is part of, the next `horizon` bars.
 result    the signal's barrier first: won. The other one first, or both within one bar, whose order nobody knows: lost.
           Neither: unresolved. Neither, with bars still to come that the data do not have: open.
 
@@ -29,7 +29,9 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tickstockpl.columns import named
 from tickstockpl.kernel import PROVISIONAL, columns_of_bars
+from tickstockpl.vocabulary import INTERVALS_S, TIMEFRAME
 
 I8 = NDArray[np.int8]
 I32 = NDArray[np.int32]
@@ -47,6 +49,7 @@ UNMEASURED: Final = 3
 _UP, _DOWN, _BOTH = 1, -1, 4
 _ATR_BARS = 14
 _DAY_US = 86_400_000_000
+_EVER_US = 2**62
 _CHUNK = 1 << 18
 
 
@@ -91,7 +94,7 @@ class Outcomes:
     atr: F64
     """a at the detection's bar, in price; NaN where there is no such bar."""
     session_us: I64
-    """The open of its session, µs UTC; -1 where there is no such bar."""
+    """The open of its session, µs UTC, or the start of its bar of a day or longer; -1 where there is no such bar."""
 
     def __len__(self) -> int:
         return len(self.result)
@@ -106,7 +109,7 @@ class BaseCounts:
     """What the same barriers came to at all bars of each session, whatever a pattern said: (n,) int64 columns."""
 
     session_us: I64
-    """The sessions' opens, ascending."""
+    """The sessions' opens, ascending; the bars' starts of those of a day and longer."""
     bars: I64
     up: I64
     """Bars at which a position that gains from rising prices was won."""
@@ -150,9 +153,11 @@ class Barriers:
     close: F64
     atr: F64
     session_us: I64
-    """The open of the session that the bar lies in."""
+    """The open of the session that the bar lies in; of one of a day or longer its own start."""
+    wait_us: I64
+    """What tells the stretches apart within which is waited: `session_us`; 0 where sessions do not end the wait."""
     begin: I64
-    """The first row of that session of that symbol."""
+    """The first row of that stretch of that symbol."""
     end: I64
     """The row after its last."""
     whole: NDArray[np.bool_]
@@ -170,18 +175,17 @@ class Barriers:
         horizon: int = 20,
         barrier: float = 1.0,
         sessions: I64 | None = None,
-        interval_s: float = 60.0,
+        timeframe: str = TIMEFRAME,
     ) -> "Barriers":
-        """Measure every bar. For the arguments and errors see `outcomes`."""
+        """Measure every bar. timeframe: how long they are. For the other arguments and errors see `outcomes`."""
         if horizon < 1:
             raise ValueError(f"horizon must be at least 1 bar, was {horizon}")
         if not 0 < barrier < float("inf"):
             raise ValueError(f"barrier must be positive and finite, was {barrier}")
-        given = columns_of_bars(bars) if hasattr(bars, "__getitem__") else bars
+        given = columns_of_bars(bars, ("quality",)) if hasattr(bars, "__getitem__") else bars
         _refuse(given)
-        names, codes = np.unique(np.array(given.symbols, dtype=np.str_), return_inverse=True)
-        symbol = codes.astype(np.int32)[given.symbol] if len(names) else np.empty(0, np.int32)
-        opens, closes = _sessions(given.ts_us, sessions)
+        names, symbol = named(given)
+        opens, closes = _sessions(given.ts_us, sessions) if timeframe in INTERVALS_S else _all(given.ts_us)
         rows = np.flatnonzero((given.ts_us < closes) & (given.quality & PROVISIONAL == 0))
         rows = rows[np.lexsort((given.ts_us[rows], symbol[rows]))]
         symbol, ts_us = symbol[rows], given.ts_us[rows]
@@ -197,7 +201,7 @@ class Barriers:
         over = np.ones(len(begins), dtype=np.bool_)
         over[:-1] = symbol[begins[1:]] == symbol[begins[:-1]]
         over[-1:] = False
-        over |= ts_us[ends - 1] + round(interval_s * 1e6) >= closes[begins]
+        over |= ts_us[ends - 1] + round(INTERVALS_S.get(timeframe, 0.0) * 1e6) >= closes[begins]
         whole = (np.arange(len(rows)) + horizon < end) | np.repeat(over, ends - begins)
         with np.errstate(over="ignore", invalid="ignore"):  # a range past what a float holds is never touched
             atr = _atr(symbol, begins, high, low, close)
@@ -214,7 +218,8 @@ class Barriers:
             low=low,
             close=close,
             atr=atr,
-            session_us=opens,
+            session_us=opens if timeframe in INTERVALS_S else ts_us,
+            wait_us=opens,
             begin=begin,
             end=end,
             whole=whole,
@@ -229,22 +234,26 @@ class Barriers:
 
     def rows(self, detections: Found) -> I64:
         """The row of the bar that each detection ends on; -1 where there is none."""
+        row = self.first_from(detections, detections.ts_us)
+        return np.where((row >= 0) & (self.ts_us[row] == detections.ts_us), row, -1) if len(self) else row
+
+    def first_from(self, detections: Found, ts_us: I64) -> I64:
+        """The row of the first bar of each detection's symbol from `ts_us` on; -1 where there is none."""
         if not len(self):
             return np.full(len(detections), -1)
         at = {name: code for code, name in enumerate(self.symbols)}
         codes = np.array([at.get(name, -1) for name in detections.symbols], dtype=np.int64)
         symbol = codes[detections.symbol] if len(codes) else np.empty(0, np.int64)
         stamps = np.unique(self.ts_us)
-        stamp = np.minimum(np.searchsorted(stamps, detections.ts_us), len(stamps) - 1)
-        key = self.symbol.astype(np.int64) * len(stamps) + np.searchsorted(stamps, self.ts_us)
-        wanted = symbol * len(stamps) + stamp
+        places = len(stamps) + 1  # one more, for what is later than all
+        key = self.symbol.astype(np.int64) * places + np.searchsorted(stamps, self.ts_us)
+        wanted = symbol * places + np.searchsorted(stamps, ts_us)
         row = np.minimum(np.searchsorted(key, wanted), len(key) - 1)
-        known = (symbol >= 0) & (stamps[stamp] == detections.ts_us) & (key[row] == wanted)
-        return np.where(known, row, -1)
+        return np.where((self.symbol[row] == symbol) & (key[row] >= wanted), row, -1)
 
-    def outcomes(self, detections: Found) -> Outcomes:
-        """What became of each detection."""
-        row = self.rows(detections)
+    def outcomes(self, detections: Found, rows: I64 | None = None) -> Outcomes:
+        """What became of each detection. rows: of the bars that they end on; None: as `rows` finds them."""
+        row = self.rows(detections) if rows is None else rows
         counts = (row >= 0) & detections.held
         at = np.where(row >= 0, row, 0)
         if not len(self):
@@ -304,38 +313,6 @@ class Barriers:
         return result
 
 
-def outcomes(
-    detections: Found,
-    bars: Any,
-    *,
-    horizon: int = 20,
-    barrier: float = 1.0,
-    sessions: I64 | None = None,
-    interval_s: float = 60.0,
-) -> Outcomes:
-    """What became of detections: whether price went a · `barrier` their way before it went as far against them.
-
-    detections: of these bars, as `scan` finds them. bars: as for `scan`, in any order; those outside of `sessions` and
-    those flagged `PROVISIONAL` are left out.
-    horizon: how many bars it may take. sessions: (n, 2) [open, close) in µs UTC, ascending; None: UTC days.
-    interval_s: the length of a bar, which says whether a session's last one is there.
-    Returns columns in the order of `detections`; the module's page has the rule. O(bars · horizon) at worst.
-    Raises ValueError naming the row that is no bar, or is there twice; and for a horizon, barrier or table of sessions
-    that is none.
-
-    >>> import tickstockpl as tp
-    >>> close = [10.0] * 20 + [10.2, 10.3, 10.5, 10.4]
-    >>> bars = {"symbol": ["A"] * 24, "ts_us": [n * 60_000_000 for n in range(24)], "close": close, "open": close}
-    >>> bars |= {"high": [c + 0.05 for c in close], "low": [c - 0.05 for c in close]}
-    >>> bars |= {"volume": [100] * 20 + [900] + [100] * 3}
-    >>> found = tp.scan(bars, ["volume_spike"])
-    >>> tp.outcomes(found, bars).result.tolist(), tp.outcomes(found, bars).after.tolist()
-    ([1], [1])
-    """
-    measured = Barriers.of(bars, horizon=horizon, barrier=barrier, sessions=sessions, interval_s=interval_s)
-    return measured.outcomes(detections)
-
-
 def _came(direction: NDArray[Any], touched: I8) -> I8:
     """What positions in a direction came to, by the barrier that was touched."""
     sign = np.where(direction < 0, -1, 1)
@@ -366,6 +343,11 @@ def _sessions(ts_us: I64, table: I64 | None) -> tuple[I64, I64]:
         return ts_us.copy(), ts_us.copy()
     at = np.searchsorted(known[:, 0], ts_us, side="right") - 1
     return known[at, 0], np.where(at < 0, ts_us, known[at, 1])
+
+
+def _all(ts_us: I64) -> tuple[I64, I64]:
+    """The same where no session ends the wait: one that never closes."""
+    return np.zeros_like(ts_us), np.full_like(ts_us, _EVER_US)
 
 
 def _begins(symbol: I32, opens: I64) -> I64:

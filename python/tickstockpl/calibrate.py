@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -12,7 +12,6 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from numpy.typing import NDArray
 from rich import box
 from rich.console import Console
 from rich.progress import Progress
@@ -20,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tickstockpl import rate_file, rate_page, rate_plot, recording, sessions
-from tickstockpl.archive import Archive, Asked, in_database, in_files
+from tickstockpl.archive import Archive, Asked, in_database, in_files, refuse_longer_than
 from tickstockpl.barriers import Barriers, Found
 from tickstockpl.calibration import DIRECTIONS, Calibration, Dataset, Parameters
 from tickstockpl.ended import Ended, EndedEvents, ended_events
@@ -33,13 +32,19 @@ from tickstockpl.moments import us_of
 from tickstockpl.placebo import Moved
 from tickstockpl.rate_words import finding, ranked, told, verdict
 from tickstockpl.rolled import Rows, rolled
-from tickstockpl.selection import chosen_rules, definitions_of, enabled_patterns, engine_settings, looking_at
+from tickstockpl.rule import only
+from tickstockpl.selection import (
+    chosen_rules,
+    definitions_of,
+    elsewhere,
+    enabled_patterns,
+    engine_settings,
+    looking_at,
+    timeframes,
+)
 from tickstockpl.sessions import Mode, Sessions
 from tickstockpl.settings import PatternSettings, Settings
-from tickstockpl.vocabulary import TIERS, TIMEFRAME, TIMEFRAMES
-
-INTERVALS_S = dict(zip(TIMEFRAMES, (60.0, 300.0, 900.0, 1800.0, 3600.0, 14400.0, 0.0, 0.0), strict=True))
-"""How long the bars of a timeframe are; 0: nobody waits for the last of a session."""
+from tickstockpl.vocabulary import TIMEFRAME, TIMEFRAMES
 
 ROWS = 100_000
 """Bars at a time, unless one symbol alone has more."""
@@ -102,19 +107,24 @@ async def measure(settings: Settings, wanted: Calibrate) -> Calibration:
     """
     chosen = _patterns(wanted, settings)
     rules = chosen_rules(chosen)
+    if others := elsewhere(rules, wanted.timeframes):
+        left = ", ".join(f"{rule.id} ({rule.timeframe})" for rule in others)
+        sys.stderr.write(f"tickstockpl: rules on other bars than those measured were left out: {left}\n")
+        rules = only(rules, [rule.id for rule in rules if rule not in others])
     ids = enabled_patterns(chosen, "--pattern", rules=rules)
+    measured = settings.patterns.model_copy(update={"timeframes": wanted.timeframes})
     named = settings.session
     mode = wanted.mode or named.mode
     now = datetime.now(UTC)
     calendar = await asyncio.to_thread(sessions.load, named.calendar, named.timezone, settings.state_dir, now.date())
     engine = replace(
-        engine_settings(settings, calendar, None, rules),
+        engine_settings(settings.model_copy(update={"patterns": measured}), calendar, None, rules),
         session_mode=mode,
         sessions=calendar.table(mode),
         patterns=tuple(pattern["id"] for pattern in PATTERNS) if ids is None else ids,
         indicators=None,  # no outcome needs them
     )
-    work = _Work(engine, calendar, mode, wanted)
+    work = _Work(engine, timeframes(settings.patterns), calendar, mode, wanted)
     async with _archive(settings, wanted, ZoneInfo(named.timezone)) as archive, _ended(settings, wanted) as ended:
         if missing := [symbol for symbol in wanted.symbols if symbol not in archive.counts]:
             sys.stderr.write(f"tickstockpl: no bars of {', '.join(missing)} in {archive.source}\n")
@@ -122,6 +132,7 @@ async def measure(settings: Settings, wanted: Calibrate) -> Calibration:
             sys.stderr.write(f"tickstockpl: rows that are no bars of a minute were left out: {archive.left_out:,}\n")
         with _progress(sum(archive.counts.values())) as advance:
             async for bars in archive.chunks():
+                refuse_longer_than(min(wanted.timeframes, key=TIMEFRAMES.index), bars, archive.source)
                 stored: dict[str, Ended] = {}
                 if ended is not None:
                     asked = engine.patterns or ()
@@ -136,8 +147,11 @@ async def measure(settings: Settings, wanted: Calibrate) -> Calibration:
 class _Work:
     """What is known of the bars so far."""
 
-    def __init__(self, engine: EngineSettings, calendar: Sessions, mode: Mode, wanted: Calibrate) -> None:
+    def __init__(
+        self, engine: EngineSettings, others: Sequence[str], calendar: Sessions, mode: Mode, wanted: Calibrate
+    ) -> None:
         self._engine = engine
+        self._others = others
         self._patterns = engine.known_patterns
         self._sessions = calendar.table(mode)
         self._wanted = wanted
@@ -153,14 +167,14 @@ class _Work:
         told_with = self._wanted.parameters
         ids = [pattern["id"] for pattern in self._patterns]
         for timeframe, parts in self._parts.items():
-            engine = looking_at(self._engine, timeframe, self._engine.timeframes)
+            engine = looking_at(self._engine, timeframe, self._others)
             seen = rolled(bars, timeframe, engine)
             barriers = Barriers.of(
                 seen,
                 horizon=told_with.horizon,
                 barrier=told_with.barrier,
-                sessions=_waits(seen, timeframe, self._sessions),
-                interval_s=INTERVALS_S[timeframe],
+                sessions=self._sessions,
+                timeframe=timeframe,
             )
             if timeframe in stored:
                 detections: Found = stored[timeframe]
@@ -206,13 +220,6 @@ class _Work:
             for name in ("ts_us", "open", "high", "low", "close", "volume"):
                 column = getattr(bars, name)[edges[at] : edges[at + 1]]
                 self._digest.update(column.astype(column.dtype.newbyteorder("<")).tobytes())
-
-
-def _waits(bars: History, timeframe: str, sessions: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
-    """The stretches that an event is waited on in: its session; for bars of a day and longer, all that there is."""
-    if timeframe not in TIERS or not len(bars):
-        return sessions
-    return np.array([[int(bars.ts_us.min()), int(bars.ts_us.max()) + 1]], dtype=np.int64)
 
 
 def table(made: Calibration) -> Table:

@@ -13,9 +13,10 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
-from tickstockpl import migrate, postgres, retention, sessions
+from tickstockpl import migrate, postgres, retention, sessions, timetable
 from tickstockpl.aliases import Names
 from tickstockpl.backlog import Allowance, Backlog
+from tickstockpl.connection import round_trip
 from tickstockpl.definitions import TABLE, Unreadable, definitions_in
 from tickstockpl.dsn import exposed
 from tickstockpl.errors import TickstockError
@@ -23,9 +24,11 @@ from tickstockpl.growth import Growth, growth
 from tickstockpl.kernel import patterns_with
 from tickstockpl.loading import unknown_names
 from tickstockpl.moments import moment_at, us_of
-from tickstockpl.selection import chosen_rules, enabled_patterns, rate_table, rules_on, shown
+from tickstockpl.payload import PATTERN_DEFINITIONS
+from tickstockpl.selection import chosen_rules, enabled_patterns, rate_table, rules_on, shown, timeframes
 from tickstockpl.settings import REDIS_TRUST, Settings
 from tickstockpl.switches import Switches
+from tickstockpl.teller import TOLD
 from tickstockpl.tls import reason
 from tickstockpl.web import access
 
@@ -86,6 +89,7 @@ def _selection(settings: Settings) -> Finding:
     try:
         rules = rules_on(settings.patterns)
         ids, told = enabled_patterns(settings.patterns, rules=rules), shown(settings.indicators)
+        timeframes(settings.patterns, rules)
     except TickstockError as error:
         return Finding("selection", False, str(error))
     patterns = "the default patterns" if ids is None else _counted(len(ids), "pattern")
@@ -141,13 +145,16 @@ async def _redis(settings: Settings) -> Finding:
         async with asyncio.timeout(named.connect_timeout_s):
             await client.ping()
             said = await _told(client, *named.channels, named.pattern_channel)
+            refused = await _refused(client, settings)
     except TimeoutError:
         return Finding("redis", False, f"{address}: no answer within {named.connect_timeout_s:g} s")
     except (RedisError, OSError) as error:
         return Finding("redis", False, f"{address}: {reason(error, REDIS_TRUST)}")
     finally:
         await client.aclose()
-    return Finding("redis", True, f"{address}, {said}")
+    if refused:
+        said += f"; {refused}: give it what `tickstockpl rights redis` prints"
+    return Finding("redis", True, f"{address}, {said}", warning=bool(refused))
 
 
 async def _told(client: "redis.asyncio.Redis", *channels: str) -> str:
@@ -161,14 +168,39 @@ async def _told(client: "redis.asyncio.Redis", *channels: str) -> str:
     return f"version {info['redis_version']}; subscribers now: {counts}"
 
 
+async def _refused(client: "redis.asyncio.Redis", settings: Settings) -> str:
+    """What this user may not do beside sending events; empty if there is nothing. Leaves the connection unusable.
+
+    Redis refuses a command of a transaction when it is given, and a transaction that is never ended does nothing.
+    """
+    key, channel = f"{TOLD}{settings.ingest.part}", settings.redis.outcome_channel
+    refused = await _tried(client, ("GET", key), ("MULTI",), ("EXEC",))
+    refused = refused or await _tried(client, ("MULTI",), ("SET", key, ""), ("PUBLISH", channel, ""))
+    if refused:
+        return f"this user cannot tell what becomes of events: {refused}"
+    if settings.patterns.definitions and (refused := await _tried(client, ("SUBSCRIBE", PATTERN_DEFINITIONS))):
+        return f"this user does not hear that {TABLE} has changed: {refused}"
+    return ""
+
+
+async def _tried(client: "redis.asyncio.Redis", *commands: tuple[str, ...]) -> str:
+    """Which of them Redis refuses first, and in which words; empty if none."""
+    answers = zip(commands, await round_trip(client, commands), strict=True)
+    told = (f"{' '.join(command[:2])}: {answer}" for command, answer in answers if isinstance(answer, ResponseError))
+    return next(told, "")
+
+
 async def _database(settings: Settings) -> Finding:
     address = settings.database.address
     try:
         missing = await migrate.pending(settings.database.dsn(), policy=settings.database.symbol_policy)
+        if missing:
+            said = f"{address}: {len(missing)} statements missing: run `tickstockpl migrate`"
+            return Finding("database", False, said)
+        async with postgres.for_command(settings.database, command_timeout_s=30) as connection:
+            await timetable.refuse_another(connection, settings.session.calendar, settings.session.timezone)
     except TickstockError as error:
         return Finding("database", False, str(error))
-    if missing:
-        return Finding("database", False, f"{address}: {len(missing)} statements missing: run `tickstockpl migrate`")
     return Finding("database", True, f"{address}: the tables are as they must be")
 
 

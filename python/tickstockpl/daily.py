@@ -26,7 +26,7 @@ from tickstockpl.postgres import Connection
 from tickstockpl.settings import DatabaseSettings
 from tickstockpl.statements import accept
 from tickstockpl.tables import PRICES, Tables, whole_tables
-from tickstockpl.trouble import is_told
+from tickstockpl.trouble import Trouble
 
 LOOK_S = 120.0
 """Between two looks at which sessions have ended or changed."""
@@ -87,7 +87,12 @@ class DailyBars:
         self._revise_s = revise_s
         self._first_us = first_us
         self._clock = clock
-        self._failures = 0
+        self._trouble = Trouble()
+        self._rows = 0
+
+    def status(self) -> dict[str, Any]:
+        """How it goes, as plain values."""
+        return {**self._trouble.state("daily bars are not written, trying again"), "rows": self._rows}
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Look now and then every two minutes; until cancelled."""
@@ -99,16 +104,15 @@ class DailyBars:
         try:
             async with daily_bars(self._settings) as daily:
                 for session in await daily.due(self._first_us, over_us(self._clock.now_us(), self._revise_s)):
-                    await daily.write(session)
+                    self._rows += (await daily.write(session)).rows
         except Exception as error:  # noqa: BLE001 - ticks must not end with what is made of them once a day
-            self._failures += 1
-            if is_told(self._failures):
-                self._say(f"{type(error).__name__}: {error}")
+            self._failed(f"{type(error).__name__}: {error}")
             return
-        self._failures = 0
+        self._trouble.over()
 
-    def _say(self, error: str) -> None:
-        log.error("daily bars not written, trying again", error=error, times=self._failures)
+    def _failed(self, error: str) -> None:
+        if self._trouble.again(error):
+            log.error("daily bars not written, trying again", error=error, times=self._trouble.times)
 
 
 def over_us(now_us: int, revise_s: float) -> int:

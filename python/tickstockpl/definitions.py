@@ -6,7 +6,7 @@ again until it succeeds.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -29,6 +29,8 @@ TABLE = "pattern_definitions"
 NEEDED = ("name", "enabled")
 """Columns without which it is not AppV2's; `confidence_threshold` is read where it is."""
 
+TRIES = 5
+"""To read it before anything is sent."""
 RETRY_S = 10.0
 PAUSE_S = 1.0
 """Between two readings, however often it is said that the table has changed."""
@@ -109,10 +111,10 @@ class Definitions:
 
     def status(self) -> dict[str, Any]:
         """How it goes, as plain values."""
-        failing = bool(self._trouble.times)
-        reason = f"{TABLE} cannot be read, what it said before holds: {self._trouble.reason}"
+        unheard = self._refusal.state(f"that {TABLE} has changed is not heard")
+        unread = self._trouble.state(f"{TABLE} cannot be read, what it said before holds")
         return {
-            **({"state": "degraded", "reason": reason} if failing else {"state": "ok"}),
+            **(unread if self._trouble.times else unheard),
             "read": self._is_read,
             "reads": self._reads,
             "table": bool(self._is_there),
@@ -145,6 +147,21 @@ class Definitions:
             log.info("pattern_definitions can be read again")
         self._reads += 1
         return True
+
+    async def begin(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Read the table for the first time: what it switches off must not be sent because it was not known.
+
+        Raises ServerError if it cannot be read in several tries.
+        """
+        for _ in range(TRIES - 1):
+            if await self.read():
+                return
+            await sleep(PAUSE_S)
+        if not await self.read():
+            raise ServerError(
+                f"{TABLE} cannot be read, and what it switches off would be sent: {self._trouble.reason}; "
+                "TICKSTOCKPL_PATTERNS__DEFINITIONS=false does without it"
+            )
 
     async def run(self) -> None:
         """Read whenever it is asked for, and again where that failed."""

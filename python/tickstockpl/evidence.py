@@ -34,7 +34,7 @@ class Evidence:
     even: F64
     """risk / (risk + reward) of its levels; NaN without."""
     session_us: I64
-    """The open of its session."""
+    """The open of its session; of bars of a day and longer their start."""
     base: BaseCounts
 
     @classmethod
@@ -73,7 +73,8 @@ class Evidence:
     def within(self, first_us: int, until_us: int) -> "Evidence":
         """Events and bars of the sessions that open in [first_us, until_us).
 
-        No outcome reaches over the end of its session, so nothing in one part was decided in another.
+        No outcome reaches over the end of its session, so nothing in one part was decided in another; of bars of a day
+        and longer, which wait on, the next `horizon` of them decide.
         """
         chosen = (self.session_us >= first_us) & (self.session_us < until_us)
         columns: dict[str, Any] = {name: getattr(self, name)[chosen] for name in _COLUMNS}

@@ -78,24 +78,29 @@ class Finished:
         edges = [[moment_at(us) for us in side[places].tolist()] for side in (self.opens, self.closes)]
         zone = " AT TIME ZONE 'UTC'" if self.naive else ""
         read = "true" if self.replayed is None else self.replayed.left(naive=self.naive)
+        # The last condition says nothing new, but of constants: without it each look-up tries every chunk there is.
+        # No join of first and last minutes: without statistics the planner reads all rows in those bounds for it.
         return await copied(
             self.connection,
             f"""
-            SELECT s.id::integer, o.opens, first.open::float8, b.high, b.low, last.close::float8, 0::bigint,
-              'NaN'::float8, 0::bigint, 0, 0, b.first_at{zone}, b.first_at{zone}, -1::bigint, -1::bigint
+            SELECT s.id::integer, o.opens, b.open, b.high, b.low, b.close, 0::bigint, 'NaN'::float8, 0::bigint, 0, 0,
+              b.first_at{zone}, b.first_at{zone}, -1::bigint, -1::bigint
             FROM unnest($1::text[]) WITH ORDINALITY AS s(name, id)
             CROSS JOIN unnest($2::timestamptz[], $3::timestamptz[]) AS o(opens, closes)
             CROSS JOIN LATERAL (
-              SELECT min(b.timestamp) AS first_at, max(b.timestamp) AS last_at, max(b.high)::float8 AS high,
-                min(b.low)::float8 AS low
+              SELECT min(b.timestamp) AS first_at, max(b.high)::float8 AS high, min(b.low)::float8 AS low,
+                (array_agg(b.open ORDER BY b.timestamp))[1]::float8 AS open,
+                (array_agg(b.close ORDER BY b.timestamp DESC))[1]::float8 AS close
               FROM ohlcv_1min b
               WHERE b.symbol = s.name AND b.timestamp >= o.opens{zone} AND b.timestamp < o.closes{zone}
                 AND {CLOSED} AND {read}
+                AND b.timestamp >= $4::timestamptz{zone} AND b.timestamp < $5::timestamptz{zone}
             ) AS b
-            JOIN ohlcv_1min first ON first.symbol = s.name AND first.timestamp = b.first_at
-            JOIN ohlcv_1min last ON last.symbol = s.name AND last.timestamp = b.last_at""",
+            WHERE b.first_at IS NOT NULL""",
             list(symbols),
             *edges,
+            edges[0][0],
+            edges[1][-1],
         )
 
 

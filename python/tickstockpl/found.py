@@ -7,6 +7,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from tickstockpl.columns import named
 from tickstockpl.kernel import columns_of_bars
 
 DIRECTIONS = {1: "bullish", -1: "bearish", 0: "neutral"}
@@ -107,7 +108,8 @@ class Candles:
         Raises ValueError if there is none.
         """
         given = columns_of_bars(bars) if hasattr(bars, "__getitem__") else bars
-        rows = np.flatnonzero(np.array(given.symbols, dtype=np.str_)[given.symbol] == symbol)
+        names, place = named(given)
+        rows = np.flatnonzero((names == symbol)[place])
         if not len(rows):
             raise ValueError(f"there is no bar of {symbol}")
         rows = rows[np.argsort(given.ts_us[rows], kind="stable")]

@@ -12,6 +12,7 @@ from tickstockpl.barriers import UNRESOLVED, WON
 from tickstockpl.calibration import Calibration, Check, Group, HeldOut
 from tickstockpl.evidence import Count, Evidence, tabulate
 from tickstockpl.proportions import Z_95, tails
+from tickstockpl.vocabulary import INTERVALS_S
 
 MIN_EVENTS = 30
 """A row with fewer later events is not judged: the band of so few holds nearly every rate."""
@@ -38,7 +39,7 @@ def judged(made: Calibration, evidence: Sequence[Evidence], share: float) -> Cal
     """The table of all the data, in which the rows that a held-out check has refuted give the base rate.
 
     made: of all of `evidence`. share: of the bars, the newest; see `cut_at`.
-    Raises ValueError if there are too few sessions, or nothing was resolved in the earlier part.
+    Raises ValueError if there are too few sessions, or nothing was resolved in the earlier part of a timeframe.
     """
     held_out = check(made, evidence, share)
     return replace(made.without(held_out.refuted()), held_out=held_out)
@@ -51,7 +52,7 @@ def check(made: Calibration, evidence: Sequence[Evidence], share: float) -> Held
     that is if Clopper and Pearson's interval of k of n holds the rate.
     """
     cut_us, later_share = cut_at(evidence, share)
-    early = [part.within(-_EVER_US, cut_us) for part in evidence]
+    early = [part.within(-_EVER_US, _decided_us(part, cut_us, made.parameters.horizon)) for part in evidence]
     late = [part.within(cut_us, _EVER_US) for part in evidence]
     table = tabulate(early, made.parameters, made.dataset, made.definitions, made.made_at_us)
     rows = [row for part in late for row in _rows(table, part)]
@@ -64,6 +65,19 @@ def check(made: Calibration, evidence: Sequence[Evidence], share: float) -> Held
     means = [total / len(published) if len(published) else None for total in sums]
     expected = float(np.mean(chances)) if chances else 1.0
     return HeldOut(cut_us, later_share, tuple(checks), expected, len(rows) - len(checks), len(published), *means)
+
+
+def _decided_us(part: Evidence, cut_us: int, horizon: int) -> int:
+    """Until when events may begin whose outcome is known by `cut_us`.
+
+    On bars of a day and longer that is `horizon` of them earlier.
+    Source: López de Prado (2018), Advances in Financial Machine Learning, ch. 7.4.1, purging.
+    """
+    if part.timeframe in INTERVALS_S:
+        return cut_us
+    starts = part.base.session_us
+    at = int(np.searchsorted(starts, cut_us)) - horizon
+    return int(starts[at]) if at >= 0 else -_EVER_US
 
 
 def _chance(later: int, earlier: int, prior: int) -> float:

@@ -44,7 +44,7 @@ from tickstockpl._kernel import (
 from tickstockpl._kernel import aggregate as _aggregate
 from tickstockpl._kernel import candlesticks as _candlesticks
 from tickstockpl._kernel import resample as _resample
-from tickstockpl.columns import whole
+from tickstockpl.columns import named, refuse_longer, whole
 from tickstockpl.rule import Rule
 
 __all__ = [
@@ -274,14 +274,17 @@ def scan(
 
     bars: 1-minute `Bars` or an object with their columns, or columns by name (a dict, a pandas or Polars frame), in any
     order: `symbol` (text), `ts_us` (int64 µs UTC, the START of the minute), `open`, `high`, `low`, `close` (float64,
-    positive), `volume` (int64). Bars flagged `PROVISIONAL` were open still and are left out; on flagged ones no pattern
-    ends.
+    positive), `volume` (int64), and `quality` (uint8, its flags) where it is there. Bars flagged `PROVISIONAL` were
+    open still and are left out; on those flagged `PARTIAL_START` or `GAP` no pattern ends. Ids that have no names, such
+    as those of `aggregate`, are called by their number.
     patterns: ids of `PATTERNS`; None is what `settings` says. settings: the engine's; None: its defaults, under which
     every hour counts, all bars of a UTC day are one session, and only those of a minute are looked at (`timeframes`).
     rules: what is looked for beside them, as `read_rules` and `parse_rules` give it; None is what `settings` says.
     Returns what is found, by minute, then in the order of `bars`; on a longer bar when that has closed. It takes some
-    800 bytes a detection while it works.
-    Raises ValueError naming the row that is no bar, or is there twice.
+    800 bytes a detection while it works. The result keeps `bars`, so that its `plot(i)` can draw the row `i`.
+    Bars such as those of `resample` will do where only their `timeframes` and longer ones are looked at; nothing is
+    found on the newest one, of which no later bar says that it is over.
+    Raises ValueError naming the row that is no bar, or is there twice, and for bars longer than what is looked at.
 
     >>> import tickstockpl as tp
     >>> bars = {"symbol": ["A"] * 21, "ts_us": [n * 60_000_000 for n in range(21)], "volume": [100] * 20 + [900]}
@@ -291,7 +294,9 @@ def scan(
     [('A', [1200000000], [1.0])]
     """
     engine, ordered = _ready(bars, patterns, settings, rules)
-    return engine.replay(SimpleNamespace(**ordered), last=True).detections
+    found = engine.replay(SimpleNamespace(**ordered), last=True).detections
+    found._keep(bars)  # noqa: SLF001  # a column set says what it holds, and this is no column
+    return found
 
 
 def scan_parts(
@@ -314,7 +319,7 @@ def _ready(
     """
     if isinstance(patterns, str):
         raise ValueError(f"patterns must be several ids, was the text {patterns!r}")  # noqa: TRY004  # it iterates, too
-    given = columns_of_bars(bars) if hasattr(bars, "__getitem__") else bars
+    given = columns_of_bars(bars, ("quality",)) if hasattr(bars, "__getitem__") else bars
     wrong = _faults(given)
     if wrong.any():
         row = int(np.argmax(wrong))
@@ -324,8 +329,9 @@ def _ready(
         chosen = replace(chosen, patterns=tuple(patterns))
     if rules is not None:
         chosen = replace(chosen, rules=tuple(rules))
-    names, codes = np.unique(np.array(given.symbols, dtype=np.str_), return_inverse=True)
-    symbol = codes.astype(np.int32)[given.symbol]
+    if shortest := [name for name in TIMEFRAMES if name in chosen.timeframes]:
+        refuse_longer(given.ts_us, shortest[0])
+    names, symbol = named(given)
     # the benchmark first: strength relative to it is asked for when the others' bars of its minute close
     rank = np.where(names[symbol] == chosen.benchmark, -1, np.arange(len(symbol)))
     rows = np.lexsort((rank, given.ts_us))

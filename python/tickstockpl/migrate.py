@@ -4,6 +4,7 @@ Adopting adds nullable columns and nothing else. What this role may not do is sa
 the owner has run it, this role needs no rights to create anything.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +18,7 @@ import structlog
 from tickstockpl import postgres
 from tickstockpl.dsn import masked_url, postgres_dsn
 from tickstockpl.errors import ServerError
-from tickstockpl.tables import BASE, DAILY_BASE, NEEDED, SERIAL, Tables, privileges, read_tables
+from tickstockpl.tables import BASE, BY_TIME, DAILY_BASE, NEEDED, SERIAL, Tables, privileges, read_tables
 
 VERSION_TABLE = "tickstockpl_schema_version"
 FOLDER = Path(__file__).with_name("migrations")
@@ -33,6 +34,8 @@ VIEWS = ("ohlcv_5min", "ohlcv_15min", "ohlcv_30min", "ohlcv_1hour", "ohlcv_4hour
 """Of longer bars; whatever else has such a name stays."""
 
 _LOCK = 0x5449434B504C  # "TICKPL"
+_INDEX_LOCK = _LOCK + 1
+_POLL_S = 0.2
 _BUSY_S = 10
 _COMMAND_TIMEOUT_S = 3600.0
 _TARGET = re.compile(
@@ -86,6 +89,7 @@ async def migrate(uri: str, *, convert: bool = False) -> Migrated:
         before = await read_tables(connection)
         if wanted := await _pending(connection):
             await _upgrade(connection, wanted)
+            await _index(connection)
         if still := await _pending(connection):
             raise ServerError(_for_owner("this is still missing", still))
         made = await _spread(connection, convert)
@@ -109,6 +113,33 @@ async def _upgrade(connection: postgres.Connection, wanted: list[str]) -> None:
                 await connection.execute(sql)
     except asyncpg.PostgresError as error:
         raise _refused(error, wanted) from error
+
+
+async def _index(connection: postgres.Connection) -> None:
+    """Make the index by time where it is missing, outside of any transaction: others read and write meanwhile."""
+    while _indexing(await read_tables(connection)):
+        # Waiting for the lock would be a statement, which whoever makes the index waits for.
+        if await connection.fetchval(f"SELECT pg_try_advisory_lock({_INDEX_LOCK})"):
+            wanted = _indexing(await read_tables(connection))
+            try:
+                for statement in wanted:
+                    await connection.execute(statement)
+            except asyncpg.PostgresError as error:
+                raise _refused(error, wanted) from error
+            return
+        await asyncio.sleep(_POLL_S)
+
+
+def _indexing(tables: Tables) -> list[str]:
+    """The SQL that makes the index by time of a table that holds rows; none if there is one, or no table yet."""
+    if tables.by_time or "ohlcv_1min" not in tables.columns:
+        return []
+    # Of a hypertable it is made chunk by chunk: TimescaleDB knows no other way that lets others write.
+    how, so = ("", " WITH (timescaledb.transaction_per_chunk)") if tables.hypertable else ("CONCURRENTLY ", "")
+    return [
+        *([f"DROP INDEX {how}{BY_TIME};"] if tables.half_made else []),
+        f'CREATE INDEX {how}{BY_TIME} ON ohlcv_1min ("timestamp" DESC){so};',
+    ]
 
 
 def _upgrade_sql(at: str | None) -> str:
@@ -165,7 +196,7 @@ async def _shown(connection: postgres.Connection) -> bool:
     )
     if not gone:
         return False
-    (block,) = [statement for _, statement in _statements() if "CREATE VIEW" in statement]
+    (block,) = [statement for _, _, statement in _statements() if "CREATE VIEW" in statement]
     try:
         async with _alone(connection):
             await connection.execute(block)
@@ -178,12 +209,17 @@ async def _shown(connection: postgres.Connection) -> bool:
 async def _pending(connection: postgres.Connection, policy: str = "accept") -> list[str]:
     tables = await read_tables(connection)
     _check(tables)
-    lacking = tables.lacks()
-    sql = [statement for table, statement in _statements() if table in lacking]
-    if not lacking and (behind := await _behind(connection)):
-        sql += [statement for _, statement in _statements(behind)]
+    lacking, at = tables.lacks(), await _version(connection)
+    statements = _statements()
+    sql = [
+        statement for revision, table, statement in statements if table in lacking or (at is not None and revision > at)
+    ]
+    newest = statements[-1][0]
+    if sql and (at or "") < newest and await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", VERSION_TABLE):
+        sql.append(f"UPDATE {VERSION_TABLE} SET version_num = '{newest}';")  # noqa: S608 - our own
     if not tables.unique and "ohlcv_1min" in tables.columns:
         sql.append(UNIQUE)
+    sql += _indexing(tables)
     if not tables.daily_unique and "ohlcv_daily" in tables.columns:
         sql.append(DAILY_UNIQUE)
     return sql + await _grants(connection, tables, policy)
@@ -216,22 +252,14 @@ async def _version(connection: postgres.Connection) -> str | None:
     return version
 
 
-async def _behind(connection: postgres.Connection) -> list[str]:
-    """Revisions that the database says it lacks. Their SQL files tell: alembic takes longer to import than the rest."""
-    at = await _version(connection)
-    revisions = {file.name.partition("_")[0] for file in (FOLDER / "sql").glob("*.sql")}
-    return [] if at is None else sorted(revision for revision in revisions if revision > at)
-
-
-def _statements(revisions: list[str] | None = None) -> list[tuple[str, str]]:
-    """(table, statement) of the SQL files, in order; of some revisions, or of all."""
-    files = [
-        file
+def _statements() -> list[tuple[str, str, str]]:
+    """(revision, table, statement) of the SQL files, in order: alembic takes longer to import than the rest."""
+    return [
+        (file.name.partition("_")[0], target[1], statement.strip())
         for file in sorted((FOLDER / "sql").glob("*.sql"))
-        if revisions is None or file.name.partition("_")[0] in revisions
+        for statement in file.read_text(encoding="utf-8").split("\n\n")
+        if (target := _TARGET.search(statement))
     ]
-    statements = [text.strip() for file in files for text in file.read_text(encoding="utf-8").split("\n\n")]
-    return [(target[1], statement) for statement in statements if (target := _TARGET.search(statement))]
 
 
 async def _grants(connection: postgres.Connection, tables: Tables, policy: str) -> list[str]:
@@ -253,14 +281,16 @@ async def _grants(connection: postgres.Connection, tables: Tables, policy: str) 
 
 def _refused(error: Exception, wanted: list[str]) -> ServerError:
     if isinstance(error, asyncpg.LockNotAvailableError):
-        return ServerError(f"a table stayed locked for {_BUSY_S} s by another session: run `tickstockpl migrate` again")
+        return ServerError("a table stayed locked by another session: run `tickstockpl migrate` again")
     if isinstance(error, asyncpg.InsufficientPrivilegeError):
         return ServerError(_for_owner(f"this role may not change the schema ({error})", wanted))
     return ServerError(_for_owner(f"the schema cannot be changed ({error})", wanted))
 
 
 def _for_owner(why: str, sql: list[str]) -> str:
-    return "\n".join([f"{why}. As the owner of the tables, run:", "", *sql])
+    alone = any("CONCURRENTLY" in statement for statement in sql)
+    how = " one by one (CONCURRENTLY is refused in a transaction)" if alone else ""
+    return "\n".join([f"{why}. As the owner of the tables, run{how}:", "", *sql])
 
 
 @asynccontextmanager

@@ -14,19 +14,24 @@ from numpy.typing import NDArray
 from tickstockpl import postgres
 from tickstockpl.errors import ServerError
 from tickstockpl.history import PRICED, History, columns, copied, is_naive
-from tickstockpl.moments import moment_at, us_of
+from tickstockpl.moments import MINUTE_US, moment_at, us_of
 from tickstockpl.settings import DatabaseSettings
 from tickstockpl.trouble import Trouble
 
 EVENTS = 5_000
-"""Read together, unless one symbol alone has more."""
+MINUTES = 100_000
+"""So many events, and minutes of their symbols, are read together, unless one symbol alone has more: some 10 MB."""
+PREFETCHED = 500
+"""Rows that the loop decodes in one piece."""
 RETRY_S = 10.0
 BEFORE_US = 3_600_000_000
 """How much later than the open of its session an event may end that waits for that session's last corrections."""
 
+# The index has the newest end; max(bar_start) would read every event there is.
 _NEWEST = """
 SELECT coalesce((SELECT bar_start FROM pattern_outcome WHERE part = $1 ORDER BY seq DESC LIMIT 1),
-                (SELECT max(bar_start) FROM pattern_event WHERE bar_end <= $2))
+                (SELECT bar_start FROM pattern_event WHERE part = $1 AND bar_end <= $2
+                 ORDER BY bar_end DESC, bar_start DESC LIMIT 1))
 """
 _OPEN = """
 SELECT e.event_id::text, e.symbol, (extract(epoch FROM e.bar_start) * 1000000)::bigint AS ts_us, e.direction::integer,
@@ -34,7 +39,7 @@ SELECT e.event_id::text, e.symbol, (extract(epoch FROM e.bar_start) * 1000000)::
        (e.payload->>'entry')::float8 AS entry, (e.payload->>'stop')::float8 AS stop,
        (e.payload->>'target')::float8 AS target
 FROM pattern_event e LEFT JOIN pattern_outcome o USING (event_id)
-WHERE e.bar_end > $1 AND e.timeframe = $2 AND e.expired_at IS NULL
+WHERE e.part = $1 AND e.bar_end > $2 AND e.timeframe = $3 AND e.expired_at IS NULL
   AND (o.event_id IS NULL OR o.result IS NULL AND e.payload->>'atr' IS NOT NULL)
 ORDER BY e.symbol, e.bar_start
 """
@@ -84,10 +89,11 @@ class OpenEvents:
 async def open_events(
     settings: DatabaseSettings, part: str, sessions: NDArray[np.int64], now_us: int, timeframe: str
 ) -> AsyncIterator[tuple[OpenEvents, History]]:
-    """Groups of open events on bars of a timeframe, each with its symbols' final minutes since the oldest of them.
+    """Groups of a part's open events on bars of a timeframe, each with its symbols' final minutes since the oldest.
 
     Of the session of the newest outcome that this part has stored, and of all later ones: whatever began before came to
-    something in it. Before the first outcome: of the newest event's session.
+    something in it. Before the first outcome: of the newest event's session. Those of another part are left to it: of
+    its symbols more may have come than is stored.
     sessions: (n, 2) [open, close), µs UTC.
     Raises ServerError if the database cannot be used.
     """
@@ -96,20 +102,33 @@ async def open_events(
         if newest is None:
             return
         at = int(np.searchsorted(sessions[:, 0], us_of(newest) - BEFORE_US, side="right")) - 1
-        since = moment_at(int(sessions[max(at, 0), 0]))
+        sessions = sessions[max(at, 0) :]
+        since = moment_at(int(sessions[0, 0]))
         naive = await is_naive(connection)
         async with postgres.transaction(connection):
             group: list[Any] = []
-            async for row in connection.cursor(_OPEN, since, timeframe, prefetch=EVENTS):
-                if len(group) >= EVENTS and row["symbol"] != group[-1]["symbol"]:
-                    yield await _with_bars(connection, OpenEvents.of(group), naive)
-                    group = []
+            minutes = 0
+            async for row in connection.cursor(_OPEN, part, since, timeframe, prefetch=PREFETCHED):
+                if not group or row["symbol"] != group[-1]["symbol"]:
+                    more = _minutes(sessions, row["ts_us"], now_us)
+                    if group and (len(group) >= EVENTS or minutes + more > MINUTES):
+                        yield await _with_bars(connection, group, naive)
+                        group, minutes = [], 0
+                    minutes += more
                 group.append(row)
             if group:
-                yield await _with_bars(connection, OpenEvents.of(group), naive)
+                yield await _with_bars(connection, group, naive)
 
 
-async def _with_bars(connection: postgres.Connection, events: OpenEvents, naive: bool) -> tuple[OpenEvents, History]:
+def _minutes(sessions: NDArray[np.int64], since_us: int, until_us: int) -> int:
+    """How many minutes of sessions there are between two moments."""
+    within = np.clip(sessions, since_us, until_us)
+    return int((within[:, 1] - within[:, 0]).sum()) // MINUTE_US
+
+
+async def _with_bars(connection: postgres.Connection, group: list[Any], naive: bool) -> tuple[OpenEvents, History]:
+    """What is made of rows is made beside the loop, which ticks pass through."""
+    events = await asyncio.to_thread(OpenEvents.of, group)
     kind = "timestamp" if naive else "timestamptz"
     first = [moment_at(us) for us in events.ts_us[np.unique(events.symbol, return_index=True)[1]].tolist()]
     rows = await copied(
@@ -122,33 +141,49 @@ async def _with_bars(connection: postgres.Connection, events: OpenEvents, naive:
         events.symbols,
         [at.replace(tzinfo=None) for at in first] if naive else first,
     )
-    return events, History.of(rows, events.symbols)
+    return events, await asyncio.to_thread(History.of, rows, events.symbols)
 
 
-async def take_up(
-    settings: DatabaseSettings,
-    part: str,
-    sessions: NDArray[np.int64],
-    now_us: int,
-    timeframe: str,
-    take: Callable[[OpenEvents, History], Awaitable[None]],
-    *,
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-) -> int:
-    """Hand all open events of a timeframe over, group by group; how many there were.
+class TakingUp:
+    """The helper of the service that hands over what a run before it has left open."""
 
-    A database that cannot be used is asked again until it can: what was handed over comes then once more.
-    """
-    trouble = Trouble()
-    while True:
-        count = 0
-        try:
-            async for events, bars in open_events(settings, part, sessions, now_us, timeframe):
-                await take(events, bars)
-                count += len(events)
-        except ServerError as error:
-            if trouble.again(str(error)):
-                log.warning("open events cannot be read, trying again", error=str(error))
-            await sleep(RETRY_S)
-        else:
-            return count
+    def __init__(self, settings: DatabaseSettings, part: str, sessions: NDArray[np.int64], now_us: int) -> None:
+        """sessions, now_us: as `open_events` takes them."""
+        self._settings = settings
+        self._part = part
+        self._sessions = sessions
+        self._now_us = now_us
+        self._trouble = Trouble()
+        self._events = 0
+
+    def status(self) -> dict[str, Any]:
+        """How it goes, as plain values."""
+        return {**self._trouble.state("open events cannot be read, trying again"), "taken_up": self._events}
+
+    async def hand_over(
+        self,
+        timeframe: str,
+        take: Callable[[OpenEvents, History], Awaitable[None]],
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Give all open events of a timeframe to `take`, group by group.
+
+        A database that cannot be used is asked again until it can: what was handed over comes then once more.
+        """
+        before = self._events
+        while True:
+            try:
+                async for events, bars in open_events(
+                    self._settings, self._part, self._sessions, self._now_us, timeframe
+                ):
+                    await take(events, bars)
+                    self._events += len(events)
+            except ServerError as error:
+                if self._trouble.again(str(error)):
+                    log.warning("open events cannot be read, trying again", error=str(error))
+                await sleep(RETRY_S)
+                self._events = before
+            else:
+                self._trouble.over()
+                return

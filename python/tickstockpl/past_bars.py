@@ -102,7 +102,7 @@ class PastBars:
             # A session's one bar as its last minute: so the last one of a week ends it.
             at = np.searchsorted(self.sessions[:, 0], days.ts_us)
             last = replace(days, ts_us=self.sessions[at, 1] - MINUTE_US)
-            yield "weekly", rolled(last, "weekly", self.engine)
+            yield "weekly", rolled(last, "weekly", self.engine, int(self.sessions[-1, 1]))
         yield "daily", days
 
 

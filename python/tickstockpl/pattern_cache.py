@@ -76,7 +76,8 @@ class Entry(NamedTuple):
 class PatternCache:
     """The newest patterns, best confidence kept, in AppV2's keys.
 
-    capacity: entries; 0 writes none.
+    capacity: entries; 0 writes none. Above it, first go those whose bar ended `ttl_s` ago or earlier, then the least
+    confident, of those the oldest.
     ttl_s: from the bar's END until an entry expires; one of a longer bar lasts as long as that.
     """
 
@@ -97,6 +98,8 @@ class PatternCache:
         self._removing: list[str] = []
         self._writing: list[Entry] = []
         """What is left of the round."""
+        self._last_us = 0
+        """When the last of the entries expires that there were at its begin."""
         self._changed = False
         """Whether Redis was changed since the last walk began."""
         self._cursor: int | None = None
@@ -213,6 +216,7 @@ class PatternCache:
             self._begun = False
             self._trim()
             self._removing, self._writing = sorted(self._unwanted), list(self._unwritten.values())
+            self._last_us = max((entry.expires_us for entry in self._entries.values()), default=0)
         elif self._removing:
             chunk, self._removing = self._removing[:CHUNK], self._removing[CHUNK:]
             return await self._remove(redis, [key for key in chunk if key in self._unwanted])
@@ -286,18 +290,23 @@ class PatternCache:
                 self._unwanted.add(key)
 
     def _trim(self) -> None:
-        """Drop what has expired, then the least confident (of those the oldest) above the capacity."""
+        """Drop what has expired, then what is least worth above the capacity."""
         now_us = self._clock.now_us()
         for key in [key for key, entry in self._entries.items() if entry.expires_us <= now_us]:
             self._drop(key)
+        # a day's events last as long as a day, and must not keep out the minute's
+        stale_s = now_us / 1e6 - self._ttl_s
         surplus = len(self._entries) - self._capacity
         if surplus > 0:
-            worst = heapq.nsmallest(surplus, self._entries.values(), key=lambda e: (e.confidence, e.at_s, e.key))
+            worst = heapq.nsmallest(
+                surplus, self._entries.values(), key=lambda e: (e.at_s > stale_s, e.confidence, e.at_s, e.key)
+            )
             for entry in worst:
                 self._drop(entry.key)
             self.evicted += surplus
-        if len(self._entries) == self._capacity:
-            self._floor = min((entry.confidence for entry in self._entries.values()), default=-math.inf)
+        kept = self._entries.values()
+        full = len(kept) == self._capacity and all(entry.at_s > stale_s for entry in kept)
+        self._floor = min((entry.confidence for entry in kept), default=-math.inf) if full else -math.inf
         self._keys = {event_id: key for event_id, key in self._keys.items() if key in self._entries}
         # what Redis need not hold, and what a load would drop as expired, is not remembered for ever
         self._unwanted = {key for key in self._unwanted if key in self._stored or not self._expired(key, now_us)}
@@ -321,17 +330,18 @@ class PatternCache:
         if not entries:
             return 0
         self._stored.update(entry.key for entry in entries)
-        cached_at = str(self._clock.now_us() / 1e6)
-        ttl_s = math.ceil(self._longest_s)  # a safety net, should nobody be left to expire an entry by name
+        now_us = self._clock.now_us()
+        cached_at = str(now_us / 1e6)
         commands: list[tuple[Any, ...]] = []
         for entry in entries:
             name = ENTRY + entry.key
-            commands += ("HSET", name, "data", entry.data, "cached_at", cached_at), ("EXPIRE", name, ttl_s)
+            lasts_s = _seconds(entry.expires_us - now_us)  # a safety net, should nobody be left to expire it by name
+            commands += ("HSET", name, "data", entry.data, "cached_at", cached_at), ("EXPIRE", name, lasts_s)
         for index, members in zip(INDEXES, zip(*(entry.members() for entry in entries), strict=True), strict=True):
             scores = [entry.confidence if index == BY_CONFIDENCE else entry.at_s for entry in entries]
             commands += (
                 ("ZADD", index, *chain.from_iterable(zip(scores, members, strict=True))),
-                ("EXPIRE", index, ttl_s),
+                ("EXPIRE", index, _seconds(self._last_us - now_us)),
             )
         await _carried_out(redis, commands)
         self._changed = True
@@ -360,6 +370,11 @@ async def _carried_out(redis: Redis, commands: Iterable[tuple[Any, ...]]) -> lis
         if isinstance(answer, ResponseError):
             raise answer
     return answers
+
+
+def _seconds(us: int) -> int:
+    """At least one, for Redis."""
+    return max(1, math.ceil(us / 1e6))
 
 
 def _key(symbol: str, pattern: str, at_s: int) -> str:

@@ -1,10 +1,10 @@
 """What the tests of the table find where there is nothing to be found.
 
 The binomial test takes events for independent. They are not: those of one hour share the bars that decide about them,
-and symbols move together. So the events are moved along within their sessions, in each round all of a session by the
-same share of its length. That keeps how they cluster and in what company they are, but cuts them from the bars that
-they stood on: what the same tests still find is the work of chance and of clustering, and so is as much of what they
-find where the events stand.
+and symbols move together. So the events are moved along within their sessions (those on bars of a day and longer within
+all that there is), in each round all of a session by the same share of its length. That keeps how they cluster and in
+what company they are, but cuts them from the bars that they stood on: what the same tests still find is the work of
+chance and of clustering, and so is as much of what they find where the events stand.
 
 Source: the circular shift of Politis & Romano (1992), in Exploring the Limits of Bootstrap, 263-270.
 """
@@ -39,7 +39,7 @@ class Moved:
         held = (rows >= 0) & detections.held
         rows, pattern, direction = rows[held], detections.pattern[held], detections.direction[held]
         begin, length = barriers.begin[rows], (barriers.end - barriers.begin)[rows]
-        opens, session = np.unique(barriers.session_us[rows], return_inverse=True)
+        opens, session = np.unique(barriers.wait_us[rows], return_inverse=True)
         for turn in range(self._rounds + 1):
             at = rows
             if turn:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from tickstockpl.calibration import DIRECTIONS, TERCILES, Calibration, Group
 from tickstockpl.moments import moment_at
-from tickstockpl.rate_words import finding, percent, ranked, row_named, told, verdict
+from tickstockpl.rate_words import finding, has_several, percent, ranked, row_named, told, verdict
 
 _MADE = "<!-- Written by `tickstockpl calibrate --markdown`: changes are lost when it is written again. -->"
 
@@ -25,7 +25,8 @@ counts with its own range, without the gap before it).
   way round, or both within one bar, whose order nobody knows. **Unresolved**: neither; such events are in no rate. A
   neutral pattern is measured as if it said up.
 * The wait ends with the session. A stop that is left standing overnight is filled at the next open, wherever that is,
-  and an opening gap is many times the range of a minute: what such a trade gains or loses is not ± *a*.
+  and an opening gap is many times the range of a minute: what such a trade gains or loses is not ± *a*. Of bars of a
+  day and of a week nights are a part: their wait goes on.
 * **Any bar** is the base rate: the same, measured from every bar of the data, in the same direction.
 * **Rate** = (won + {prior} × base rate) / (events + {prior}): few events say little. It is what an event is told
   (`hit_rate`). The **interval** is Wilson's, 95 %, of won / events as they were.
@@ -88,10 +89,12 @@ def _table(calibration: Calibration) -> Iterator[str]:
         _WIDTH,
     )
     yield ""
-    yield f"| {' | '.join(_COLUMNS)} |"
-    yield "|---|---|--:|--:|--:|:-:|--:|:-:|--:|--:|--:|---|--:|"
+    by_timeframe = has_several(calibration)
+    yield f"| {' | '.join(('bars', *_COLUMNS) if by_timeframe else _COLUMNS)} |"
+    yield ("|---" if by_timeframe else "") + "|---|---|--:|--:|--:|:-:|--:|:-:|--:|--:|--:|---|--:|"
     for group in ranked(calibration):
-        yield f"| {' | '.join(_cells(group, calibration.parameters.false_share))} |"
+        cells = _cells(group, calibration.parameters.false_share)
+        yield f"| {' | '.join((group.timeframe, *cells) if by_timeframe else cells)} |"
 
 
 def _cells(group: Group, false_share: float) -> Iterator[str]:
@@ -136,7 +139,7 @@ def _held_out(calibration: Calibration, pictures: str | None) -> Iterator[str]:
     yield "|---|--:|--:|--:|--:|"
     for check in outside:
         rates = " | ".join(f"{100 * rate:.1f}" for rate in (check.base, check.published, check.hits / check.n))
-        yield f"| {row_named(check.key)} | {rates} | {check.n:,} |"
+        yield f"| {row_named(check.key, calibration)} | {rates} | {check.n:,} |"
 
 
 def _day(us: int) -> str:

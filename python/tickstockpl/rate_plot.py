@@ -8,7 +8,7 @@ from typing import Final
 
 from tickstockpl.calibration import Calibration, Check, Group
 from tickstockpl.proportions import wilson
-from tickstockpl.rate_words import finding, named, ranked
+from tickstockpl.rate_words import finding, has_several, named, ranked
 
 _STYLE: Final = """
 svg { background: var(--page); font: 12px system-ui, "Segoe UI", Helvetica, Arial, sans-serif; }
@@ -30,6 +30,8 @@ Scale = Callable[[float], float]
 _CLASS: Final = {"+": "plus", "-": "minus", "0": "none"}
 
 _ROW, _TOP, _LEFT, _RIGHT, _WIDTH = 15, 92, 236, 92, 860
+_TIMEFRAME = 72
+"""What the names of rows take beside, where they bear a timeframe."""
 _SIDE, _FRAME = 560, 64
 
 _STEP: Final = 200
@@ -45,8 +47,10 @@ def bars_svg(calibration: Calibration) -> str:
     ends = [edge - g.base_rate for g in groups for edge in (g.pooled.hit_lo, g.pooled.hit_hi)]
     reach = max(5, 5 * ceil(max((abs(100 * end) for end in ends), default=5) / 5))
     height = _TOP + _ROW * len(groups) + 40
-    middle = (_LEFT + _WIDTH - _RIGHT) / 2
-    scale = (_WIDTH - _RIGHT - _LEFT) / 2 / reach
+    aside = _TIMEFRAME if has_several(calibration) else 0
+    left, width = _LEFT + aside, _WIDTH + aside
+    middle = (left + width - _RIGHT) / 2
+    scale = (width - _RIGHT - left) / 2 / reach
 
     def x(share: float) -> float:
         return middle + 100 * share * scale
@@ -63,19 +67,22 @@ def bars_svg(calibration: Calibration) -> str:
         label = f"{tick:+d}" if tick else "0"
         out += [_text(at, up, label, "quiet middle") for up in (_TOP - 10, bottom + 16)]
     for number, group in enumerate(groups):
-        out += _bar(group, _TOP + _ROW * number + _ROW / 2, x)
-    return _svg(_WIDTH, height, out)
+        y = _TOP + _ROW * number + _ROW / 2
+        out += [
+            _text(left - 8, y + 4, named(group, calibration), "end"),
+            *_bar(group, y, x),
+            _text(width - 16, y + 4, f"{group.pooled.n:,}", "quiet end"),
+        ]
+    return _svg(width, height, out)
 
 
 def _bar(group: Group, y: float, x: Scale) -> Iterator[str]:
     pooled, kind = group.pooled, _CLASS[group.pooled.edge]
     rate, low, high = (edge - group.base_rate for edge in (pooled.hit_rate, pooled.hit_lo, pooled.hit_hi))
     left, right = sorted((x(0.0), x(rate)))
-    yield _text(_LEFT - 8, y + 4, named(group), "end")
     yield f'<rect class="bar {kind}" x="{left:.1f}" y="{y - 4.5:.1f}" width="{right - left:.1f}" height="9"/>'
     yield _line(x(low), y, x(high), y, f"whisker {kind}")
     yield f'<circle class="{kind}" cx="{x(rate):.1f}" cy="{y:.1f}" r="2.5"/>'
-    yield _text(_WIDTH - 16, y + 4, f"{pooled.n:,}", "quiet end")
 
 
 def reliability_svg(calibration: Calibration) -> str:

@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from tickstockpl.calibration import DIRECTIONS, TERCILES, Base, Bucket, Calibration, Group, HeldOut, Key
 from tickstockpl.moments import moment_at
+from tickstockpl.vocabulary import INTERVALS_S
 
 AIM: Final = 0.9
 """The share of rows that a held-out check is to bear out."""
@@ -27,16 +28,25 @@ def ranked(calibration: Calibration) -> list[Group]:
     )
 
 
-def named(group: Group) -> str:
-    """A group's name."""
-    return f"{group.pattern} {DIRECTIONS[group.direction]}"
+def named(group: Group, calibration: Calibration) -> str:
+    """A group's name, in a table of several timeframes with its own."""
+    return _named(group.timeframe, group.pattern, group.direction, calibration)
 
 
-def row_named(key: Key) -> str:
+def row_named(key: Key, calibration: Calibration) -> str:
     """A row's name."""
-    _, pattern, direction, tercile = key
+    timeframe, pattern, direction, tercile = key
     third = "" if tercile is None else f", {TERCILES[tercile]} third of quality"
-    return f"{pattern} {DIRECTIONS[direction]}{third}"
+    return f"{_named(timeframe, pattern, direction, calibration)}{third}"
+
+
+def _named(timeframe: str, pattern: str, direction: int, calibration: Calibration) -> str:
+    return f"{pattern} {DIRECTIONS[direction]}" + (f" on {timeframe}" if has_several(calibration) else "")
+
+
+def has_several(calibration: Calibration) -> bool:
+    """Whether the table is of bars of several timeframes, so that rows are told apart by theirs."""
+    return len(calibration.bases) > 1
 
 
 def percent(rate: float, digits: int = 1) -> str:
@@ -77,27 +87,29 @@ def _any_bar(base: Base, calibration: Calibration) -> str:
         f"{percent(base.rate(1))} of {base.resolved:,} resolved cases, and down first in {percent(base.rate(-1))}; "
         f"in {both:,} one bar touched both, which is lost for either side. "
         f"{percent(base.resolved / base.bars)} of {base.bars:,} bars were resolved within "
-        f"{calibration.parameters.horizon} bars and their session."
+        f"{calibration.parameters.horizon} bars{' and their session' if base.timeframe in INTERVALS_S else ''}."
     )
 
 
 def _patterns(calibration: Calibration) -> str:
     more, less = ([group for group in ranked(calibration) if group.pooled.edge == edge] for edge in ("+", "-"))
     rest = len(calibration.groups) - len(more) - len(less)
+    by = ", timeframes and" if has_several(calibration) else " and"
     text = (
-        f"Of {len(calibration.groups)} patterns and directions {len(more)} were followed by what they say more often "
+        f"Of {len(calibration.groups)} patterns{by} directions {len(more)} were followed by what they say more often "
         f"than any bar is, {len(less)} less often, and {rest} cannot be told apart from any bar. On average at most "
         f"{percent(calibration.parameters.false_share, 0)} of the edges of a table are false."
     )
     for said, groups in (("More often", more), ("Less often", less[::-1])):
         if groups:
-            listed = (f"{named(g)} {percent(g.pooled.hit_rate)} (any bar {percent(g.base_rate)})" for g in groups)
-            text += f" {said}: {', '.join(listed)}."
+            rates = (f"{percent(group.pooled.hit_rate)} (any bar {percent(group.base_rate)})" for group in groups)
+            names = (named(group, calibration) for group in groups)
+            text += f" {said}: {', '.join(map(' '.join, zip(names, rates, strict=True)))}."
     rows = [(group, at) for group in ranked(calibration) for at, bucket in enumerate(group.terciles) if bucket.n]
     above = [(g, at) for g, at in rows if g.terciles[at].edge == "+"]
     below = sum(g.terciles[at].edge == "-" for g, at in rows)
     text += f" Of {len(rows)} thirds by match quality, {len(above)} do better than any bar and {below} worse"
-    listed = (f"{named(g)}, {TERCILES[at]} {percent(g.terciles[at].hit_rate)}" for g, at in above)
+    listed = (f"{named(g, calibration)}, {TERCILES[at]} {percent(g.terciles[at].hit_rate)}" for g, at in above)
     return f"{text}. Better: {'; '.join(listed)}." if above else f"{text}."
 
 
@@ -131,16 +143,17 @@ def _money(calibration: Calibration) -> str:
     fade = (1 - 2 * worst.pooled.hit_rate) * reach[worst.timeframe]
     verb = "gains" if gain >= 0 else "loses"
     text = (
-        f"Of patterns with at least {_MANY} events the best is {named(best)} ({percent(best.pooled.hit_rate)}, n = "
-        f"{best.pooled.n:,}): with barriers equally far on both sides a trade on it {verb} {percent(abs(gain), 4)} of "
-        f"the price on average, before spread and costs"
+        f"Of patterns with at least {_MANY} events the best is {named(best, calibration)} "
+        f"({percent(best.pooled.hit_rate)}, n = {best.pooled.n:,}): with barriers equally far on both sides a trade on "
+        f"it {verb} {percent(abs(gain), 4)} of the price on average, before spread and costs"
     )
     luck = "; but of many rows one looks good by luck, and this one cannot be told apart from any bar"
     text += f"{luck if best.pooled.edge == '0' else ''}."
     if fade > 0:
         text += (
-            f" A trade against the worst, {named(worst)} ({percent(worst.pooled.hit_rate)}, n = {worst.pooled.n:,}), "
-            f"gains {percent(fade, 4)} at most. One cent of spread on a price of 100 costs {percent(0.0001, 4)}."
+            f" A trade against the worst, {named(worst, calibration)} ({percent(worst.pooled.hit_rate)}, n = "
+            f"{worst.pooled.n:,}), gains {percent(fade, 4)} at most. One cent of spread on a price of 100 costs "
+            f"{percent(0.0001, 4)}."
         )
     return text
 
@@ -166,7 +179,7 @@ def _quality(calibration: Calibration) -> str:
         f"Match quality predicts the outcome in {sum(said != 'no' for _, said in verdicts)} of {len(divided)} patterns"
     )
     for said in ("more often", "less often"):
-        those = [named(group) for group, found in verdicts if found == said]
+        those = [named(group, calibration) for group, found in verdicts if found == said]
         if those:
             text += f"; better shapes are followed through {said} in {', '.join(those)}"
     overall = ", ".join(f"{name} {z:+.1f}" for name, z in calibration.overall_z.items())
@@ -210,8 +223,9 @@ def _conclusion(calibration: Calibration) -> str:
             "No pattern here is by itself a reason to trade the way it points: as a whole, none was followed through "
             "more often than a bar picked blindly. Use events to look at a chart, not to place an order."
         )
+    names = ", ".join(named(group, calibration) for group in standing)
     return text + (
-        f"Only {', '.join(map(named, standing))} did better than a bar picked blindly and was not refuted: a reason to "
+        f"Only {names} did better than a bar picked blindly and was not refuted: a reason to "
         f"look closer, with data of your own and with costs, and no more. All others are no reason to trade the way "
         f"they point."
     )

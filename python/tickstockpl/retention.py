@@ -22,7 +22,7 @@ from tickstockpl.clock import Clock
 from tickstockpl.moments import EPOCH, moment_at
 from tickstockpl.postgres import Connection
 from tickstockpl.settings import DatabaseSettings, RetentionSettings, Settings
-from tickstockpl.trouble import is_told
+from tickstockpl.trouble import Trouble
 from tickstockpl.vocabulary import REPAIRED
 
 DAY_S, RETRY_S = 86_400.0, 3_600.0
@@ -101,7 +101,12 @@ class Retention:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._failures = 0
+        self._trouble = Trouble()
+        self._rows = self._chunks = 0
+
+    def status(self) -> dict[str, Any]:
+        """How it goes, as plain values."""
+        return {**self._trouble.state("old rows are not deleted"), "rows": self._rows, "chunks": self._chunks}
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Delete what is old now and then each day, after a failure in an hour; until cancelled."""
@@ -112,21 +117,24 @@ class Retention:
         try:
             done = await retain(self._settings.database, self._settings.retention, self._clock.now_us())
         except Exception as error:  # noqa: BLE001 - who keeps house must not burn it down, whatever the fault
-            self._complain("old rows not deleted, trying again in an hour", error=f"{type(error).__name__}: {error}")
+            why = f"{type(error).__name__}: {error}"
+            self._failed(why, "old rows not deleted, trying again in an hour", error=why)
             return False
         for each in done.removed:
+            self._rows, self._chunks = self._rows + each.rows, self._chunks + each.chunks
             if each.rows or each.chunks:
                 log.info("old rows deleted", table=each.table, rows=each.rows, chunks=each.chunks, bytes=each.bytes)
         if done.lacking:
-            self._complain("old rows not deleted, a right is missing", sql_for_the_owner=" ".join(done.lacking))
+            sql = " ".join(done.lacking)
+            why = f"as the tables' owner run: {sql}"
+            self._failed(why, "old rows not deleted, a right is missing", sql_for_the_owner=sql)
             return False
-        self._failures = 0
+        self._trouble.over()
         return True
 
-    def _complain(self, what: str, **facts: Any) -> None:
-        self._failures += 1
-        if is_told(self._failures):
-            log.error(what, times=self._failures, **facts)
+    def _failed(self, why: str, what: str, **facts: str) -> None:
+        if self._trouble.again(why):
+            log.error(what, times=self._trouble.times, **facts)
 
 
 async def retain(

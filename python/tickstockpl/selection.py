@@ -1,6 +1,6 @@
 """What the settings choose, by name: patterns, rules, their rates, indicators, alerts; and the engine of it all."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -29,8 +29,8 @@ def engine_settings(
 
     price_scale: decimals of the price column, to which closed bars are rounded; None rounds nothing. rules: those of
     the settings, where they have been read; None reads them.
-    Raises SettingsError for a pattern that does not exist, for two of one name, for a mistake in a file of rules, or
-    for bounds that cross.
+    Raises SettingsError for a pattern or a timeframe that does not exist, for two of one name, for a mistake in a file
+    of rules, for a rule on bars that are not looked at, or for bounds that cross.
     """
     indicators = settings.indicators
     told = chosen_rules(settings.patterns) if rules is None else tuple(rules)
@@ -53,7 +53,7 @@ def engine_settings(
         indicators=indicators.symbols or (),
         rsi_bounds=rsi_bounds(indicators),
         benchmark=indicators.benchmark or None,
-        timeframes=timeframes(settings.patterns),
+        timeframes=timeframes(settings.patterns, told),
         align=settings.patterns.align,
     )
 
@@ -79,15 +79,26 @@ def event_followers(settings: Settings, calendar: Sessions) -> Followers:
     return Followers(each)
 
 
-def timeframes(settings: PatternSettings) -> tuple[str, ...]:
+def timeframes(settings: PatternSettings, rules: Iterable[Rule] = ()) -> tuple[str, ...]:
     """The timeframes that `patterns.timeframes` names, the shortest first.
 
-    Raises SettingsError for one that there is not.
+    rules: each that makes events is to be on bars of one of them.
+    Raises SettingsError for one that there is not, and for a rule on bars of another: it would never be looked for.
     """
     for name in settings.timeframes:
         if name not in TIMEFRAMES:
             raise SettingsError(f"patterns.timeframes: there is no {name}; there are {', '.join(TIMEFRAMES)}")
+    if idle := elsewhere(rules, settings.timeframes):
+        raise SettingsError(
+            f"rule {idle[0].id} is on bars of {idle[0].timeframe}, which patterns.timeframes does not name: add it "
+            "there, or write told = false in the rule"
+        )
     return tuple(name for name in TIMEFRAMES if name in settings.timeframes)
+
+
+def elsewhere(rules: Iterable[Rule], timeframes: Collection[str]) -> list[Rule]:
+    """The rules that make events on bars of none of these timeframes."""
+    return [rule for rule in rules if rule.told and rule.timeframe not in timeframes]
 
 
 def looking_at(engine: EngineSettings, timeframe: str, others: Sequence[str]) -> EngineSettings:

@@ -7,6 +7,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -21,10 +22,10 @@ from tickstockpl.definitions import Definitions
 from tickstockpl.followers import Followers
 from tickstockpl.health import Health
 from tickstockpl.history import History
-from tickstockpl.kernel import Engine, patterns_with
+from tickstockpl.kernel import Engine, EngineSettings, patterns_with
 from tickstockpl.metrics import Metrics
 from tickstockpl.moments import moment_at
-from tickstockpl.open_events import OpenEvents, take_up
+from tickstockpl.open_events import OpenEvents, TakingUp
 from tickstockpl.ownership import Ownership
 from tickstockpl.pipeline import Pipeline
 from tickstockpl.position import Begun, Position
@@ -122,14 +123,14 @@ async def run(
                 await servers.enter_async_context(writer)
                 servers.callback(ownership.close)
                 await ownership.acquire(take_over=take_over)
-                await definitions.read()
+                await definitions.begin()
                 start = await begin(settings, rules, calendar, clock, writer, ownership, servers)
                 sent = await published(settings.database, lately_s=settings.publish.expire_s + SENT_BEFORE_S)
         except StoppedEarly:
             log.info("stopped before it was ready")
             return
-        engine, source, followers = start.engine, start.source, event_followers(settings, calendar)
-        begun = source.begun
+        engine, source, begun = start.engine, start.source, start.source.begun
+        followers, helpers = event_followers(settings, calendar), _Helpers.of(settings, rules, calendar, clock)
         pipeline = Pipeline(
             *(engine, channels, inbox, writes, events, clock),
             begun=begun,
@@ -180,23 +181,24 @@ async def run(
                     "publisher": publisher.status,
                     "definitions": definitions.status,
                     "outcomes": teller.status,
+                    **helpers.statuses(),
                 }
             )
-            taking_up = tasks.create_task(_take_up(settings, calendar, clock, pipeline, followers), name="open events")
-            helpers = [
+            taking_up = tasks.create_task(helpers.follow(pipeline, followers, start.known_us), name="open events")
+            beside = [
                 taking_up,
                 tasks.create_task(drain(), name="drain"),
                 tasks.create_task(health.watch(publisher), name="health"),
                 tasks.create_task(ownership.watch(), name="ownership"),
                 tasks.create_task(teller.run(), name="outcomes"),
-                tasks.create_task(Retention(settings, clock).run(), name="retention"),
-                tasks.create_task(_daily(settings, calendar, clock).run(), name="daily"),
+                tasks.create_task(helpers.retention.run(), name="retention"),
+                tasks.create_task(helpers.daily.run(), name="daily"),
                 *(tasks.create_task(task, name=name) for name, task in definitions.tasks()),
             ]
             log.info("ready", health=f"http://{settings.http.host}:{port}/health", warm_bars=start.warm_bars)
             if on_ready is not None:
                 on_ready(Running(health, port))
-            await _ended(stages, taking_up, helpers)
+            await _ended(stages, taking_up, beside)
         if source.continues:
             left = reached, pipeline.left(), publisher.unsent()
             await keep(engine, settings, ownership, begun.src_id, *left)
@@ -213,20 +215,45 @@ async def _ended(
         helper.cancel()
 
 
-async def _take_up(
-    settings: Settings, calendar: calendars.Sessions, clock: Clock, pipeline: Pipeline, followers: Followers
-) -> None:
-    """Have the pipeline follow the events that are still open, while it works already."""
-    sessions, count = calendar.table(settings.session.mode), 0
-    engine = engine_settings(settings, calendar, None)
-    for timeframe in followers.timeframes:
+@dataclass(frozen=True, slots=True)
+class _Helpers:
+    """What works on rows beside the stages. engine: what the open events' bars are rolled up by."""
 
-        async def take(events: OpenEvents, minutes: History, timeframe: str = timeframe) -> None:
-            await pipeline.take_up(timeframe, events, rolled(minutes, timeframe, engine))
+    open_events: TakingUp
+    daily: DailyBars
+    retention: Retention
+    engine: EngineSettings
 
-        count += await take_up(settings.database, settings.ingest.part, sessions, clock.now_us(), timeframe, take)
-        followers.loaded(timeframe)
-    log.info("open events are followed", events=count)
+    @classmethod
+    def of(cls, settings: Settings, rules: Sequence[Rule], calendar: calendars.Sessions, clock: Clock) -> "_Helpers":
+        database, now_us = settings.database, clock.now_us()
+        back = calendar.latest("regular", SESSIONS_BACK, now_us)
+        first_us = back[0].open_us if back else now_us
+        return cls(
+            TakingUp(database, settings.ingest.part, calendar.table(settings.session.mode), now_us),
+            DailyBars(database, settings.bars.revise_s, first_us, clock),
+            Retention(settings, clock),
+            engine_settings(settings, calendar, None, rules),
+        )
+
+    def statuses(self) -> dict[str, Callable[[], dict[str, Any]]]:
+        told = {"open_events": self.open_events.status, "daily": self.daily.status}
+        return {**told, "retention": self.retention.status}
+
+    async def follow(self, pipeline: Pipeline, followers: Followers, known_us: int | None) -> None:
+        """Have the pipeline follow the events that are still open, while it works already.
+
+        known_us: longer bars that were over by then come from here, for the engine does not tell of them.
+        """
+        for timeframe in followers.timeframes:
+
+            async def take(events: OpenEvents, minutes: History, timeframe: str = timeframe) -> None:
+                bars = await asyncio.to_thread(rolled, minutes, timeframe, self.engine, known_us)
+                await pipeline.take_up(timeframe, events, bars)
+
+            await self.open_events.hand_over(timeframe, take)
+            followers.loaded(timeframe)
+        log.info("open events are followed", events=self.open_events.status()["taken_up"])
 
 
 def _measure(metrics: Metrics, engine: Engine, queues: list[Channel[Any]], health: Health) -> None:
@@ -238,12 +265,6 @@ def _measure(metrics: Metrics, engine: Engine, queues: list[Channel[Any]], healt
 def _definitions(settings: Settings, rules: Sequence[Rule], asked: asyncio.Event) -> Definitions:
     patterns = patterns_with(rules)
     return Definitions(settings, patterns, Names(patterns).ids_of, asked)
-
-
-def _daily(settings: Settings, calendar: calendars.Sessions, clock: Clock) -> DailyBars:
-    back = calendar.latest("regular", SESSIONS_BACK, clock.now_us())
-    first_us = back[0].open_us if back else clock.now_us()
-    return DailyBars(settings.database, settings.bars.revise_s, first_us, clock)
 
 
 def _rating(settings: Settings, rules: Sequence[Rule] = ()) -> Rating:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import numpy as np
 import structlog
@@ -19,7 +20,7 @@ from tickstockpl.errors import ServerError
 from tickstockpl.finished import SESSIONS, finished
 from tickstockpl.history import Replayed
 from tickstockpl.kernel import PROVISIONAL, Engine
-from tickstockpl.moments import moment_at
+from tickstockpl.moments import MINUTE_US, moment_at
 from tickstockpl.ownership import Ownership
 from tickstockpl.past_bars import PastBars, past_bars
 from tickstockpl.position import EVER_US
@@ -39,19 +40,28 @@ SESSION_AHEAD_US = 86_400_000_000
 
 
 async def prepared(settings: Settings, clock: Clock) -> calendars.Sessions:
-    """The calendar, after a look at the database.
+    """The calendar, after a look at the database: nothing is written, for it may have another owner still.
 
-    Raises ServerError if either cannot be had.
+    Raises ServerError if either cannot be had, SettingsError if the database has another calendar.
     """
     missing = await migrate.pending(settings.database.dsn(), policy=settings.database.symbol_policy)
     if missing:
         raise ServerError(f"the database is not ready ({len(missing)} statements): run `tickstockpl migrate` first")
-    today = datetime.fromtimestamp(clock.now_us() / 1e6, UTC).date()
     named = settings.session
-    calendar = await asyncio.to_thread(calendars.load, named.calendar, named.timezone, settings.state_dir, today)
     async with postgres.for_command(settings.database, command_timeout_s=30) as connection:
-        await timetable.keep(connection, calendar.tables(), calendar.timezone)
-    return calendar
+        await timetable.refuse_another(connection, named.calendar, named.timezone)
+    today = datetime.fromtimestamp(clock.now_us() / 1e6, UTC).date()
+    return await asyncio.to_thread(calendars.load, named.calendar, named.timezone, settings.state_dir, today)
+
+
+class Warmed(NamedTuple):
+    """What an engine was fed."""
+
+    bars: int
+    heard_us: int | None
+    """Until when ticks are known."""
+    known_us: int | None
+    """The end of the newest final minute: longer bars that were over by then are no news, and not told."""
 
 
 async def warm(
@@ -60,8 +70,8 @@ async def warm(
     calendar: calendars.Sessions,
     now_us: int,
     replayed: Replayed | None = None,
-) -> tuple[int, int | None]:
-    """Tell the engine of finished sessions and feed it history; gives the bars taken, and until when ticks are known.
+) -> Warmed:
+    """Tell the engine of finished sessions and feed it history.
 
     replayed: bars that come by another way.
     Raises ServerError if the database cannot be read.
@@ -76,7 +86,7 @@ async def warm(
     before, regular = lately[lately[:, 0] <= now_us][:-1][-SESSIONS:], settings.session.mode == "regular"
     if regular and len(before):
         await _catch_up(settings, before, over)
-    taken, told, newest_us = 0, 0, None
+    taken, told, newest_us, known_us = 0, 0, None, None
     chunks = history(
         settings.database,
         lately,
@@ -94,11 +104,13 @@ async def warm(
                 engine.warm_longer(timeframe, bars)
             taken += engine.warm(chunk)
             # After a kill the newest minute may be stored for some symbols only: it belongs to the gap.
-            heard_us = np.where(chunk.quality & PROVISIONAL, chunk.close_us, chunk.ts_us)
-            newest_us = max(newest_us or 0, int(heard_us.max()))
+            is_open = chunk.quality & PROVISIONAL != 0
+            newest_us = max(newest_us or 0, int(np.where(is_open, chunk.close_us, chunk.ts_us).max()))
+            if not is_open.all():
+                known_us = max(known_us or 0, int(chunk.ts_us[~is_open].max()) + MINUTE_US)
     log.info("finished sessions told", sessions=len(before), rows=told)
     engine.recall(await revised(settings.database, lately, now_us, revise_s=settings.bars.revise_s))
-    return taken, newest_us
+    return Warmed(taken, newest_us, known_us)
 
 
 def _past(
@@ -136,6 +148,8 @@ class Start:
     kept: Snapshot | None
     warm_bars: int
     heard_us: int | None
+    known_us: int | None
+    """Longer bars that were over by then are not told any more."""
 
 
 async def begin(
@@ -147,24 +161,37 @@ async def begin(
     ownership: Ownership,
     servers: AsyncExitStack,
 ) -> Start:
-    """The engine as the run before has left it: from its snapshot, else from rows, and from messages yet to come."""
+    """The engine as the run before has left it: from its snapshot, else from rows, and from messages yet to come.
+
+    The database is told of the calendar's sessions first. Raises SettingsError if it has another calendar.
+    """
+    async with postgres.for_command(settings.database, command_timeout_s=30) as connection:
+        await timetable.keep(connection, calendar.tables(), calendar.calendar, calendar.timezone)
     engine = build_engine(settings, calendar, writer.price_scale(), rules)
     kept = await restored(engine, settings, ownership)
     source = await open_source(settings, ownership, clock, servers, kept.progress if kept is not None else None)
     begun = source.begun
     writer.claimed(begun.src_id, resumes=source.resumes)
     if kept is not None and begun.progress is not None:
-        return Start(engine, source, kept, 0, begun.progress.heard_us)
+        return Start(engine, source, kept, 0, begun.progress.heard_us, told_us(engine, settings))
     if kept is not None:
         ignored("the source has come to another place")
         engine = build_engine(settings, calendar, writer.price_scale(), rules)
     # Of a spool that has nothing yet, no row can come again.
     replayed = source.replayed if begun.continues or settings.ingest.mode != "pubsub" else None
-    warm_bars, newest_us = await warm(engine, settings, calendar, clock.now_us(), replayed)
+    warmed = await warm(engine, settings, calendar, clock.now_us(), replayed)
     if begun.position is not None:
         engine.settle(begun.position.anew_us, begun.position.settled_src)
         engine.resume(begun.position.standing)
-    return Start(engine, source, None, warm_bars, newest_us if source.heard_us is None else source.heard_us)
+    heard_us = warmed.heard_us if source.heard_us is None else source.heard_us
+    return Start(engine, source, None, warmed.bars, heard_us, warmed.known_us)
+
+
+def told_us(engine: Engine, settings: Settings) -> int | None:
+    """Until when the run before has told of longer bars: where the feed was in every channel, for sure."""
+    reached = [us for us in engine.event_time_us() if us >= 0]
+    lateness_s = max(settings.bars.lateness_a_s, settings.bars.lateness_t_s)
+    return min(reached) - round(lateness_s * 1e6) if reached else None
 
 
 def build_engine(

@@ -217,9 +217,9 @@ WITH given AS (
   FROM tickstockpl_events
 ), fresh AS (
   INSERT INTO pattern_event (event_id, symbol, pattern, pattern_id, direction, confidence, bar_start, bar_end,
-                             revision, supersedes, payload, timeframe, expires_at)
+                             revision, supersedes, payload, timeframe, part, expires_at)
   SELECT event_id, symbol, pattern, payload->>'pattern_id', direction, confidence, bar_start, bar_end,
-         (payload->>'revision')::integer, (payload->>'supersedes')::uuid, payload, timeframe,
+         (payload->>'revision')::integer, (payload->>'supersedes')::uuid, payload, timeframe, $3,
          bar_end + lifetime
   FROM given ORDER BY event_id ON CONFLICT (event_id) DO NOTHING RETURNING event_id
 ), seen AS (
@@ -230,8 +230,8 @@ WITH given AS (
   FROM given JOIN fresh USING (event_id) WHERE shown ORDER BY bar_end, symbol, pattern
 ) SELECT count(*) FROM fresh
 """
-"""Moves staged events into both tables, once each; those of patterns that are switched off into ours alone. Returns how
-many were new.
+"""Moves staged events, of the part $3, into both tables, once each; those of patterns that are switched off into ours
+alone. Returns how many were new.
 
 What `payload` says is taken from it: sent a second time, it would cost more than it does here.
 """

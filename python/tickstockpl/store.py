@@ -98,6 +98,7 @@ class Store:
         self._policy = policy
         self._ttl_s = event_ttl_s
         self._claim = claim
+        self._part = claim.part if claim is not None else ""
         self._upsert = upsert(tables)
         symbols = tables.columns.get("symbols")
         if policy != "accept" and symbols is None:
@@ -200,7 +201,7 @@ class Store:
         async def store(part: Sequence[int]) -> None:
             rows = event_payload.staged(events if len(part) == len(events) else events.where(np.asarray(part)))
             await _copy(connection, "tickstockpl_events", STAGED_EVENTS, rows)
-            done.events += await connection.fetchval(EVENTS, payload.SOURCE, self._ttl_s)
+            done.events += await connection.fetchval(EVENTS, payload.SOURCE, self._ttl_s, self._part)
 
         bad = await _sifted(connection, "tickstockpl_events", range(len(events)), store, sifting)
         return [(_event_letter(events[at], _reason(error), now_us), str(error)) for at, error in bad]
@@ -218,11 +219,10 @@ class Store:
         return [(_indicator_letter(each, _reason(error), now_us), str(error)) for each, error in bad]
 
     async def _store_outcomes(self, connection: Connection, flush: Flush, strangers: set[str], done: Outcome) -> None:
-        part = self._claim.part if self._claim is not None else ""
         for outcomes in Outcomes.joined(flush.outcomes):
             rows = copied(outcomes.names, outcomes.rows, STAGED_OUTCOMES[1:])
             await _copy(connection, "tickstockpl_outcomes", STAGED_OUTCOMES, rows)
-            for row in await connection.fetch(OUTCOMES, outcomes.timeframe, part, sorted(strangers)):
+            for row in await connection.fetch(OUTCOMES, outcomes.timeframe, self._part, sorted(strangers)):
                 done.outcomes[row["outcome"]] = done.outcomes.get(row["outcome"], 0) + row["rows"]
             await connection.execute("TRUNCATE tickstockpl_outcomes")
 

@@ -23,9 +23,11 @@ from tickstockpl.findings import Findings, Sought, find
 from tickstockpl.kernel import patterns_with
 from tickstockpl.moments import us_of
 from tickstockpl.recording import Reading
+from tickstockpl.rule import Rule, only
 from tickstockpl.selection import (
     chosen_rules,
     definitions_of,
+    elsewhere,
     enabled_patterns,
     engine_settings,
     looking_at,
@@ -33,7 +35,7 @@ from tickstockpl.selection import (
 )
 from tickstockpl.sessions import Mode
 from tickstockpl.settings import PatternSettings, Settings
-from tickstockpl.vocabulary import TIMEFRAME, TIMEFRAMES
+from tickstockpl.vocabulary import INTERVALS_S, TIMEFRAME, TIMEFRAMES
 from tickstockpl.workers import cores, processes
 
 _DAY_US = 86_400_000_000
@@ -112,11 +114,13 @@ async def look(settings: Settings, survey: Survey, *, examples: int = 0, folder:
     """
     if survey.first and survey.last and survey.first > survey.last:
         raise SettingsError(f"--to {survey.last} is before --from {survey.first}")
+    if survey.bar_seconds > INTERVALS_S.get(survey.timeframe, survey.bar_seconds):
+        raise SettingsError(f"--bar-seconds {survey.bar_seconds}: --timeframe must be as long, was {survey.timeframe}")
     chosen = _chosen(settings, survey)
     today = datetime.now(UTC).date()
     named = settings.session
     calendar = await asyncio.to_thread(sessions.load, named.calendar, named.timezone, settings.state_dir, today)
-    engine = engine_settings(chosen, calendar, None)
+    engine = engine_settings(chosen, calendar, None, _rules(chosen.patterns, survey))
     engine = looking_at(engine, survey.timeframe, timeframes(settings.patterns))
     zone = ZoneInfo(named.timezone)
     first_us = recording.FIRST_US if survey.first is None else us_of(datetime.combine(survey.first, time(), zone))
@@ -147,14 +151,28 @@ def _chosen(settings: Settings, survey: Survey) -> Settings:
     changed: dict[str, Any] = {}
     if survey.mode is not None:
         changed["session"] = settings.session.model_copy(update={"mode": survey.mode})
-    rules = survey.rules or settings.patterns.rules
+    asked: dict[str, Any] = {"rules": survey.rules or settings.patterns.rules, "timeframes": (survey.timeframe,)}
     if survey.patterns:
-        wanted = PatternSettings(enabled=tuple(survey.patterns), same_names=True, rules=rules)
+        asked |= {"enabled": tuple(survey.patterns), "same_names": True}
+    changed["patterns"] = wanted = settings.patterns.model_copy(update=asked)
+    if survey.patterns:
         enabled_patterns(wanted, "--pattern", rules=chosen_rules(wanted))
-        changed["patterns"] = wanted
-    elif rules is not None:
-        changed["patterns"] = settings.patterns.model_copy(update={"rules": rules})
     return settings.model_copy(update=changed)
+
+
+def _rules(chosen: PatternSettings, survey: Survey) -> tuple[Rule, ...]:
+    """The rules, of which those on other bars than the survey's make no events; a word says which.
+
+    Raises SettingsError where it has named a file that has no other ones.
+    """
+    rules = chosen_rules(chosen)
+    others = elsewhere(rules, chosen.timeframes)
+    left = ", ".join(f"{rule.id} ({rule.timeframe})" for rule in others)
+    if survey.rules is not None and len(others) == sum(rule.told for rule in rules) > 0:
+        raise SettingsError(f"--timeframe {survey.timeframe}: {survey.rules} has rules on other bars alone: {left}")
+    if others:
+        sys.stderr.write(f"tickstockpl: rules on other bars than those of {survey.timeframe} were left out: {left}\n")
+    return only(rules, [rule.id for rule in rules if rule not in others])
 
 
 def _archive(
@@ -199,6 +217,7 @@ async def _find(history: Archive, sought: Sought, jobs: int) -> Findings:
 
         number = 0
         async for bars in history.chunks():
+            archive.refuse_longer_than(sought.timeframe, bars, history.source)
             beside = None if name in bars.symbols else benchmark
             begun.append((len(bars), loop.run_in_executor(workers, find, bars, beside, sought, number)))
             begun[-1][1].add_done_callback(_look_at)

@@ -32,7 +32,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
         *(f"session_{name}" for name in (*PRICES, "volume")),
         *("trades", "vwap", "quality", "minutes", "first_at"),
     ),
-    "market_session": ("kind", "open_at", "close_at", "date", "week", "changes", "daily_changes"),
+    "market_session": ("kind", "open_at", "close_at", "date", "week", "changes", "daily_changes", "calendar"),
     "intraday_patterns": (
         "symbol",
         "pattern_type",
@@ -68,6 +68,8 @@ NEEDED: dict[str, tuple[str, ...]] = {
         "revision",
         "supersedes",
         "payload",
+        "timeframe",
+        "part",
         "detected_at",
         "published_at",
         "expires_at",
@@ -144,6 +146,10 @@ class Tables:
     """`ohlcv_daily` has a unique index on exactly (symbol, date)."""
     daily_key: bool
     """`ohlcv_daily` has a foreign key to `symbols`."""
+    by_time: bool
+    """An index of `ohlcv_1min` begins with its timestamp; without one the newest minute is found by reading all."""
+    half_made: bool
+    """`BY_TIME` is there and not valid: whoever made it was interrupted."""
     timescale: bool
     hypertable: bool
 
@@ -201,6 +207,18 @@ SELECT
     AND k.confrelid = to_regclass('symbols')) AS symbols_key
 """
 
+BY_TIME = "ohlcv_1min_timestamp_idx"
+
+_INDEXED = """
+SELECT coalesce(bool_or(i.indisvalid), false) AS by_time,
+       coalesce(bool_or(NOT i.indisvalid AND c.relname = $1), false) AS half_made
+FROM pg_index i
+JOIN pg_class c ON c.oid = i.indexrelid
+JOIN pg_am m ON m.oid = c.relam AND m.amname = 'btree'
+JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] AND a.attname = 'timestamp'
+WHERE i.indrelid = to_regclass('ohlcv_1min') AND i.indpred IS NULL
+"""
+
 _HYPERTABLE = """
 SELECT EXISTS (SELECT FROM timescaledb_information.hypertables h
   WHERE to_regclass(format('%I.%I', h.hypertable_schema, h.hypertable_name)) = to_regclass('ohlcv_1min'))
@@ -216,6 +234,7 @@ async def read_tables(connection: Connection) -> Tables:
         )
     (minutes,) = await connection.fetch(_TIES, "ohlcv_1min", ["symbol", "timestamp"])
     (daily,) = await connection.fetch(_TIES, "ohlcv_daily", ["date", "symbol"])
+    (indexed,) = await connection.fetch(_INDEXED, BY_TIME)
     timescale = await has_timescale(connection)
     return Tables(
         columns=columns,
@@ -223,6 +242,8 @@ async def read_tables(connection: Connection) -> Tables:
         symbols_key=minutes["symbols_key"],
         daily_unique=daily["unique"],
         daily_key=daily["symbols_key"],
+        by_time=indexed["by_time"],
+        half_made=indexed["half_made"],
         timescale=timescale,
         hypertable=timescale and await connection.fetchval(_HYPERTABLE),
     )

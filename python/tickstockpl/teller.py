@@ -29,7 +29,7 @@ ROWS = 500
 """Told in one transaction."""
 RETRY_S = 5.0
 
-_PLACE = "SELECT seq FROM pattern_outcome WHERE part = $1 AND seq = $2 AND event_id::text = $3"
+_PLACE = "SELECT event_id::text FROM pattern_outcome WHERE part = $1 AND seq = $2"
 _NEWEST = "SELECT seq, event_id::text FROM pattern_outcome WHERE part = $1 ORDER BY seq DESC LIMIT 1"
 _NEXT = """
 SELECT o.seq, o.event_id::text, o.symbol, o.timeframe, o.outcome, o.bars, o.price, o.result, o.result_bars,
@@ -66,7 +66,12 @@ class Teller:
 
     def status(self) -> dict[str, Any]:
         """How it goes, as plain values."""
-        return {"state": "ok", "told": self._told, "passed_over": self._passed_over, "faults": self._link.faults}
+        return {
+            **self._trouble.state("outcomes are not told, trying again"),
+            "told": self._told,
+            "passed_over": self._passed_over,
+            "faults": self._link.faults,
+        }
 
     async def run(self) -> None:
         """Tell what is stored, and what will be; until cancelled. Either server may be away meanwhile."""
@@ -92,20 +97,22 @@ class Teller:
             self._stored.clear()
             while reached := await self._tell(redis, connection, place):
                 place = reached
-                self._trouble.over()
+            self._trouble.over()
             heed_cancellation()
             await self._stored.wait()
 
     async def _begin(self, redis: Redis, connection: postgres.Connection) -> int:
-        """The number of the last outcome that was told; without one among the rows, the newest that is there."""
+        """The number of the last outcome that was told; of another table, or of none, the newest that is there.
+
+        Its row may have been deleted since, as old; those that came after it are told all the same.
+        """
         kept: Any = await redis.get(self._key)
-        said = (kept or b"").decode().partition(" ")
-        if said[0].isdecimal():
-            place: int | None = await connection.fetchval(_PLACE, self._part, int(said[0]), said[2])
-            if place is not None or said[2] == "":
-                return place or 0
-        newest = await connection.fetchrow(_NEWEST, self._part)
-        seq, event_id = newest or (0, "")
+        said, _, of = (kept or b"").decode().partition(" ")
+        seq, event_id = await connection.fetchrow(_NEWEST, self._part) or (0, "")
+        if said.isdecimal() and (int(said) <= seq or not of):
+            there: str | None = await connection.fetchval(_PLACE, self._part, int(said))
+            if there is None or there == of:
+                return int(said)
         await redis.set(self._key, f"{seq} {event_id}")
         return int(seq)
 

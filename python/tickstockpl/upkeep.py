@@ -130,7 +130,7 @@ async def run_daily(settings: Settings, asked: Asked) -> None:
         raise SettingsError(f"--to {last} is before --from {first}")
     terminal, written = Console(stderr=True), []
     async with daily.daily_bars(settings.database) as bars:
-        await timetable.keep(bars.connection, calendar.tables(), calendar.timezone)
+        await timetable.keep(bars.connection, calendar.tables(), calendar.calendar, calendar.timezone)
         oldest_us = await bars.oldest_us()
         if oldest_us is None:
             raise ServerError("ohlcv_1min is empty: daily bars are made of its minutes")

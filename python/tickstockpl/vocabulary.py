@@ -12,6 +12,8 @@ FLAGS = tuple(name for name in QUALITY if name not in ("late_revised", REPAIRED)
 TIMEFRAME = "1min"
 TIMEFRAMES = (TIMEFRAME, "5min", "15min", "30min", "1hour", "4hour", "daily", "weekly")
 """The timeframes of bars, the shortest first, as AppV2 spells them; `_kernel.TIMEFRAMES`."""
+INTERVALS_S = {"1min": 60.0, "5min": 300.0, "15min": 900.0, "30min": 1800.0, "1hour": 3600.0, "4hour": 14400.0}
+"""How long bars of the timeframes shorter than a session are; the others are as long as the calendar says."""
 TIERS = {"daily": "daily", "weekly": "daily"}
 """AppV2's tier of what is found on bars of a timeframe; of the others it is `INTRADAY`."""
 INTRADAY = "intraday"

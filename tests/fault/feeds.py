@@ -111,15 +111,20 @@ class ChannelFeed:
 
     async def truth(self, report: Report, uri: str, stored: list[dict[str, Any]]) -> Truth:
         had: set[int] = set()
-        last, is_anew = -1, True
+        folded, closed = self._received.folded()
+        over: dict[int, set[tuple[str, int]]] = {}
+        """Of each message that was lost, the bars that had closed when nobody listened any more."""
+        last, anew = -1, next(iter(closed), None)
         for item, payloads in self._received.messages():
-            is_anew |= item.kind == "connected"
+            if item.kind == "connected" and anew is None:
+                anew = item.first
             for payload in payloads:
                 number = json.loads(payload)["n"]
-                if number != last + 1 and not is_anew:
+                if number != last + 1 and anew is None:
                     report.silent.append(f"{last + 1} to {number - 1} within a connection")
                 had.add(number)
-                last, is_anew = number, False
+                over |= {lost: closed[anew] for lost in range(last + 1, number) if anew is not None}
+                last, anew = number, None
         report.sent, report.ticks = len(self._sent), len(had)
         gaps = await rows(uri, "SELECT started_at, ended_at FROM ingest_gap")
         windows = {(us_of(gap["started_at"]), us_of(gap["ended_at"])) for gap in gaps}
@@ -130,23 +135,30 @@ class ChannelFeed:
             if any(name in (row["quality"] or "") for name in ("gap", "partial_start", "provisional"))
         }
         bars = {(row["symbol"], us_of(row["timestamp"])) for row in stored}
-        report.silent += [f"{bar} lacks a tick without a flag" for bar in sorted(self._lacking(had) & bars - flagged)]
+        lacking = self._lacking(had, over)
+        report.silent += [
+            f"{bar} lacks the messages {lacking[bar]} without a flag" for bar in sorted(lacking.keys() & bars - flagged)
+        ]
         await self._client.aclose()
-        return self._received.folded()
+        return folded
 
-    def _lacking(self, had: set[int]) -> set[tuple[str, int]]:
-        """Bars of which a tick was lost that was on time: of a bar that had closed nobody knows what is missing."""
+    def _lacking(self, had: set[int], over: dict[int, set[tuple[str, int]]]) -> dict[tuple[str, int], list[int]]:
+        """Bars, each with the messages that it lost while it was open: of one that had closed, by a later tick or in a
+        silence, nobody knows what is missing.
+        """
         ticks: list[Tick] = []
         for payload in self._sent:
             (found,) = decode_message(payload)
             assert isinstance(found, Tick)
             ticks.append(found)
         known = {(ticks[number].symbol, ticks[number].ts_us) for number in had}
-        lacking: set[tuple[str, int]] = set()
+        lacking: dict[tuple[str, int], list[int]] = {}
         newest_us = 0
-        for found in ticks:
-            if found.ts_us >= newest_us and (found.symbol, found.ts_us) not in known:
-                lacking.add((found.symbol, minute_of(found.ts_us, found.kind)))
+        for number, found in enumerate(ticks):
+            bar = found.symbol, minute_of(found.ts_us, found.kind)
+            is_known = (found.symbol, found.ts_us) in known or bar in over.get(number, ())
+            if found.ts_us >= newest_us and not is_known:
+                lacking.setdefault(bar, []).append(number)
             newest_us = max(newest_us, found.ts_us)
         return lacking
 

@@ -32,9 +32,14 @@ async def bars(settings: Settings) -> list[tuple[int, int]]:
     return [(row["trades"], row["epoch"]) for row in found]
 
 
-async def publish(settings: Settings, *minutes: int) -> None:
-    """A tick in each of these minutes, counted from an hour ago."""
-    begin_us = minutes_ago(60)
+@pytest.fixture
+def begin_us() -> int:
+    """An hour before the test, so that a minute that ends in between moves nothing."""
+    return minutes_ago(60)
+
+
+async def publish(settings: Settings, begin_us: int, *minutes: int) -> None:
+    """A tick in each of these minutes, counted from `begin_us`."""
     async with Redis.from_url(settings.redis.connection_url(), protocol=2) as client:
         for minute in minutes:
             await client.publish(settings.redis.channels[0], tick(begin_us + minute * MINUTE + 30 * SECOND))
@@ -50,19 +55,21 @@ async def stored(running: Child, count: int) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_a_second_service_waits_says_for_whom_and_goes_on_when_the_first_ends(settings: Settings) -> None:
+async def test_a_second_service_waits_says_for_whom_and_goes_on_when_the_first_ends(
+    settings: Settings, begin_us: int
+) -> None:
     async with child(settings) as first:
         await listens(first)
         async with child(settings) as second:
             waiting = await second.until_said(WAITS)
             assert f"pid {first.process.pid} " in waiting["owner"]
-            await publish(settings, 0, 1)
+            await publish(settings, begin_us, 0, 1)
             await stored(first, 1)
             assert second.process.returncode is None
             first.signal()
             assert await first.ends(20) == 0
             await listens(second)
-            await publish(settings, 2, 3)
+            await publish(settings, begin_us, 2, 3)
             await stored(second, 2)
             second.signal()
             assert await second.ends(20) == 0
@@ -89,15 +96,15 @@ async def test_a_killed_owner_keeps_nobody_waiting(settings: Settings) -> None:
             await listens(second)
 
 
-async def test_taking_over_shuts_the_first_one_out_and_makes_no_wrong_bar(settings: Settings) -> None:
+async def test_taking_over_shuts_the_first_one_out_and_makes_no_wrong_bar(settings: Settings, begin_us: int) -> None:
     async with child(settings) as first:
         await listens(first)
-        await publish(settings, 0, 1)
+        await publish(settings, begin_us, 0, 1)
         await stored(first, 1)
         async with child(settings, "run", "--take-over") as second:
             assert await first.ends(20) == 3
             await listens(second)
-            await publish(settings, 1, 2)
+            await publish(settings, begin_us, 1, 2)
             await stored(second, 1)
             second.signal()
             assert await second.ends(20) == 0
@@ -106,16 +113,16 @@ async def test_taking_over_shuts_the_first_one_out_and_makes_no_wrong_bar(settin
     assert await bars(settings) == [(1, 2), (1, 2), (1, 2)], "the tick that came twice is in its bar once"
 
 
-async def test_a_frozen_owner_that_was_taken_over_cannot_write_when_it_wakes(settings: Settings) -> None:
+async def test_a_frozen_owner_that_was_taken_over_cannot_write_when_it_wakes(settings: Settings, begin_us: int) -> None:
     async with child(settings) as first:
         await listens(first)
-        await publish(settings, 0, 1)
+        await publish(settings, begin_us, 0, 1)
         await stored(first, 1)
         first.signal(signal.SIGSTOP)  # a stopped child is killed at the end like any other
         other = settings.model_copy(update={"state_dir": settings.state_dir / "other"})
         async with child(other, "run", "--take-over") as second:
             await listens(second)
-            await publish(settings, 1, 2, 3)
+            await publish(settings, begin_us, 1, 2, 3)
             await stored(second, 2)
             first.signal(signal.SIGCONT)
             assert await first.ends(20) == 3

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import tickstockpl as tp
-from oracle import Oracle, Row, Rules
+from oracle import GAP, PARTIAL_START, Oracle, Row, Rules
 from tickstockpl.moments import us_of
 from tickstockpl.settings import Settings
 from tickstockpl.spool import Spool
@@ -18,6 +18,7 @@ Truth: TypeAlias = dict[tuple[str, int], Row]
 
 BARS = "SELECT symbol, timestamp, open, high, low, close, volume, trades, vwap, revision, quality FROM ohlcv_1min"
 EXACT = ("open", "high", "low", "close", "volume", "trades", "revision")
+FLAGS = {"partial_start": PARTIAL_START, "gap": GAP}
 
 KEPT = """
 CREATE TABLE kept AS SELECT * FROM log WHERE false;
@@ -64,9 +65,10 @@ class Received:
         framer = tp.Framer(self._settings.redis.channels)
         return [(item, framer.feed(item.data).payloads(0) if item.kind == "received" else []) for item in self.items()]
 
-    def folded(self) -> Truth:
-        """What the oracle makes of it."""
+    def folded(self) -> tuple[Truth, dict[int, set[tuple[str, int]]]]:
+        """What the oracle makes of it; and which bars had closed before each connection, by its number."""
         oracle = Oracle(Rules(channels=self._settings.redis.channels, revise_s=self._settings.bars.revise_s))
+        closed: dict[int, set[tuple[str, int]]] = {}
         for item, payloads in self.messages():
             match item.kind:
                 case "received":
@@ -74,8 +76,9 @@ class Received:
                 case "answered":
                     oracle.advance(item.at_us)
                 case "connected":
+                    closed[item.first] = set(newest(oracle))
                     oracle.subscribed(item.at_us, item.data == b"first")
-        return newest(oracle)
+        return newest(oracle), closed
 
     def windows(self) -> Iterator[tuple[int, int]]:
         """From the last word before each connection, but for the first, until the connection."""
@@ -112,6 +115,10 @@ def differences(stored: Sequence[dict[str, Any]], truth: Truth) -> list[Any]:
             wrong.append(("missing", key))
             continue
         wrong += [(name, key, row[name], getattr(bar, name)) for name in EXACT if row[name] != getattr(bar, name)]
+        said = (row["quality"] or "").split(",")
+        wrong += [
+            (name, key, said, bar.quality) for name, bit in FLAGS.items() if (name in said) != bool(bar.quality & bit)
+        ]
         due = bar.vwap if bar.volume else None
         is_right = row["vwap"] == due or (row["vwap"] and due and math.isclose(row["vwap"], due, rel_tol=1e-12))
         if not is_right:

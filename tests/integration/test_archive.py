@@ -1,11 +1,13 @@
 """Bars of history out of real tables: ours, and those that AppV2 may have."""
 
+from functools import partial
 from typing import Any
 
 import pytest
 
 from bar_samples import MINUTE_US, NINE_30_US, ran
 from minute_rows import KINDS, Bar, Kind, prepare, put
+from tickstockpl import postgres
 from tickstockpl.archive import ROWS, Asked, in_database
 from tickstockpl.errors import ServerError, SettingsError
 from tickstockpl.history import History
@@ -101,3 +103,17 @@ async def test_a_database_without_the_bars_says_what_to_do(database: str) -> Non
     await prepare(database, "ours")
     with pytest.raises(SettingsError, match="there are no bars of NOPE in postgresql://"):
         await read(database, Asked(["NOPE"]))
+
+
+async def test_what_takes_too_long_to_count_is_asked_for_in_part(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await prepare(database, "appv2")
+    await put(database, "appv2", bars_of("AAPL", minutes=20))
+    slow = "CREATE VIEW ohlcv_1min AS SELECT b.* FROM bars b, LATERAL (SELECT pg_sleep(0.1 + 0 * volume)) AS waited"
+    await ran(database, f"ALTER TABLE ohlcv_1min RENAME TO bars; {slow}")
+    monkeypatch.setattr(postgres, "for_command", partial(postgres.for_command, command_timeout_s=1.0))
+    with pytest.raises(ServerError, match=r"cannot be counted in time: name fewer of them, with --from and --to or"):
+        await read(database)
+    few = Asked(first_us=NINE_30_US, until_us=NINE_30_US + 2 * MINUTE_US)
+    assert (await read(database, few))[0] == {"AAPL": 2}

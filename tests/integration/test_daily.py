@@ -263,8 +263,10 @@ async def test_the_helper_writes_once_the_session_is_over_and_again_after_a_chan
         await ran(ready, "ALTER TABLE ohlcv_daily RENAME TO away")
         again.put_nowait(None)
         await until(lambda: looks == 4)
+        assert "ohlcv_daily" in helper.status().pop("reason")
         await ran(ready, "ALTER TABLE away RENAME TO ohlcv_daily")
         assert await looked() == [(13.5,)], "it goes on after a failure"
+        assert helper.status() == {"state": "ok", "rows": 3}
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task

@@ -3,20 +3,25 @@
 import asyncio
 import contextlib
 import signal
+import uuid
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from bar_samples import ran, rows
 from minute_rows import APPV2, narrow_role
 from own_servers import OwnServers
 from publishing import Listener, hearing
-from running import MINUTE, SECOND, Child, Up, child, minutes_ago, serving, settings_for, tick
+from running import MINUTE, QUICK_DATABASE, SECOND, Child, Up, child, minutes_ago, serving, settings_for, tick
+from tickstockpl import definitions as module
+from tickstockpl import service
 from tickstockpl.aliases import ids_of
-from tickstockpl.definitions import Definitions, Unreadable, definitions_in
+from tickstockpl.check import findings
+from tickstockpl.definitions import PAUSE_S, Definitions, Unreadable, definitions_in
 from tickstockpl.errors import ServerError
 from tickstockpl.kernel import PATTERNS
 from tickstockpl.migrate import migrate
@@ -196,14 +201,71 @@ async def test_a_hangup_has_the_process_read_the_table_and_go_on(ready: str, red
         await stopped(service)
 
 
+async def test_health_and_check_say_that_a_change_would_not_be_heard(ready: str, redis: str, state_dir: Path) -> None:
+    settings, name = settings_for(ready, redis, state_dir), f"zztest_{uuid.uuid4().hex[:8]}"
+    heard = (*settings.redis.channels, settings.redis.pattern_channel, settings.redis.error_channel)
+    allowed = [f"&{channel}" for channel in (*heard, settings.redis.outcome_channel, "tickstock:[se]*")]
+    admin: Any
+    async with Redis.from_url(redis) as admin:
+        await admin.execute_command("ACL", "SETUSER", name, "on", ">pw", "~*", "+@all", *allowed)
+        try:
+            user = SecretStr(redis.replace("redis://", f"redis://{name}:pw@"))
+            narrow = settings.model_copy(update={"redis": settings.redis.model_copy(update={"url": user})})
+            (finding,) = [each async for each in findings(narrow, {}) if each.what == "redis"]
+            assert (finding.ok, finding.warning) == (True, True)
+            assert "this user does not hear that pattern_definitions has changed" in finding.said
+            async with serving(narrow) as up:
+                await until(lambda: up.stages["definitions"]["state"] == "degraded")
+                assert "that pattern_definitions has changed is not heard" in up.stages["definitions"]["reason"]
+        finally:
+            await admin.execute_command("ACL", "DELUSER", name)
+
+
 async def stopped(service: Child) -> None:
     service.signal()
     assert await service.ends(20) == 0
 
 
-def definitions(database: str, redis: str = "redis://127.0.0.1:1/0", **sections: Any) -> Definitions:
+def definitions(database: str, redis: str = "redis://127.0.0.1:1/0", /, **sections: Any) -> Definitions:
     given = {"redis": {"url": redis}, "database": {"uri": database}, **sections}
     return Definitions(Settings.model_validate(given), PATTERNS, ids_of, asyncio.Event())
+
+
+async def held(database: str) -> Any:
+    """A connection that keeps everybody else from the table, until it is closed."""
+    connection: Any = await connect(database)
+    await connection.execute("BEGIN; LOCK TABLE pattern_definitions IN ACCESS EXCLUSIVE MODE")
+    return connection
+
+
+async def test_a_start_waits_for_the_table_before_anything_is_sent(ready: str) -> None:
+    await define(ready, enabled=False)
+    table, holder = definitions(ready, database={"uri": ready} | QUICK_DATABASE), await held(ready)
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            await holder.close()
+
+    await table.begin(sleep)
+    assert waits == [PAUSE_S, PAUSE_S]
+    assert table.switches.off == {"volume_spike"}
+    assert table.status()["state"] == "ok"
+
+
+async def test_a_start_that_cannot_read_the_table_ends_and_says_what_to_do(
+    ready: str, redis: str, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAUSE_S", 0.01)
+    settings = settings_for(ready, redis, state_dir, database=QUICK_DATABASE)
+    holder = await held(ready)
+    try:
+        with pytest.raises(ServerError, match="pattern_definitions cannot be read, and what it switches off") as error:
+            await service.run(settings, stop=asyncio.Event())
+    finally:
+        await holder.close()
+    assert str(error.value).endswith("; TICKSTOCKPL_PATTERNS__DEFINITIONS=false does without it")
 
 
 async def test_a_reading_that_fails_leaves_what_was_known(ready: str) -> None:

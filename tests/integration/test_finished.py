@@ -21,6 +21,7 @@ from tickstockpl.history import Replayed
 from tickstockpl.kernel import PATTERNS, columns_of_bars
 from tickstockpl.migrate import migrate
 from tickstockpl.position import EVER_US
+from tickstockpl.postgres import transaction
 from tickstockpl.sessions import Session, Sessions
 from tickstockpl.settings import Settings
 from tickstockpl.starting import build_engine, warm
@@ -29,6 +30,9 @@ from waiting import until
 pytestmark = pytest.mark.anyio
 
 LEVELS = ("daily_breakout", "weekly_breakout", "gap_up", "gap_down", "gap_fill", "pivot_break")
+LOCKED_CHUNKS = """
+    SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+    WHERE l.pid = pg_backend_pid() AND c.relkind = 'r' AND c.relnamespace = '_timescaledb_internal'::regnamespace"""
 FIRST, TODAY = date(2025, 9, 8), date(2025, 10, 14)
 """A Monday, and a Tuesday some 27 sessions later."""
 
@@ -184,6 +188,27 @@ async def test_what_a_replay_brings_again_from_its_beginning_is_not_told(databas
     assert all((await told_of(database, calendar, both)).values())
     by_name = await told_of(database, calendar, both, replayed=Replayed(src_id, EVER_US, 0))
     assert (by_name["A"], len(by_name["B"])) == ([], 3)
+
+
+@pytest.mark.parametrize("kind", ["ours", "naive"])
+async def test_only_chunks_of_the_sessions_that_are_told_are_looked_at(
+    database: str, calendar: Sessions, kind: Kind
+) -> None:
+    await prepare(database, kind)
+    await ran(
+        database,
+        "SELECT create_hypertable('ohlcv_1min', 'timestamp', chunk_time_interval => INTERVAL '1 day', "
+        "if_not_exists => true)",
+    )
+    days = days_until(calendar, "extended")
+    await put_minutes(database, kind, market(days, 7, thin=0.02))
+    table = np.array([[day.open_us, day.close_us] for day in days], dtype=np.int64)
+    reading = finished(settings(database).database, table, regular=False)
+    # What a transaction has looked at stays locked until it ends.
+    async with reading as sessions, transaction(sessions.connection):
+        assert len(await sessions.of(["A", "B"]))
+        looked_at = await sessions.connection.fetchval(LOCKED_CHUNKS)
+    assert looked_at == SESSIONS < len(days), "each of these sessions is within one day of UTC"
 
 
 class Shifted:

@@ -3,16 +3,19 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import asyncpg
 import pytest
 
-from bar_samples import bars, event, ran, rows, stored
+from bar_samples import bars, event, outcome, ran, rows, stored
 from event_samples import events
 from tickstockpl.errors import ServerError
 from tickstockpl.events import Expiry
-from tickstockpl.migrate import FOLDER, VERSION_TABLE, migrate, pending
+from tickstockpl.migrate import FOLDER, VERSION_TABLE, Migrated, migrate, pending, script
 from tickstockpl.tables import NEEDED
 from tickstockpl.wire import Gap, Sent, WriteBatch
 
@@ -23,6 +26,9 @@ HYPERTABLES = "SELECT hypertable_name AS name FROM timescaledb_information.hyper
 SHAPE = """
     SELECT table_name, column_name, data_type, is_nullable FROM information_schema.columns
     WHERE table_schema = 'public' ORDER BY 1, 2"""
+INDEXES = "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1"
+FILES = sorted(file.name for file in (FOLDER / "sql").glob("*.sql"))
+NEWEST = FILES[-1].partition("_")[0]
 A_BAR = "INSERT INTO ohlcv_1min VALUES ('AAPL', '2025-10-13 13:30Z', 1, 1, 1, 1, 1)"
 
 
@@ -54,7 +60,7 @@ async def test_an_empty_database_gets_every_table_and_a_hypertable_of_one_day_ch
     assert await pending(database) == []
     (found,) = await rows(database, "SELECT time_interval FROM timescaledb_information.dimensions")
     assert found["time_interval"].days == 1
-    assert await rows(database, f"SELECT version_num FROM {VERSION_TABLE}") == [{"version_num": "0007"}]
+    assert await rows(database, f"SELECT version_num FROM {VERSION_TABLE}") == [{"version_num": NEWEST}]
 
 
 async def test_a_second_time_changes_nothing(database: str) -> None:
@@ -77,9 +83,65 @@ async def test_a_database_of_the_first_revision_gains_what_the_second_brings(dat
     assert "UNIQUE" in index["indexdef"]
 
 
-async def test_two_at_once_both_succeed(database: str) -> None:
+@pytest.mark.parametrize("adopted", [False, True])
+async def test_four_at_once_all_succeed(database: str, adopted: bool) -> None:
+    if adopted:
+        await ran(database, APPV2 + A_BAR)
     done = await asyncio.gather(*(migrate(database) for _ in range(4)))
-    assert all(each.hypertable for each in done)
+    assert {each.hypertable for each in done} == {not adopted}
+    assert await pending(database) == []
+
+
+@asynccontextmanager
+async def indexing(database: str) -> AsyncIterator[asyncio.Task[Migrated | ServerError]]:
+    """A migration that makes the index of an adopted table, and waits for an older reader while the block lasts."""
+
+    async def attempt() -> Migrated | ServerError:
+        try:
+            return await migrate(database)
+        except ServerError as error:
+            return error
+
+    await ran(database, APPV2 + A_BAR)
+    reader = await asyncpg.connect(database)
+    try:
+        async with asyncio.TaskGroup() as tasks, reader.transaction(isolation="repeatable_read"):
+            await reader.fetch("SELECT FROM symbols")
+            task = tasks.create_task(attempt())
+            async with asyncio.timeout(20):
+                while not await rows(database, "SELECT FROM pg_index WHERE NOT indisvalid"):
+                    await asyncio.sleep(0.05)
+            yield task
+    finally:
+        await reader.close()
+
+
+async def test_others_read_and_write_while_an_adopted_table_gets_its_index(database: str) -> None:
+    async with indexing(database) as migrating:
+        await ran(database, f"SET lock_timeout = '1s'; {A_BAR.replace('13:30', '13:31')}; SELECT FROM ohlcv_1min")
+        assert not migrating.done()
+    assert isinstance(migrating.result(), Migrated)
+    assert await pending(database) == []
+
+
+async def test_an_index_whose_making_was_interrupted_is_made_anew(database: str) -> None:
+    async with indexing(database) as migrating:
+        await ran(database, "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX%'")
+        assert "ON ohlcv_1min" in str(await migrating)
+    assert [sql.partition(" ON ")[0] for sql in await pending(database)] == [
+        "DROP INDEX CONCURRENTLY ohlcv_1min_timestamp_idx;",
+        "CREATE INDEX CONCURRENTLY ohlcv_1min_timestamp_idx",
+    ]
+    assert (await migrate(database)).changed
+    assert await pending(database) == []
+
+
+async def test_a_hypertable_without_its_index_gets_it(database: str) -> None:
+    await migrate(database)
+    await ran(database, A_BAR)
+    await ran(database, "DROP INDEX ohlcv_1min_timestamp_idx")
+    assert len(await pending(database)) == 1
+    assert (await migrate(database)).changed
     assert await pending(database) == []
 
 
@@ -122,32 +184,71 @@ async def test_an_adopted_table_without_rows_becomes_a_hypertable(database: str)
     assert (await migrate(database)).hypertable
 
 
+async def run_by_the_owner(database: str, role: str) -> None:
+    """Have the owner run what the role is told, as psql does, until it is told nothing more."""
+    # Rights on tables that did not exist yet can only be asked for once they do.
+    for _ in range(2):
+        asked = await pending(role)
+        for statement in asked:
+            await ran(database, statement)
+    assert await pending(role) == []
+
+
+async def stored_by(role: str) -> list[Any]:
+    """What the service's writer says of two bars, two events and what became of one of them."""
+    held, gone = event("NEWCO"), event("NEWCO", minute=1)
+    status = await stored(
+        role,
+        WriteBatch(bars=bars(["AAPL", "NEWCO"]), events=events(held, gone), gaps=(Gap(0, 1, "x", ()),)),
+        WriteBatch(outcomes=outcome(held.event_id, "NEWCO")),
+        WriteBatch(sent=(Sent(held.event_id, 1),), expired=(Expiry(gone.event_id, "NEWCO", "Doji", 1),)),
+    )
+    return [status[name] for name in ("state", "last_error", "rows", "events", "outcomes")]
+
+
+ALL_STORED = ["ok", "", 2, 2, 1]
+
+
 async def test_a_role_without_rights_gets_the_sql_and_passes_once_the_owner_has_run_it(
     database: str, role: str
 ) -> None:
     await ran(database, APPV2 + A_BAR)
-    asked: list[str] = []
-    for _ in range(2):
-        with pytest.raises(ServerError, match="As the owner of the tables, run:") as refused:
-            await migrate(role)
-        assert refused.value.exit_code == 2
-        asked.append(str(refused.value))
-        if asked[0] != asked[-1]:
-            break
-        await ran(database, str(refused.value).partition("\n\n")[2])
-        if not await pending(role):
-            break
-    # Rights on tables that did not exist yet can only be asked for once they do.
-    await ran(database, "\n".join(await pending(role)))
-    assert await pending(role) == []
+    with pytest.raises(ServerError, match="As the owner of the tables, run one by one") as refused:
+        await migrate(role)
+    assert refused.value.exit_code == 2
+    assert str(refused.value).partition("\n\n")[2] == "\n".join(await pending(role))
+    await run_by_the_owner(database, role)
     assert not (await migrate(role)).changed
-    held = event("NEWCO")
-    status = await stored(
-        role,
-        WriteBatch(bars=bars(["AAPL", "NEWCO"]), events=events(held), gaps=(Gap(0, 1, "x", ()),)),
-        WriteBatch(sent=(Sent(held.event_id, 1),), expired=(Expiry(held.event_id, "NEWCO", "Doji", 1),)),
-    )
-    assert (status["state"], status["rows"], status["events"]) == ("ok", 2, 1)
+    assert await stored_by(role) == ALL_STORED
+
+
+@pytest.mark.parametrize(
+    ("at", "versioned"), [*((at, False) for at in range(1, len(FILES))), (1, True), (len(FILES) - 1, True)]
+)
+async def test_from_each_revision_the_printed_sql_alone_makes_what_migrate_makes(
+    database: str, plain: str, role: str, at: int, versioned: bool
+) -> None:
+    await ran(plain, APPV2 + A_BAR)
+    await migrate(plain)
+    await ran(database, APPV2 + A_BAR)
+    for name in FILES[:at]:
+        await ran(database, script(name))
+    if versioned:
+        await ran(
+            database,
+            f"CREATE TABLE {VERSION_TABLE} (version_num varchar(32) PRIMARY KEY); "
+            f"INSERT INTO {VERSION_TABLE} VALUES ('{at:04}'); GRANT SELECT ON {VERSION_TABLE} TO PUBLIC",
+        )
+    await run_by_the_owner(database, role)
+    for what, name in ((SHAPE, "table_name"), (INDEXES, "indexname")):
+        made, migrated = await rows(database, what), await rows(plain, what)
+        assert [row for row in made if VERSION_TABLE not in row[name]] == [
+            row for row in migrated if VERSION_TABLE not in row[name]
+        ]
+    assert await stored_by(role) == ALL_STORED
+    if versioned:
+        assert await rows(database, f"SELECT version_num FROM {VERSION_TABLE}") == [{"version_num": NEWEST}]
+    assert not (await migrate(database)).changed
 
 
 async def test_a_table_that_is_not_appv2s_is_refused_by_name(database: str) -> None:

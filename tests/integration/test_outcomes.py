@@ -2,25 +2,34 @@
 
 import json
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from bar_samples import event, outcome, ran, rows, stored
+from bar_samples import NINE_30_US, event, outcome, ran, rows, stored
 from event_samples import events
 from publishing import hearing
 from running import MINUTE, SECOND, minutes_ago, serving, settings_for, tick
+from tickstockpl import teller
+from tickstockpl.check import Finding, findings
 from tickstockpl.events import Expiry
 from tickstockpl.migrate import migrate
 from tickstockpl.moments import moment_at
+from tickstockpl.open_events import open_events
+from tickstockpl.settings import DatabaseSettings, Settings
 from tickstockpl.teller import TOLD
 from tickstockpl.wire import WriteBatch
 from waiting import until
 
 pytestmark = pytest.mark.anyio
 
+DAY = 24 * 60 * MINUTE
 ROW = "SELECT event_id::text, outcome, bars, price, result, result_bars, part FROM pattern_outcome ORDER BY seq"
 
 
@@ -81,6 +90,27 @@ async def test_outcomes_wait_for_the_events_that_came_before_them(ready: str) ->
     ended = [WriteBatch(outcomes=outcome(one.event_id, "AAPL")) for one in made]
     status = await stored(ready, WriteBatch(events=events(*made)), *ended, batch_rows=2)
     assert (status["events"], status["outcomes"]) == (5, 5)
+
+
+async def left_open(uri: str, part: str, now_us: int) -> list[str]:
+    """The ids of the events that a start of this part takes up."""
+    sessions = np.array([[NINE_30_US + n * DAY, NINE_30_US + n * DAY + 390 * MINUTE] for n in range(3)], dtype=np.int64)
+    groups = open_events(DatabaseSettings(uri=SecretStr(uri)), part, sessions, now_us, "1min")
+    return [event_id.decode() async for found, _ in groups for event_id in found.event_id.tolist()]
+
+
+async def test_a_start_takes_up_what_its_own_part_has_left_open(ready: str) -> None:
+    """Of another part it has not heard the minutes, and would judge its events by those that are stored by then."""
+    one, other, later = event("AAPL"), event("MSFT", minute=1), event("AAPL", minute=24 * 60)
+    await stored(ready, WriteBatch(events=events(one)), part="one")
+    await stored(ready, WriteBatch(events=events(other)), part="other")
+    assert await left_open(ready, "one", NINE_30_US + 9 * MINUTE) == [one.event_id]
+    assert await left_open(ready, "other", NINE_30_US + 9 * MINUTE) == [other.event_id]
+    assert await left_open(ready, "third", NINE_30_US + 9 * MINUTE) == []
+    await stored(ready, WriteBatch(events=events(later)), part="one")
+    assert await left_open(ready, "other", NINE_30_US + 2 * DAY) == [other.event_id]
+    await ran(ready, "UPDATE pattern_event SET part = NULL")  # as an older version has left them
+    assert await left_open(ready, "one", NINE_30_US + 2 * DAY) == []
 
 
 def falling(begin_us: int) -> list[bytes]:
@@ -164,6 +194,16 @@ async def test_what_was_open_at_a_stop_goes_on_and_is_told_by_the_next_run(
     assert (told["flow_id"], told["outcome"], told["bars"]) == (found["event_id"], "target", 2)
 
 
+async def put(uri: str, one: Any, part: str) -> None:
+    """Store that the event has expired."""
+    await ran(
+        uri,
+        f"""INSERT INTO pattern_outcome
+              (event_id, symbol, timeframe, bar_start, outcome, outcome_bar, bars, price, part)
+            VALUES ('{one.event_id}', 'AAPL', '1min', now(), 'expired', now(), 20, 1.5, '{part}')""",
+    )
+
+
 async def test_what_was_stored_and_not_told_is_told_by_the_next_start_and_nothing_twice(
     ready: str, redis: str, state_dir: Path
 ) -> None:
@@ -171,29 +211,46 @@ async def test_what_was_stored_and_not_told_is_told_by_the_next_start_and_nothin
     part, channel = settings.ingest.part, settings.redis.outcome_channel
     known = [event("AAPL", minute=minute) for minute in range(3)]
     await stored(ready, WriteBatch(events=events(*known)))
-
-    async def put(one: Any) -> None:
-        await ran(
-            ready,
-            f"""INSERT INTO pattern_outcome
-                  (event_id, symbol, timeframe, bar_start, outcome, outcome_bar, bars, price, part)
-                VALUES ('{one.event_id}', 'AAPL', '1min', now(), 'expired', now(), 20, 1.5, '{part}')""",
-        )
-
-    await put(known[0])
+    await put(ready, known[0], part)
     async with hearing(redis, channel) as heard:
         async with serving(settings) as up, Redis.from_url(redis) as client:
             while await client.get(f"{TOLD}{part}") is None:
                 await until(lambda: up.stages["outcomes"]["state"] == "ok")
         assert channel not in heard.heard  # what was there before anybody told anything is no news
         for one in known[1:]:
-            await put(one)
+            await put(ready, one, part)
         async with serving(settings):
             assert len(await heard.count(channel, 2)) == 2
         async with serving(settings) as up:
             await until(lambda: up.stages["publisher"]["state"] == "ok")
     assert [message["flow_id"] for message in heard.heard[channel]] == [one.event_id for one in known[1:]]
     assert "result" not in heard.heard[channel][0]
+
+
+@pytest.mark.parametrize("deleted", [True, False], ids=["deleted", "of another table"])
+async def test_after_an_outcome_that_was_deleted_the_next_is_told_and_after_that_of_another_table_the_newest(
+    ready: str, redis: str, state_dir: Path, deleted: bool
+) -> None:
+    settings = settings_for(ready, redis, state_dir)
+    part, channel = settings.ingest.part, settings.redis.outcome_channel
+    known = [event("AAPL", minute=minute) for minute in range(4)]
+    await stored(ready, WriteBatch(events=events(*known)))
+    for one in known[:3]:
+        await put(ready, one, part)
+    (first, *_, last) = [row["seq"] for row in await rows(ready, "SELECT seq FROM pattern_outcome ORDER BY seq")]
+    async with Redis.from_url(redis) as client, hearing(redis, channel) as heard:
+        if deleted:
+            await client.set(f"{TOLD}{part}", f"{first} {known[0].event_id}")
+            await ran(ready, f"DELETE FROM pattern_outcome WHERE seq = {first}")
+        else:
+            await client.set(f"{TOLD}{part}", f"{first} {uuid.uuid4()}")
+        async with serving(settings) as up:
+            while await client.get(f"{TOLD}{part}") != f"{last} {known[2].event_id}".encode():
+                await until(lambda: up.stages["outcomes"]["state"] == "ok")
+        await put(ready, known[3], part)
+        async with serving(settings):
+            told = [each["flow_id"] for each in await heard.count(channel, 3 if deleted else 1)]
+    assert told == [one.event_id for one in known[1 if deleted else 3 :]]
 
 
 async def test_a_redis_of_another_database_does_not_keep_outcomes_from_being_told(
@@ -207,3 +264,67 @@ async def test_a_redis_of_another_database_does_not_keep_outcomes_from_being_tol
         await up.send([*falling(begin_us), tick(begin_us + 21 * MINUTE + 30 * SECOND, price=97.0)])
         await up.send([tick(begin_us + 22 * MINUTE + 30 * SECOND, price=97.0)])
         assert await heard.count(settings.redis.outcome_channel, 1)
+
+
+@asynccontextmanager
+async def narrowed(settings: Settings, *lacking: str) -> AsyncIterator[tuple[Settings, Any]]:
+    """The settings with a user of Redis who may do all but this, rules of an ACL; and a client who may change that."""
+    url, name = settings.redis.connection_url(), f"zztest_{uuid.uuid4().hex[:8]}"
+    admin: Any
+    async with Redis.from_url(url) as admin:
+        heard = (*settings.redis.channels, settings.redis.pattern_channel, settings.redis.error_channel)
+        channels = [f"&{channel}" for channel in (*heard, settings.redis.outcome_channel, "tickstock*")]
+        allowed = [rule for rule in channels if f"-{rule}" not in lacking]
+        rules = [rule for rule in lacking if not rule.startswith("-&")]
+        await admin.execute_command("ACL", "SETUSER", name, "on", ">pw", "~*", "+@all", *allowed, *rules)
+        try:
+            user = SecretStr(url.replace("redis://", f"redis://{name}:pw@"))
+            yield settings.model_copy(update={"redis": settings.redis.model_copy(update={"url": user})}), (admin, name)
+        finally:
+            await admin.execute_command("ACL", "DELUSER", name)
+
+
+async def looked_at(settings: Settings) -> Finding:
+    return next(iter([each async for each in findings(settings, {}) if each.what == "redis"]))
+
+
+@pytest.mark.parametrize("right", ["get", "channel", "multi"])
+async def test_check_says_that_redis_would_refuse_outcomes_and_leaves_no_trace(
+    ready: str, redis: str, state_dir: Path, right: str
+) -> None:
+    settings = settings_for(ready, redis, state_dir)
+    key, channel = f"{TOLD}{settings.ingest.part}", settings.redis.outcome_channel
+    lacking = {"get": "-get", "channel": f"-&{channel}", "multi": "-multi"}[right]
+    refused = {"get": f"GET {key}", "channel": f"PUBLISH {channel}", "multi": "MULTI"}[right]
+    async with narrowed(settings, lacking) as (user, (admin, _)), hearing(redis, channel) as heard:
+        await admin.set(key, "7 x")
+        finding = await looked_at(user)
+        assert (finding.ok, finding.warning) == (True, True)
+        assert f"this user cannot tell what becomes of events: {refused}: " in finding.said
+        assert (await looked_at(settings)).warning is False
+        await admin.publish(channel, b"{}")
+        assert (await heard.count(channel, 1), await admin.get(key)) == ([{}], b"7 x")
+
+
+@pytest.mark.parametrize("right", ["get", "channel"])
+async def test_health_says_that_redis_refuses_outcomes_until_it_does_not(
+    ready: str, redis: str, state_dir: Path, monkeypatch: pytest.MonkeyPatch, right: str
+) -> None:
+    monkeypatch.setattr(teller, "RETRY_S", 0.05)
+    settings = settings_for(ready, redis, state_dir)
+    part, channel = settings.ingest.part, settings.redis.outcome_channel
+    lacking = {"get": "-get", "channel": f"-&{channel}"}[right]
+    one = event("AAPL")
+    await stored(ready, WriteBatch(events=events(one)))
+    async with narrowed(settings, lacking) as (user, (admin, name)), hearing(redis, channel) as heard:
+        await admin.set(f"{TOLD}{part}", "0 ")
+        await put(ready, one, part)
+        async with serving(user) as up:
+            await until(lambda: up.stages["outcomes"]["state"] == "degraded")
+            (issue,) = [each for each in up.running.health.snapshot()["issues"] if each.startswith("outcomes: ")]
+            assert issue.startswith("outcomes: outcomes are not told, trying again: ")
+            assert "permissions" in issue
+            await admin.execute_command("ACL", "SETUSER", name, "+@all", "allchannels")
+            assert await heard.count(channel, 1)
+            await until(lambda: up.stages["outcomes"]["state"] == "ok")
+            assert up.stages["outcomes"]["told"] == 1

@@ -211,6 +211,46 @@ async def test_best_entries_are_kept_and_the_rest_never_reaches_redis(redis: str
     assert cache.evicted == 350
 
 
+async def test_a_days_events_keep_nothing_out_once_they_are_as_old_as_a_minutes_may_be(
+    redis: str, appv2_redis: Any
+) -> None:
+    clock, day_us = ManualClock(T0_US), 16 * 3_600_000_000
+    cache = PatternCache(20, TTL_S, clock)
+    daily = [
+        event(f"D{n}", bar_start_us=T0_US - day_us, timeframe="daily", confidence=0.9 + n / 1000) for n in range(20)
+    ]
+    cache.add(events(*daily))
+
+    def shown() -> set[str]:
+        return {key.split(":")[0] for key in consistent(appv2_redis)}
+
+    def lasts_s(symbol: str) -> int:
+        (name,) = appv2_redis.keys(f"tickstock:patterns:{symbol}:*")
+        return int(appv2_redis.ttl(name))
+
+    async with Redis.from_url(redis) as client:
+        await cache.upkeep(client)
+        assert 57_590 <= lasts_s("D0") <= 57_600
+        clock.advance(TTL_S / 2)
+        cache.add(events(event("EARLY", bar_end_us=clock.now_us(), confidence=0.85)))
+        await cache.upkeep(client)
+        assert shown() == {f"D{n}" for n in range(20)}, "the best is kept"
+        clock.advance(TTL_S)
+        for n in range(5):
+            cache.add(events(event(f"M{n}", bar_end_us=clock.now_us(), confidence=0.7 + n / 1000)))
+        await cache.upkeep(client)
+        assert shown() == {f"D{n}" for n in range(5, 20)} | {f"M{n}" for n in range(5)}
+        assert 3_590 <= lasts_s("M0") <= 3_600
+        assert all(appv2_redis.ttl(index) > 50_000 for index in INDEXES), "they name what lasts longest, too"
+        later = [event(f"N{n}", bar_end_us=clock.now_us(), confidence=0.6 + n / 1000) for n in range(18)]
+        cache.add(events(*later))
+        await cache.upkeep(client)
+        assert shown() == {f"M{n}" for n in range(5)} | {f"N{n}" for n in range(3, 18)}
+        clock.advance(TTL_S)
+        assert await cache.upkeep(client) == 20
+        assert shown() == set()
+
+
 async def test_entries_of_an_earlier_run_are_adopted_and_broken_names_removed(redis: str, appv2_redis: Any) -> None:
     clock = ManualClock(T0_US)
     earlier = PatternCache(5000, TTL_S, clock)

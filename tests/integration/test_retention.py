@@ -220,8 +220,8 @@ class Ended(Exception):
     """The test has slept enough."""
 
 
-async def slept(settings: Settings, times: int) -> tuple[list[float], list[Any]]:
-    """How long the helper of the service sleeps, and what it logs."""
+async def slept(settings: Settings, times: int) -> tuple[list[float], list[Any], dict[str, Any]]:
+    """How long the helper of the service sleeps, what it logs, and what it says of itself in the end."""
     found: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -229,36 +229,41 @@ async def slept(settings: Settings, times: int) -> tuple[list[float], list[Any]]
         if len(found) == times:
             raise Ended
 
+    helper = Retention(settings, ManualClock(NOW_US))
     with structlog.testing.capture_logs() as logs, pytest.raises(Ended):
-        await Retention(settings, ManualClock(NOW_US)).run(sleep)
-    return found, logs
+        await helper.run(sleep)
+    return found, logs, helper.status()
 
 
 async def test_a_failure_is_logged_once_and_tried_again_in_an_hour_and_success_in_a_day(
     database: str, redis: str, state_dir: Path
 ) -> None:
     gone = settings_for("postgresql://me:hidden@127.0.0.1:1/none", redis, state_dir)
-    waits, logs = await slept(gone, 3)
+    waits, logs, status = await slept(gone, 3)
     assert waits == [RETRY_S] * 3
     (line,) = logs
     assert line["event"] == "old rows not deleted, trying again in an hour"
-    assert "hidden" not in line["error"]
+    assert "hidden" not in line["error"] + status["reason"]
+    assert status["state"] == "degraded"
 
     await prepare(database, "ours")
     await put(database, "ours", [Bar("AAPL", NINE_30_US)])
-    waits, logs = await slept(settings_for(database, redis, state_dir, retention={"bars_days": KEPT_DAYS}), 1)
+    settings = settings_for(database, redis, state_dir, retention={"bars_days": KEPT_DAYS})
+    waits, logs, status = await slept(settings, 1)
     assert waits == [DAY_S]
+    assert status == {"state": "ok", "rows": 0, "chunks": 1}
     assert [(line["event"], line["table"], line["chunks"]) for line in logs] == [("old rows deleted", "ohlcv_1min", 1)]
 
 
 async def test_a_missing_right_is_one_line_with_the_sql_and_tried_again_in_an_hour(
     role: str, redis: str, state_dir: Path
 ) -> None:
-    waits, logs = await slept(settings_for(role, redis, state_dir), 2)
+    waits, logs, status = await slept(settings_for(role, redis, state_dir), 2)
     assert waits == [RETRY_S] * 2
     (line,) = logs
     assert line["event"] == "old rows not deleted, a right is missing"
     assert line["sql_for_the_owner"].startswith("GRANT DELETE ON dead_letter TO tickstockpl_test_")
+    assert status["reason"] == f"old rows are not deleted: as the tables' owner run: {line['sql_for_the_owner']}"
 
 
 async def test_the_service_deletes_beside_its_stages(database: str, redis: str, state_dir: Path) -> None:

@@ -182,7 +182,7 @@ async def written(uri: str, **settings: Any) -> dict[str, Any]:
             await until(lambda: running.done() or writer.status()["failures"] > 0)
             writer.stop(0.2)
     async with daily_bars(settings_of(uri, **settings).database) as daily:
-        await timetable.keep(daily.connection, {"regular": SESSION}, "America/New_York")
+        await timetable.keep(daily.connection, {"regular": SESSION}, "XNYS", "America/New_York")
         for session in await daily.due(0, int(SESSION[0, 1])):
             await daily.write(session)
     return writer.status()

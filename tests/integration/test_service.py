@@ -220,7 +220,10 @@ async def test_health_over_http_has_the_services_own_numbers(ready: str, redis: 
         async with client.get(f"{base}/health") as answer:
             body = await answer.json()
         assert (answer.status, body["status"], body["ready"], body["issues"]) == (200, "healthy", True, [])
-        assert list(body["stages"]) == ["ingest", "spool", "pipeline", "writer", "publisher", "definitions", "outcomes"]
+        assert list(body["stages"]) == [
+            *("ingest", "spool", "pipeline", "writer", "publisher"),
+            *("definitions", "outcomes", "open_events", "daily", "retention"),
+        ]
         assert body["stages"]["ingest"]["messages"] == {up.channel: 4}
         assert body["stages"]["pipeline"]["counters"]["refused_bad_json"] == 1
         async with client.get(f"{base}/ready") as answer:

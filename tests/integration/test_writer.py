@@ -127,12 +127,22 @@ async def test_event_is_stored_once_with_its_row_for_appv2(ready: str) -> None:
     assert status["events"] == 0
 
 
+async def test_a_days_event_is_a_row_beside_the_minutes_and_appv2s_own_table_stays(ready: str) -> None:
+    await ran(ready, "CREATE TABLE daily_patterns (LIKE intraday_patterns INCLUDING DEFAULTS)")
+    session_us = 390 * MINUTE_US
+    daily = event("AAPL", "Hammer", bar_start_us=NINE_30_US - session_us, timeframe="daily", tier="daily")
+    await stored(ready, WriteBatch(events=events(event("AAPL"), daily)))
+    found = await rows(ready, "SELECT timeframe, metadata->>'tier' AS tier FROM intraday_patterns ORDER BY 1")
+    assert found == [{"timeframe": "1min", "tier": "intraday"}, {"timeframe": "daily", "tier": "daily"}]
+    assert await rows(ready, "SELECT FROM daily_patterns") == []
+
+
 async def test_every_column_of_an_event_is_what_the_event_says(ready: str) -> None:
     prices: dict[str, Any] = {"entry": 227.6, "stop": 0.1 + 0.2, "target": None, "invalidation": 226.1}
     prices |= {"atr": 0.3, "conflict": True}
     one = event("AAPL", "Hammer", direction=-1, revision=3, quality=("gap", "late_revised"), confidence=0.7, **prices)
     one = replace(one, supersedes=str(uuid.uuid4()), first_us=one.bar_start_us - 3 * MINUTE_US, bars=4)
-    await stored(ready, WriteBatch(events=events(one, event("MSFT", "Doji", indicators={}))))
+    await stored(ready, WriteBatch(events=events(one, event("MSFT", "Doji", indicators={}))), part="ticks")
     start = datetime.fromtimestamp(one.bar_start_us / 1e6, UTC)
     (own,) = await rows(ready, "SELECT * FROM pattern_event WHERE symbol = 'AAPL'")
     document = json.loads(own.pop("payload"))
@@ -142,6 +152,7 @@ async def test_every_column_of_an_event_is_what_the_event_says(ready: str) -> No
         "symbol": "AAPL",
         "pattern": "Hammer",
         "timeframe": "1min",
+        "part": "ticks",
         "pattern_id": "hammer",
         "direction": -1,
         "confidence": 0.7,

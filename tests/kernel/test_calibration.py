@@ -1,5 +1,6 @@
 """The table of rates: its numbers beside plain loops, what is found in planted data and in none, and what is told."""
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -314,6 +315,21 @@ def test_a_rate_that_turns_is_refuted_and_gives_the_base_rate() -> None:
     told = made.rate("stays", 1, "1min", float("nan"))
     assert told is not None
     assert told.edge == "+"
+
+
+@pytest.mark.parametrize(("timeframe", "known"), [("1min", 700), ("4hour", 700), ("daily", 500), ("weekly", 500)])
+def test_what_the_later_part_has_decided_is_not_in_the_earlier_one(timeframe: str, known: int) -> None:
+    # all are lost, but those of the last 20 of 70 earlier sessions
+    events = evidence(np.random.default_rng(1), [Planted("a", 1, 1000, 0.5)], sessions=100)
+    session = np.arange(1000) // 10
+    won = np.where((session >= 50) & (session < 70), WON, np.where(session % 2 == 0, WON, LOST))
+    won = np.where(session < 50, LOST, won).astype(np.int8)
+    events = replace(events, timeframe=timeframe, session_us=session * DAY_US, won=won)
+    held = check(table(events), [events], 0.3)
+    assert held.cut_us == 70 * DAY_US
+    (whole,) = [row for row in held.checks if row.key == (timeframe, "a", 1, None)]
+    hits = int((won[:known] == WON).sum())
+    assert whole.published == pytest.approx((hits + 30 * 0.5) / (known + 30))
 
 
 def test_a_row_with_few_later_events_is_not_judged() -> None:

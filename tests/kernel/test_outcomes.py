@@ -14,6 +14,7 @@ import tickstockpl as tp
 from oracle_outcomes import LOST, OPEN, UNMEASURED, UNRESOLVED, WON, Bar, Seen
 from rate_samples import found as detections_of
 from tickstockpl.barriers import Barriers
+from tickstockpl.kernel import PROVISIONAL
 
 MINUTE = 60_000_000
 DAY = 86_400_000_000
@@ -177,7 +178,74 @@ def test_a_position_is_closed_with_its_session_whatever_the_next_one_opens_at() 
     assert result_of(then(CALM) + gap_up, sessions=table) == (UNRESOLVED, 0)
     assert result_of(then(*[CALM] * 5), sessions=table) == (UNRESOLVED, 0)  # the session's last minute is there
     assert result_of(then(*[CALM] * 4), sessions=table) == (OPEN, 0)
-    assert result_of(then(*[CALM] * 4), sessions=table, interval_s=120) == (UNRESOLVED, 0)
+
+
+def test_of_longer_bars_the_last_one_of_a_session_ends_it() -> None:
+    table = np.array([[T0, T0 + 12 * MINUTE]])
+    bars = columns({"A": [Bar(T0 + at * 5 * MINUTE, 10.1, 9.9, 10.0) for at in range(3)]})
+    assert Barriers.of(bars, sessions=table, timeframe="5min").touched.tolist() == [UNRESOLVED] * 3
+    assert Barriers.of(bars, sessions=table, timeframe="1min").touched.tolist() == [OPEN] * 3
+
+
+def test_on_days_and_weeks_the_wait_goes_on_through_the_bars_that_follow() -> None:
+    rng = np.random.default_rng(3)
+    path = 100 * np.exp(np.cumsum(rng.normal(0, 3e-3, (400 * 20, 4)).ravel())).reshape(-1, 4)
+    stamps = (np.arange(400)[:, None] * DAY + np.arange(20) * MINUTE).ravel()
+    minutes = {"symbol": ["A"] * len(path), "ts_us": stamps, "volume": [100] * len(path), "open": path[:, 0]}
+    minutes |= {"high": path.max(axis=1), "low": path.min(axis=1), "close": path[:, 3]}
+    table = np.stack([np.arange(400) * DAY, np.arange(400) * DAY + 20 * MINUTE], axis=1)
+    for timeframe, least in (("daily", 300), ("weekly", 20)):
+        detections = found_on(minutes, timeframe)
+        bars = tp.resample(minutes, timeframe)
+        came = tp.outcomes(detections, bars)
+        assert (np.abs(came.result) == WON).sum() > least
+        assert came.session_us.tolist() == detections.ts_us.tolist()
+        assert tp.outcomes(detections, bars, sessions=table).result.tolist() == came.result.tolist()
+        base = Barriers.of(bars, timeframe=timeframe).base()
+        assert base.session_us.tolist() == bars.ts_us.tolist()
+        last = Barriers.of(bars, timeframe=timeframe).touched[-1]
+        assert last == OPEN
+
+
+def found_on(bars: dict[str, Any], *timeframes: str) -> tp.Detections:
+    return tp.scan(bars, settings=tp.EngineSettings(timeframes=timeframes))
+
+
+def test_detections_on_longer_bars_are_not_measured_on_the_minutes_that_made_them() -> None:
+    bars = columns({"A": walk(np.random.default_rng(3), 600)})
+    detections = found_on(bars, "5min")
+    assert len(detections) > 10
+    with pytest.raises(ValueError, match=r"bars must be of 5min, such as tp.resample\(bars, '5min', ...\): that of A"):
+        tp.outcomes(detections, bars)
+    five = tp.resample(bars, "5min")
+    came = tp.outcomes(detections, five)
+    assert UNMEASURED not in came.result
+    assert {WON, LOST} < set(came.result.tolist())
+    with pytest.raises(ValueError, match="bars must be of 5min"):
+        tp.outcomes(detections, {name: np.array(column)[1:] for name, column in bars.items()})
+
+
+def test_detections_on_minutes_are_not_measured_on_longer_bars() -> None:
+    bars = columns({"A": walk(np.random.default_rng(3), 600)})
+    with pytest.raises(ValueError, match="bars must be no longer than 1min"):
+        tp.outcomes(found_on(bars, "1min"), tp.resample(bars, "5min"))
+
+
+def test_detections_of_several_timeframes_are_measured_on_the_bars_of_one_at_a_time() -> None:
+    bars = columns({name: walk(np.random.default_rng(4), 600) for name in ("A", "B")})
+    detections = found_on(bars, "1min", "5min")
+    with pytest.raises(ValueError, match="detections are on bars of 1min, 5min: name one"):
+        tp.outcomes(detections, bars)
+    with pytest.raises(ValueError, match=r"timeframe must be one of 1min, .*, was '3min'"):
+        tp.outcomes(detections, bars, timeframe="3min")
+    for place, (timeframe, given_bars) in enumerate({"1min": bars, "5min": tp.resample(bars, "5min")}.items()):
+        came = tp.outcomes(detections, given_bars, timeframe=timeframe)
+        alone = tp.outcomes(found_on(bars, timeframe), given_bars)
+        of_it = detections.timeframe == place
+        assert 0 < of_it.sum() < len(detections)
+        for name, column in alone.to_dict().items():
+            np.testing.assert_array_equal(came.to_dict()[name][of_it], column)
+        assert set(came.result[~of_it].tolist()) == {UNMEASURED}
 
 
 def test_an_overnight_gap_is_no_range() -> None:
@@ -196,6 +264,8 @@ def test_bars_outside_of_sessions_and_provisional_ones_are_not_there() -> None:
     engine = tp.Engine(tp.EngineSettings(channels=("data.raw",)))
     engine.ingest([b'{"ticker": "A", "event_type": "A", "timestamp": 1757600460.0, "price": 10.0, "volume": 5}'], 2**50)
     assert len(Barriers.of(engine.provisional().bars)) == 0
+    named = columns({"A": [*FLAT, *late]})
+    assert len(Barriers.of(named | {"quality": [0] * 20 + [PROVISIONAL]})) == len(FLAT)
 
 
 def test_without_a_range_there_is_no_barrier() -> None:

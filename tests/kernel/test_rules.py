@@ -191,7 +191,7 @@ UP_AND_AFTER = tp.parse_rules(
 
 def test_a_bar_with_missing_ticks_makes_no_rule_hold_and_counts_as_a_bar() -> None:
     bars = columns({"A": [bar(0, 1), bar(1, -1), bar(2, -1), bar(3, -1)]}) | {"quality": [0, 2, 0, 0]}
-    found = tp.scan(columns_of_bars(bars, ("quality",)), (), rules=UP_AND_AFTER)
+    found = tp.scan(bars, (), rules=UP_AND_AFTER)
     assert [(held.pattern, minute(ts_us)) for ts_us, held in rows_of(found, rules=True)] == [("up", 0), ("after", 2)]
 
 

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 import tickstockpl as tp
 from running import MINUTE, SECOND, tick
+from tickstockpl.barriers import Barriers
 from tickstockpl.dev.feed import aggregate_message, message_head, message_tail
-from tickstockpl.kernel import columns_of_bars, scan_parts
+from tickstockpl.found import Candles
+from tickstockpl.kernel import GAP, LATE_REVISED, PROVISIONAL, columns_of_bars, scan_parts
 
 T0 = 1_757_599_200 * SECOND  # 2025-09-11 14:00:00 UTC
 NAMES = ("SPY", "AAPL", "ZZ")
@@ -142,3 +144,70 @@ def test_bars_that_were_still_open_are_left_out() -> None:
     still_open = engine.provisional().bars
     assert len(still_open) == 1
     assert len(tp.scan(still_open)) == 0
+
+
+@pytest.mark.parametrize(("flag", "found"), [(0, 1), (LATE_REVISED, 1), (GAP, 0), (PROVISIONAL, 0)])
+def test_a_frame_says_by_its_quality_which_bars_no_pattern_ends_on(flag: int, found: int) -> None:
+    rows: dict[str, Any] = {"symbol": ["A"] * 21, "ts_us": np.arange(21) * MINUTE, "volume": [100] * 20 + [900]}
+    rows |= {name: [10.0] * 21 for name in ("open", "high", "low", "close")}
+    assert len(tp.scan(rows | {"quality": [0] * 20 + [flag]}, ["volume_spike"])) == found
+    with pytest.raises(ValueError, match="quality must be whole numbers of 8 bits, row 20 is 256"):
+        tp.scan(rows | {"quality": [0] * 20 + [256]})
+
+
+def apart(minutes: int, count: int = 40) -> dict[str, Any]:
+    """Bars of two symbols that start so many minutes apart."""
+    rng = np.random.default_rng(minutes)
+    rows: dict[str, Any] = {"symbol": ["A", "B"] * count, "ts_us": T0 + np.arange(count).repeat(2) * minutes * MINUTE}
+    close = 100 + np.cumsum(rng.normal(0, 1, 2 * count))
+    return rows | {"open": close, "high": close + 1, "low": close - 1, "close": close, "volume": [100] * 2 * count}
+
+
+@pytest.mark.parametrize(("minutes", "told"), [(2, "2 minutes"), (5, "5 minutes"), (60, "1 hour"), (2880, "2 days")])
+def test_bars_that_are_longer_than_what_is_looked_at_are_refused(minutes: int, told: str) -> None:
+    with pytest.raises(ValueError, match=f"bars must be no longer than 1min, .* all of these start whole {told} apart"):
+        tp.scan(apart(minutes), ["doji"])
+    with pytest.raises(ValueError, match="bars must be no longer than 1min"):
+        tp.scan(apart(minutes), settings=tp.EngineSettings(timeframes=("1min", "weekly")))
+    seen = tp.scan(apart(minutes), settings=tp.EngineSettings(timeframes=("weekly",)))
+    assert seen.pattern.dtype == np.int32
+
+
+def test_bars_of_which_few_are_there_or_one_starts_between_are_minutes() -> None:
+    assert len(tp.scan(apart(5, 19))) > 0
+    one = {name: [*column, column[0]] for name, column in apart(5).items()} | {"symbol": ["A", "B"] * 40 + ["C"]}
+    one["ts_us"][-1] = T0 + MINUTE
+    assert len(tp.scan(one)) > 0
+
+
+def test_bars_that_were_rolled_up_say_what_their_minutes_say_but_for_the_newest() -> None:
+    rows = bars(5, 800)
+    settings = tp.EngineSettings(timeframes=("5min",))
+    minutes, rolled = tp.scan(rows, settings=settings), tp.scan(tp.resample(rows, "5min"), settings=settings)
+    newest = minutes.ts_us == tp.resample(rows, "5min").ts_us.max()
+    ids = set(minutes.event_id[~newest].tolist())
+    assert set(rolled.event_id.tolist()) == ids
+    assert len(ids) > 100
+
+
+@pytest.mark.parametrize("symbol", [None, np.arange(1200) % 2 * 70_000])
+def test_bars_of_trades_without_names_are_called_by_their_ids(symbol: Any) -> None:
+    stamps = T0 + np.arange(1200) * 15 * SECOND
+    made = tp.aggregate(stamps, 10 + np.sin(np.arange(1200) / 9.0).round(2), np.full(1200, 100), symbol)
+    rows = made.to_dict()
+    seen = tp.scan(made)
+    assert found(seen) == found(tp.scan(rows | {"symbol": rows["symbol"].astype(str)})) != set()
+    assert set(seen.symbols) == {"0"} if symbol is None else {"0", "70000"}
+    came = tp.outcomes(seen, made)
+    assert {-1, 1} < set(came.result.tolist())
+    assert seen.symbols[seen.symbol[0]] in tp.plot(seen, 0, made).svg
+    five = tp.scan(tp.resample(made, "5min"), settings=tp.EngineSettings(timeframes=("5min",)))
+    assert set(five.symbols) == set(seen.symbols)
+
+
+def test_a_symbol_that_has_no_name_is_named_by_its_row() -> None:
+    rows = columns_of_bars(bars(1, 40))
+    rows.symbol[5] = 3
+    for look in (tp.scan, Barriers.of, lambda given: Candles.of(given, "AAPL")):
+        with pytest.raises(ValueError, match="symbol must index symbols, row 5 is 3"):
+            look(rows)

@@ -1,5 +1,6 @@
 """Longer bars in the engine are those of `tp.resample`; patterns on them are seen when they have closed, not before."""
 
+import json
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -122,6 +123,23 @@ def test_patterns_of_a_session_are_not_looked_for_on_bars_that_are_none() -> Non
         assert all(at <= limit for limit in longest), timeframe
     names = {pattern["id"]: pattern["longest"] for pattern in tp.PATTERNS}
     assert (names["high_of_day"], names["opening_range_15"], names["double_top"]) == ("4hour", "15min", "weekly")
+
+
+def test_of_one_name_symbol_and_end_the_longest_bars_event_comes_last() -> None:
+    minutes = bars(6, symbols=2)
+    live = tp.Engine(settings(channels=("data.raw",)))
+    came: dict[tuple[str, int, int], list[int]] = {}
+    names = ("symbol", "ts_us", "open", "high", "low", "close")
+    for symbol, ts_us, *prices in zip(*(minutes[name].tolist() for name in names), strict=True):
+        now_us = ts_us + 30_000_000
+        ohlc = dict(zip(("tick_open", "tick_high", "tick_low", "tick_close"), prices, strict=True))
+        tick = {"ticker": symbol, "event_type": "T", "timestamp": now_us / 1e6, "price": prices[3], "volume": 100}
+        found = live.ingest([json.dumps(tick | ohlc).encode()], now_us).detections
+        columns = (found.symbol, found.pattern, found.end_us, found.timeframe)
+        for at, pattern, end_us, timeframe in zip(*(column.tolist() for column in columns), strict=True):
+            came.setdefault((found.symbols[at], pattern, end_us), []).append(timeframe)
+    assert all(timeframes == sorted(timeframes) for timeframes in came.values())
+    assert sum(len(timeframes) > 2 for timeframes in came.values()) > 50
 
 
 def test_fed_longer_bars_and_todays_minutes_go_on_as_a_run_that_saw_all_minutes() -> None:

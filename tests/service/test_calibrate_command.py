@@ -14,7 +14,6 @@ from bar_samples import MINUTE_US, NINE_30_US
 from commands import Run, said_once
 from rate_samples import Planted, evidence, table
 from tickstockpl import calibrate, rate_file, rate_page, rate_plot, sessions
-from tickstockpl.barriers import UNMEASURED
 from tickstockpl.calibration import Calibration, Placebo
 from tickstockpl.holdout import judged
 from tickstockpl.rate_words import finding, named
@@ -64,8 +63,7 @@ def test_the_table_is_of_what_scan_and_outcomes_say(command: Run, state_dir: Pat
     )
     some = bars.filter(pl.col("symbol").is_in(["AAPL", "ZZ"]))
     detections = tp.scan(some, settings=settings)
-    result = tp.outcomes(detections, some, sessions=regular).result
-    result[detections.timeframe > 0] = UNMEASURED
+    result = tp.outcomes(detections, some, sessions=regular, timeframe="1min").result
     counted = {}
     for at, pattern in enumerate(ids):
         for direction in (1, -1, 0):
@@ -100,6 +98,31 @@ def test_the_same_bars_make_the_same_table_in_whatever_parts_they_are_read(
     assert tables[0] == tables[1] == tables[2]
     assert tables[0].held_out is not None
     assert tables[0].placebo is not None
+
+
+def daily_walk() -> Any:
+    """Two symbols of 300 UTC days of 30 minutes; the second begins two months later."""
+    bars = walk(days=300, minutes=30)
+    later = pl.col("ts_us") >= NINE_30_US + 60 * DAY_US
+    return bars.filter((pl.col("symbol") == "AAPL") | ((pl.col("symbol") == "ZZ") & later))
+
+
+def test_rates_of_daily_bars_are_held_against_later_days(command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    daily_walk().write_parquet("bars.parquet")
+    tables = []
+    for rows in (10**6, 1):
+        monkeypatch.setattr(calibrate, "ROWS", rows)
+        asked = ("--mode", "always", "--timeframe", "daily", "--pattern", "doji", "--pattern", "pin_bar")
+        done = command("calibrate", "bars.parquet", *asked, "-o", "rates.json")
+        assert (done.returncode, done.stderr) == (0, "")
+        tables.append(replace(rate_file.read(Path("rates.json")), made_at_us=0))
+    assert tables[0] == tables[1]
+    held, placebo = tables[0].held_out, tables[0].placebo
+    assert held is not None
+    assert placebo is not None
+    assert held.share == pytest.approx(0.3, abs=0.01)
+    assert 0 < held.events < sum(group.pooled.n for group in tables[0].groups) / 2
+    assert tables[0].bases[0].bars == 2 * 299 - 60  # the last day is not over
 
 
 @pytest.mark.parametrize("column", ["symbol", "ts_us", "open", "high", "low", "close", "volume"])
@@ -169,6 +192,7 @@ def test_files_are_written_and_what_they_say_is_printed(command: Run) -> None:
         (["bars.parquet", "--symbol", "NOBODY"], "there are no bars of NOBODY"),
         (["bars.parquet", "--to", "2025-10-13"], "--holdout 0 makes a table that no later data has judged"),
         (["sunday.csv"], "--mode always takes all hours"),
+        (["five.csv"], "five.csv: bars must be no longer than 1min, the timeframe that is looked at: all of"),
         (["bars.parquet", "--horizon", "0"], "--horizon"),
         (["bars.parquet", "--barrier", "nan"], "'--barrier'"),
         (["bars.parquet", "--holdout", "1"], "--holdout"),
@@ -179,6 +203,7 @@ def test_a_mistake_is_one_line_and_code_2(command: Run, words: list[str], says: 
     walk(days=2, minutes=60).write_parquet("bars.parquet")
     sunday = walk(days=1, minutes=60).with_columns(pl.col("ts_us") - DAY_US)
     sunday.write_csv("sunday.csv")
+    walk(days=2, minutes=60).filter(pl.col("ts_us") % (5 * MINUTE_US) == 0).write_csv("five.csv")
     assert says in said_once(command("calibrate", *words))
 
 
@@ -248,6 +273,32 @@ def test_the_page_has_every_row_and_names_those_that_were_refuted(planted: Calib
     assert "was not held against later data" in rate_page.page(replace(planted, held_out=None))
 
 
+def test_rows_of_several_timeframes_are_told_apart_by_theirs(planted: Calibration) -> None:
+    rng = np.random.default_rng(3)
+    minutes = evidence(rng, [Planted("wins", 1, 1500, 0.6), Planted("loses", -1, 1500, 0.4)])
+    longer = replace(evidence(rng, [Planted("wins", 1, 1500, 0.4), Planted("null", 0, 1500, 0.5)]), timeframe="15min")
+    both = judged(table(minutes, longer), [minutes, longer], 0.3)
+    rows = [line.split(" | ")[:4] for line in rate_page.page(both).splitlines() if line.startswith("| ")]
+    assert rows[0] == ["| bars", "pattern", "direction", "events"]
+    assert {(bars, pattern, direction) for bars, pattern, direction, _ in rows[1:5]} == {
+        ("| 1min", "`wins`", "bullish"),
+        ("| 15min", "`wins`", "bullish"),
+        ("| 1min", "`loses`", "bearish"),
+        ("| 15min", "`null`", "neutral"),
+    }
+    names = {
+        text.text for text in ET.fromstring(rate_plot.bars_svg(both)).iter(f"{SVG}text") if text.get("class") == "end"
+    }
+    assert names == {
+        *("wins bullish on 1min", "wins bullish on 15min", "loses bearish on 1min", "null neutral on 15min")
+    }
+    assert "4 patterns, timeframes and directions" in words(both)["Patterns"]
+    assert "More often: wins bullish on 1min " in words(both)["Patterns"]
+    assert "wins bullish on 15min " in words(both)["Patterns"].partition("Less often: ")[2]
+    assert "1min" not in words(planted)["Patterns"]
+    assert "| bars" not in rate_page.page(planted)
+
+
 def test_pictures_are_the_same_each_time_and_sound_xml(planted: Calibration) -> None:
     for draw in (rate_plot.bars_svg, rate_plot.reliability_svg):
         assert draw(planted) == draw(planted)
@@ -268,7 +319,7 @@ def test_bars_start_at_the_base_rate_and_end_at_the_rate(planted: Calibration) -
     scale = (labels["+5"] - middle) / 0.05
     names = [text.text for text in root.iter(f"{SVG}text") if text.get("class") == "end"]
     for name, rect in zip(names, bars, strict=True):
-        group = next(one for one in drawn if named(one) == name)
+        group = next(one for one in drawn if named(one, planted) == name)
         gain = group.pooled.hit_rate - group.base_rate
         left, width = float(rect.get("x", "nan")), float(rect.get("width", "nan"))
         assert width == pytest.approx(abs(gain) * scale, abs=0.2)

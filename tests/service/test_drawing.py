@@ -18,6 +18,7 @@ from bar_samples import MINUTE_US, NINE_30_US
 from tickstockpl.axes import PriceAxis, round_step, time_labels
 from tickstockpl.drawing import ZONE, draw
 from tickstockpl.found import Candles, Found, Point
+from tickstockpl.kernel import columns_of_bars
 
 SVG = "{http://www.w3.org/2000/svg}"
 DAY_US = 86_400_000_000
@@ -343,6 +344,27 @@ def test_plot_draws_a_row_of_detections_among_the_bars_of_its_symbol() -> None:
     assert {"9.99", "10.01", "entry 10.00"} <= {*texts(root)}
     shanghai = drawn(tp.plot(tp.scan(bars, ["volume_spike"]), 0, bars, timezone="Asia/Shanghai").svg)
     assert "2025-10-13 22:20 CST · confidence 1.00" in texts(shanghai)
+
+
+def test_what_a_scan_has_found_draws_itself_among_the_bars_that_were_scanned() -> None:
+    bars = spiked()
+    found = tp.scan(bars, ["volume_spike"])
+    assert found.scanned is bars
+    assert found.plot(0).svg == found.plot(0, bars).svg == tp.plot(found, 0, bars).svg
+    shanghai = tp.plot(found, 0, bars, timezone="Asia/Shanghai")
+    assert found.plot(-len(found), timezone="Asia/Shanghai").svg == shanghai.svg
+    with pytest.raises(IndexError):
+        found.plot(99)
+
+
+def test_detections_of_an_engine_are_drawn_among_the_bars_that_are_given() -> None:
+    bars = spiked()
+    engine = tp.Engine(tp.EngineSettings(patterns=("volume_spike",)))
+    found = engine.replay(columns_of_bars(bars), last=True).detections
+    assert found.scanned is None
+    assert found.plot(0, bars).svg == tp.plot(found, 0, bars).svg
+    with pytest.raises(ValueError, match=r"give them, as in plot\(row, bars\)"):
+        found.plot(0)
 
 
 def test_plot_draws_the_points_that_detections_have() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import tickstockpl as tp
 from commands import Run, said_once
 from event_samples import event, events, published
+from market_rows import xnys
 from pattern_play import columns
 from rule_play import LONGER_TEXT, RULES, TEXT
 from swing_walk import swings
@@ -24,8 +25,8 @@ from tickstockpl.events import SWITCHED_OFF, EventColumns, Events
 from tickstockpl.events import Member as MadeOf
 from tickstockpl.kernel import patterns_with
 from tickstockpl.rule import Comparison, Member
-from tickstockpl.selection import chosen_rules, definitions_of, enabled_patterns, rate_table
-from tickstockpl.settings import PatternSettings
+from tickstockpl.selection import chosen_rules, definitions_of, enabled_patterns, engine_settings, rate_table
+from tickstockpl.settings import PatternSettings, Settings
 from tickstockpl.switches import Definition, Switches
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
@@ -265,6 +266,58 @@ def test_a_rule_that_asks_for_bars_that_nobody_looks_at_ends_run_and_check_with_
 def test_check_says_how_many_rules_there_are(command: Run, file: Path) -> None:
     done = command("check", TICKSTOCKPL_PATTERNS__RULES=str(file), TICKSTOCKPL_PATTERNS__ENABLED="doji")
     assert f"selection: 1 pattern, 9 rules of {file}; no symbol's indicators\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("more", "timeframes", "said"),
+    [
+        ('timeframe = "30min"', ("1min", "5min"), "30min"),
+        ("", ("5min",), "1min"),
+        ('timeframe = "30min"\ntold = false', ("1min", "5min"), None),
+        ('timeframe = "30min"', ("30min",), None),
+    ],
+)
+def test_a_rule_on_bars_that_are_not_looked_at_is_a_mistake_for_the_service_and_for_check(
+    command: Run, state_dir: Path, tmp_path: Path, more: str, timeframes: tuple[str, ...], said: str | None
+) -> None:
+    path = tmp_path / "rules.toml"
+    other = rule(f"timeframe = {json.dumps(timeframes[0])}", id="two", name="TwoRule")
+    path.write_text(rule(more) + other, encoding="utf-8")
+    environ = {"TICKSTOCKPL_PATTERNS__RULES": str(path), "TICKSTOCKPL_PATTERNS__TIMEFRAMES": ",".join(timeframes)}
+    done = command("check", **environ)
+    settings = Settings(patterns=PatternSettings(rules=path, timeframes=timeframes))
+    if said is None:
+        assert "ok   selection: the default patterns, " in done.stdout
+        assert engine_settings(settings, xnys(state_dir), None).rules
+        return
+    line = (
+        f"rule one is on bars of {said}, which patterns.timeframes does not name: add it there, or write told = false"
+    )
+    assert f"FAIL selection: {line} in the rule\n" in done.stdout
+    with pytest.raises(SettingsError, match=f"^{line} in the rule$"):
+        engine_settings(settings, xnys(state_dir), None)
+
+
+def test_check_names_a_timeframe_that_there_is_not(command: Run) -> None:
+    done = command("check", TICKSTOCKPL_PATTERNS__TIMEFRAMES="2min")
+    assert "FAIL selection: patterns.timeframes: there is no 2min; there are 1min, " in done.stdout
+
+
+def test_scan_and_calibrate_say_which_rules_are_on_other_bars(command: Run, tmp_path: Path) -> None:
+    pytest.importorskip("polars", reason="reading files needs the extra [replay]")
+    path = tmp_path / "rules.toml"
+    path.write_text(rule('timeframe = "30min"'), encoding="utf-8")
+    words = ("scan", str(BARS), "--symbol", "ZZTEST1", "--rules", str(path), "--mode", "always")
+    assert said_once(command(*words)) == f"--timeframe 1min: {path} has rules on other bars alone: one (30min)"
+    assert command(*words, "--timeframe", "30min").stderr == ""
+    path.write_text(rule('timeframe = "30min"') + rule(id="two", name="TwoRule"), encoding="utf-8")
+    left = "tickstockpl: rules on other bars than those of 1min were left out: one (30min)\n"
+    done = command(*words, "--rows", "1000")
+    assert (done.returncode, done.stderr) == (0, left)
+    found = {line.split()[0] for line in done.stdout.splitlines() if line.strip()}
+    assert found & {"one", "two"} == {"two"}
+    done = command("calibrate", *words[1:], "--holdout", "0", "--placebo", "0")
+    assert (done.returncode, done.stderr) == (0, left.replace("those of 1min", "those measured"))
 
 
 def test_all_rules_are_told_unless_the_settings_name_some(file: Path) -> None:

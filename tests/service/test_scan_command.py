@@ -214,13 +214,16 @@ def test_nothing_found_is_an_empty_file_with_all_columns(command: Run, bars: Pat
         (("bars.parquet", "-o", "nowhere/found.csv"), "--output: there is no folder nowhere"),
         (("bars.parquet", "--timezone", "Mars/Olympus"), "no timezone is called 'Mars/Olympus'"),
         (("bars.parquet", "--jobs", "0"), "Invalid value for '--jobs'"),
+        (("bars.parquet", "--bar-seconds", "300"), "--bar-seconds 300: --timeframe must be as long, was 1min"),
+        (("five.csv",), "five.csv: bars must be no longer than 1min, the timeframe that is looked at: all of"),
         ((), "DATABASE_URI is not set"),
     ],
 )
 @pytest.mark.usefixtures("bars")
 def test_a_mistake_is_one_line_that_says_what_to_do(command: Run, words: tuple[str, ...], said: str) -> None:
+    walk().filter(pl.col("ts_us") % (5 * MINUTE_US) == 0).write_csv("five.csv")
     assert said in said_once(command("scan", *words))
-    assert sorted(path.name for path in Path().iterdir()) == ["bars.parquet"]
+    assert sorted(path.name for path in Path().iterdir()) == ["bars.parquet", "five.csv"]
 
 
 of_processes = pytest.mark.skipif(

@@ -1,5 +1,6 @@
 //! Column sets: numpy arrays of one length, frozen, and the same as an Arrow stream.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use arrow_array::ffi_stream::FFI_ArrowArrayStream;
@@ -9,8 +10,9 @@ use arrow_array::{
 };
 use arrow_schema::{Field, Schema};
 use numpy::{IntoPyArray, PyArray1, PyArrayMethods, PyFixedString};
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyCapsule, PyDict, PyTuple};
 use tickstockpl_kernel::event::EventId;
 
@@ -156,6 +158,27 @@ column_set! {
     }
 }
 
+/// The bars that were looked through, once somebody has said which: an object of Python's, or `None`.
+pub(crate) struct Scanned(PyOnceLock<Py<PyAny>>);
+
+impl Scanned {
+    /// Nobody has said it yet.
+    pub(crate) fn unknown() -> Self {
+        Self(PyOnceLock::new())
+    }
+}
+
+impl<'py> IntoPyObject<'py> for &Scanned {
+    type Target = PyAny;
+    type Output = Bound<'py, PyAny>;
+    type Error = Infallible;
+
+    fn into_pyobject(self, py: Python<'py>) -> Result<Self::Output, Infallible> {
+        let none = || py.None().into_bound(py);
+        Ok(self.0.get(py).map_or_else(none, |bars| bars.bind(py).clone()))
+    }
+}
+
 column_set! {
     /// Patterns that came and went.
     Detections {
@@ -175,7 +198,31 @@ column_set! {
     member_us: Py<PyArray1<i64>>,
     member_end_us: Py<PyArray1<i64>>,
     member_id: Py<PyArray1<IdText>>,
-    patterns: Py<PyTuple>;
+    patterns: Py<PyTuple>,
+    scanned: Scanned;
+
+    #[pyo3(signature = (row, bars=None, *, timezone=None))]
+    fn plot<'py>(
+        this: &Bound<'py, Self>,
+        row: isize,
+        bars: Option<Bound<'py, PyAny>>,
+        timezone: Option<&str>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = this.py();
+        let scanned = || this.get().scanned.0.get(py).map(|bars| bars.bind(py).clone());
+        let bars = bars.or_else(scanned).ok_or_else(|| {
+            PyValueError::new_err("only what scan has returned knows its bars: give them, as in plot(row, bars)")
+        })?;
+        let named = PyDict::new(py);
+        if let Some(timezone) = timezone {
+            named.set_item("timezone", timezone)?;
+        }
+        py.import("tickstockpl.drawing")?.call_method("plot", (this, row, bars), Some(&named))
+    }
+
+    fn _keep(&self, py: Python<'_>, bars: Py<PyAny>) {
+        self.scanned.0.get_or_init(py, || bars);
+    }
 
     fn points(&self, py: Python<'_>, row: isize) -> PyResult<Vec<(&'static str, i64, f64)>> {
         self.points_of(py, row)

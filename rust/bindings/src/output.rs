@@ -20,7 +20,7 @@ use tickstockpl_kernel::rule::{MadeOf, Ruleset};
 use tickstockpl_kernel::symbol::SymbolId;
 use tickstockpl_kernel::timeframe::Timeframe;
 
-use crate::columns::{Bars, Detections, IdText, LongerBars, Readings, frozen};
+use crate::columns::{Bars, Detections, IdText, LongerBars, Readings, Scanned, frozen};
 use crate::to_py;
 use crate::whole::{Whole, whole};
 
@@ -406,7 +406,7 @@ fn detections<'a>(
         member_direction: frozen(py, members.direction)?, member_confidence: frozen(py, members.confidence)?,
         member_timeframe: frozen(py, members.timeframe)?, member_us: frozen(py, members.ts_us)?,
         member_end_us: frozen(py, members.end_us)?, member_id: frozen(py, members.event_id)?,
-        patterns: patterns.clone_ref(py),
+        patterns: patterns.clone_ref(py), scanned: Scanned::unknown(),
     }
 }
 

@@ -165,7 +165,7 @@ impl History {
         // The oldest one leaves, and `trim` asks the next whether it is the last to do so.
         let second = self.sealed.get(1).map_or(0, |sealed| sealed.fold.minute_us as u64);
         let longer = self.longer.as_ref().map_or(0, |longer| longer.touch(end_us));
-        let far = if self.study.is_some() { self.window.touch_far(self.sealed.len()) } else { 0 };
+        let far = if self.study.is_some() { self.window.touch_far() } else { 0 };
         self.window.touch() ^ far ^ kept ^ ends[0] ^ ends[1] ^ second ^ longer
     }
 
@@ -470,14 +470,14 @@ impl History {
             let bar = bar.opening(self.base.enter(rules.stands_in(open_us)));
             let newer = self.in_window_after(&bar);
             if let Some(candles) = &mut self.candles {
-                candles.settle(&bar, open_us, self.window.view().before(newer), &());
+                candles.settle(open_us, self.window.view().before(newer), &());
             }
             if let Some(study) = &mut self.study {
-                study.settle(&bar, open_us, self.window.view().before(newer), &rules.study);
+                study.settle(open_us, self.window.view().before(newer), &rules.study);
             }
             self.base.push(&bar, oldest.end_us, &oldest.found, &rules.combined);
             if let Some(on) = &rules.indicators {
-                self.gauges.settle(&bar, open_us, newer, &self.window, on);
+                self.gauges.settle(open_us, newer, &self.window, on);
             }
         }
         let rolled = oldest.rolled_from(rules);
@@ -512,12 +512,14 @@ impl History {
         assert!(self.window.rewind(held), "a window keeps its revisable bars");
         self.now.clone_from(&self.base);
         if let Some(candles) = &mut self.candles {
-            candles.rewind();
+            candles.rewind(&self.window, &());
         }
         if let Some(study) = &mut self.study {
-            study.rewind();
+            study.rewind(&self.window, &rules.study);
         }
-        self.gauges.rewind();
+        if let Some(on) = &rules.indicators {
+            self.gauges.rewind(&self.window, on);
+        }
         let mut sealed = std::mem::take(&mut self.sealed);
         for (index, each) in sealed.iter_mut().enumerate() {
             each.evaluation += u32::from(index > at);

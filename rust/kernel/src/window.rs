@@ -8,8 +8,13 @@ use crate::snapshot::FEW;
 /// Slots beyond the window's length, so that as many of the newest bars can be taken back and pushed again.
 ///
 /// A late tick revises a closed bar of the last 15 minutes: the bars since are taken back, folded anew and pushed
-/// again, and the window must then show what it would have shown had the tick been in time.
-pub const SPARE: usize = 20;
+/// again, and the window must then show what it would have shown had the tick been in time; so must what is carried
+/// beside it, from a mark that lies as many bars before them (`Trail`).
+pub const SPARE: usize = 36;
+
+/// Bars whose volumes are carried as a sum: as many as patterns measure a bar's volume against.
+const VOLUME_BARS: usize = 20;
+const _: () = assert!(SPARE > VOLUME_BARS, "what leaves the sum is still held");
 
 /// A bit of [`WindowBar::quality`] that no row has: the bar is the first of its session in the window.
 const OPENS_SESSION: u8 = 1 << 7;
@@ -131,6 +136,8 @@ pub struct Window {
     prices: Box<[[f64; 4]]>,
     volume: Box<[i64]>,
     quality: Box<[u8]>,
+    /// Σ volume of the newest 20 bars, or of those there are. In integers: the order does not matter.
+    traded: i128,
     /// N.
     bars: usize,
     /// Slot of the next bar.
@@ -151,6 +158,7 @@ impl Window {
             prices: vec![[0.0; 4]; slots].into(),
             volume: vec![0; slots].into(),
             quality: vec![0; slots].into(),
+            traded: 0,
             bars,
             next: 0,
             held: 0,
@@ -168,6 +176,8 @@ impl Window {
         self.next = if at + 1 == self.slots() { 0 } else { at + 1 };
         self.held = self.slots().min(self.held + 1);
         self.pushed += 1;
+        let leaving = if self.held > VOLUME_BARS { self.volume[self.slot(VOLUME_BARS + 1)] } else { 0 };
+        self.traded += i128::from(bar.volume) - i128::from(leaving);
     }
 
     /// Take back the newest `k` bars: the window is what it was before they were pushed.
@@ -181,6 +191,7 @@ impl Window {
         self.next = self.slot(k);
         self.held -= k;
         self.pushed -= k;
+        self.traded = self.sum_of_volumes(0, VOLUME_BARS.min(self.held));
         true
     }
 
@@ -242,19 +253,32 @@ impl Window {
     /// Mean volume of the `n` bars before the newest `skip`, in shares.
     ///
     /// `None` for `n` = 0 and until there are that many bars. Summed in integers, so the order does not matter.
-    /// O(n).
+    /// O(1) for the 20 bars before the newest, which is what patterns ask for; O(n) for others.
     #[must_use]
     pub fn mean_volume(&self, skip: usize, n: usize) -> Option<f64> {
         if n == 0 || skip.checked_add(n)? > self.len() {
             return None;
         }
-        let (from, to) = (self.slot(skip + n), self.slot(skip));
-        let (older, newer) =
-            if from < to { (&self.volume[from..to], &[][..]) } else { (&self.volume[from..], &self.volume[..to]) };
-        let sum: i128 = older.iter().chain(newer).map(|&volume| i128::from(volume)).sum();
+        let sum = if (skip, n) == (1, VOLUME_BARS) {
+            let [newest, oldest] = [1, VOLUME_BARS + 1].map(|back| i128::from(self.volume[self.slot(back)]));
+            self.traded - newest + oldest
+        } else {
+            self.sum_of_volumes(skip, n)
+        };
         // The processor converts 64 bits in one instruction, 128 in a call.
         let sum = i64::try_from(sum).map_or_else(|_| sum as f64, |sum| sum as f64);
         Some(sum / n as f64)
+    }
+
+    /// Of the `n` bars before the newest `skip`; they are held.
+    fn sum_of_volumes(&self, skip: usize, n: usize) -> i128 {
+        let (from, to) = (self.slot(skip + n), self.slot(skip));
+        let (older, newer) = if from < to || n == 0 {
+            (&self.volume[from..to], &[][..])
+        } else {
+            (&self.volume[from..], &self.volume[..to])
+        };
+        older.iter().chain(newer).map(|&volume| i128::from(volume)).sum()
     }
 
     /// The window's bars, oldest first.
@@ -267,19 +291,17 @@ impl Window {
     pub(crate) fn touch(&self) -> u64 {
         // Older slots than a young window holds are read too: they are there, and nothing is made of them.
         let prices = [0, 1, 3].map(|back| self.prices[self.slot(back)][0].to_bits());
-        let volumes = [0, 8, 16, SPARE].map(|back| self.volume[self.slot(back)] as u64);
+        let volumes = [0, VOLUME_BARS].map(|back| self.volume[self.slot(back)] as u64);
         let words = prices.into_iter().chain(volumes).chain([0, 15].map(|back| self.ts_us[self.slot(back)] as u64));
         words.fold(u64::from(self.quality[self.next]), std::ops::BitXor::bitxor)
     }
 
-    /// The same for a study that reads 21 bars, and what leaves averages of 50 and 200 closes, at the newest bar and at one that
-    /// is `behind` older.
-    pub(crate) fn touch_far(&self, behind: usize) -> u64 {
-        let price = |back: usize| self.prices[self.slot(back.min(self.slots()))][0].to_bits();
-        let leaving = [50, 200, 50 + behind, 200 + behind].map(price);
-        let near = (0..=21 + behind).step_by(2).map(price);
-        let volumes = (0..=21 + behind).step_by(8).map(|back| self.volume[self.slot(back.min(self.slots()))] as u64);
-        near.chain(leaving).chain(volumes).fold(0, std::ops::BitXor::bitxor)
+    /// The same for a study: what leaves averages of 50 and 200 closes.
+    pub(crate) fn touch_far(&self) -> u64 {
+        [50, 200]
+            .map(|back: usize| self.prices[self.slot(back.min(self.slots()))][0].to_bits())
+            .iter()
+            .fold(0, |bits, x| bits ^ x)
     }
 
     /// The bar `back` bars before the newest, also behind the window's oldest while it is held.

@@ -36,7 +36,14 @@ CREATE TABLE IF NOT EXISTS market_session (
   PRIMARY KEY (kind, open_at)
 );
 
-CREATE INDEX IF NOT EXISTS ohlcv_1min_timestamp_idx ON ohlcv_1min ("timestamp" DESC);
+-- Of a table that holds rows it would be made under a lock that readers wait for: `migrate` makes it afterwards.
+DO $ohlcv_1min$
+BEGIN
+  IF NOT EXISTS (SELECT FROM ohlcv_1min) THEN
+    CREATE INDEX IF NOT EXISTS ohlcv_1min_timestamp_idx ON ohlcv_1min ("timestamp" DESC);
+  END IF;
+END
+$ohlcv_1min$;
 
 -- Views of longer bars: of the minutes in regular sessions, and only such as are over when the newest minute of all ends.
 -- A name that somebody else has given to a table stays his.

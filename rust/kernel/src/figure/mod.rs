@@ -217,6 +217,8 @@ pub struct Charts {
     index: u32,
     /// A bit for each kind that it confirms.
     confirmed: u64,
+    /// A bit for each place whose figure has neither been confirmed nor ended: the others are not looked at.
+    waiting: u16,
     places: [Option<Place>; PLACES],
     flags: [Flag; 2],
     turns: [Turn; 2],
@@ -241,19 +243,24 @@ impl Charts {
     /// What the bar does to all others; `is_pivot`: it has confirmed one.
     pub(crate) fn push(&mut self, bar: &WindowBar, zigzag: &Zigzag, is_pivot: bool, atr: f64) {
         if is_pivot {
-            for (place, figure) in self.places.iter_mut().zip(FIGURES) {
+            for (number, (place, figure)) in self.places.iter_mut().zip(FIGURES).enumerate() {
                 if let Some(form) = figure.form(zigzag, atr) {
                     let newest = zigzag.count();
                     *place = Some(Place { form, formed: self.index, newest, ended: None, direction: 0 });
+                    self.waiting |= 1 << number;
                 }
             }
             for seen in SIGHTS.iter().filter_map(|sight| sight.look(zigzag, atr)) {
                 self.confirmed |= seen.kind.bit();
             }
         }
-        for place in self.places.iter_mut().flatten() {
+        for number in waiting(self.waiting) {
+            let Some(place) = &mut self.places[number] else { continue };
             if place.push(bar.close, self.index, zigzag.count()) {
                 self.confirmed |= place.form.kind.bit();
+            }
+            if place.ended.is_some() {
+                self.waiting &= !(1 << number);
             }
         }
         for (turn, sign) in self.turns.iter_mut().zip([1.0, -1.0]) {
@@ -301,16 +308,23 @@ impl Charts {
             u64::from(place.formed) ^ place.form.upper.touch() ^ clearance.to_bits() ^ life.to_bits()
         };
         let turned = self.turns.iter().fold(0, |bits, turn| bits ^ turn.touch());
-        self.places.iter().flatten().fold(self.confirmed ^ turned, |bits, place| bits ^ of(place))
+        let asked = waiting(self.waiting).filter_map(|number| self.places[number].as_ref());
+        asked.fold(self.confirmed ^ turned, |bits, place| bits ^ of(place))
     }
 }
 
+/// The numbers of the places whose bits are set.
+fn waiting(mut bits: u16) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let number = bits.trailing_zeros() as usize;
+        bits &= bits.wrapping_sub(1);
+        (number < PLACES).then_some(number)
+    })
+}
+
 impl Place {
-    /// Takes in a close; whether it confirms the figure.
+    /// Takes in a close, while it waits; whether it confirms the figure.
     fn push(&mut self, close: f64, index: u32, pivots: u32) -> bool {
-        if self.ended.is_some() {
-            return false;
-        }
         let Form { upper, lower, breaks, clearance, life, .. } = self.form;
         let here = f64::from(index);
         let (above, below) = (upper.under(close, here), -lower.under(close, here));

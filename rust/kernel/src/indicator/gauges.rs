@@ -135,19 +135,19 @@ impl Gauges {
 
     /// The oldest revisable bar, `after` bars before the window's newest, can no longer be revised.
     #[inline]
-    pub fn settle(&mut self, bar: &WindowBar, session: Option<i64>, after: usize, window: &Window, on: &Indicators) {
+    pub fn settle(&mut self, session: Option<i64>, after: usize, window: &Window, on: &Indicators) {
         let view = window.view().before(after);
-        self.strength.settle(bar, session, view, &on.kernels);
+        self.strength.settle(session, view, &on.kernels);
         if let Some(watched) = &mut self.watched {
-            watched.trail.settle(bar, session, view, &on.kernels);
+            watched.trail.settle(session, view, &on.kernels);
         }
     }
 
     /// Goes back to before the oldest revisable bar.
-    pub fn rewind(&mut self) {
-        self.strength.rewind();
+    pub fn rewind(&mut self, window: &Window, on: &Indicators) {
+        self.strength.rewind(window, &on.kernels);
         if let Some(watched) = &mut self.watched {
-            watched.trail.rewind();
+            watched.trail.rewind(window, &on.kernels);
         }
     }
 
@@ -185,6 +185,6 @@ mod tests {
 
     #[test]
     fn a_symbol_carries_little_unless_it_is_watched() {
-        assert_eq!((size_of::<Gauges>(), size_of::<Watched>()), (176, 920));
+        assert_eq!((size_of::<Gauges>(), size_of::<Watched>()), (288, 1216));
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::step::Step;
-use crate::window::{View, WindowBar};
+use crate::window::WindowBar;
 
 /// Closes of Bollinger's bands.
 const PERIOD: usize = 20;
@@ -24,6 +24,8 @@ pub(crate) const FRESH: u8 = 10;
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Bands {
     seen: u32,
+    /// The newest first: in a window they lie 32 bytes apart.
+    closes: [f64; PERIOD],
     widths: [[f64; ROW]; ROWS],
     /// Of each row the lowest.
     lowest: [f64; ROWS],
@@ -48,6 +50,7 @@ impl Default for Bands {
     fn default() -> Self {
         Self {
             seen: 0,
+            closes: [f64::NAN; PERIOD],
             widths: [[f64::INFINITY; ROW]; ROWS],
             lowest: [f64::INFINITY; ROWS],
             upper: f64::NAN,
@@ -64,8 +67,10 @@ impl Default for Bands {
 
 impl Bands {
     /// `ema`: the exponential average of 20 closes; `atr`: a. Both with the bar.
-    pub(super) fn push(&mut self, bar: &WindowBar, view: View<'_>, ema: f64, atr: f64) {
+    pub(super) fn push(&mut self, bar: &WindowBar, ema: f64, atr: f64) {
         let seen = self.seen as usize;
+        self.closes.copy_within(..PERIOD - 1, 1);
+        self.closes[0] = bar.close;
         self.seen = self.seen.saturating_add(1);
         self.was_squeezed = self.is_squeezed();
         self.narrow = self.narrow.saturating_add(1);
@@ -73,7 +78,7 @@ impl Bands {
         if seen + 1 < PERIOD {
             return;
         }
-        let (middle, sigma) = spread(bar, view);
+        let (middle, sigma) = spread(&self.closes);
         (self.upper, self.middle, self.lower) = (middle + 2.0 * sigma, middle, middle - 2.0 * sigma);
         self.above.take(bar.close - self.upper);
         self.below.take(bar.close - self.lower);
@@ -86,7 +91,8 @@ impl Bands {
     /// Reads a word of each line that the next bar will ask for.
     pub(super) fn touch(&self) -> u64 {
         let row = &self.widths[self.seen as usize / ROW % ROWS];
-        let words = [row[0], row[ROW / 2], row[ROW - 1], self.lowest[0], self.upper, self.above.is, self.below.is];
+        let words =
+            [row[0], row[ROW - 1], self.closes[0], self.closes[PERIOD - 1], self.lowest[0], self.upper, self.below.is];
         words.into_iter().fold(u64::from(self.narrow), |bits, x| bits ^ x.to_bits())
     }
 
@@ -137,12 +143,10 @@ impl Bands {
 
 /// Mean and standard deviation (n − 1) of the last 20 closes, from their differences to the newest: at any level of prices
 /// nothing is lost, and they depend on these closes alone.
-fn spread(bar: &WindowBar, view: View<'_>) -> (f64, f64) {
-    let mut differences = [0.0; PERIOD];
-    for (back, difference) in differences.iter_mut().enumerate() {
-        *difference = view.bar(back).map_or(f64::NAN, |older| older.close - bar.close);
-    }
+fn spread(closes: &[f64; PERIOD]) -> (f64, f64) {
+    let newest = closes[0];
+    let differences = closes.map(|close| close - newest);
     let mean = differences.iter().sum::<f64>() / PERIOD as f64;
     let squares = differences.iter().map(|difference| (difference - mean) * (difference - mean)).sum::<f64>();
-    (bar.close + mean, (squares / (PERIOD - 1) as f64).sqrt())
+    (newest + mean, (squares / (PERIOD - 1) as f64).sqrt())
 }

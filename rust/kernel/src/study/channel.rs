@@ -7,25 +7,25 @@ use crate::window::{View, WindowBar};
 /// Bars of the channel.
 pub(crate) const BARS: usize = 20;
 
-/// One side of a channel: the most extreme price of the last 20 bars, signed so that more is further out.
+/// One side of a channel: the most extreme price of the last bars, signed so that more is further out.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-struct Side {
-    price: f64,
+pub(super) struct Side {
+    pub(super) price: f64,
     /// How many bars ago.
     age: u8,
 }
 
 impl Side {
-    /// Amortised O(1): the bars are looked through again only when the extreme one leaves.
-    fn push(&mut self, price: f64, is_first: bool, at: impl Fn(usize) -> Option<f64>) {
+    /// The last `bars`. Amortised O(1): they are looked through again only when the extreme one leaves.
+    pub(super) fn push(&mut self, bars: usize, price: f64, is_first: bool, at: impl Fn(usize) -> Option<f64>) {
         if is_first || price >= self.price {
             *self = Self { price, age: 0 };
             return;
         }
         self.age = self.age.saturating_add(1);
-        if usize::from(self.age) >= BARS {
+        if usize::from(self.age) >= bars {
             *self = Self { price, age: 0 };
-            for back in 1..BARS {
+            for back in 1..bars {
                 if let Some(older) = at(back).filter(|older| *older > self.price) {
                     *self = Self { price: older, age: back as u8 };
                 }
@@ -58,8 +58,8 @@ impl Channel {
         self.before = [self.sides, self.before[0]];
         let is_first = self.seen == 0;
         let [top, bottom] = &mut self.sides;
-        top.push(bar.high, is_first, |back| view.bar(back).map(|bar| bar.high));
-        bottom.push(-bar.low, is_first, |back| view.bar(back).map(|bar| -bar.low));
+        top.push(BARS, bar.high, is_first, |back| view.bar(back).map(|bar| bar.high));
+        bottom.push(BARS, -bar.low, is_first, |back| view.bar(back).map(|bar| -bar.low));
         self.seen = self.seen.saturating_add(1);
     }
 

@@ -147,7 +147,7 @@ impl Carried for Study {
         let before = self.atr();
         self.range.push(bar);
         self.momentum.push(bar, view, kernels);
-        self.bands.push(bar, view, self.momentum.ema_20, self.range.mean());
+        self.bands.push(bar, self.momentum.ema_20, self.range.mean());
         self.channel.push(bar, view);
         let mean = view.mean_volume(1, VOLUME_BARS).filter(|&mean| mean > 0.0);
         let is_busy = mean.is_some_and(|mean| bar.volume as f64 >= 1.5 * mean);

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Kernels;
+use super::channel::Side;
 use super::step::Step;
 use crate::indicator::ema::EmaState;
 use crate::indicator::live::moved_at_all;
@@ -27,6 +28,8 @@ pub struct Momentum {
     macd_state: MacdState<f64>,
     rsi_state: RsiState<f64>,
     previous: f64,
+    /// Highs, and lows with their sign turned, of the stochastic's bars.
+    sides: [Side; 2],
     raw: [f64; 2],
     session: VwapState<f64>,
     /// Exponential averages of 9 and of 20 closes, the one less the other.
@@ -75,7 +78,7 @@ impl Momentum {
         self.rsi.take(moved_at_all(&self.rsi_state, rsi));
         self.previous = close;
 
-        self.push_stochastic(close, seen, view, kernels);
+        self.push_stochastic(bar, seen, view, kernels);
 
         let vwap = Vwap.step(&mut self.session, true, [bar.high, bar.low, close], bar.volume as f64).vwap;
         self.vwap.take(close - vwap);
@@ -143,12 +146,13 @@ impl Momentum {
         means
     }
 
-    fn push_stochastic(&mut self, close: f64, seen: usize, view: View<'_>, kernels: &Kernels) {
+    fn push_stochastic(&mut self, bar: &WindowBar, seen: usize, view: View<'_>, kernels: &Kernels) {
         let [k, _, slow_d] = kernels.stochastic.periods();
+        let [top, bottom] = &mut self.sides;
+        top.push(k, bar.high, seen == 0, |back| view.bar(back).map(|bar| bar.high));
+        bottom.push(k, -bar.low, seen == 0, |back| view.bar(back).map(|bar| -bar.low));
         let Some(at) = (seen + 1).checked_sub(k) else { return };
-        let price = |back: usize, of: fn(&WindowBar) -> f64| view.bar(back).map_or(f64::NAN, |bar| of(&bar));
-        let raw =
-            kernels.stochastic.raw(close, |back| price(back, |bar| bar.high), |back| price(back, |bar| bar.low), FLAT);
+        let raw = kernels.stochastic.within(bar.close, top.price, -bottom.price, FLAT);
         let slow = (raw + self.raw[0] + self.raw[1]) / slow_d as f64;
         self.raw = [raw, self.raw[0]];
         self.k = raw;
