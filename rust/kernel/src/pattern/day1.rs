@@ -58,18 +58,20 @@ impl Pattern for Day1Breakout {
     }
 
     fn detect(&self, at: &Closing<'_>) -> Option<Match> {
-        let (study, atr) = at.measured()?;
         let bar = at.window.bar(0)?;
         let minute = bar.ts_us.saturating_sub(at.session.opened_us()?) / MINUTE_US;
+        if minute >= LAST_MINUTE {
+            return None;
+        }
+        let (study, atr) = at.measured()?;
         let [top, bottom] = study.channel().edges()?.map(|edge| edge.price);
-        let least = 1.5 * at.window.mean_volume(1, MEAN_BARS)?;
-        let volume = bar.volume as f64;
         let (direction, edge, sign) = match (bar.close > top, bar.close < bottom) {
             (true, _) => (Direction::Bullish, top, 1.0),
             (_, true) => (Direction::Bearish, bottom, -1.0),
             _ => return None,
         };
-        if minute >= LAST_MINUTE || least <= 0.0 || volume <= least {
+        let (least, volume) = (1.5 * at.window.mean_volume(1, MEAN_BARS)?, bar.volume as f64);
+        if least <= 0.0 || volume <= least {
             return None;
         }
         let [beyond, louder] = margins(sign * (bar.close - edge) / atr, volume / least);

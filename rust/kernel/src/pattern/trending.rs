@@ -33,32 +33,42 @@ pub(super) struct Trending {
 impl Trending {
     /// Of the slope and of the fit; the earlier rule does not ask for one.
     fn margins(&self, at: &Closing<'_>) -> Option<(f64, Option<f64>)> {
-        let (slope, fit) = line(at.window)?;
-        let slope = f64::from(self.direction as i8) * slope;
+        let product = product(at.window)?;
+        let slope = f64::from(self.direction as i8) * product / ACROSS;
         if self.steep == Steep::Absolute {
             return (slope > 0.01).then(|| ((slope / 0.01 - 1.0).min(1.0), None));
         }
         let (_, atr) = at.measured()?;
-        let is_line = slope > 0.15 * atr && fit > 0.7;
-        is_line.then(|| ((slope / (0.15 * atr) - 1.0).min(1.0), Some(((fit - 0.7) / 0.3).min(1.0))))
+        if slope <= 0.15 * atr {
+            return None;
+        }
+        let fit = fit(at.window, product)?;
+        (fit > 0.7).then(|| ((slope / (0.15 * atr) - 1.0).min(1.0), Some(((fit - 0.7) / 0.3).min(1.0))))
     }
 }
 
-/// Slope and R² of the least squares line through the last 10 closes; R² is 0 where all are equal. Differences from the
-/// newest close, so that nothing is lost at high prices.
-fn line(window: &Window) -> Option<(f64, f64)> {
+const MIDDLE: f64 = (BARS as f64 - 1.0) / 2.0;
+
+/// Σ of the squared distances of the bars from their middle.
+const ACROSS: f64 = (BARS * (BARS * BARS - 1)) as f64 / 12.0;
+
+/// Of the last 10 closes Σ distance from the middle × price: over `ACROSS` it is the slope of the least squares line.
+/// Prices are differences from the newest close, so that nothing is lost at high ones.
+fn product(window: &Window) -> Option<f64> {
     let newest = window.bar(0)?.close;
-    let mut sums = [0.0; 3];
-    let middle = (BARS as f64 - 1.0) / 2.0;
+    (0..BARS).try_fold(0.0, |sum, back| Some(sum + (MIDDLE - back as f64) * (window.bar(back)?.close - newest)))
+}
+
+/// R² of that line; 0 where all closes are equal.
+fn fit(window: &Window, product: f64) -> Option<f64> {
+    let newest = window.bar(0)?.close;
+    let mut sums = [0.0; 2];
     for back in 0..BARS {
-        let (x, y) = (middle - back as f64, window.bar(back)?.close - newest);
-        sums = [sums[0] + y, sums[1] + y * y, sums[2] + x * y];
+        let y = window.bar(back)?.close - newest;
+        sums = [sums[0] + y, sums[1] + y * y];
     }
-    let n = BARS as f64;
-    let (across, [y, squares, product]) = (n * (n * n - 1.0) / 12.0, sums);
-    let spread = squares - y * y / n;
-    let fit = if spread > 0.0 { product * product / (across * spread) } else { 0.0 };
-    Some((product / across, fit))
+    let spread = sums[1] - sums[0] * sums[0] / BARS as f64;
+    Some(if spread > 0.0 { product * product / (ACROSS * spread) } else { 0.0 })
 }
 
 impl Pattern for Trending {
