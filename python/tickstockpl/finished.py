@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickstockpl import postgres
-from tickstockpl.history import CLOSED, History, Replayed, copied, is_naive
+from tickstockpl.history import CLOSED, History, Replayed, broke_off, copied, is_naive, quality_bits
 from tickstockpl.moments import moment_at, us_of
 from tickstockpl.position import EVER_US
 from tickstockpl.postgres import Connection
@@ -37,9 +37,10 @@ SELECT open_at, date FROM market_session
 WHERE kind = 'regular' AND open_at = ANY ($1) AND daily_changes = changes
 """
 
-_DAILY = """
+_DAILY = f"""
 SELECT s.id::integer, o.opens, d.session_open, d.session_high, d.session_low, d.session_close, d.session_volume,
-  coalesce(d.vwap, 'NaN'), coalesce(d.trades, 0), 0, 0, d.first_at, d.first_at, -1::bigint, -1::bigint
+  coalesce(d.vwap, 'NaN'), coalesce(d.trades, 0), 0, {quality_bits("d.quality")}, d.first_at, d.first_at,
+  -1::bigint, -1::bigint
 FROM unnest($1::text[]) WITH ORDINALITY AS s(name, id)
 CROSS JOIN unnest($2::date[], $3::timestamptz[]) AS o(day, opens)
 JOIN ohlcv_daily d ON d.symbol = s.name AND d.date = o.day AND d.session_open IS NOT NULL
@@ -63,6 +64,8 @@ class Finished:
     async def of(self, symbols: Sequence[str]) -> History:
         """A row a session, oldest first per symbol: its open in `ts_us`, when its first bar began in `open_us`.
 
+        One that broke off is flagged `provisional`.
+
         None is from before a session in which the symbol had no bar: a run that was there has forgotten it then.
         """
         at = [place for place, day in enumerate(self.days) if day is not None]
@@ -77,23 +80,28 @@ class Finished:
         """The same of minutes."""
         edges = [[moment_at(us) for us in side[places].tolist()] for side in (self.opens, self.closes)]
         zone = " AT TIME ZONE 'UTC'" if self.naive else ""
+        broke = broke_off("last", f"(b.last_at{zone})", "o.closes")
         read = "true" if self.replayed is None else self.replayed.left(naive=self.naive)
         return await copied(
             self.connection,
             f"""
             SELECT s.id::integer, o.opens, first.open::float8, b.high, b.low, last.close::float8, 0::bigint,
-              'NaN'::float8, 0::bigint, 0, 0, b.first_at{zone}, b.first_at{zone}, -1::bigint, -1::bigint
+              'NaN'::float8, 0::bigint, 0, {quality_bits("q.names")}, b.first_at{zone}, b.first_at{zone},
+              -1::bigint, -1::bigint
             FROM unnest($1::text[]) WITH ORDINALITY AS s(name, id)
             CROSS JOIN unnest($2::timestamptz[], $3::timestamptz[]) AS o(opens, closes)
             CROSS JOIN LATERAL (
               SELECT min(b.timestamp) AS first_at, max(b.timestamp) AS last_at, max(b.high)::float8 AS high,
-                min(b.low)::float8 AS low
+                min(b.low)::float8 AS low, string_agg(b.quality, ',') AS quality
               FROM ohlcv_1min b
               WHERE b.symbol = s.name AND b.timestamp >= o.opens{zone} AND b.timestamp < o.closes{zone}
                 AND {CLOSED} AND {read}
             ) AS b
             JOIN ohlcv_1min first ON first.symbol = s.name AND first.timestamp = b.first_at
-            JOIN ohlcv_1min last ON last.symbol = s.name AND last.timestamp = b.last_at""",
+            JOIN ohlcv_1min last ON last.symbol = s.name AND last.timestamp = b.last_at
+            CROSS JOIN LATERAL (
+              SELECT concat_ws(',', b.quality, CASE WHEN {broke} THEN 'provisional' END) AS names
+            ) AS q""",
             list(symbols),
             *edges,
         )

@@ -273,10 +273,12 @@ impl Engine {
     }
 
     /// Tells of a session that has finished before all bars, by its open: what breakouts from the last day and week are measured
-    /// from. False if it was not taken: bars of the symbol were, it is past the cap, or a price is none.
+    /// from. Flagged [`quality::PROVISIONAL`], it broke off, and nothing is measured from it; other flags are said of what is.
+    /// False if it was not taken: bars of the symbol were, it is past the cap, or a price is none.
     pub fn know(&mut self, ticker: &[u8], session: &Bar) -> bool {
-        let Bar { ts_us, open, high, low, close, .. } = *session;
-        session.is_priced() && self.aggregator.know(ticker, Day { open_us: ts_us, open, high, low, close })
+        let Bar { ts_us, open, high, low, close, quality, .. } = *session;
+        let quality = quality & (quality::PARTIAL | quality::PROVISIONAL);
+        session.is_priced() && self.aggregator.know(ticker, Day { open_us: ts_us, open, high, low, close, quality })
     }
 
     /// Closes bars of history, in the order given, as if they had been live; what that makes, and how many were taken.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::bar::quality;
+
 const HOUR_US: i64 = 3_600_000_000;
 const DAY_US: i64 = 24 * HOUR_US;
 
@@ -24,6 +26,20 @@ pub struct Day {
     pub low: f64,
     /// Last price.
     pub close: f64,
+    /// Flags of its bars: those of [`quality::PARTIAL`] where ticks may be missing; [`quality::PROVISIONAL`] for one that broke
+    /// off, whose range and close nobody knows.
+    pub quality: u8,
+}
+
+impl Day {
+    fn broke_off(&self) -> bool {
+        self.quality & quality::PROVISIONAL != 0
+    }
+
+    /// What is said of all that is measured from it.
+    fn flags(&self) -> u8 {
+        self.quality & quality::PARTIAL | if self.broke_off() { quality::GAP } else { 0 }
+    }
 }
 
 /// Highest and lowest price of a week's finished sessions.
@@ -32,6 +48,7 @@ struct Week {
     number: i64,
     high: f64,
     low: f64,
+    quality: u8,
 }
 
 /// The finished sessions of a symbol: the last day, the last week, the average daily range. O(1) a session.
@@ -62,29 +79,39 @@ impl Days {
         if self.seen == 0 || self.week.number != number {
             self.before = self.whole();
             self.weeks = self.weeks.saturating_add(1);
-            self.week = Week { number, high: day.high, low: day.low };
+            self.week = Week { number, high: day.high, low: day.low, quality: day.flags() };
         } else {
             self.week.high = self.week.high.max(day.high);
             self.week.low = self.week.low.min(day.low);
+            self.week.quality |= day.flags();
         }
-        let range = self.last.map_or(day.high - day.low, |last| day.high.max(last.close) - day.low.min(last.close));
+        let range = self.last().map_or(day.high - day.low, |last| day.high.max(last.close) - day.low.min(last.close));
         self.seen = self.seen.saturating_add(1);
         self.ranges.rotate_right(1);
         self.ranges[0] = range;
         self.last = Some(day);
     }
 
-    /// The session before the one that is on.
+    /// The session before the one that is on; `None` if it broke off.
     #[must_use]
     pub fn last(&self) -> Option<&Day> {
-        self.last.as_ref()
+        self.last.as_ref().filter(|last| !last.broke_off())
     }
 
     /// Highest and lowest price of the week before that of a session, by its open; `None` if its first day may not be known.
     #[must_use]
     pub fn last_week(&self, open_us: i64) -> Option<(f64, f64)> {
-        let week = if self.week.number == week(open_us) { self.before? } else { self.whole()? };
-        Some((week.high, week.low))
+        self.week_before(open_us).map(|week| (week.high, week.low))
+    }
+
+    /// The flags of that week's sessions.
+    #[must_use]
+    pub fn last_week_flags(&self, open_us: i64) -> u8 {
+        self.week_before(open_us).map_or(0, |week| week.quality)
+    }
+
+    fn week_before(&self, open_us: i64) -> Option<Week> {
+        if self.week.number == week(open_us) { self.before } else { self.whole() }
     }
 
     /// The newest week, if the days known go back to before it.
@@ -118,7 +145,7 @@ mod tests {
     const MONDAY_US: i64 = 1_549_895_400_000_000;
 
     fn day(number: i64, high: f64, low: f64) -> Day {
-        Day { open_us: MONDAY_US + number * DAY_US, open: low, high, low, close: high }
+        Day { open_us: MONDAY_US + number * DAY_US, open: low, high, low, close: high, quality: 0 }
     }
 
     #[test]
