@@ -70,10 +70,14 @@ pub struct Days {
 }
 
 impl Days {
-    /// Takes in a finished session; one that is not newer than the last is known already and passed over.
+    /// Takes in a finished session; one that is not newer than the last is known already and passed over. After a split all
+    /// begins anew: what lies before it has other prices.
     pub fn push(&mut self, day: Day) {
         if self.last.is_some_and(|last| last.open_us >= day.open_us) {
             return;
+        }
+        if self.is_unadjusted(day.open) {
+            *self = Self::default();
         }
         let number = week(day.open_us);
         if self.seen == 0 || self.week.number != number {
@@ -152,13 +156,13 @@ mod tests {
     fn a_week_ends_with_its_last_session_and_is_told_once_the_one_before_is_known() {
         let mut days = Days::default();
         for number in [-4, -3, 0, 1, 3] {
-            days.push(day(number, 20.0 + number as f64, 10.0 + number as f64));
+            days.push(day(number, 60.0 + number as f64, 50.0 + number as f64));
         }
         assert_eq!(days.last_week(MONDAY_US + 4 * DAY_US), None, "nobody knows whether it began on Thursday");
-        assert_eq!(days.last_week(MONDAY_US + 7 * DAY_US), Some((23.0, 10.0)));
-        days.push(day(7, 30.0, 29.0));
-        assert_eq!(days.last_week(MONDAY_US + 8 * DAY_US), Some((23.0, 10.0)));
-        assert_eq!(days.last_week(MONDAY_US + 14 * DAY_US), Some((30.0, 29.0)));
+        assert_eq!(days.last_week(MONDAY_US + 7 * DAY_US), Some((63.0, 50.0)));
+        days.push(day(7, 70.0, 69.0));
+        assert_eq!(days.last_week(MONDAY_US + 8 * DAY_US), Some((63.0, 50.0)));
+        assert_eq!(days.last_week(MONDAY_US + 14 * DAY_US), Some((70.0, 69.0)));
     }
 
     #[test]
@@ -182,12 +186,12 @@ mod tests {
     fn the_average_range_counts_gaps_and_needs_fourteen_days() {
         let mut days = Days::default();
         for number in 0..13 {
-            days.push(day(number, 20.0, 10.0));
+            days.push(day(number, 100.0, 90.0));
         }
         assert_eq!(days.range(), None);
-        days.push(day(13, 44.0, 40.0));
+        days.push(day(13, 124.0, 120.0));
         assert_eq!(days.range(), Some((13.0 * 10.0 + 24.0) / 14.0));
-        days.push(day(14, 44.0, 40.0));
+        days.push(day(14, 124.0, 120.0));
         assert_eq!(days.range(), Some((12.0 * 10.0 + 24.0 + 4.0) / 14.0), "the first day's has gone");
     }
 
@@ -207,6 +211,19 @@ mod tests {
             assert_eq!(says(seen(end - 21..end), open_us), says(seen(0..end), open_us), "before day {end}");
             assert_ne!(says(seen(end - 14..end), open_us), says(seen(0..end), open_us), "before day {end}");
         }
+    }
+
+    #[test]
+    fn after_a_split_no_range_and_no_week_has_prices_of_before_it() {
+        let mut days = Days::default();
+        (0..19).filter(|number| number % 7 < 5).for_each(|number| days.push(day(number, 101.0, 100.0)));
+        assert_eq!(days.range(), Some(1.0));
+        days.push(day(21, 50.5, 50.0));
+        assert_eq!((days.range(), days.last_week(MONDAY_US + 22 * DAY_US)), (None, None));
+        (22..40).filter(|number| number % 7 < 5).for_each(|number| days.push(day(number, 50.5, 50.0)));
+        assert_eq!(days.range(), Some(0.5));
+        assert_eq!(days.last_week(MONDAY_US + 42 * DAY_US), Some((50.5, 50.0)));
+        assert_eq!(days.last().map(|last| last.high), Some(50.5));
     }
 
     #[test]

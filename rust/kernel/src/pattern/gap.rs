@@ -10,8 +10,8 @@ const SOURCE: &str =
 /// A session opens beyond the range of the one before.
 ///
 /// rule: on the session's first bar, o > the last session's high + 0.25·A, A the average true range of 14 days. `GapUp` is bullish,
-/// `GapDown`, the mirror image, bearish. Not where the session opened more than 35 % from the last close: that is a split; nor
-/// where the session before broke off.
+/// `GapDown`, the mirror image, bearish. Not where the session opened more than 35 % from the last close: that is a split,
+/// after which A is of the sessions since; nor where the session before broke off.
 ///
 /// confidence: q = (o − high)/A − 0.25. stop = the last session's close (the gap is filled), and so the invalidation; target = close
 /// + twice the way from stop to entry.
