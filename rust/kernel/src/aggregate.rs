@@ -302,6 +302,15 @@ impl Aggregator {
         (minute_us, self.begun.first())
     }
 
+    /// The end of the minute that every channel has come to, µs, but those that have been silent for long; `None` where none
+    /// has said anything.
+    #[must_use]
+    pub fn reached_us(&self, now_us: i64) -> Option<i64> {
+        let idle_us = IDLE_REVISIONS * (self.rules.revise_us + MINUTE_US);
+        let event_us = self.channels.iter().filter_map(|channel| channel.moving_us(idle_us, now_us)).min()?;
+        Some(event_us.div_euclid(MINUTE_US).saturating_add(1).saturating_mul(MINUTE_US))
+    }
+
     /// What all histories share.
     pub fn rules_mut(&mut self) -> &mut Rules {
         &mut self.rules

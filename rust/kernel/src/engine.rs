@@ -212,6 +212,7 @@ impl Engine {
             self.now_us = self.now_us.max(last.now_us);
         }
         self.aggregator.end_call();
+        output.reached_us = self.aggregator.reached_us(self.now_us);
         Ok(output)
     }
 
@@ -399,6 +400,7 @@ impl Engine {
         let mut sink = Collector { output: &mut output, counters: &mut self.counters, skew: &mut self.skew, now_us };
         call(&mut self.aggregator, &mut sink);
         self.aggregator.end_call();
+        output.reached_us = self.aggregator.reached_us(self.now_us);
         output
     }
 }
