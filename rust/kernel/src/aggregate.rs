@@ -208,6 +208,10 @@ impl Aggregator {
         if fold.minute_us <= self.roster[id].history.newest_us() {
             return false;
         }
+        if fold.minute_us >= self.newest_us {
+            // The minute before is over for all, as live: what a thin symbol is measured against is still there then.
+            self.sweep(fold.minute_us, sink);
+        }
         self.seal(id, fold, false, sink);
         true
     }
