@@ -33,7 +33,14 @@ from tickstockpl.moments import us_of
 from tickstockpl.placebo import Moved
 from tickstockpl.rate_words import finding, ranked, told, verdict
 from tickstockpl.rolled import rolled
-from tickstockpl.selection import chosen_rules, definitions_of, enabled_patterns, engine_settings
+from tickstockpl.selection import (
+    chosen_rules,
+    definitions_of,
+    enabled_patterns,
+    engine_settings,
+    reached,
+    within_reach,
+)
 from tickstockpl.sessions import Mode, Sessions
 from tickstockpl.settings import PatternSettings, Settings
 from tickstockpl.vocabulary import TIERS, TIMEFRAME, TIMEFRAMES
@@ -114,6 +121,8 @@ async def measure(settings: Settings, wanted: Calibrate) -> Calibration:
         patterns=tuple(pattern["id"] for pattern in PATTERNS) if ids is None else ids,
         indicators=None,  # no outcome needs them
     )
+    if ids is not None:
+        reached(replace(engine, timeframes=wanted.timeframes), "--pattern")
     work = _Work(engine, calendar, mode, wanted)
     async with _archive(settings, wanted, ZoneInfo(named.timezone)) as archive, _ended(settings, wanted) as ended:
         if missing := [symbol for symbol in wanted.symbols if symbol not in archive.counts]:
@@ -153,7 +162,7 @@ class _Work:
         told_with = self._wanted.parameters
         ids = [pattern["id"] for pattern in self._patterns]
         for timeframe, parts in self._parts.items():
-            engine = replace(self._engine, timeframes=(timeframe,))
+            engine = within_reach(replace(self._engine, timeframes=(timeframe,)))
             seen = rolled(bars, timeframe, engine)
             barriers = Barriers.of(
                 seen,

@@ -23,7 +23,14 @@ from tickstockpl.findings import Findings, Sought, find
 from tickstockpl.kernel import patterns_with
 from tickstockpl.moments import us_of
 from tickstockpl.recording import Reading
-from tickstockpl.selection import chosen_rules, definitions_of, enabled_patterns, engine_settings
+from tickstockpl.selection import (
+    chosen_rules,
+    definitions_of,
+    enabled_patterns,
+    engine_settings,
+    reached,
+    within_reach,
+)
 from tickstockpl.sessions import Mode
 from tickstockpl.settings import PatternSettings, Settings
 from tickstockpl.vocabulary import TIMEFRAME, TIMEFRAMES
@@ -110,6 +117,9 @@ async def look(settings: Settings, survey: Survey, *, examples: int = 0, folder:
     named = settings.session
     calendar = await asyncio.to_thread(sessions.load, named.calendar, named.timezone, settings.state_dir, today)
     engine = replace(engine_settings(chosen, calendar, None), timeframes=(survey.timeframe,))
+    if survey.patterns:
+        reached(engine, "--pattern")
+    engine = within_reach(engine)
     zone = ZoneInfo(named.timezone)
     first_us = recording.FIRST_US if survey.first is None else us_of(datetime.combine(survey.first, time(), zone))
     sought = Sought(engine, frozenset(survey.symbols) or None, first_us, examples, folder, survey.timeframe)

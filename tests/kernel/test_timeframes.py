@@ -153,6 +153,24 @@ def test_fed_longer_bars_and_todays_minutes_go_on_as_a_run_that_saw_all_minutes(
     assert {timeframe for timeframe, *_ in events(one)} >= {1, 2}
 
 
+@pytest.mark.parametrize(
+    ("name", "changed", "says"),
+    [
+        ("golden_cross", {"window": 199}, "golden_cross needs a window of at least 200 bars, was 199"),
+        ("range_breakout", {"window": 138}, "range_breakout needs a window of at least 139 bars, was 138"),
+        ("vwap_cross", {"timeframes": ("daily", "weekly")}, "vwap_cross is on bars of 4hour or shorter"),
+        ("opening_range_30", {"timeframes": ("1hour",)}, "opening_range_30 is on bars of 30min or shorter"),
+    ],
+)
+def test_a_pattern_that_is_asked_for_and_can_never_be_found_is_refused(
+    name: str, changed: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ValueError, match=says):
+        tp.Engine(settings(patterns=("doji", name), **changed))
+    tp.Engine(settings(patterns=("doji", name), timeframes=("1min", "daily")))
+    tp.Engine(settings(**changed))
+
+
 def test_relative_strength_on_a_thin_symbols_longer_bars_is_that_of_the_live_run() -> None:
     """Half an hour without a trade, in which the benchmark's bars go on."""
     levels = ("new_high_20", "new_low_20", "high_of_day", "low_of_day")
