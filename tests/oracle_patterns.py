@@ -320,7 +320,7 @@ def days(bars: Sequence[Bar], sessions: Sequence[tuple[int, int]] | None) -> Ite
     before: list[Bar] = []
     for open_us, own in by_open.items():
         day = Day(before, own, open_us, openings)
-        day.finished = list(sessions_seen(made))
+        day.finished = sessions_seen(made)
         yield day
         made.append(day)
         before = [*before, *own]

@@ -253,10 +253,11 @@ class Follower:
 
         Raises ValueError for a timeframe that there is not, and for a table that is none.
         """
-    def follow(self, found: Any, bars: Any) -> Outcomes | None:
+    def follow(self, found: Any, bars: Any, reached_us: int | None = None) -> Outcomes | None:
         """Take in what one call of an engine has made; None if nothing came to an end.
 
-        found: `Detections`. bars: `Bars` of the same timeframe.
+        found: `Detections`. bars: `Bars` of the same timeframe. reached_us: that of the engine's `Output`: before all
+        channels have come to the end of a session none of its events ends; None: the newest bar tells.
         Raises ValueError for columns that do not fit each other.
         """
     def load(self, found: Any, bars: Any) -> Outcomes | None:
@@ -502,6 +503,8 @@ class Output:
     the last one, how many)."""
     dead: list[tuple[str, str, int, bytes]]
     """Ticks too late to revise a bar: (symbol, channel, ts_us, the tick's own JSON); at most 1,000 a call."""
+    reached_us: int | None
+    """The end of the minute that every channel has come to, in µs UTC, but those that have been silent for long."""
 
 @final
 class CandlestickStream:

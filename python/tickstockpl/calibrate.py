@@ -40,7 +40,9 @@ from tickstockpl.selection import (
     enabled_patterns,
     engine_settings,
     looking_at,
+    reached,
     timeframes,
+    within_reach,
 )
 from tickstockpl.sessions import Mode, Sessions
 from tickstockpl.settings import PatternSettings, Settings
@@ -124,6 +126,8 @@ async def measure(settings: Settings, wanted: Calibrate) -> Calibration:
         patterns=tuple(pattern["id"] for pattern in PATTERNS) if ids is None else ids,
         indicators=None,  # no outcome needs them
     )
+    if ids is not None:
+        reached(replace(engine, timeframes=wanted.timeframes), "--pattern")
     work = _Work(engine, timeframes(settings.patterns), calendar, mode, wanted)
     async with _archive(settings, wanted, ZoneInfo(named.timezone)) as archive, _ended(settings, wanted) as ended:
         if missing := [symbol for symbol in wanted.symbols if symbol not in archive.counts]:
@@ -167,7 +171,7 @@ class _Work:
         told_with = self._wanted.parameters
         ids = [pattern["id"] for pattern in self._patterns]
         for timeframe, parts in self._parts.items():
-            engine = looking_at(self._engine, timeframe, self._others)
+            engine = within_reach(looking_at(self._engine, timeframe, self._others))
             seen = rolled(bars, timeframe, engine)
             barriers = Barriers.of(
                 seen,

@@ -20,7 +20,7 @@ import structlog
 from tickstockpl import postgres
 from tickstockpl.clock import Clock
 from tickstockpl.faults import Fault, fault_of, sift
-from tickstockpl.history import CLOSED
+from tickstockpl.history import CLOSED, broke_off
 from tickstockpl.moments import EPOCH, moment_at, us_of
 from tickstockpl.postgres import Connection
 from tickstockpl.settings import DatabaseSettings
@@ -241,6 +241,7 @@ def _upsert(tables: Tables, policy: str) -> str:
     changed += [f"{name} = EXCLUDED.{name}" for name in ours]
     # The last bits of a mean depend on the order in which the rows are read.
     told = [name for name in ours if name != "vwap"]
+    broke = broke_off("c", "m.last_at", "$2")
     weighed = "b.vwap < 'Infinity' AND b.volume > 0"
     return f"""
         WITH m AS MATERIALIZED (
@@ -257,7 +258,8 @@ def _upsert(tables: Tables, policy: str) -> str:
           GROUP BY b.symbol
         ), day AS (
           SELECT m.symbol, o.open::float8 AS open, m.high, m.low, c.close::float8 AS close, m.volume, m.trades, m.vwap,
-            m.quality, m.minutes, {first_at} AS first_at
+            nullif(concat_ws(',', m.quality, CASE WHEN {broke} THEN 'provisional' END), '') AS quality, m.minutes,
+            {first_at} AS first_at
           FROM m
           JOIN ohlcv_1min o
             ON o.symbol = m.symbol AND o.timestamp = m.first_at AND o.timestamp >= $1 AND o.timestamp < $2

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickstockpl import postgres
-from tickstockpl.history import CLOSED, History, Replayed, copied, is_naive
+from tickstockpl.history import CLOSED, History, Replayed, broke_off, copied, is_naive, quality_bits
 from tickstockpl.moments import moment_at, us_of
 from tickstockpl.position import EVER_US
 from tickstockpl.postgres import Connection
@@ -37,9 +37,10 @@ SELECT open_at, date FROM market_session
 WHERE kind = 'regular' AND open_at = ANY ($1) AND daily_changes = changes
 """
 
-_DAILY = """
+_DAILY = f"""
 SELECT s.id::integer, o.opens, d.session_open, d.session_high, d.session_low, d.session_close, d.session_volume,
-  coalesce(d.vwap, 'NaN'), coalesce(d.trades, 0), 0, 0, d.first_at, d.first_at, -1::bigint, -1::bigint
+  coalesce(d.vwap, 'NaN'), coalesce(d.trades, 0), 0, {quality_bits("d.quality")}, d.first_at, d.first_at,
+  -1::bigint, -1::bigint
 FROM unnest($1::text[]) WITH ORDINALITY AS s(name, id)
 CROSS JOIN unnest($2::date[], $3::timestamptz[]) AS o(day, opens)
 JOIN ohlcv_daily d ON d.symbol = s.name AND d.date = o.day AND d.session_open IS NOT NULL
@@ -63,6 +64,8 @@ class Finished:
     async def of(self, symbols: Sequence[str]) -> History:
         """A row a session, oldest first per symbol: its open in `ts_us`, when its first bar began in `open_us`.
 
+        One that broke off is flagged `provisional`.
+
         None is from before a session in which the symbol had no bar: a run that was there has forgotten it then.
         """
         at = [place for place, day in enumerate(self.days) if day is not None]
@@ -77,18 +80,20 @@ class Finished:
         """The same of minutes."""
         edges = [[moment_at(us) for us in side[places].tolist()] for side in (self.opens, self.closes)]
         zone = " AT TIME ZONE 'UTC'" if self.naive else ""
+        broke = broke_off("last", f"(b.last_at{zone})", "o.closes")
         read = "true" if self.replayed is None else self.replayed.left(naive=self.naive)
         # The last condition says nothing new, but of constants: without it each look-up tries every chunk there is.
         # No join of first and last minutes: without statistics the planner reads all rows in those bounds for it.
         return await copied(
             self.connection,
             f"""
-            SELECT s.id::integer, o.opens, b.open, b.high, b.low, b.close, 0::bigint, 'NaN'::float8, 0::bigint, 0, 0,
-              b.first_at{zone}, b.first_at{zone}, -1::bigint, -1::bigint
+            SELECT s.id::integer, o.opens, b.open, b.high, b.low, b.close, 0::bigint, 'NaN'::float8, 0::bigint, 0,
+              {quality_bits("q.names")}, b.first_at{zone}, b.first_at{zone}, -1::bigint, -1::bigint
             FROM unnest($1::text[]) WITH ORDINALITY AS s(name, id)
             CROSS JOIN unnest($2::timestamptz[], $3::timestamptz[]) AS o(opens, closes)
             CROSS JOIN LATERAL (
-              SELECT min(b.timestamp) AS first_at, max(b.high)::float8 AS high, min(b.low)::float8 AS low,
+              SELECT min(b.timestamp) AS first_at, max(b.timestamp) AS last_at, max(b.high)::float8 AS high,
+                min(b.low)::float8 AS low, string_agg(b.quality, ',') AS quality,
                 (array_agg(b.open ORDER BY b.timestamp))[1]::float8 AS open,
                 (array_agg(b.close ORDER BY b.timestamp DESC))[1]::float8 AS close
               FROM ohlcv_1min b
@@ -96,6 +101,9 @@ class Finished:
                 AND {CLOSED} AND {read}
                 AND b.timestamp >= $4::timestamptz{zone} AND b.timestamp < $5::timestamptz{zone}
             ) AS b
+            CROSS JOIN LATERAL (
+              SELECT concat_ws(',', b.quality, CASE WHEN {broke} THEN 'provisional' END) AS names
+            ) AS q
             WHERE b.first_at IS NOT NULL""",
             list(symbols),
             *edges,

@@ -20,7 +20,7 @@ _CLOSED = ("symbol", "ts_us", "high", "low", "close")
 class FollowerLike(Protocol):
     """Follows the events of one timeframe; `_kernel.Follower` is one."""
 
-    def follow(self, found: Any, bars: Any) -> Any: ...
+    def follow(self, found: Any, bars: Any, reached_us: int | None = None) -> Any: ...
     def load(self, found: Any, bars: Any) -> Any: ...
     def loaded(self) -> None: ...
     @property
@@ -51,7 +51,8 @@ class Followers:
             own, closed = found.timeframe == at, longer.timeframe == at
             bars = output.bars if timeframe == TIMEFRAME else _where(longer, _CLOSED, closed)
             if own.any() or len(bars.ts_us):
-                came = follower.follow(found if own.all() else _where(found, _FOLLOWED, own), bars)
+                events = found if own.all() else _where(found, _FOLLOWED, own)
+                came = follower.follow(events, bars, output.reached_us)
                 if came is not None:
                     ended.append(Outcomes.of(came, timeframe))
         return ended

@@ -45,13 +45,18 @@ _WIRE = np.dtype(
 """A tuple of binary COPY: the number of its fields, then the length and value of each."""
 
 _NEVER = "timestamptz '1969-12-31 23:59:59.999999Z'"
-_BITS = " + ".join(
-    f"CASE WHEN b.quality LIKE '%{name}%' THEN {1 << bit} ELSE 0 END" for bit, name in enumerate(QUALITY)
-)
+
+
+def quality_bits(names: str) -> str:
+    """The bits of a quality's names, a text or NULL, as SQL."""
+    bits = (f"CASE WHEN {names} LIKE '%{name}%' THEN {1 << bit} ELSE 0 END" for bit, name in enumerate(QUALITY))
+    return f"({' + '.join(bits)})::integer"
+
+
 _COLUMNS = f"""
   s.id::integer, {{start}}, b.open::float8, b.high::float8, b.low::float8, b.close::float8,
   coalesce(b.volume, 0)::bigint, coalesce(b.vwap, 'NaN')::float8, coalesce(b.trades, 0)::bigint,
-  coalesce(b.revision, 0)::integer, (CASE WHEN b.quality IS NULL THEN 0 ELSE {_BITS} END)::integer,
+  coalesce(b.revision, 0)::integer, {quality_bits("b.quality")},
   coalesce(b.open_at, {_NEVER}), coalesce(b.close_at, {_NEVER}),
   CASE WHEN b.src_id = {{source}} THEN b.first_src ELSE -1 END,
   CASE WHEN b.src_id = {{source}} THEN b.last_src ELSE -1 END
@@ -64,6 +69,16 @@ PRICED = "isfinite(b.timestamp) AND " + " AND ".join(
 
 CLOSED = f"{PRICED} AND (b.quality LIKE '%provisional%') IS NOT TRUE"
 """Whether it is a bar that was not open still when it was written."""
+
+
+def broke_off(last: str, start: str, close: str) -> str:
+    """Whether a session whose last minute is the row `last` broke off there: see `LAST_MINUTES` in
+    `rust/kernel/src/pattern/session_range.rs`.
+
+    start, close: of that minute, and of the session, as SQL.
+    """
+    flags = " OR ".join(f"{last}.quality LIKE '%{name}%'" for name in QUALITY[:2])
+    return f"({flags}) AND {start} + interval '6 minutes' < {close}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,8 @@ class EngineSettings:
     revise_s: float = 900.0
     """How long after its end a late tick may revise a bar, 0 to 900 s."""
     window: int = 200
-    """Bars that patterns can look back on."""
+    """Bars that patterns can look back on; with fewer than 200 some find other things. One that is named and needs more
+    is refused, as is one that is on none of `timeframes`."""
     max_symbols: int = 20_000
     price_scale: int | None = None
     """Decimals to which closed bars are rounded: those of the price column."""

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickstockpl import postgres
-from tickstockpl.history import CLOSED, History, Replayed, columns, copied, is_naive
-from tickstockpl.kernel import EngineSettings
+from tickstockpl.history import CLOSED, History, Replayed, columns, copied, is_naive, quality_bits
+from tickstockpl.kernel import PROVISIONAL, EngineSettings
 from tickstockpl.moments import MINUTE_US, moment_at
 from tickstockpl.postgres import Connection
 from tickstockpl.rolled import rolled
@@ -29,9 +29,10 @@ DAYS = 260
 
 _COMMAND_TIMEOUT_S = 300.0
 
-_DAILY = """
+_DAILY = f"""
 SELECT s.id::integer, o.opens, d.session_open, d.session_high, d.session_low, d.session_close,
-  coalesce(d.session_volume, 0)::bigint, coalesce(d.vwap, 'NaN')::float8, coalesce(d.trades, 0)::bigint, 0, 0,
+  coalesce(d.session_volume, 0)::bigint, coalesce(d.vwap, 'NaN')::float8, coalesce(d.trades, 0)::bigint, 0,
+  {quality_bits("d.quality")} & ~{PROVISIONAL},
   d.first_at, d.first_at, -1::bigint, -1::bigint
 FROM unnest($1::text[]) WITH ORDINALITY AS s(name, id)
 JOIN ohlcv_daily d ON d.symbol = s.name AND d.session_open IS NOT NULL

@@ -58,6 +58,36 @@ def engine_settings(
     )
 
 
+def reached(told: EngineSettings, named: str) -> None:
+    """Look whether such an engine can find each of the patterns that it is told.
+
+    named: what a person has written them in, for errors.
+    Raises SettingsError for one that needs more bars than the window has, or is on none of the timeframes.
+    """
+    wanted = frozenset(told.patterns or ())
+    lacking = (_lacking(pattern, told) for pattern in PATTERNS if pattern["id"] in wanted)
+    if first := next(filter(None, lacking), None):
+        raise SettingsError(f"{named}: {first}")
+
+
+def within_reach(told: EngineSettings) -> EngineSettings:
+    """The same engine, told only of patterns that it can find."""
+    if told.patterns is None:
+        return told
+    never = {pattern["id"] for pattern in PATTERNS if _lacking(pattern, told)}
+    return replace(told, patterns=tuple(name for name in told.patterns if name not in never))
+
+
+def _lacking(pattern: Mapping[str, Any], told: EngineSettings) -> str | None:
+    """Why such an engine never finds a pattern, as the kernel has it; None if it may."""
+    name, bars, longest = pattern["id"], pattern["bars"] - 1, pattern["longest"]
+    if bars > told.window:
+        return f"{name} needs a window of at least {bars} bars: TICKSTOCKPL_BARS__WINDOW is {told.window}"
+    if told.timeframes and all(TIMEFRAMES.index(each) > TIMEFRAMES.index(longest) for each in told.timeframes):
+        return f"{name} is on bars of {longest} or shorter, and not on {', '.join(told.timeframes)}"
+    return None
+
+
 def event_followers(settings: Settings, calendar: Sessions) -> Followers:
     """What says what becomes of such an engine's events, by timeframe: by the parameters of `tickstockpl calibrate`.
 

@@ -25,7 +25,7 @@ from tickstockpl.ownership import Ownership
 from tickstockpl.past_bars import PastBars, past_bars
 from tickstockpl.position import EVER_US
 from tickstockpl.rule import Rule
-from tickstockpl.selection import engine_settings
+from tickstockpl.selection import engine_settings, reached
 from tickstockpl.settings import Settings
 from tickstockpl.snapshot import Snapshot
 from tickstockpl.sources import Source, open_source
@@ -200,7 +200,9 @@ def build_engine(
     """The engine as the settings want it.
 
     rules: those of the settings, where they have been read.
-    Raises SettingsError for a pattern that does not exist, for two of one name, for a mistake in a file of rules, or
-    for bounds that cross.
+    Raises SettingsError for a pattern that does not exist or can never be found, for two of one name, for a mistake in
+    a file of rules, or for bounds that cross.
     """
-    return Engine(engine_settings(settings, calendar, price_scale, rules))
+    told = engine_settings(settings, calendar, price_scale, rules)
+    reached(told, "patterns.enabled")
+    return Engine(told)

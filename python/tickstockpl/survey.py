@@ -31,7 +31,9 @@ from tickstockpl.selection import (
     enabled_patterns,
     engine_settings,
     looking_at,
+    reached,
     timeframes,
+    within_reach,
 )
 from tickstockpl.sessions import Mode
 from tickstockpl.settings import PatternSettings, Settings
@@ -122,6 +124,9 @@ async def look(settings: Settings, survey: Survey, *, examples: int = 0, folder:
     calendar = await asyncio.to_thread(sessions.load, named.calendar, named.timezone, settings.state_dir, today)
     engine = engine_settings(chosen, calendar, None, _rules(chosen.patterns, survey))
     engine = looking_at(engine, survey.timeframe, timeframes(settings.patterns))
+    if survey.patterns:
+        reached(engine, "--pattern")
+    engine = within_reach(engine)
     zone = ZoneInfo(named.timezone)
     first_us = recording.FIRST_US if survey.first is None else us_of(datetime.combine(survey.first, time(), zone))
     sought = Sought(engine, frozenset(survey.symbols) or None, first_us, examples, folder, survey.timeframe)

@@ -18,7 +18,7 @@ from running import serving, settings_for, tick
 from tickstockpl.daily import daily_bars
 from tickstockpl.finished import SESSIONS, finished
 from tickstockpl.history import Replayed
-from tickstockpl.kernel import PATTERNS, columns_of_bars
+from tickstockpl.kernel import GAP, PATTERNS, columns_of_bars
 from tickstockpl.migrate import migrate
 from tickstockpl.position import EVER_US
 from tickstockpl.postgres import transaction
@@ -70,7 +70,7 @@ def found(engine: tp.Engine, columns: dict[str, Any]) -> list[tuple[Any, ...]]:
     order = np.lexsort((columns["symbol"], columns["ts_us"]))
     given = columns_of_bars({name: values[order] for name, values in columns.items()}, ("vwap", "trades", "quality"))
     made = engine.replay(given, last=True).detections
-    names = ("ts_us", "direction", "confidence", "entry", "stop", "target", "event_id")
+    names = ("ts_us", "direction", "confidence", "entry", "stop", "target", "quality", "event_id")
     told = [[repr(value) for value in getattr(made, name).tolist()] for name in names]  # NaN is not equal to itself
     symbols = [made.symbols[at] for at in made.symbol.tolist()]
     return list(zip(symbols, [PATTERNS[at]["id"] for at in made.pattern.tolist()], *told, strict=True))
@@ -104,6 +104,36 @@ async def test_a_start_finds_what_a_run_finds_that_saw_every_session(
     assert {"daily_breakout", "pivot_break", "gap_up"} <= {pattern for _, pattern, *_ in expected}
     daily = (await rows(database, "SELECT count(*) FROM ohlcv_daily"))[0]["count"]
     assert (daily > 0) == (mode == "regular"), "of other sessions there are no daily bars"
+
+
+@pytest.mark.parametrize("mode", ["regular", "extended"])
+async def test_a_start_knows_as_a_run_which_sessions_broke_off_and_which_have_holes(
+    database: str, calendar: Sessions, mode: Any
+) -> None:
+    """Of regular sessions out of daily bars, of extended ones out of minutes."""
+    await prepare(database, "ours")
+    await told(database, calendar)
+    days = days_until(calendar, mode)
+    columns, yesterday, today = market(days, 100), days[-2], days[-1]
+    minute = (columns["ts_us"] - yesterday.open_us) // MINUTE_US
+    of_yesterday = (minute >= 0) & (columns["ts_us"] < yesterday.close_us)
+    deaf_from = np.where(columns["symbol"] == "A", 60, 100)
+    lost = of_yesterday & (minute > deaf_from) & ((columns["symbol"] == "A") | (minute < 150))
+    for number in range(2):
+        own = of_yesterday & ~lost & (columns["symbol"] == "AB"[number]) & (minute <= deaf_from)
+        columns["quality"][own.nonzero()[0][-1]] = GAP
+    columns = {name: values[~lost] for name, values in columns.items()}
+    before = within(columns, days[0].open_us, today.open_us)
+    await put_minutes(database, "ours", before)
+    run = build_engine(settings(database, mode), calendar, None)
+    found(run, before)
+    start = build_engine(settings(database, mode), calendar, None)
+    await warm(start, settings(database, mode), calendar, today.open_us + 1)
+    expected = found(run, within(columns, today.open_us, today.close_us))
+    expected = [each for each in expected if int(each[2]) >= today.open_us]
+    assert found(start, within(columns, today.open_us, today.close_us)) == expected
+    assert {each[1] for each in expected if each[0] == "A"} <= {"weekly_breakout"}, "its session broke off"
+    assert {each[-2] for each in expected if each[0] == "B" and each[1] == "daily_breakout"} == {str(GAP)}
 
 
 async def test_without_what_it_is_told_a_start_finds_none_of_them(database: str, calendar: Sessions) -> None:

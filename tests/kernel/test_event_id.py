@@ -32,7 +32,8 @@ def test_the_id_that_the_first_release_gave_an_event_is_still_its_id() -> None:
 
 def test_a_definition_that_has_changed_gives_its_events_other_ids() -> None:
     changed = {pattern["id"] for pattern in tp.PATTERNS if pattern["parameters"] != "1"}
-    assert changed == {"gap_up", "gap_down", "gap_fill", "pivot_break", "pin_bar"}
+    levels = {"daily_breakout", "weekly_breakout", "gap_up", "gap_down", "gap_fill", "pivot_break"}
+    assert changed == {"pin_bar", *levels}
     for name in PATTERN_IDS:
         is_other = tp.event_id("AAPL", 0, name) != tp.event_id("AAPL", 0, name, parameters="1")
         assert is_other == (name in changed)

@@ -249,3 +249,44 @@ def test_columns_that_do_not_fit_are_refused() -> None:
         follower().follow(one("x"), bar(0, 10.0, 10.0))
     with pytest.raises(ValueError, match="symbol must index symbols"):
         follower().follow(one(ID, symbol=3), bar(0, 10.0, 10.0))
+
+
+def test_an_event_waits_for_the_bars_of_a_channel_that_is_behind() -> None:
+    """Another symbol's bars are 15 minutes past the close; the delayed one's touch the target before it."""
+    event, touch, other = one(ID, ts_us=T0 + 110 * MINUTE), bar(112, 11.0, 10.0), bar(134, 10.0, 10.0)
+    other.symbols = ("B",)
+    ended = []
+    for reached_us in (None, T0 + 113 * MINUTE):
+        of = follower()
+        of.follow(event, bar(110, 10.0, 10.0), reached_us)
+        for each in (other, touch):
+            came = of.follow(one(ID, held=False, event_id=ID.replace("6", "7")), each, reached_us)
+            ended += [] if came is None else [(reached_us is None, ENDS[came.end[0]], came.result.tolist())]
+        assert of.open == 0
+    assert ended == [(True, "expired", [UNRESOLVED]), (False, "target", [WON])]
+
+
+def test_an_event_of_a_session_that_every_channel_is_past_does_not_wait() -> None:
+    of = follower()
+    of.follow(one(ID, ts_us=T0 + 110 * MINUTE), bar(110, 10.0, 10.0), T0 + 111 * MINUTE)
+    assert of.open == 1
+    other = bar(140, 10.0, 10.0)
+    other.symbols = ("B",)
+    for reached_us, still in ((T0 + 134 * MINUTE, 1), (T0 + 135 * MINUTE, 0)):
+        of.follow(one(ID, held=False, event_id=ID.replace("6", "7")), other, reached_us)
+        assert of.open == still
+
+
+def test_an_engine_has_come_to_where_the_channel_is_that_is_last() -> None:
+    engine = tp.Engine(EngineSettings(channels=("fast", "delayed")))
+
+    def heard(channel: int, minute: float, now: float) -> int | None:
+        stamp = (T0 + minute * MINUTE) / 1e6
+        tick = f'{{"ticker":"A","price":1,"volume":1,"timestamp":{stamp},"event_type":"T"}}'.encode()
+        return engine.ingest([tick], T0 + round(now * MINUTE), channel).reached_us
+
+    assert engine.advance(T0).reached_us is None
+    assert heard(0, 20.5, 21) == T0 + 21 * MINUTE
+    assert heard(1, 5.5, 21) == T0 + 6 * MINUTE
+    assert heard(0, 40.5, 41) == T0 + 6 * MINUTE
+    assert heard(0, 90.5, 91) == T0 + 91 * MINUTE, "nobody waits for a channel that has been silent for an hour"

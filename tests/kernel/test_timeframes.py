@@ -169,3 +169,52 @@ def test_fed_longer_bars_and_todays_minutes_go_on_as_a_run_that_saw_all_minutes(
 
     assert events(one) == events(other)
     assert {timeframe for timeframe, *_ in events(one)} >= {1, 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "says"),
+    [
+        ("golden_cross", {"window": 199}, "golden_cross needs a window of at least 200 bars, was 199"),
+        ("range_breakout", {"window": 138}, "range_breakout needs a window of at least 139 bars, was 138"),
+        ("vwap_cross", {"timeframes": ("daily", "weekly")}, "vwap_cross is on bars of 4hour or shorter"),
+        ("opening_range_30", {"timeframes": ("1hour",)}, "opening_range_30 is on bars of 30min or shorter"),
+    ],
+)
+def test_a_pattern_that_is_asked_for_and_can_never_be_found_is_refused(
+    name: str, changed: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ValueError, match=says):
+        tp.Engine(settings(patterns=("doji", name), **changed))
+    tp.Engine(settings(patterns=("doji", name), timeframes=("1min", "daily")))
+    tp.Engine(settings(**changed))
+
+
+def test_relative_strength_on_a_thin_symbols_longer_bars_is_that_of_the_live_run() -> None:
+    """Half an hour without a trade, in which the benchmark's bars go on."""
+    levels = ("new_high_20", "new_low_20", "high_of_day", "low_of_day")
+    rng, told = np.random.default_rng(1), settings(timeframes=("5min",), benchmark="SPY", patterns=levels)
+    live, prices = tp.Engine(told), {"SPY": 100.0, "THIN": 50.0}
+    live.subscribed(int(sessions()[0, 0]) - 10 * MINUTE, True)
+    made: list[tp.Output] = []
+    for open_us, close_us in sessions()[:4].tolist():
+        for minute, start_us in enumerate(range(open_us, close_us, MINUTE)):
+            ticks = []
+            for name, before in prices.items():
+                prices[name] = before * np.exp(rng.normal(0, 1e-3))
+                if name == "SPY" or (minute % 7 == 0 and not 100 < minute < 220):
+                    tick = {"ticker": name, "price": round(prices[name], 2), "volume": 9, "event_type": "A"}
+                    ticks.append(json.dumps(tick | {"timestamp": (start_us + MINUTE) / 1e6}).encode())
+            made.append(live.ingest(ticks, start_us + MINUTE))
+        made.append(live.advance(close_us + 10 * MINUTE))
+    made.append(live.flush())
+    names = ("ts_us", "open", "high", "low", "close", "volume")
+    minutes = {name: np.concatenate([getattr(each.bars, name) for each in made]) for name in names}
+    minutes["symbol"] = np.concatenate([np.array([*each.bars.symbols, ""])[each.bars.symbol] for each in made])
+
+    def strengths(found: tp.Detections) -> dict[str, str]:
+        thin = [at for at, symbol in enumerate(found.symbol.tolist()) if found.symbols[symbol] == "THIN"]
+        return {str(found.event_id[at]): str(found.relative_strength[at]) for at in thin}
+
+    said = {name: value for each in made for name, value in strengths(each.detections).items()}
+    assert sum(value != "nan" for value in said.values()) > 20
+    assert strengths(tp.scan(minutes, settings=told)) == said

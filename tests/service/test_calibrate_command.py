@@ -184,6 +184,10 @@ def test_files_are_written_and_what_they_say_is_printed(command: Run) -> None:
         (["absent.parquet"], "absent.parquet cannot be read"),
         (["bars.txt.gz"], "must end in .parquet or .csv"),
         (["bars.parquet", "--pattern", "dojo"], "--pattern: no pattern is called dojo; did you mean doji?"),
+        (
+            ["bars.parquet", "--pattern", "vwap_cross", "--timeframe", "daily"],
+            "vwap_cross is on bars of 4hour or shorter",
+        ),
         (["bars.parquet", "--from", "2025-10-16", "--to", "2025-10-13"], "is before --from"),
         (["bars.parquet", "-o", "absent/rates.json"], "--output: there is no folder absent"),
         (["bars.parquet", "--markdown", "absent/page.md"], "--markdown: there is no folder absent"),

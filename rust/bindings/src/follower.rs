@@ -185,7 +185,14 @@ impl Follower {
     }
 
     /// With the GIL: names are Python's texts, and a minute of ten thousand symbols takes some milliseconds.
-    fn follow(&self, py: Python<'_>, found: Found<'_>, bars: Closed<'_>) -> PyResult<Option<Outcomes>> {
+    #[pyo3(signature = (found, bars, reached_us=None))]
+    fn follow(
+        &self,
+        py: Python<'_>,
+        found: Found<'_>,
+        bars: Closed<'_>,
+        reached_us: Option<i64>,
+    ) -> PyResult<Option<Outcomes>> {
         let mut named = self.lock()?;
         let (of_events, of_bars) = (named.places(&found.symbols)?, named.places(&bars.symbols)?);
         let follower = &mut named.follower;
@@ -200,6 +207,9 @@ impl Follower {
         }
         for (symbol, bar) in bars.rows()? {
             follower.bar(place(&of_bars, symbol)?, bar);
+        }
+        if let Some(reached_us) = reached_us {
+            follower.hear(reached_us);
         }
         said(py, follower)
     }

@@ -37,6 +37,8 @@ pub(crate) struct Output {
     ticks: u64,
     refused: Vec<output::Sample>,
     dead: Vec<output::Dead>,
+    #[pyo3(get)]
+    reached_us: Option<i64>,
     /// Symbol and pattern.
     broken: Vec<(String, &'static str)>,
     patterns: Py<PyTuple>,
@@ -90,6 +92,7 @@ impl Output {
             ticks: made.ticks,
             refused: made.refused,
             dead: made.dead,
+            reached_us: made.reached_us,
             channels: Arc::clone(channels),
             patterns: patterns.clone_ref(py),
         })

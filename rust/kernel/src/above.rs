@@ -73,15 +73,15 @@ impl<'a> Above<'a> {
 
     /// Those of its bars that may be revised and are seen, the newest first.
     fn closed(self, track: &'a History, rules: &'a Rules) -> impl Iterator<Item = &'a Sealed> {
-        let session = rules.stands_in(self.open_us);
+        let session = rules.open_of(self.open_us);
         let (sealed, _) = track.closed();
         let over = sealed.iter().rev().filter(move |sealed| sealed.end_us <= self.end_us && sealed.session.is_some());
-        over.take_while(move |sealed| rules.stands_in(sealed.open_us()) == session)
+        over.take_while(move |sealed| rules.open_of(sealed.open_us()) == session)
     }
 
     /// Where it stood before those, if that is seen.
     fn settled(self, track: &'a History, rules: &Rules) -> Option<&'a Footing> {
         let (_, base) = track.closed();
-        (base.end_us <= self.end_us && base.session == rules.stands_in(self.open_us)).then_some(base)
+        (base.end_us <= self.end_us && base.session == rules.open_of(self.open_us)).then_some(base)
     }
 }

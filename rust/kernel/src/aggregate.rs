@@ -208,6 +208,10 @@ impl Aggregator {
         if fold.minute_us <= self.roster[id].history.newest_us() {
             return false;
         }
+        if fold.minute_us >= self.newest_us {
+            // The minute before is over for all, as live: what a thin symbol is measured against is still there then.
+            self.sweep(fold.minute_us, sink);
+        }
         self.seal(id, fold, false, sink);
         true
     }
@@ -300,6 +304,15 @@ impl Aggregator {
         }
         let minute_us = event_us.map(|event_us| (event_us - revise_us - MINUTE_US).max(self.begun.whole_us()));
         (minute_us, self.begun.first())
+    }
+
+    /// The end of the minute that every channel has come to, µs, but those that have been silent for long; `None` where none
+    /// has said anything.
+    #[must_use]
+    pub fn reached_us(&self, now_us: i64) -> Option<i64> {
+        let idle_us = IDLE_REVISIONS * (self.rules.revise_us + MINUTE_US);
+        let event_us = self.channels.iter().filter_map(|channel| channel.moving_us(idle_us, now_us)).min()?;
+        Some(event_us.div_euclid(MINUTE_US).saturating_add(1).saturating_mul(MINUTE_US))
     }
 
     /// What all histories share.

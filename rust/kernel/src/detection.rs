@@ -57,7 +57,7 @@ pub struct Detail {
     pub relative_strength: Option<f64>,
     /// Average true range over 14 bars, in price.
     pub atr: Option<f64>,
-    /// Flags of the earlier bars that made it, as far as the window shows them.
+    /// Flags of the earlier bars that made it, as far as the window shows them, and of what it was measured from.
     pub quality: u8,
 }
 
@@ -90,8 +90,14 @@ pub(crate) fn price_change(window: &Window) -> f64 {
 }
 
 impl Detail {
-    /// Of a match that ends on the window's newest bar, with what made it.
-    pub(crate) fn of(at: &Closing<'_>, pattern: u16, matched: Match, about: &About) -> (Self, Option<Box<Explained>>) {
+    /// Of a match that ends on the window's newest bar, with what made it. `flags`: of what it was measured from.
+    pub(crate) fn of(
+        at: &Closing<'_>,
+        pattern: u16,
+        matched: Match,
+        flags: u8,
+        about: &About,
+    ) -> (Self, Option<Box<Explained>>) {
         let window = at.window;
         let made_by = usize::from(matched.bars).max(1);
         let About { price_change, relative_volume, rsi, relative_strength } = *about;
@@ -108,7 +114,7 @@ impl Detail {
             rsi,
             relative_strength,
             atr: at.measured().map(|(_, atr)| atr),
-            quality: (1..made_by).map_while(|back| window.bar(back)).fold(0, |q, bar| q | bar.quality)
+            quality: (1..made_by).map_while(|back| window.bar(back)).fold(flags, |q, bar| q | bar.quality)
                 & quality::PARTIAL,
         };
         (detail, (explained != Explained::default()).then(|| Box::new(explained)))

@@ -212,6 +212,7 @@ impl Engine {
             self.now_us = self.now_us.max(last.now_us);
         }
         self.aggregator.end_call();
+        output.reached_us = self.aggregator.reached_us(self.now_us);
         Ok(output)
     }
 
@@ -273,10 +274,12 @@ impl Engine {
     }
 
     /// Tells of a session that has finished before all bars, by its open: what breakouts from the last day and week are measured
-    /// from. False if it was not taken: bars of the symbol were, it is past the cap, or a price is none.
+    /// from. Flagged [`quality::PROVISIONAL`], it broke off, and nothing is measured from it; other flags are said of what is.
+    /// False if it was not taken: bars of the symbol were, it is past the cap, or a price is none.
     pub fn know(&mut self, ticker: &[u8], session: &Bar) -> bool {
-        let Bar { ts_us, open, high, low, close, .. } = *session;
-        session.is_priced() && self.aggregator.know(ticker, Day { open_us: ts_us, open, high, low, close })
+        let Bar { ts_us, open, high, low, close, quality, .. } = *session;
+        let quality = quality & (quality::PARTIAL | quality::PROVISIONAL);
+        session.is_priced() && self.aggregator.know(ticker, Day { open_us: ts_us, open, high, low, close, quality })
     }
 
     /// Closes bars of history, in the order given, as if they had been live; what that makes, and how many were taken.
@@ -397,6 +400,7 @@ impl Engine {
         let mut sink = Collector { output: &mut output, counters: &mut self.counters, skew: &mut self.skew, now_us };
         call(&mut self.aggregator, &mut sink);
         self.aggregator.end_call();
+        output.reached_us = self.aggregator.reached_us(self.now_us);
         output
     }
 }

@@ -70,6 +70,24 @@ pub enum KernelError {
     /// A pattern id that does not exist.
     #[error("no pattern is called {0:?}")]
     UnknownPattern(String),
+    /// A pattern that was asked for needs more bars than there will be.
+    #[error("{pattern} needs a window of at least {bars} bars, was {window}")]
+    Window {
+        /// Its id.
+        pattern: &'static str,
+        /// How many it needs.
+        bars: usize,
+        /// How many there are.
+        window: usize,
+    },
+    /// A pattern that was asked for is on no bars that are looked at.
+    #[error("{pattern} is on bars of {longest} or shorter, and of timeframes there are only longer ones")]
+    Timeframes {
+        /// Its id.
+        pattern: &'static str,
+        /// The longest bars that it is on.
+        longest: &'static str,
+    },
     /// There are fewer channels than one or more than 64, or a message names one past them.
     #[error("there are {channels} channels, {channel} is not one of them")]
     Channel {

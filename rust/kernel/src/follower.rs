@@ -153,6 +153,8 @@ pub struct Follower {
     is_loaded: bool,
     /// The END of the newest bar of any symbol, µs.
     reached_us: i64,
+    /// Up to where every channel has come, µs.
+    heard_us: i64,
     /// No event that is open ends earlier.
     next_end_us: i64,
     told: Vec<(Place, Outcome)>,
@@ -170,6 +172,7 @@ impl Follower {
             free: Vec::new(),
             is_loaded: false,
             reached_us: i64::MIN,
+            heard_us: i64::MAX,
             next_end_us: i64::MAX,
             told: Vec::new(),
             forgotten: 0,
@@ -269,10 +272,16 @@ impl Follower {
         self.is_loaded = true;
     }
 
+    /// Every channel has come to here, µs: of a session that ends later, or so little earlier that its bars may be revised,
+    /// one of them may still bring bars. Until it is said, the newest bar of any symbol tells.
+    pub fn hear(&mut self, heard_us: i64) {
+        self.heard_us = heard_us;
+    }
+
     /// Ends the events whose session no bar can come of any more. Gives what `each` makes of all that was told since the
     /// last time, with its symbol.
     pub fn end_batch<T>(&mut self, mut each: impl FnMut(&str, &Outcome) -> T) -> Vec<T> {
-        let ends = self.reached_us >= self.next_end_us.saturating_add(self.terms.revise_us);
+        let ends = self.over_us() >= self.next_end_us;
         if ends {
             self.end_sessions();
         }
@@ -284,8 +293,13 @@ impl Follower {
         said
     }
 
+    /// Of a session that ends here or before no bar comes any more.
+    fn over_us(&self) -> i64 {
+        self.reached_us.min(self.heard_us).saturating_sub(self.terms.revise_us)
+    }
+
     fn end_sessions(&mut self) {
-        let over_us = self.reached_us.saturating_sub(self.terms.revise_us);
+        let over_us = self.over_us();
         self.next_end_us = i64::MAX;
         for (place, track) in self.tracks.iter_mut().enumerate() {
             for at in (0..track.open.len()).rev() {

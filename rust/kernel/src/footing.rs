@@ -7,6 +7,7 @@ use crate::pattern::{Rests, SessionRange};
 use crate::recent::Recent;
 use crate::rule::Ruleset;
 use crate::rule::memory::Memory;
+use crate::session::Session;
 use crate::window::WindowBar;
 
 /// Where a window stands. Bars of a day and longer stand in no session: it goes on from the first one.
@@ -27,11 +28,12 @@ pub(crate) struct Footing {
 }
 
 impl Footing {
-    /// Starts the session's values anew at a session's open; whether it is one.
-    pub(crate) fn enter(&mut self, session: Option<i64>) -> bool {
-        let opens = self.session != session;
+    /// Starts the session's values anew at a session's open; whether it is one. `bar_us`: how long bars are.
+    pub(crate) fn enter(&mut self, (session, bar_us): (Option<Session>, i64)) -> bool {
+        let open_us = session.map(|session| session.open_us);
+        let opens = self.session != open_us;
         if opens {
-            *self = Self { session, range: self.range.followed_by(session), ..Self::default() };
+            *self = Self { session: open_us, range: self.range.followed_by(session, bar_us), ..Self::default() };
         }
         opens
     }

@@ -467,7 +467,7 @@ impl History {
         self.behind_us = self.behind_us.max(self.base_minute_us);
         if let Some(bar) = oldest.window_bar(rules) {
             let open_us = oldest.open_us();
-            let bar = bar.opening(self.base.enter(rules.stands_in(open_us)));
+            let bar = bar.opening(self.base.enter(rules.stands_in(oldest.session)));
             let newer = self.in_window_after(&bar);
             if let Some(candles) = &mut self.candles {
                 candles.settle(open_us, self.window.view().before(newer), &());
@@ -527,7 +527,7 @@ impl History {
                 continue;
             };
             if index < at {
-                let bar = self.enter(each.open_us(), bar, &rules);
+                let bar = self.enter(each.session, bar, &rules);
                 self.now.push(&bar, each.end_us, &each.found, &rules.combined);
                 if let Some(on) = &rules.indicators {
                     self.gauges.push(&bar, &self.window, on);
@@ -546,8 +546,9 @@ impl History {
     }
 
     /// Makes a bar the window's newest, and moves what is kept beside the window on.
-    fn enter(&mut self, session: Option<i64>, bar: WindowBar, rules: &Rules) -> WindowBar {
-        let bar = bar.opening(self.now.enter(rules.stands_in(session)));
+    fn enter(&mut self, stretch: Option<Session>, bar: WindowBar, rules: &Rules) -> WindowBar {
+        let bar = bar.opening(self.now.enter(rules.stands_in(stretch)));
+        let session = stretch.map(|stretch| stretch.open_us);
         if let Some(candles) = &mut self.candles {
             candles.enter(session, &self.window, &());
         }
@@ -569,7 +570,7 @@ impl History {
 
     /// Puts the bar of a sealed one into the window and says which patterns came and went with it.
     fn evaluate(&mut self, bar: WindowBar, sealed: &mut Sealed, rules: Reach<'_>, detections: &mut Vec<Detection>) {
-        let bar = self.enter(sealed.open_us(), bar, &rules);
+        let bar = self.enter(sealed.session, bar, &rules);
         if let Some(on) = &rules.indicators {
             self.gauges.read(&bar, &self.window, on);
         }
@@ -602,7 +603,10 @@ impl History {
         }
         let about = OnceCell::new();
         let newest = || About::newest(&self.window, self.gauges.rsi(), rules.benchmark.strength(&self.window));
-        let detail = |pattern, matched| Detail::of(&at, pattern, matched, about.get_or_init(newest));
+        let detail = |pattern, matched| {
+            let flags = rules.combined.flags(pattern, &at);
+            Detail::of(&at, pattern, matched, flags, about.get_or_init(newest))
+        };
         let on = On { bar, timeframe: rules.timeframe, end_us: sealed.end_us };
         let before = detections.len();
         sealed.found.renew(&matches, sealed.evaluation, on, &rules.combined, detail, detections);

@@ -78,6 +78,10 @@ pub struct Output {
     pub jumps: Vec<Jump>,
     /// What the day's volume says is missing.
     pub short: Vec<(SymbolId, Short)>,
+    /// See [`Aggregator::reached_us`].
+    ///
+    /// [`Aggregator::reached_us`]: crate::aggregate::Aggregator::reached_us
+    pub reached_us: Option<i64>,
 }
 
 /// Collects what the aggregator says during one call.

@@ -8,6 +8,7 @@ use crate::candle::talib::Candles;
 use crate::detectors::DetectorList;
 use crate::indicator::gauges::Indicators;
 use crate::rule::Ruleset;
+use crate::session::Session;
 use crate::study::Kernels;
 use crate::timeframe::{Grid, Timeframe};
 
@@ -84,9 +85,16 @@ impl Rules {
         std::iter::once(&mut self.benchmark).chain(longer.map(|rules| &mut rules.benchmark))
     }
 
-    /// The session that a bar stands in, by the open of the stretch it is carried on through; `None` for days and longer.
-    pub(crate) fn stands_in(&self, open_us: Option<i64>) -> Option<i64> {
+    /// The open of the session that a bar stands in, by that of the stretch it is carried on through; `None` for days and longer.
+    pub(crate) fn open_of(&self, open_us: Option<i64>) -> Option<i64> {
         open_us.filter(|_| self.timeframe.is_intraday())
+    }
+
+    /// The session that a bar stands in, of the stretch it is carried on through, and how long such bars are, µs; `None` for
+    /// days and longer.
+    pub(crate) fn stands_in(&self, stretch: Option<Session>) -> (Option<Session>, i64) {
+        let bar_us = self.timeframe.length_us();
+        (stretch.filter(|_| bar_us.is_some()), bar_us.unwrap_or(0))
     }
 
     /// Whether any of TA-Lib's functions is on, and windows hold what it takes to begin a session anew.

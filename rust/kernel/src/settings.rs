@@ -89,8 +89,12 @@ impl Settings {
     ///
     /// # Errors
     /// [`KernelError::Setting`] names what is out of its range, [`KernelError::UnknownPattern`] an id, [`KernelError::Row`] a
-    /// session too far away for longer bars.
+    /// session too far away for longer bars, [`KernelError::Window`] and [`KernelError::Timeframes`] a pattern that was asked
+    /// for by its id and could never be found.
     pub(crate) fn rules(&self) -> Result<Rules, KernelError> {
+        if self.patterns.is_some() {
+            self.on()?.iter().try_for_each(|(_, pattern)| self.reaches(*pattern))?;
+        }
         let mut rules = self.rules_of(Timeframe::Min1)?;
         let is_on = |timeframe: &Timeframe| *timeframe != Timeframe::Min1 && self.timeframes.contains(timeframe);
         let each = Timeframe::ALL.into_iter().filter(is_on).map(|timeframe| self.rules_of(timeframe));
@@ -101,6 +105,19 @@ impl Settings {
             rules.longer = Some(Box::new(LongerRules { grid, each, from_us: i64::MIN, known_us: i64::MIN }));
         }
         Ok(rules)
+    }
+
+    /// Whether a pattern can be found at all. What it needs is in the window with the bar that closes.
+    fn reaches(&self, pattern: &dyn Pattern) -> Result<(), KernelError> {
+        let (id, bars, longest) = (pattern.id(), pattern.bars_needed().saturating_sub(1), pattern.longest());
+        if bars > self.window_bars {
+            return Err(KernelError::Window { pattern: id, bars, window: self.window_bars });
+        }
+        // Of an engine that looks at no bars at all nothing is expected.
+        if !self.timeframes.is_empty() && self.timeframes.iter().all(|timeframe| *timeframe > longest) {
+            return Err(KernelError::Timeframes { pattern: id, longest: longest.name() });
+        }
+        Ok(())
     }
 
     fn rules_of(&self, timeframe: Timeframe) -> Result<Rules, KernelError> {

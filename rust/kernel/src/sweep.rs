@@ -34,7 +34,7 @@ impl Aggregator {
         self.sweep(self.newest_us, sink);
     }
 
-    fn sweep(&mut self, end_us: i64, sink: &mut impl Sink) {
+    pub(crate) fn sweep(&mut self, end_us: i64, sink: &mut impl Sink) {
         if !self.roster.has_longer(end_us) {
             return;
         }

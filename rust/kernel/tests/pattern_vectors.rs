@@ -101,7 +101,7 @@ fn after_days() -> SessionRange {
     for number in (0..22).filter(|number| number % 7 < 5) {
         let last = number == 21;
         let (high, low) = if last { (105.0, 95.0) } else { (100.0, 90.0) };
-        session.know(Day { open_us: MONDAY_US + number * DAY_US, open: 97.0, high, low, close: 100.0 });
+        session.know(Day { open_us: MONDAY_US + number * DAY_US, open: 97.0, high, low, close: 100.0, quality: 0 });
     }
     session
 }
@@ -222,7 +222,7 @@ fn a_pivot_break_is_of_the_last_level_crossed_and_leads_to_the_next() {
 #[test]
 fn a_close_at_a_pivot_level_on_paper_is_at_it_in_floats_too() {
     // P = 99.4 and R1 = 100.5 on paper, in floats a little less; P = 99.1, in floats a little more
-    let day = |low, close| Day { open_us: MONDAY_US, open: 99.0, high: 100.1, low, close };
+    let day = |low, close| Day { open_us: MONDAY_US, open: 99.0, high: 100.1, low, close, quality: 0 };
     let said = |day, closes: &[f64]| {
         let rows: Vec<Row> = closes.iter().map(|&close| at(close)).collect();
         held(&through_after(day, "pivot_break", &rows))
@@ -238,7 +238,7 @@ fn a_close_at_a_pivot_level_on_paper_is_at_it_in_floats_too() {
 
 #[test]
 fn a_close_a_hundred_millionth_beyond_a_pivot_level_is_beyond_it() {
-    let day = Day { open_us: MONDAY_US, open: 100.0, high: 106.0, low: 94.0, close: 100.0 };
+    let day = Day { open_us: MONDAY_US, open: 100.0, high: 106.0, low: 94.0, close: 100.0, quality: 0 };
     let flat = |close: f64| (close, close, close, close, 100);
     let rows = [flat(100.0), flat(100.000_001)];
     assert_eq!(held(&through_after(day, "pivot_break", &rows)), [(1, 1)]);

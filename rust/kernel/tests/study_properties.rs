@@ -6,7 +6,9 @@ use proptest::prelude::*;
 use rows::{Row, bar};
 use tickstockpl_kernel::above::Above;
 use tickstockpl_kernel::pattern::{Closing, Explained, PATTERNS, Pattern, SessionRange};
+use tickstockpl_kernel::session::Session;
 use tickstockpl_kernel::study::{Kernels, Study};
+use tickstockpl_kernel::time::MINUTE_US;
 use tickstockpl_kernel::window::Window;
 
 /// A pattern that holds: on which bar, its id, which way, how well, and what draws it.
@@ -31,7 +33,8 @@ fn events(rows: &[Row]) -> Vec<Event> {
     for (number, &row) in rows.iter().enumerate() {
         let bar = bar(number, row);
         if number > 0 && number % SESSION_BARS == 0 {
-            session = session.followed_by(Some(bar.ts_us));
+            let close_us = bar.ts_us + SESSION_BARS as i64 * MINUTE_US;
+            session = session.followed_by(Some(Session { open_us: bar.ts_us, close_us }), MINUTE_US);
         }
         window.push(bar);
         study.take_newest(&window, &kernels);

@@ -142,6 +142,10 @@ impl Pattern for Crossing {
         true
     }
 
+    fn flags(&self, at: &Closing<'_>) -> u8 {
+        if self.lines == Lines::Vwap { at.session.flags() } else { 0 }
+    }
+
     fn conditions(&self) -> &'static [&'static str] {
         &["speed"]
     }

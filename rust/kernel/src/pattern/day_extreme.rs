@@ -44,6 +44,10 @@ impl Pattern for HighOfDay {
         5
     }
 
+    fn flags(&self, at: &Closing<'_>) -> u8 {
+        at.session.flags()
+    }
+
     fn detect(&self, at: &Closing<'_>) -> Option<Match> {
         let (window, session) = (at.window, at.session);
         let bar = window.bar(0)?;
@@ -93,6 +97,10 @@ impl Pattern for LowOfDay {
 
     fn cooldown(&self) -> u8 {
         5
+    }
+
+    fn flags(&self, at: &Closing<'_>) -> u8 {
+        at.session.flags()
     }
 
     fn detect(&self, at: &Closing<'_>) -> Option<Match> {

@@ -8,7 +8,7 @@ use crate::timeframe::Timeframe;
 ///
 /// rule: c > high and c₋₁ ≤ high, the first such close of the session; high that of the session before, or of the sessions of the
 /// week before. Bullish; below the low bearish. Not where the session opened more than 35 % from the last close: prices before a
-/// split are not comparable.
+/// split are not comparable, and of the week with one nobody knows the range; nor where the session before broke off.
 ///
 /// confidence: q = (c − high)/a. stop = high − a, target = high + the range's height, invalidation = high.
 pub(super) struct LevelBreakout {
@@ -26,6 +26,10 @@ impl Pattern for LevelBreakout {
         self.name
     }
 
+    fn parameters(&self) -> &'static str {
+        "2"
+    }
+
     fn bars_needed(&self) -> usize {
         14
     }
@@ -40,6 +44,10 @@ impl Pattern for LevelBreakout {
 
     fn needs_study(&self) -> bool {
         true
+    }
+
+    fn flags(&self, at: &Closing<'_>) -> u8 {
+        at.session.level_flags(self.of)
     }
 
     fn points(&self) -> &'static [&'static str] {

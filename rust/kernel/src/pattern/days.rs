@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::bar::quality;
+
 const HOUR_US: i64 = 3_600_000_000;
 const DAY_US: i64 = 24 * HOUR_US;
 
@@ -24,6 +26,20 @@ pub struct Day {
     pub low: f64,
     /// Last price.
     pub close: f64,
+    /// Flags of its bars: those of [`quality::PARTIAL`] where ticks may be missing; [`quality::PROVISIONAL`] for one that broke
+    /// off, whose range and close nobody knows.
+    pub quality: u8,
+}
+
+impl Day {
+    fn broke_off(&self) -> bool {
+        self.quality & quality::PROVISIONAL != 0
+    }
+
+    /// What is said of all that is measured from it.
+    fn flags(&self) -> u8 {
+        self.quality & quality::PARTIAL | if self.broke_off() { quality::GAP } else { 0 }
+    }
 }
 
 /// Highest and lowest price of a week's finished sessions.
@@ -32,6 +48,7 @@ struct Week {
     number: i64,
     high: f64,
     low: f64,
+    quality: u8,
 }
 
 /// The finished sessions of a symbol: the last day, the last week, the average daily range. O(1) a session.
@@ -53,38 +70,52 @@ pub struct Days {
 }
 
 impl Days {
-    /// Takes in a finished session; one that is not newer than the last is known already and passed over.
+    /// Takes in a finished session; one that is not newer than the last is known already and passed over. After a split all
+    /// begins anew: what lies before it has other prices.
     pub fn push(&mut self, day: Day) {
         if self.last.is_some_and(|last| last.open_us >= day.open_us) {
             return;
+        }
+        if self.is_unadjusted(day.open) {
+            *self = Self::default();
         }
         let number = week(day.open_us);
         if self.seen == 0 || self.week.number != number {
             self.before = self.whole();
             self.weeks = self.weeks.saturating_add(1);
-            self.week = Week { number, high: day.high, low: day.low };
+            self.week = Week { number, high: day.high, low: day.low, quality: day.flags() };
         } else {
             self.week.high = self.week.high.max(day.high);
             self.week.low = self.week.low.min(day.low);
+            self.week.quality |= day.flags();
         }
-        let range = self.last.map_or(day.high - day.low, |last| day.high.max(last.close) - day.low.min(last.close));
+        let range = self.last().map_or(day.high - day.low, |last| day.high.max(last.close) - day.low.min(last.close));
         self.seen = self.seen.saturating_add(1);
         self.ranges.rotate_right(1);
         self.ranges[0] = range;
         self.last = Some(day);
     }
 
-    /// The session before the one that is on.
+    /// The session before the one that is on; `None` if it broke off.
     #[must_use]
     pub fn last(&self) -> Option<&Day> {
-        self.last.as_ref()
+        self.last.as_ref().filter(|last| !last.broke_off())
     }
 
     /// Highest and lowest price of the week before that of a session, by its open; `None` if its first day may not be known.
     #[must_use]
     pub fn last_week(&self, open_us: i64) -> Option<(f64, f64)> {
-        let week = if self.week.number == week(open_us) { self.before? } else { self.whole()? };
-        Some((week.high, week.low))
+        self.week_before(open_us).map(|week| (week.high, week.low))
+    }
+
+    /// The flags of that week's sessions.
+    #[must_use]
+    pub fn last_week_flags(&self, open_us: i64) -> u8 {
+        self.week_before(open_us).map_or(0, |week| week.quality)
+    }
+
+    fn week_before(&self, open_us: i64) -> Option<Week> {
+        if self.week.number == week(open_us) { self.before } else { self.whole() }
     }
 
     /// The newest week, if the days known go back to before it.
@@ -118,20 +149,20 @@ mod tests {
     const MONDAY_US: i64 = 1_549_895_400_000_000;
 
     fn day(number: i64, high: f64, low: f64) -> Day {
-        Day { open_us: MONDAY_US + number * DAY_US, open: low, high, low, close: high }
+        Day { open_us: MONDAY_US + number * DAY_US, open: low, high, low, close: high, quality: 0 }
     }
 
     #[test]
     fn a_week_ends_with_its_last_session_and_is_told_once_the_one_before_is_known() {
         let mut days = Days::default();
         for number in [-4, -3, 0, 1, 3] {
-            days.push(day(number, 20.0 + number as f64, 10.0 + number as f64));
+            days.push(day(number, 60.0 + number as f64, 50.0 + number as f64));
         }
         assert_eq!(days.last_week(MONDAY_US + 4 * DAY_US), None, "nobody knows whether it began on Thursday");
-        assert_eq!(days.last_week(MONDAY_US + 7 * DAY_US), Some((23.0, 10.0)));
-        days.push(day(7, 30.0, 29.0));
-        assert_eq!(days.last_week(MONDAY_US + 8 * DAY_US), Some((23.0, 10.0)));
-        assert_eq!(days.last_week(MONDAY_US + 14 * DAY_US), Some((30.0, 29.0)));
+        assert_eq!(days.last_week(MONDAY_US + 7 * DAY_US), Some((63.0, 50.0)));
+        days.push(day(7, 70.0, 69.0));
+        assert_eq!(days.last_week(MONDAY_US + 8 * DAY_US), Some((63.0, 50.0)));
+        assert_eq!(days.last_week(MONDAY_US + 14 * DAY_US), Some((70.0, 69.0)));
     }
 
     #[test]
@@ -155,12 +186,12 @@ mod tests {
     fn the_average_range_counts_gaps_and_needs_fourteen_days() {
         let mut days = Days::default();
         for number in 0..13 {
-            days.push(day(number, 20.0, 10.0));
+            days.push(day(number, 100.0, 90.0));
         }
         assert_eq!(days.range(), None);
-        days.push(day(13, 44.0, 40.0));
+        days.push(day(13, 124.0, 120.0));
         assert_eq!(days.range(), Some((13.0 * 10.0 + 24.0) / 14.0));
-        days.push(day(14, 44.0, 40.0));
+        days.push(day(14, 124.0, 120.0));
         assert_eq!(days.range(), Some((12.0 * 10.0 + 24.0 + 4.0) / 14.0), "the first day's has gone");
     }
 
@@ -180,6 +211,19 @@ mod tests {
             assert_eq!(says(seen(end - 21..end), open_us), says(seen(0..end), open_us), "before day {end}");
             assert_ne!(says(seen(end - 14..end), open_us), says(seen(0..end), open_us), "before day {end}");
         }
+    }
+
+    #[test]
+    fn after_a_split_no_range_and_no_week_has_prices_of_before_it() {
+        let mut days = Days::default();
+        (0..19).filter(|number| number % 7 < 5).for_each(|number| days.push(day(number, 101.0, 100.0)));
+        assert_eq!(days.range(), Some(1.0));
+        days.push(day(21, 50.5, 50.0));
+        assert_eq!((days.range(), days.last_week(MONDAY_US + 22 * DAY_US)), (None, None));
+        (22..40).filter(|number| number % 7 < 5).for_each(|number| days.push(day(number, 50.5, 50.0)));
+        assert_eq!(days.range(), Some(0.5));
+        assert_eq!(days.last_week(MONDAY_US + 42 * DAY_US), Some((50.5, 50.0)));
+        assert_eq!(days.last().map(|last| last.high), Some(50.5));
     }
 
     #[test]

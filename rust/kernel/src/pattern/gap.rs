@@ -1,5 +1,6 @@
 //! Gaps between sessions, and their filling.
 
+use super::session_range::Level;
 use super::{Closing, Direction, Explained, Levels, Match, Pattern, graded};
 use crate::timeframe::Timeframe;
 
@@ -9,7 +10,8 @@ const SOURCE: &str =
 /// A session opens beyond the range of the one before.
 ///
 /// rule: on the session's first bar, o > the last session's high + 0.25·A, A the average true range of 14 days. `GapUp` is bullish,
-/// `GapDown`, the mirror image, bearish. Not where the session opened more than 35 % from the last close: that is a split.
+/// `GapDown`, the mirror image, bearish. Not where the session opened more than 35 % from the last close: that is a split,
+/// after which A is of the sessions since; nor where the session before broke off.
 ///
 /// confidence: q = (o − high)/A − 0.25. stop = the last session's close (the gap is filled), and so the invalidation; target = close
 /// + twice the way from stop to entry.
@@ -29,7 +31,7 @@ impl Pattern for Gap {
     }
 
     fn parameters(&self) -> &'static str {
-        "2"
+        "3"
     }
 
     fn bars_needed(&self) -> usize {
@@ -46,6 +48,10 @@ impl Pattern for Gap {
 
     fn source(&self) -> &'static str {
         SOURCE
+    }
+
+    fn flags(&self, at: &Closing<'_>) -> u8 {
+        at.session.level_flags(Level::Day)
     }
 
     fn conditions(&self) -> &'static [&'static str] {
@@ -84,7 +90,7 @@ impl Pattern for GapFill {
     }
 
     fn parameters(&self) -> &'static str {
-        "2"
+        "3"
     }
 
     fn bars_needed(&self) -> usize {
@@ -97,6 +103,10 @@ impl Pattern for GapFill {
 
     fn source(&self) -> &'static str {
         SOURCE
+    }
+
+    fn flags(&self, at: &Closing<'_>) -> u8 {
+        at.session.level_flags(Level::Day)
     }
 
     fn conditions(&self) -> &'static [&'static str] {

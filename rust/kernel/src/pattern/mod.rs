@@ -125,6 +125,12 @@ pub trait Pattern: Sync {
         false
     }
 
+    /// Flags of what it is measured from beyond the bars of a match: a level, the session so far. Asked only for events.
+    fn flags(&self, at: &Closing<'_>) -> u8 {
+        let _ = at;
+        0
+    }
+
     /// The kind of figure, if it is a chart pattern.
     fn chart(&self) -> Option<Kind> {
         None

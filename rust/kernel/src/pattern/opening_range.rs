@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Closing, Direction, Explained, Levels, Match, Pattern, graded};
+use crate::bar::quality;
 use crate::time::MINUTE_US;
 use crate::timeframe::Timeframe;
 use crate::window::WindowBar;
@@ -20,6 +21,8 @@ pub struct OpeningRanges {
     ranges: [(f64, f64); MINUTES.len()],
     /// A bit for each range that a close has gone above, and for each that one has gone below.
     left: [u8; 2],
+    /// The flags of each range's bars that may lack ticks.
+    quality: [u8; MINUTES.len()],
 }
 
 impl OpeningRanges {
@@ -31,11 +34,17 @@ impl OpeningRanges {
             if minute < minutes {
                 let is_first = *high == 0.0;
                 (*high, *low) = if is_first { (bar.high, bar.low) } else { (high.max(bar.high), low.min(bar.low)) };
+                self.quality[at] |= bar.quality & quality::PARTIAL;
             } else if *high > 0.0 {
                 self.left[0] |= u8::from(bar.close > *high) << at;
                 self.left[1] |= u8::from(bar.close < *low) << at;
             }
         }
+    }
+
+    /// What may be missing from a range.
+    pub(super) fn flags(&self, at: usize) -> u8 {
+        self.quality.get(at).copied().unwrap_or_default()
     }
 
     /// Which way `bar` leaves a range for the first time, with the range; `None` if it does not, or after 150 minutes.
@@ -93,6 +102,10 @@ impl Pattern for OpeningRangeBreakout {
 
     fn needs_study(&self) -> bool {
         true
+    }
+
+    fn flags(&self, at: &Closing<'_>) -> u8 {
+        at.session.opening_flags(self.at)
     }
 
     fn points(&self) -> &'static [&'static str] {

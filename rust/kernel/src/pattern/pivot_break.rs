@@ -1,5 +1,6 @@
 //! Closes that cross a pivot level of the day.
 
+use super::session_range::Level;
 use super::{Closing, Direction, EQUAL, Explained, Levels, Match, Pattern, graded};
 use crate::indicator::pivots::{Kind, Pivots};
 use crate::timeframe::Timeframe;
@@ -8,7 +9,8 @@ use crate::timeframe::Timeframe;
 ///
 /// rule: with S3 … S1, P, R1 … R3 of the session before (P = (h + l + c)/3, the floor traders' levels), c₋₁ ≤ level and c > level
 /// is bullish, c₋₁ ≥ level and c < level bearish; of several levels crossed at once the last one. A close within 10⁻⁹ of itself of a
-/// level is at it. Not where the session opened more than 35 % from the last close. The five bars after a firing are silent.
+/// level is at it. Not where the session opened more than 35 % from the last close, nor where the one before broke off. The five
+/// bars after a firing are silent.
 ///
 /// confidence: q = (c − level)/a. stop = level − a, target = the next level, invalidation = level.
 pub(super) struct PivotBreak;
@@ -23,7 +25,7 @@ impl Pattern for PivotBreak {
     }
 
     fn parameters(&self) -> &'static str {
-        "2"
+        "3"
     }
 
     fn bars_needed(&self) -> usize {
@@ -44,6 +46,10 @@ impl Pattern for PivotBreak {
 
     fn needs_study(&self) -> bool {
         true
+    }
+
+    fn flags(&self, at: &Closing<'_>) -> u8 {
+        at.session.level_flags(Level::Day)
     }
 
     fn points(&self) -> &'static [&'static str] {

@@ -5,11 +5,16 @@ use serde::{Deserialize, Serialize};
 use super::Direction;
 use super::days::{Day, Days};
 use super::opening_range::OpeningRanges;
+use crate::bar::quality;
+use crate::session::Session;
 use crate::time::MINUTE_US;
 use crate::window::WindowBar;
 
 /// A session that is seen from within so many minutes of its open is seen whole.
 const FIRST_MINUTES: i64 = 5;
+
+/// One whose newest bar may lack ticks, and ended so long before the close, broke off there.
+const LAST_MINUTES: i64 = 5;
 
 /// How far beyond the last day's range an open must be to be a gap, in average daily ranges.
 const GAP: f64 = 0.25;
@@ -29,6 +34,8 @@ pub enum Level {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SessionRange {
     opened_us: Option<i64>,
+    /// When it closes, µs; 0 where nobody has said.
+    closes_us: i64,
     open: f64,
     high: f64,
     low: f64,
@@ -38,6 +45,10 @@ pub struct SessionRange {
     days: Days,
     /// Whether it was seen from its open on, so that it will be a day.
     whole: bool,
+    /// The flags of its bars that may lack ticks.
+    quality: u8,
+    /// Start of the newest bar, if that one may.
+    flagged_us: Option<i64>,
     /// Bits of the levels that a close has left: day above, day below, week above, week below.
     left: u8,
     /// 1 after a gap up that is not filled yet, −1 after a gap down.
@@ -51,15 +62,20 @@ impl SessionRange {
         Self { opened_us, ..Self::default() }
     }
 
-    /// The next session, by its open: this one, if it was seen whole, is the last day.
+    /// The next session: this one, of bars of `bar_us`, is the last day if it was seen from its open.
     #[must_use]
-    pub fn followed_by(&self, opened_us: Option<i64>) -> Self {
+    pub fn followed_by(&self, next: Option<Session>, bar_us: i64) -> Self {
         let mut days = self.days;
         if let Some(open_us) = self.opened_us.filter(|_| self.whole) {
-            days.push(Day { open_us, open: self.open, high: self.high, low: self.low, close: self.close });
+            let ended = |us: i64| us.saturating_add(bar_us + LAST_MINUTES * MINUTE_US);
+            let broke_off = self.flagged_us.is_some_and(|us| ended(us) < self.closes_us);
+            let quality = self.quality | if broke_off { quality::PROVISIONAL } else { 0 };
+            let Self { open, high, low, close, .. } = *self;
+            days.push(Day { open_us, open, high, low, close, quality });
         }
+        let (opened_us, closes_us) = (next.map(|next| next.open_us), next.map_or(0, |next| next.close_us));
         // What came before this session was running when it began, so the next one is seen whole.
-        Self { opened_us, days, whole: self.bars > 0, ..Self::default() }
+        Self { opened_us, closes_us, days, whole: self.bars > 0, ..Self::default() }
     }
 
     /// Tells of a finished session before all that were seen; see [`Days::push`].
@@ -88,6 +104,31 @@ impl SessionRange {
             Level::Day => Some((day.high, day.low)),
             Level::Week => self.days.last_week(self.opened_us?),
         }
+    }
+
+    /// What may be missing from the session's bars so far; of one that was not seen from its open, its beginning.
+    #[must_use]
+    pub fn flags(&self) -> u8 {
+        self.quality | self.unseen()
+    }
+
+    /// What may be missing from the range of its first minutes, the shortest first.
+    #[must_use]
+    pub fn opening_flags(&self, at: usize) -> u8 {
+        self.opening.flags(at) | self.unseen()
+    }
+
+    /// What may be missing from what breakouts are from.
+    #[must_use]
+    pub fn level_flags(&self, level: Level) -> u8 {
+        match level {
+            Level::Day => self.last_day().map_or(0, |day| day.quality & quality::PARTIAL),
+            Level::Week => self.opened_us.map_or(0, |opened_us| self.days.last_week_flags(opened_us)),
+        }
+    }
+
+    fn unseen(&self) -> u8 {
+        if self.whole || self.bars == 0 { 0 } else { quality::PARTIAL_START }
     }
 
     /// Whether a close of this session before the current one has left a level on that side.
@@ -153,7 +194,7 @@ impl SessionRange {
         &self.opening
     }
 
-    /// Take in a bar whose patterns have been looked for. Every bar widens the range, flagged ones too.
+    /// Take in a bar whose patterns have been looked for. Every bar widens the range, flagged ones too, which flag it.
     pub fn push(&mut self, bar: &WindowBar) {
         for level in [Level::Day, Level::Week] {
             if let Some((high, low)) = self.level(level, bar) {
@@ -175,6 +216,9 @@ impl SessionRange {
         self.high = self.high().map_or(bar.high, |high| high.max(bar.high));
         self.low = self.low().map_or(bar.low, |low| low.min(bar.low));
         self.close = bar.close;
+        let flags = bar.quality & quality::PARTIAL;
+        self.quality |= flags;
+        self.flagged_us = (flags != 0).then_some(bar.ts_us);
         self.bars = self.bars.saturating_add(1);
         if let Some(opened_us) = self.opened_us {
             self.opening.push(bar, opened_us);

@@ -117,6 +117,18 @@ impl Asked {
         }
     }
 
+    /// What may be missing from what it asks for beyond its bars.
+    pub(super) fn flags(&self, rules: &Ruleset, at: &Closing<'_>) -> u8 {
+        let of = |test: &Test| match test {
+            Test::Held(named) => rules.flags(named.pattern, at),
+            Test::Compared(Comparison { left, right, .. }) => {
+                let values = left.0.iter().chain(&right.0).filter_map(|(_, value)| *value);
+                values.fold(0, |flags, value| flags | value.flags(at))
+            }
+        };
+        self.all.iter().chain(&self.any).fold(0, |flags, test| flags | of(test))
+    }
+
     /// The patterns that it was made of where it has held this way on the newest bar that is remembered.
     pub(super) fn made_of(
         &self,

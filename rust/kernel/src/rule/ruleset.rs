@@ -190,6 +190,17 @@ impl Ruleset {
         }
     }
 
+    /// See [`Pattern::flags`]; of a rule, those of all that it asks for.
+    ///
+    /// [`Pattern::flags`]: crate::pattern::Pattern::flags
+    pub(crate) fn flags(&self, place: u16, at: &Closing<'_>) -> u8 {
+        let rule = || self.rules.get(usize::from(place).checked_sub(pattern::COUNT)?)?.as_ref();
+        match PATTERNS.get(usize::from(place)) {
+            Some(pattern) => pattern.flags(at),
+            None => rule().map_or(0, |rule| rule.flags(self, at)),
+        }
+    }
+
     fn name(&self, place: u16) -> Option<&(String, String)> {
         self.names.get(usize::from(place).checked_sub(pattern::COUNT)?)
     }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::detection::price_change;
 use crate::indicator::live::relative_volume;
-use crate::pattern::Closing;
+use crate::pattern::{Closing, Level};
 use crate::study::{Kernels, Study};
 
 /// Declares the values, with their names and how each is read.
@@ -121,6 +121,17 @@ values! { |at, study, kernels|
 }
 
 impl Value {
+    /// What may be missing from what it is measured from beyond bars.
+    pub(super) fn flags(self, at: &Closing<'_>) -> u8 {
+        match self {
+            Self::Vwap | Self::SessionHigh | Self::SessionLow => at.session.flags(),
+            Self::PreviousOpen | Self::PreviousHigh | Self::PreviousLow | Self::PreviousClose => {
+                at.session.level_flags(Level::Day)
+            }
+            _ => 0,
+        }
+    }
+
     /// The one of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
