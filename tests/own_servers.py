@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +51,8 @@ class OwnServer:
 
     def _send(self, how: signal.Signals) -> None:
         for pid in self._family(self.pid):
-            os.kill(pid, how)
+            with suppress(ProcessLookupError):  # a worker of PostgreSQL's that has ended meanwhile
+                os.kill(pid, how)
 
     def _family(self, first: int) -> list[int]:
         """`first` and its children, those not already zombies."""

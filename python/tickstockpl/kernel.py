@@ -273,6 +273,8 @@ def scan(
 ) -> Detections:
     """Find every pattern in history, as a live engine does when each bar closes: the same bits, the same ids.
 
+    A live one forgets symbols that it does not hear for a whole session; here none is forgotten.
+
     bars: 1-minute `Bars` or an object with their columns, or columns by name (a dict, a pandas or Polars frame), in any
     order: `symbol` (text), `ts_us` (int64 µs UTC, the START of the minute), `open`, `high`, `low`, `close` (float64,
     positive), `volume` (int64), and `quality` (uint8, its flags) where it is there. Bars flagged `PROVISIONAL` were

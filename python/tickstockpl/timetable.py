@@ -38,10 +38,14 @@ DELETE FROM market_session s WHERE NOT EXISTS (
 
 _MISSING = f"""
 {_GIVEN}
-INSERT INTO market_session AS s (kind, open_at, close_at, date, week, calendar)
-SELECT kind, open_at, close_at, date, week, $5 FROM wanted
-ON CONFLICT (kind, open_at) DO UPDATE SET calendar = EXCLUDED.calendar WHERE s.calendar IS NULL
+INSERT INTO market_session (kind, open_at, close_at, date, week, calendar)
+SELECT kind, open_at, close_at, date, week, $5 FROM wanted w
+WHERE NOT EXISTS (SELECT FROM market_session s WHERE (s.kind, s.open_at) = (w.kind, w.open_at))
 """  # noqa: S608  # our own words
+# ON CONFLICT would wait for who is changing a row that is there: who writes daily bars, be it a frozen process.
+
+_UNNAMED = "UPDATE market_session SET calendar = $1 WHERE calendar IS NULL"
+"""Of a version that named none."""
 
 
 async def refuse_another(connection: Connection, calendar: str, timezone: str) -> None:
@@ -69,8 +73,9 @@ async def keep(connection: Connection, tables: Mapping[Kind, I64], calendar: str
         # Of two that begin with an empty table the second sees what the first has written.
         await connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
         await refuse_another(connection, calendar, timezone)
-        for statement, more in ((_OTHERS, ()), (_MISSING, (_named(calendar, timezone),))):
-            tag = await connection.execute(statement, kinds, *edges, timezone, *more)
+        named, given = _named(calendar, timezone), (kinds, *edges, timezone)
+        for statement, values in ((_OTHERS, given), (_UNNAMED, (named,)), (_MISSING, (*given, named))):
+            tag = await connection.execute(statement, *values)
             changed += int(tag.rpartition(" ")[2])
     return changed
 

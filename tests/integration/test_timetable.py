@@ -12,6 +12,7 @@ from market_rows import told, xnys
 from running import child, settings_for
 from tickstockpl.errors import SettingsError
 from tickstockpl.migrate import migrate
+from tickstockpl.postgres import connect
 from tickstockpl.sessions import Sessions
 
 LONDON = {"TICKSTOCKPL_SESSION__CALENDAR": "XLON", "TICKSTOCKPL_SESSION__TIMEZONE": "Europe/London"}
@@ -88,6 +89,20 @@ def test_check_says_that_the_database_has_another_calendar(command: Run, databas
     asyncio.run(kept())
     (line,) = [each for each in command("check", DATABASE_URI=database, **LONDON).stdout.splitlines() if "XNYS" in each]
     assert line.startswith("FAIL database: session.calendar and session.timezone are XLON Europe/London, but ")
+
+
+@pytest.mark.anyio
+async def test_a_start_does_not_wait_for_one_who_is_writing_daily_bars(database: str, calendar: Sessions) -> None:
+    """Who was frozen in the middle of that keeps its rows locked."""
+    await migrate(database)
+    await told(database, calendar)
+    frozen = await connect(database)
+    try:
+        await frozen.execute("BEGIN")
+        await frozen.execute("UPDATE market_session SET daily_changes = changes")
+        assert await asyncio.wait_for(told(database, calendar), 20) == 0
+    finally:
+        frozen.terminate()
 
 
 @pytest.mark.anyio
