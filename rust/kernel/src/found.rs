@@ -52,6 +52,15 @@ impl Found {
         self.0.iter_mut().find(is_it).map(|held| held.evaluation = evaluation).is_some()
     }
 
+    /// Makes them what the first look at the bar has matched.
+    pub(crate) fn hold(&mut self, matches: &[(u16, Match)], evaluation: u32) {
+        self.0.reserve_exact(matches.len());
+        self.0.extend(matches.iter().map(|&(pattern, matched)| {
+            let Match { direction, confidence, .. } = matched;
+            Held { pattern, direction, evaluation, confidence }
+        }));
+    }
+
     /// Makes them what `evaluation` of the bar has matched, and says which came and went of those that are told.
     pub(crate) fn renew(
         &mut self,

@@ -213,7 +213,7 @@ impl History {
             }
             // Looked at before it is put away: its place has left the cache, and to read it there would be to wait.
             if let Some(bar) = bar.filter(|_| session.is_some()) {
-                self.evaluate(WindowBar::from(bar), &mut sealed, rules, &mut made.detections);
+                self.evaluate(WindowBar::from(bar), &mut sealed, rules, Some(&mut made.detections));
             }
             self.reserve();
             self.sealed.push_back(sealed);
@@ -365,7 +365,7 @@ impl History {
             self.roll(rolled, &rules, &mut Made::default());
         }
         if let Some(bar) = sealed.window_bar(&rules) {
-            self.evaluate(bar, &mut sealed, rules, &mut Vec::new());
+            self.evaluate(bar, &mut sealed, rules, None);
             self.gauges.take();
         }
         self.reserve();
@@ -533,7 +533,7 @@ impl History {
                     self.gauges.push(&bar, &self.window, on);
                 }
             } else {
-                self.evaluate(bar, each, rules, detections);
+                self.evaluate(bar, each, rules, Some(&mut *detections));
             }
         }
         self.sealed = sealed;
@@ -568,8 +568,15 @@ impl History {
         bar
     }
 
-    /// Puts the bar of a sealed one into the window and says which patterns came and went with it.
-    fn evaluate(&mut self, bar: WindowBar, sealed: &mut Sealed, rules: Reach<'_>, detections: &mut Vec<Detection>) {
+    /// Puts the bar of a sealed one into the window and says which patterns came and went with it. `None`: nobody is told, of
+    /// a bar that is looked at for the first time.
+    fn evaluate(
+        &mut self,
+        bar: WindowBar,
+        sealed: &mut Sealed,
+        rules: Reach<'_>,
+        detections: Option<&mut Vec<Detection>>,
+    ) {
         let bar = self.enter(sealed.session, bar, &rules);
         if let Some(on) = &rules.indicators {
             self.gauges.read(&bar, &self.window, on);
@@ -601,6 +608,11 @@ impl History {
             }
             rules.combined.extend(&mut matches, &at, &self.now.memory, &rules.study);
         }
+        let Some(detections) = detections else {
+            sealed.found.hold(&matches, sealed.evaluation);
+            self.now.push(&bar, sealed.end_us, &sealed.found, &rules.combined);
+            return;
+        };
         let about = OnceCell::new();
         let newest = || About::newest(&self.window, self.gauges.rsi(), rules.benchmark.strength(&self.window));
         let detail = |pattern, matched| {
