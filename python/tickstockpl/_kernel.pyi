@@ -676,7 +676,8 @@ class Engine:
     def settle(self, minute_us: int, src: int) -> None:
         """Pass over ticks of minutes before `minute_us` in messages before `src`: they are in rows, or nowhere."""
     def snapshot(self) -> bytes:
-        """All state, for `restore`, in this process or another: some 14 KB a symbol with windows of 200 bars.
+        """All state, for `restore`, in this process or another: with windows of 200 bars some 28 KB a symbol where
+        minutes alone are looked at, 94 KB with five timeframes.
 
         What comes of the same messages afterwards is the same, to the bit: bars, revisions, ids and contents of events,
         counters. Equal states give equal bytes.

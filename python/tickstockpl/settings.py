@@ -227,7 +227,7 @@ class PatternSettings(Section):
     confidence: Literal["quality", "hit_rate"] = "quality"
     """What an event's confidence is: how well it matches, or, where `rates` knows it, its hit rate."""
     timeframes: SomeNames = ("1min", "5min", "15min", "1hour", "daily")
-    """What bars patterns are looked for on. Each more costs some 30 KB a symbol."""
+    """What bars patterns are looked for on. Each more costs some 40 KB a symbol."""
     align: Literal["session", "clock"] = "session"
     """Where hours and the like are counted from: the session's open, or midnight in the market's time zone."""
     definitions: bool = True

@@ -142,7 +142,7 @@ impl Engine {
 
     /// All state, for [`Engine::restore`]. What comes of the same messages afterwards is the same to the bit.
     ///
-    /// Some 14 KB a symbol with a window of 200 bars.
+    /// With windows of 200 bars some 28 KB a symbol where minutes alone are looked at, 94 KB with five timeframes.
     #[must_use]
     pub fn snapshot(&self) -> Vec<u8> {
         let Self { aggregator, counters, skew, now_us, next_src, .. } = self;

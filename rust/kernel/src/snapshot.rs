@@ -121,7 +121,7 @@ pub(crate) fn digest(settings: &Settings) -> Digest {
 
 /// The state of an engine.
 pub(crate) fn write(settings: &Digest, from: &Aggregator, now: Moment<&Counters, &Skew>) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(HEAD + from.symbols().len() * 16_384);
+    let mut bytes = Vec::with_capacity(HEAD + from.symbols().len() * 32_768);
     bytes.extend(MAGIC);
     bytes.extend(VERSION.to_le_bytes());
     bytes.extend(scaled(settings, from.rules().price_scale));
