@@ -100,6 +100,10 @@ class Channel:
     heard_from_us: int = 0
     held: Tick | None = None
     flag_next: int = 0
+    flag_since_us: int | None = None
+    """Of `flag_next`: E when listening stopped, or the first stamp heard; None as long as there is neither."""
+    flag_over_us: tuple[int, int] | None = None
+    """Once a tick was heard for it: from which stamp on, and after which moment, no other goes on with it."""
     flagged: list[tuple[int, int, int]] = field(default_factory=list)
     newest_seq: int | None = None
     unreadable: int = 0
@@ -172,7 +176,7 @@ class Oracle:
     def subscribed(self, now_us: int, first: bool) -> None:
         self.now_us = now_us
         for channel in self.channels:
-            channel.flag_next = PARTIAL_START if first else GAP
+            self._flag_from_here(channel, PARTIAL_START if first else GAP)
             channel.heard_from_us = now_us
         if not first:
             for bar in self.open:
@@ -206,7 +210,8 @@ class Oracle:
         event_us = tick.ts_us if channel.event_time_us is None else channel.event_time_us
         from_us, to_us = sorted((event_us, tick.ts_us))
         self.jumps.append((self.rules.channels[index], missing, from_us, to_us))
-        channel.flag_next = channel.flag_next or GAP
+        if not channel.flag_next or channel.flag_over_us:
+            self._flag_from_here(channel, GAP)
 
     def _release_or_hold(self, tick: Tick, index: int) -> None:
         channel = self.channels[index]
@@ -247,15 +252,31 @@ class Oracle:
         self._close(index, channel.event_time_us)
         self._forget(feed_before, max(self.event_time_us()))
 
+    @staticmethod
+    def _flag_from_here(channel: Channel, flag: int) -> None:
+        if not channel.flag_next or channel.flag_over_us:
+            channel.flag_since_us = channel.event_time_us
+        channel.flag_next, channel.flag_over_us = flag, None
+
     def _set_flags(self, tick: Tick, channel: Channel) -> None:
+        """The first tick after a gap says up to where it reaches, and so do those of the next second, as the first may
+        be late; one that is a lateness ahead of the first is the last.
+        """
+        if channel.flag_over_us and self.now_us > channel.flag_over_us[1]:
+            channel.flag_next, channel.flag_over_us = 0, None
         if not channel.flag_next:
             return
-        first = minute_of(tick.ts_us, tick.kind)
-        if channel.flag_next == GAP and channel.event_time_us is not None:
-            first = minute_of(channel.event_time_us, tick.kind)
-        last = minute_of(tick.ts_us + self.rules.lateness_us(tick.kind), tick.kind)
+        late_us = self.rules.lateness_us(tick.kind)
+        own = minute_of(tick.ts_us, tick.kind)
+        first = own if channel.flag_since_us is None else min(own, minute_of(channel.flag_since_us, tick.kind))
+        last = own if channel.flag_over_us else minute_of(tick.ts_us + late_us, tick.kind)
         channel.flagged.append((first, last, channel.flag_next))
-        channel.flag_next = 0
+        if channel.flag_over_us is None:
+            channel.flag_over_us = tick.ts_us + late_us, self.now_us + SECOND
+            if channel.flag_since_us is None:
+                channel.flag_since_us = tick.ts_us
+        elif tick.ts_us >= channel.flag_over_us[0]:
+            channel.flag_next, channel.flag_over_us = 0, None
 
     def _account(self, tick: Tick, index: int) -> None:
         minute_us = minute_of(tick.ts_us, tick.kind)

@@ -109,6 +109,8 @@ pub struct Channel {
     spare: Vec<Vec<SymbolId>>,
     /// A flag that waits for the next tick to say up to which minute it holds, and E when listening stopped.
     pub(crate) pending: Option<(u8, Option<i64>)>,
+    /// Of one that ticks were heard for: from which stamp on, and after which time, in the caller's, it waits no more.
+    pub(crate) over: Option<(i64, i64)>,
     /// Oldest first.
     pub(crate) flagged: VecDeque<Flagged>,
     /// The newest number of its ticks, where they are numbered, and how many without a number were refused since.
@@ -126,6 +128,7 @@ impl Default for Channel {
             due_us: None,
             spare: Vec::new(),
             pending: None,
+            over: None,
             flagged: VecDeque::new(),
             numbered: (None, 0),
         }
@@ -139,7 +142,8 @@ impl Channel {
     /// What about it cannot be.
     pub(crate) fn fit(&mut self, ids: usize, lateness: Lateness) -> Sound {
         let since_us = self.pending.and_then(|(_, since_us)| since_us);
-        holds(self.event_us.into_iter().chain(since_us).all(is_near), "event time")?;
+        let over_us = self.over.map(|(stamp_us, _)| stamp_us);
+        holds(self.event_us.into_iter().chain(since_us).chain(over_us).all(is_near), "event time")?;
         holds(self.flagged.len() <= MOST_FLAGGED, "flagged minutes")?;
         holds(self.numbered.1 <= FEW, "numbers")?;
         let mut open = self.open.iter().flatten();
@@ -168,22 +172,45 @@ impl Channel {
         if moved {
             self.event_us = Some(tick.ts_us);
             self.moved_us = now_us;
-            if let Some((flag, since)) = self.pending.take() {
-                let own = minute_of(tick.kind, tick.ts_us, tick.start_us.unwrap_or(-1));
-                // Ticks that were missed may belong up to a lateness after the first one heard.
-                let to_us = own.max(minute_of(tick.kind, tick.ts_us + lateness_us, -1));
-                let from_us = since.map_or(own, |us| own.min(minute_of(tick.kind, us, -1)));
-                self.flag(Flagged { from_us, to_us, flag });
+            if let Some((flag, since)) = self.pending {
+                self.stretch(flag, since, tick, now_us, lateness_us);
             }
         }
         moved
     }
 
+    /// Flags the minutes up to that of a tick. The first one may be late itself, and what was missed lie behind it: those that
+    /// come within a second of it say more, until one is a lateness ahead of it.
+    fn stretch(&mut self, flag: u8, since: Option<i64>, tick: &Tick<'_>, now_us: i64, lateness_us: i64) {
+        let Tick { kind, ts_us, .. } = *tick;
+        let own = minute_of(kind, ts_us, tick.start_us.unwrap_or(-1));
+        let to_us = match self.over {
+            // Ticks that were missed may belong up to a lateness after the first one heard.
+            None => own.max(minute_of(kind, ts_us + lateness_us, -1)),
+            Some((_, until_us)) if now_us > until_us => {
+                (self.pending, self.over) = (None, None);
+                return;
+            }
+            Some(_) => own.max(minute_of(kind, ts_us, -1)),
+        };
+        let from_us = since.map_or(own, |us| own.min(minute_of(kind, us, -1)));
+        self.flag(Flagged { from_us, to_us, flag });
+        match self.over {
+            None => {
+                self.pending = Some((flag, since.or(Some(ts_us))));
+                self.over = Some((ts_us + lateness_us, now_us.saturating_add(SECOND_US)));
+            }
+            Some((stamp_us, _)) if ts_us >= stamp_us => (self.pending, self.over) = (None, None),
+            Some(_) => {}
+        }
+    }
+
     /// The channel is heard from `now_us` on: silence counts from here, and the next tick ends a flagged stretch.
     pub fn subscribed(&mut self, now_us: i64, flag: u8) {
         self.listening_us = now_us;
-        let since = self.pending.map_or(self.event_us, |(_, since)| since);
-        self.pending = Some((flag, since));
+        let unheard = self.pending.filter(|_| self.over.is_none());
+        let since = unheard.map_or(self.event_us, |(_, since)| since);
+        (self.pending, self.over) = (Some((flag, since)), None);
     }
 
     /// A tick that could not be read: its number is not known.
@@ -202,8 +229,8 @@ impl Channel {
         }
         self.numbered = (Some(seq), 0);
         let missing = newest.map_or(0, |newest| seq.saturating_sub(newest).saturating_sub(1).saturating_sub(refused));
-        if missing > 0 && self.pending.is_none() {
-            self.pending = Some((quality::GAP, self.event_us));
+        if missing > 0 && (self.pending.is_none() || self.over.is_some()) {
+            (self.pending, self.over) = (Some((quality::GAP, self.event_us)), None);
         }
         missing.max(0)
     }

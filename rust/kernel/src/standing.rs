@@ -17,6 +17,7 @@ pub(crate) fn write(channel: &Channel) -> String {
         "listening_us": channel.listening_us,
         "held": held,
         "pending": channel.pending,
+        "over": channel.over,
         "flagged": flagged,
         "numbered": channel.numbered,
     })
@@ -43,6 +44,12 @@ pub(crate) fn read(text: &str) -> Result<Channel, KernelError> {
     if let Some(pending) = fields.get("pending").filter(|pending| !pending.is_null()) {
         let since = pending[1].as_i64().map(believed).transpose()?;
         channel.pending = Some((flag(&pending[0])?, since));
+    }
+    // Those of before ticks went on to end a stretch have none.
+    if let Some(over) = fields.get("over").filter(|over| !over.is_null()) {
+        let parts = over[0].as_i64().zip(over[1].as_i64());
+        let (stamp_us, until_us) = parts.ok_or_else(|| fault("over is no pair of times"))?;
+        channel.over = Some((believed(stamp_us)?, until_us));
     }
     for each in fields.get("flagged").and_then(Value::as_array).ok_or_else(|| fault("flagged is no list"))? {
         let ends = each[0].as_i64().zip(each[1].as_i64());
