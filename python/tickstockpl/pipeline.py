@@ -316,6 +316,9 @@ class Pipeline:
         cause, self._loss = self._loss or "subscribed again", None
         name = uuid5(self._begun.src_id, f"gap {self._src}")
         gap = Gap(min(self._heard_us, now_us), now_us, cause, self._channels, id=name)
+        if first:
+            # The engine has heard nothing that it could count from.
+            self._engine.missed(gap.started_us, gap.ended_us)
         self._gaps += 1
         self._heard_us = now_us
         log.log(

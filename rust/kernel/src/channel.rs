@@ -81,7 +81,7 @@ impl<'de> Deserialize<'de> for Held {
 }
 
 /// Minutes in which ticks of this channel may be missing.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Flagged {
     pub(crate) from_us: i64,
     pub(crate) to_us: i64,
@@ -109,6 +109,8 @@ pub struct Channel {
     spare: Vec<Vec<SymbolId>>,
     /// A flag that waits for the next tick to say up to which minute it holds, and E when listening stopped.
     pub(crate) pending: Option<(u8, Option<i64>)>,
+    /// Whether that is of a time in which nobody listened; else a number says that ticks are missing.
+    pub(crate) deaf: bool,
     /// Oldest first.
     pub(crate) flagged: VecDeque<Flagged>,
     /// The newest number of its ticks, where they are numbered, and how many without a number were refused since.
@@ -126,6 +128,7 @@ impl Default for Channel {
             due_us: None,
             spare: Vec::new(),
             pending: None,
+            deaf: false,
             flagged: VecDeque::new(),
             numbered: (None, 0),
         }
@@ -184,6 +187,7 @@ impl Channel {
         self.listening_us = now_us;
         let since = self.pending.map_or(self.event_us, |(_, since)| since);
         self.pending = Some((flag, since));
+        self.deaf = true;
     }
 
     /// A tick that could not be read: its number is not known.
@@ -206,6 +210,13 @@ impl Channel {
             self.pending = Some((quality::GAP, self.event_us));
         }
         missing.max(0)
+    }
+
+    /// The newest stretch that is flagged. Of one that no tick has ended yet, the minute of the last tick before it.
+    pub(crate) fn newest_missed(&self) -> Option<Flagged> {
+        let Some((flag, since_us)) = self.pending else { return self.flagged.back().copied() };
+        let minute_us = minute_of(Kind::A, since_us?, -1);
+        Some(Flagged { from_us: minute_us, to_us: minute_us, flag })
     }
 
     /// Flags of a minute, as far as they are known now.

@@ -219,9 +219,10 @@ impl Longer {
             }
         }
         let rolled = Rolled { timeframe, bar: *bar, end_us: bucket.end_us, minutes: 0, expected: bucket.minutes };
+        let rolled = rules.flagged(&rolled);
         let of_track = rules.place(timeframe).map(|at| (&mut self.tracks[at], &rules.each[at]));
         let fed = of_track.is_some_and(|(track, own)| {
-            track.feed(folded(bar), bucket.end_us, 0, Some(rules.stretch(&rolled, session)), own)
+            track.feed(folded(&rolled.bar), bucket.end_us, 0, Some(rules.stretch(&rolled, session)), own)
         });
         self.note_ends();
         fed || goes_on
@@ -263,6 +264,7 @@ impl Longer {
     fn put(&mut self, rolled: &Rolled, session: Session, is_late: bool, rules: &LongerRules, made: &mut Made) {
         let Some(at) = rules.place(rolled.timeframe) else { return };
         let (track, own) = (&mut self.tracks[at], &rules.each[at]);
+        let rolled = &rules.flagged(rolled);
         let (fold, stretch) = (folded(&rolled.bar), Some(rules.stretch(rolled, session)));
         if rolled.end_us <= rules.known_us && !is_late {
             track.feed(fold, rolled.end_us, 0, stretch, own);
@@ -276,6 +278,7 @@ impl Longer {
     fn correct(&mut self, rolled: &Rolled, session: Session, rules: &LongerRules, made: &mut Made) {
         let Some(at) = rules.place(rolled.timeframe) else { return };
         let (track, own) = (&mut self.tracks[at], &rules.each[at]);
+        let rolled = &rules.flagged(rolled);
         let start_us = rolled.bar.ts_us;
         match track.sealed(start_us) {
             Some(known) if is_same(known, &rolled.bar) => {}
@@ -299,6 +302,13 @@ impl LongerRules {
     /// Where among its timeframes one stands.
     fn place(&self, timeframe: Timeframe) -> Option<usize> {
         self.each.iter().position(|rules| rules.timeframe == timeframe)
+    }
+
+    /// A bar with the flags of all time that it holds: its minutes have only those of minutes with a bar.
+    fn flagged(&self, rolled: &Rolled) -> Rolled {
+        let bar =
+            Bar { quality: rolled.bar.quality | self.missed.flags(rolled.bar.ts_us, rolled.end_us), ..rolled.bar };
+        Rolled { bar, ..*rolled }
     }
 
     /// The stretch at whose open what is carried from bar to bar begins anew: the session, for days their week, for weeks a
