@@ -193,7 +193,7 @@ class LongerBars:
     revision: _I32
     """0 when first closed; + 1 each time that its minutes came to something else afterwards."""
     quality: _U8
-    """Every flag of its minutes."""
+    """Every flag of its minutes, and of times within it in which nobody listened."""
     def __len__(self) -> int: ...
     def to_dict(self) -> dict[str, NDArray[Any]]:
         """Every column by name; `symbol` as indices into `symbols`."""
@@ -634,6 +634,12 @@ class Engine:
 
         Minutes from `us` on, which is to be a session's open, make longer bars; those before it are for the windows of
         minutes alone.
+        """
+    def missed(self, from_us: int, to_us: int) -> None:
+        """Tell that nobody listened between these two, in µs UTC; to be told before all bars.
+
+        Longer bars that hold such a time are flagged `GAP`, whoever traded in it. What lies between history and the
+        first tick, and before later subscriptions, the engine knows.
         """
     def warm_longer(self, timeframe: str, bars: Any) -> int:
         """Feed longer bars (an object with `Bars`' columns, oldest first per symbol) that end where `longer_from` said.

@@ -241,7 +241,7 @@ def _upsert(tables: Tables, policy: str) -> str:
     changed += [f"{name} = EXCLUDED.{name}" for name in ours]
     # The last bits of a mean depend on the order in which the rows are read.
     told = [name for name in ours if name != "vwap"]
-    broke = broke_off("c", "m.last_at", "$2")
+    broke = broke_off("c.quality", "m.last_at", "$2")
     weighed = "b.vwap < 'Infinity' AND b.volume > 0"
     return f"""
         WITH m AS MATERIALIZED (

@@ -80,7 +80,7 @@ class Finished:
         """The same of minutes."""
         edges = [[moment_at(us) for us in side[places].tolist()] for side in (self.opens, self.closes)]
         zone = " AT TIME ZONE 'UTC'" if self.naive else ""
-        broke = broke_off("last", f"(b.last_at{zone})", "o.closes")
+        broke = broke_off("b.last_quality", f"(b.last_at{zone})", "o.closes")
         read = "true" if self.replayed is None else self.replayed.left(naive=self.naive)
         # The last condition says nothing new, but of constants: without it each look-up tries every chunk there is.
         # No join of first and last minutes: without statistics the planner reads all rows in those bounds for it.
@@ -95,7 +95,8 @@ class Finished:
               SELECT min(b.timestamp) AS first_at, max(b.timestamp) AS last_at, max(b.high)::float8 AS high,
                 min(b.low)::float8 AS low, string_agg(b.quality, ',') AS quality,
                 (array_agg(b.open ORDER BY b.timestamp))[1]::float8 AS open,
-                (array_agg(b.close ORDER BY b.timestamp DESC))[1]::float8 AS close
+                (array_agg(b.close ORDER BY b.timestamp DESC))[1]::float8 AS close,
+                (array_agg(b.quality ORDER BY b.timestamp DESC))[1] AS last_quality
               FROM ohlcv_1min b
               WHERE b.symbol = s.name AND b.timestamp >= o.opens{zone} AND b.timestamp < o.closes{zone}
                 AND {CLOSED} AND {read}

@@ -71,13 +71,12 @@ CLOSED = f"{PRICED} AND (b.quality LIKE '%provisional%') IS NOT TRUE"
 """Whether it is a bar that was not open still when it was written."""
 
 
-def broke_off(last: str, start: str, close: str) -> str:
-    """Whether a session whose last minute is the row `last` broke off there: see `LAST_MINUTES` in
-    `rust/kernel/src/pattern/session_range.rs`.
+def broke_off(quality: str, start: str, close: str) -> str:
+    """Whether a session broke off at its last minute: see `LAST_MINUTES` in `rust/kernel/src/pattern/session_range.rs`.
 
-    start, close: of that minute, and of the session, as SQL.
+    quality, start: of that minute, as SQL. close: of the session.
     """
-    flags = " OR ".join(f"{last}.quality LIKE '%{name}%'" for name in QUALITY[:2])
+    flags = " OR ".join(f"{quality} LIKE '%{name}%'" for name in QUALITY[:2])
     return f"({flags}) AND {start} + interval '6 minutes' < {close}"
 
 

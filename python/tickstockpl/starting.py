@@ -20,9 +20,11 @@ from tickstockpl.errors import ServerError
 from tickstockpl.finished import SESSIONS, finished
 from tickstockpl.history import Replayed
 from tickstockpl.kernel import PROVISIONAL, Engine
+from tickstockpl.losses import JUMP
+from tickstockpl.missed import windows
 from tickstockpl.moments import MINUTE_US, moment_at
 from tickstockpl.ownership import Ownership
-from tickstockpl.past_bars import PastBars, past_bars
+from tickstockpl.past_bars import DAYS, PastBars, past_bars
 from tickstockpl.position import EVER_US
 from tickstockpl.rule import Rule
 from tickstockpl.selection import engine_settings, reached
@@ -98,6 +100,7 @@ async def warm(
     async with finished(settings.database, before, regular=regular, replayed=replayed) as sessions, longer as past:
         if past is not None:
             engine.longer_from(int(lately[lately[:, 0] <= now_us][-1, 0]))
+            await _tell_missed(engine, past, now_us)
         async for chunk in chunks:
             told += engine.know(await sessions.of(chunk.symbols))
             for timeframe, bars in await past.of(chunk.symbols) if past is not None else ():
@@ -128,6 +131,14 @@ def _past(
         regular=settings.session.mode == "regular",
         replayed=replayed,
     )
+
+
+async def _tell_missed(engine: Engine, past: PastBars, now_us: int) -> None:
+    """When nobody listened, which minutes do not say of symbols that had no bar then."""
+    first_us = int(past.sessions[-DAYS:][0, 0]) if len(past.sessions) else now_us - SESSION_AHEAD_US
+    for window in await windows(past.connection, first_us, now_us):
+        if not window.symbols and window.cause != JUMP:
+            engine.missed(window.started_us, window.ended_us)
 
 
 async def _catch_up(settings: Settings, sessions: NDArray[np.int64], over: int) -> None:

@@ -13,13 +13,14 @@ import pytest
 import tickstockpl as tp
 from bar_samples import ran, rows
 from market_rows import MINUTE_US, minutes, put_minutes, told, xnys
-from minute_rows import Kind, prepare
+from minute_rows import Kind, prepare, put
 from running import serving, settings_for, tick
 from tickstockpl.daily import daily_bars
 from tickstockpl.finished import SESSIONS, finished
 from tickstockpl.history import Replayed
 from tickstockpl.kernel import GAP, PATTERNS, columns_of_bars
 from tickstockpl.migrate import migrate
+from tickstockpl.missed import Window
 from tickstockpl.position import EVER_US
 from tickstockpl.postgres import transaction
 from tickstockpl.sessions import Session, Sessions
@@ -134,6 +135,41 @@ async def test_a_start_knows_as_a_run_which_sessions_broke_off_and_which_have_ho
     assert found(start, within(columns, today.open_us, today.close_us)) == expected
     assert {each[1] for each in expected if each[0] == "A"} <= {"weekly_breakout"}, "its session broke off"
     assert {each[-2] for each in expected if each[0] == "B" and each[1] == "daily_breakout"} == {str(GAP)}
+
+
+async def test_a_start_flags_todays_longer_bars_over_windows_in_which_ticks_were_missed(
+    database: str, calendar: Sessions
+) -> None:
+    """No minute says so: of what was missed a symbol without a bar just before and after has none that is flagged."""
+    await prepare(database, "ours")
+    await told(database, calendar)
+    days = days_until(calendar, "regular")
+    today = days[-1]
+    deaf_us = today.open_us + 70 * MINUTE_US
+    columns, now_us = within(market(days[-3:], 100), days[-3].open_us, today.close_us), deaf_us + 20 * MINUTE_US
+    await put_minutes(database, "ours", within(columns, days[-3].open_us, deaf_us))
+    channels = ("data.raw",)
+    missed = Window(deaf_us, now_us, "connection lost", channels)
+    ofsome = Window(today.open_us, deaf_us, "volume missing", channels, ("B",))
+    await put(database, "ours", [], [missed, ofsome])
+    given = settings(database)
+    start = build_engine(given, calendar, None)
+    await warm(start, given, calendar, now_us)
+    rest = within(columns, now_us, today.close_us)
+    order = np.lexsort((rest["symbol"], rest["ts_us"]))
+    made = start.replay(columns_of_bars({name: each[order] for name, each in rest.items()}, ("quality",)), last=True)
+    hour = made.longer.timeframe == tp.TIMEFRAMES.index("1hour")
+    flags = {
+        (made.longer.symbols[symbol], (us - today.open_us) // MINUTE_US): bits
+        for symbol, us, bits in zip(
+            made.longer.symbol[hour].tolist(),
+            made.longer.ts_us[hour].tolist(),
+            made.longer.quality[hour].tolist(),
+            strict=True,
+        )
+    }
+    assert {at for _, at in flags} == set(range(60, 390, 60))
+    assert {who for who, bits in flags.items() if bits} == {(name, 60) for name in made.longer.symbols}
 
 
 async def test_without_what_it_is_told_a_start_finds_none_of_them(database: str, calendar: Sessions) -> None:

@@ -11,7 +11,7 @@ import pytest
 import tickstockpl as tp
 from oracle_bars import Bar
 from oracle_rules import Held, Longer, held_by_rules
-from pattern_play import MINUTE_US, PATTERN_IDS, SPY, columns, market_data, real_bars, settings
+from pattern_play import MINUTE_US, SPY, columns, market_data, real_bars, settings
 from rule_play import LONGER_MEANT, LONGER_RULES
 from swing_walk import swings
 from tickstockpl.kernel import columns_of_bars
@@ -39,10 +39,12 @@ def held(found: tp.Detections, row: int, timeframe: str) -> Held:
 
 def meant(bars: list[Bar]) -> dict[str, list[tuple[int, Held]]]:
     """What rules hold, by timeframe: over what each timeframe says that is looked at alone."""
+    at = tp.TIMEFRAMES.index
     longer: dict[str, list[Longer]] = {}
     by_rules: dict[str, list[tuple[int, Held]]] = {}
     for timeframe in reversed(TIMEFRAMES):
-        told = settings(PATTERN_IDS, timeframes=(timeframe,))
+        seen = [each["id"] for each in tp.PATTERNS if at(each["longest"]) >= at(timeframe)]
+        told = settings(seen, timeframes=(timeframe,))
         output = tp.Engine(told).replay(columns_of_bars(columns({"ZZTEST1": bars})), last=True)
         of = output.bars if timeframe == "1min" else output.longer
         told_of = (getattr(of, name).tolist() for name in ("ts_us", "open", "high", "low", "close", "volume"))

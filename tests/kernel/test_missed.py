@@ -1,5 +1,6 @@
 """What was missed is said of all that is measured from it: levels of sessions seen in part, and bars over a hole."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -173,3 +174,169 @@ all = ["close > open"]
         ("by_rule", GAP),
         ("by_bar", 0),
     }
+
+
+Longer = dict[tuple[str, str, int], int]
+"""Flags by symbol, timeframe and the minute of the session at which the bar starts."""
+
+
+class Wire:
+    """A session's trades live: of BUSY every minute, of THIN every seventh, with its longer bars and their events."""
+
+    def __init__(self) -> None:
+        self.told = tp.EngineSettings(
+            session_mode="regular",
+            sessions=sessions(10),
+            timeframes=("1min", "5min", "1hour", "daily", "weekly"),
+            patterns=("closed_in_top_range",),
+            benchmark=None,
+        )
+        self.engine = tp.Engine(self.told)
+        self.longer: Longer = {}
+        self.events: set[tuple[str, str, int]] = set()
+
+    def subscribe(self, minute: int, *, first: bool) -> None:
+        self.engine.subscribed(OPEN_US + minute * MINUTE, first)
+
+    def hear(self, first: int, end: int, channel: int = 0) -> None:
+        """Minutes after the first session's open, from `first` to before `end`."""
+        for minute in range(first, end):
+            traded = ["BUSY"] if minute % 7 != 1 or minute < 0 else ["BUSY", "THIN"]
+            end_us, price = OPEN_US + (minute + 1) * MINUTE, 100 + minute / 100
+            ticks = [
+                {"ticker": name, "price": price, "volume": 7, "timestamp": end_us / 1e6}
+                | {"event_type": "A", "tick_open": price - 1, "tick_high": price + 0.01, "tick_low": price - 1}
+                for name in traded
+            ]
+            self.keep(self.engine.ingest([json.dumps(each).encode() for each in ticks], end_us, channel))
+            self.keep(self.engine.advance(end_us + 500_000))
+
+    def keep(self, output: tp.Output) -> None:
+        bars, found = output.longer, output.detections
+        for at, us in enumerate(bars.ts_us.tolist()):
+            name, timeframe = bars.symbols[bars.symbol[at]], tp.TIMEFRAMES[bars.timeframe[at]]
+            self.longer[name, timeframe, (us - OPEN_US) // MINUTE] = int(bars.quality[at])
+        for at, us in enumerate(found.ts_us.tolist()):
+            if found.timeframe[at]:
+                name, timeframe = found.symbols[found.symbol[at]], tp.TIMEFRAMES[found.timeframe[at]]
+                self.events.add((name, timeframe, (us - OPEN_US) // MINUTE))
+
+    def of(self, name: str, timeframe: str) -> dict[int, int]:
+        return {at: flags for (who, which, at), flags in self.longer.items() if (who, which) == (name, timeframe)}
+
+
+def test_an_outage_is_in_a_channels_standing() -> None:
+    wire = Wire()
+    wire.subscribe(-30, first=True)
+    wire.hear(-20, 80)
+    wire.subscribe(150, first=False)
+    wire.hear(150, 170)
+    standing = wire.engine.standing()
+    wire.engine = tp.Engine(wire.told)
+    wire.engine.resume(standing)
+    wire.longer.clear()
+    wire.hear(170, SESSION)
+    wire.keep(wire.engine.flush())
+    assert {at for at, flags in wire.of("THIN", "1hour").items() if flags} == {120}
+    assert wire.of("THIN", "daily") == {0: GAP}
+
+
+@pytest.mark.parametrize("restored", [False, True])
+def test_longer_bars_over_an_outage_are_flagged_whoever_traded_when_it_began_and_ended(restored: bool) -> None:
+    """80 to 149 are not heard: THIN traded in 78 and again in 155, so that none of its minutes is flagged."""
+    wire = Wire()
+    wire.subscribe(-30, first=True)
+    wire.hear(-20, 80)
+    wire.subscribe(150, first=False)
+    wire.hear(150, 170)
+    if restored:
+        again = tp.Engine(wire.told)
+        again.restore(wire.engine.snapshot())
+        wire.engine = again
+    wire.hear(170, SESSION)
+    wire.keep(wire.engine.flush())
+    hours = {hour: GAP if hour in (60, 120) else 0 for hour in range(0, SESSION, 60)}
+    assert wire.of("THIN", "1hour") == wire.of("BUSY", "1hour") == hours
+    assert wire.of("THIN", "daily") == wire.of("BUSY", "daily") == {0: GAP}
+    assert wire.of("THIN", "5min")[75] == wire.of("BUSY", "5min")[75] == GAP, "the last tick before it was in 79"
+    assert {at for at, flags in wire.of("THIN", "5min").items() if flags} == {75}
+    assert ("THIN", "1hour", 0) in wire.events
+    assert not {(name, "1hour", at) for name in ("THIN", "BUSY") for at in (60, 120)} & wire.events
+    assert not {event for event in wire.events if event[1] == "daily"}, "that day was not seen whole"
+
+
+def test_without_an_outage_no_longer_bar_is_flagged() -> None:
+    wire = Wire()
+    wire.subscribe(-30, first=True)
+    wire.hear(-20, SESSION)
+    wire.keep(wire.engine.flush())
+    assert set(wire.longer.values()) == {0}
+    assert {("THIN", "daily", 0), ("BUSY", "daily", 0)} <= wire.events
+
+
+def test_what_is_told_of_before_the_first_tick_flags_longer_bars_too() -> None:
+    wire = Wire()
+    wire.engine.missed(OPEN_US + 61 * MINUTE, OPEN_US + 65 * MINUTE)
+    wire.engine.missed(OPEN_US + 130 * MINUTE, OPEN_US + 130 * MINUTE)
+    wire.engine.missed(-(2**63), 2**63 - 1)
+    wire.subscribe(-30, first=True)
+    wire.hear(-20, SESSION)
+    wire.keep(wire.engine.flush())
+    assert {at for at, flags in wire.of("THIN", "1hour").items() if flags} == {60}
+    assert {at for at, flags in wire.of("BUSY", "5min").items() if flags} == {60}
+    assert wire.of("THIN", "daily") == {0: GAP}
+
+
+def test_an_outage_between_two_sessions_flags_neither_of_them_nor_their_week() -> None:
+    """The link is lost half an hour after the close, and is back an hour before the next open."""
+    wire, next_day = Wire(), 1440
+    wire.subscribe(-30, first=True)
+    wire.hear(-20, SESSION + 30)
+    wire.subscribe(next_day - 60, first=False)
+    wire.hear(next_day - 60, next_day + SESSION + 30)
+    wire.hear(7 * next_day, 7 * next_day + SESSION)
+    assert wire.of("THIN", "daily") == wire.of("BUSY", "daily") == {0: 0, next_day: 0}
+    assert wire.of("THIN", "weekly") == wire.of("BUSY", "weekly") == {0: 0}
+
+
+def test_an_outage_within_a_session_flags_its_week() -> None:
+    wire = Wire()
+    wire.subscribe(-30, first=True)
+    wire.hear(-20, 80)
+    wire.subscribe(150, first=False)
+    wire.hear(150, SESSION)
+    wire.hear(7 * 1440, 7 * 1440 + SESSION)
+    assert wire.of("THIN", "weekly") == wire.of("BUSY", "weekly") == {0: GAP}
+
+
+def test_what_lies_between_history_and_the_first_tick_is_flagged() -> None:
+    """History ends with minute 69; the first tick is of minute 150."""
+    wire = Wire()
+    minutes = np.arange(70)
+    columns = {name: np.full(70, 100.0) for name in ("open", "high", "low", "close")}
+    columns |= {"ts_us": OPEN_US + minutes * MINUTE, "volume": np.full(70, 7), "symbol": np.array(["THIN"] * 70)}
+    wire.engine.longer_from(OPEN_US)
+    assert wire.engine.warm(columns_of_bars(columns)) == 70
+    wire.subscribe(SESSION, first=True)
+    wire.hear(150, SESSION)
+    wire.keep(wire.engine.flush())
+    assert wire.of("THIN", "1hour") == {60: PARTIAL_START, 120: PARTIAL_START, 180: 0, 240: 0, 300: 0, 360: 0}
+    assert wire.of("THIN", "daily") == {0: PARTIAL_START}
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_channel_that_speaks_again_hours_later_ends_no_outage(known: bool) -> None:
+    """What it may have missed lies before the first tick of the other one."""
+    wire = Wire()
+    wire.subscribe(-30, first=True)
+    if known:
+        wire.hear(-20, -19, channel=1)
+    wire.hear(-19, 80)
+    wire.subscribe(150, first=False)
+    wire.hear(150, 200)
+    wire.hear(200, 201, channel=1)
+    wire.hear(201, SESSION)
+    wire.keep(wire.engine.flush())
+    hours = {hour: GAP if hour in (60, 120) else 0 for hour in range(0, SESSION, 60)}
+    assert wire.of("THIN", "1hour") == hours
+    assert {at for at, flags in wire.of("THIN", "5min").items() if flags} == {75}

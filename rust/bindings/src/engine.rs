@@ -225,6 +225,11 @@ impl Engine {
         Ok(())
     }
 
+    fn missed(&self, from_us: i64, to_us: i64) -> PyResult<()> {
+        self.lock()?.missed(from_us, to_us);
+        Ok(())
+    }
+
     fn warm_longer(&self, py: Python<'_>, timeframe: &str, bars: &Bound<'_, PyAny>) -> PyResult<usize> {
         let timeframe: Timeframe = timeframe.parse().map_err(to_py)?;
         let given = Given::new(bars)?;

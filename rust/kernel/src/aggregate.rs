@@ -164,8 +164,9 @@ impl Aggregator {
     /// Listening begins (again) at `now_us`; see [`Channel::subscribed`].
     pub fn subscribed(&mut self, now_us: i64, first: bool) {
         let flag = if first { quality::PARTIAL_START } else { quality::GAP };
-        for channel in &mut self.channels {
-            channel.subscribed(now_us, flag);
+        for at in 0..self.channels.len() {
+            self.channels[at].subscribed(now_us, flag);
+            self.note_missed(at);
         }
         // What is open now was open while nobody listened; at the first time, only what came from the database was.
         let deaf = |fold: &&mut Fold| !first || fold.channel == Fold::NO_CHANNEL;
@@ -336,6 +337,11 @@ impl Aggregator {
         state.simulated = tick.simulated;
         state.heard_us = state.heard_us.max(tick.ts_us);
         let moved = self.channels[at].hear(tick, arrival.now_us, self.limits.lateness.of(tick.kind));
+        if moved && self.channels[at].deaf {
+            // One that speaks for the first time hours later ends no outage: what it missed is known from its last tick on.
+            self.channels.iter_mut().for_each(|channel| channel.deaf = false);
+            self.note_missed(at);
+        }
         let minute_us = minute_of(tick.kind, tick.ts_us, tick.start_us.unwrap_or(-1));
         if self.begun.note(minute_us, arrival.src) {
             self.revisable(arrival.now_us);

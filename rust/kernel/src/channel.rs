@@ -81,7 +81,7 @@ impl<'de> Deserialize<'de> for Held {
 }
 
 /// Minutes in which ticks of this channel may be missing.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Flagged {
     pub(crate) from_us: i64,
     pub(crate) to_us: i64,
@@ -111,6 +111,8 @@ pub struct Channel {
     pub(crate) pending: Option<(u8, Option<i64>)>,
     /// Of one that ticks were heard for: from which stamp on, and after which time, in the caller's, it waits no more.
     pub(crate) over: Option<(i64, i64)>,
+    /// Whether that is of a time in which nobody listened, and no channel has been heard since.
+    pub(crate) deaf: bool,
     /// Oldest first.
     pub(crate) flagged: VecDeque<Flagged>,
     /// The newest number of its ticks, where they are numbered, and how many without a number were refused since.
@@ -129,6 +131,7 @@ impl Default for Channel {
             spare: Vec::new(),
             pending: None,
             over: None,
+            deaf: false,
             flagged: VecDeque::new(),
             numbered: (None, 0),
         }
@@ -211,6 +214,7 @@ impl Channel {
         let unheard = self.pending.filter(|_| self.over.is_none());
         let since = unheard.map_or(self.event_us, |(_, since)| since);
         (self.pending, self.over) = (Some((flag, since)), None);
+        self.deaf = true;
     }
 
     /// A tick that could not be read: its number is not known.
@@ -233,6 +237,18 @@ impl Channel {
             (self.pending, self.over) = (Some((quality::GAP, self.event_us)), None);
         }
         missing.max(0)
+    }
+
+    /// The newest stretch that is flagged. One that no tick has ended yet ends when the feed's time, which has gone on with the
+    /// caller's, is where listening began again.
+    pub(crate) fn newest_missed(&self) -> Option<Flagged> {
+        let unheard = self.pending.filter(|_| self.over.is_none());
+        let Some((flag, since_us)) = unheard else { return self.flagged.back().copied() };
+        let since_us = since_us?;
+        let deaf_us = self.listening_us.saturating_sub(self.moved_us).max(0);
+        let until_us = Some(since_us.saturating_add(deaf_us)).filter(|us| is_near(*us)).unwrap_or(since_us);
+        let minute_us = |us: i64| minute_of(Kind::A, us, -1);
+        Some(Flagged { from_us: minute_us(since_us), to_us: minute_us(until_us), flag })
     }
 
     /// Flags of a minute, as far as they are known now.

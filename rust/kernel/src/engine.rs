@@ -12,7 +12,7 @@ use crate::pattern::Direction;
 use crate::pattern::days::Day;
 use crate::rule::Ruleset;
 use crate::settings::Settings;
-use crate::snapshot::{self, Digest, Moment};
+use crate::snapshot::{self, Digest, Moment, is_near};
 use crate::symbol::SymbolId;
 use crate::tick::Kind;
 use crate::timeframe::Timeframe;
@@ -105,7 +105,8 @@ impl Engine {
     /// What each channel has come to, as JSON; see [`Engine::resume`].
     #[must_use]
     pub fn standing(&self) -> Vec<String> {
-        self.aggregator.channels().iter().map(crate::standing::write).collect()
+        let passed = self.aggregator.passed();
+        self.aggregator.channels().iter().map(|channel| crate::standing::write(channel, &passed)).collect()
     }
 
     /// Gives a channel the standing that [`Engine::standing`] told. Together with the bars that were written, and the
@@ -115,9 +116,11 @@ impl Engine {
     /// [`KernelError::Standing`] if it is none.
     pub fn resume(&mut self, channel: usize, standing: &str) -> Result<(), KernelError> {
         let channels = self.decoders.len();
-        let channel =
+        let known =
             self.aggregator.channels_mut().get_mut(channel).ok_or(KernelError::Channel { channels, channel })?;
-        *channel = crate::standing::read(standing)?;
+        let (standing, passed) = crate::standing::read(standing)?;
+        *known = standing;
+        self.aggregator.pass(&passed);
         Ok(())
     }
 
@@ -261,6 +264,14 @@ impl Engine {
     /// Minutes that are fed, and start before `us`, are in longer bars that are fed whole; see [`Engine::warm_longer`].
     pub fn longer_from(&mut self, us: i64) {
         self.aggregator.longer_from(us);
+    }
+
+    /// Tells that ticks may have been missed from `from_us` to `to_us`, before all bars: longer bars that hold such a time are
+    /// flagged [`quality::GAP`], whoever traded in it. Nothing, if the times are none that bars can have.
+    pub fn missed(&mut self, from_us: i64, to_us: i64) {
+        if is_near(from_us) && is_near(to_us) && from_us < to_us {
+            self.aggregator.missed(from_us, to_us);
+        }
     }
 
     /// Feeds a bar of a longer timeframe silently, which ends where [`Engine::longer_from`] said or before: one that was

@@ -41,6 +41,7 @@ pub mod ladder;
 mod lanes;
 mod longer;
 pub mod made;
+mod missed;
 mod number;
 pub mod offset;
 mod orphans;

@@ -227,9 +227,10 @@ impl Longer {
             }
         }
         let rolled = Rolled { timeframe, bar: *bar, end_us: bucket.end_us, minutes: 0, expected: bucket.minutes };
+        let rolled = rules.flagged(&rolled, session);
         let fed = rules.place(timeframe).is_some_and(|at| {
             let (track, reach) = self.reach(at, rules);
-            track.feed(folded(bar), bucket.end_us, 0, Some(rules.stretch(&rolled, session)), reach)
+            track.feed(folded(&rolled.bar), bucket.end_us, 0, Some(rules.stretch(&rolled, session)), reach)
         });
         self.note_ends();
         fed || goes_on
@@ -271,6 +272,7 @@ impl Longer {
     fn put(&mut self, rolled: &Rolled, session: Session, is_late: bool, rules: &LongerRules, made: &mut Made) {
         let Some(at) = rules.place(rolled.timeframe) else { return };
         let (track, reach) = self.reach(at, rules);
+        let rolled = &rules.flagged(rolled, session);
         let (fold, stretch) = (folded(&rolled.bar), Some(rules.stretch(rolled, session)));
         if rolled.end_us <= rules.known_us && !is_late {
             track.feed(fold, rolled.end_us, 0, stretch, reach);
@@ -284,6 +286,7 @@ impl Longer {
     fn correct(&mut self, rolled: &Rolled, session: Session, rules: &LongerRules, made: &mut Made) {
         let Some(at) = rules.place(rolled.timeframe) else { return };
         let (track, reach) = self.reach(at, rules);
+        let rolled = &rules.flagged(rolled, session);
         let start_us = rolled.bar.ts_us;
         match track.sealed(start_us) {
             Some(known) if is_same(known, &rolled.bar) => {}
@@ -313,6 +316,20 @@ impl LongerRules {
     /// Where among its timeframes one stands.
     fn place(&self, timeframe: Timeframe) -> Option<usize> {
         self.each.iter().position(|rules| rules.timeframe == timeframe)
+    }
+
+    /// A bar with the flags of all time that it holds: its minutes have only those of minutes with a bar. What lies between the
+    /// sessions of a week is no part of it.
+    fn flagged(&self, rolled: &Rolled, session: Session) -> Rolled {
+        let whole = Session { open_us: rolled.bar.ts_us, close_us: rolled.end_us };
+        let missed = match rolled.timeframe {
+            Timeframe::Weekly => {
+                let held = self.grid.open_within(whole, session);
+                held.fold(0, |flags, held| flags | self.missed.flags(held))
+            }
+            _ => self.missed.flags(whole),
+        };
+        Rolled { bar: Bar { quality: rolled.bar.quality | missed, ..rolled.bar }, ..*rolled }
     }
 
     /// The stretch at whose open what is carried from bar to bar begins anew: the session, for days their week, for weeks a

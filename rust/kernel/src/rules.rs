@@ -7,6 +7,7 @@ use crate::benchmark::Benchmark;
 use crate::candle::talib::Candles;
 use crate::detectors::DetectorList;
 use crate::indicator::gauges::Indicators;
+use crate::missed::Missed;
 use crate::rule::Ruleset;
 use crate::session::Session;
 use crate::study::Kernels;
@@ -76,6 +77,10 @@ pub struct LongerRules {
     pub from_us: i64,
     /// Where history ends: what was over by then is no news.
     pub known_us: i64,
+    /// When ticks may have been missed.
+    pub(crate) missed: Missed,
+    /// Bars that end here or before may have closed, by the channel that had come farthest, µs.
+    pub(crate) passed_us: i64,
 }
 
 impl Rules {

@@ -99,6 +99,13 @@ impl Sessions {
         self.listed.then(|| rows.map(|(&open_us, &close_us)| Session { open_us, close_us }))
     }
 
+    /// The sessions of a table that lie within `[start_us, end_us)`, both at a session's edge.
+    pub(crate) fn within(&self, start_us: i64, end_us: i64) -> impl Iterator<Item = Session> + '_ {
+        let row = |us: i64| self.opens.partition_point(|&open| open < us);
+        let rows = self.opens.iter().zip(&self.closes).take(row(end_us)).skip(row(start_us));
+        rows.map(|(&open_us, &close_us)| Session { open_us, close_us })
+    }
+
     /// The newest session of a table that is open at `us` or before.
     fn last_opened(&self, us: i64) -> Option<Session> {
         let row = self.opens.partition_point(|&open| open <= us).checked_sub(1)?;

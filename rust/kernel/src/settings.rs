@@ -7,6 +7,7 @@ use crate::detectors::{DetectorList, Detectors};
 use crate::error::KernelError;
 use crate::indicator::gauges::{Indicators, Watch};
 use crate::indicator::live::{Kernels, LEAST_WINDOW};
+use crate::missed::Missed;
 use crate::pattern::{PATTERNS, Pattern};
 use crate::rule::{Rule, Ruleset};
 use crate::rules::{CANDLE_WINDOW_BARS, LongerRules, Rules};
@@ -102,7 +103,14 @@ impl Settings {
         if !each.is_empty() {
             let Calendar { window, simulated, .. } = &self.calendar;
             let grid = Grid::new(window, simulated.clone(), self.align)?;
-            rules.longer = Some(Box::new(LongerRules { grid, each, from_us: i64::MIN, known_us: i64::MIN }));
+            rules.longer = Some(Box::new(LongerRules {
+                grid,
+                each,
+                from_us: i64::MIN,
+                known_us: i64::MIN,
+                missed: Missed::default(),
+                passed_us: i64::MIN,
+            }));
         }
         Ok(rules)
     }

@@ -20,7 +20,7 @@ use crate::owner::Heard;
 use crate::pattern::PATTERNS;
 use crate::roster::Roster;
 use crate::settings::Settings;
-use crate::sweep::{self, Known};
+use crate::sweep::Known;
 
 const MAGIC: [u8; 4] = *b"TPES";
 
@@ -190,7 +190,7 @@ fn fit(state: &mut State, of: &Aggregator) -> Sound {
     for channel in &mut state.channels {
         channel.fit(ids, of.limits.lateness)?;
     }
-    holds(state.heard.is_sound(of.channels.len(), ids) && sweep::is_sound(state.longer), "stamps")?;
+    holds(state.heard.is_sound(of.channels.len(), ids) && state.longer.is_sound(), "stamps")?;
     holds(state.orphans.is_sound(ids) && state.begun.is_sound(), "minutes")?;
     let Moment { counters, skew, next_src, .. } = &state.now;
     holds(counters.is_sound() && skew.is_sound() && *next_src <= FEW, "counters")

@@ -2,15 +2,28 @@
 //!
 //! Open bars are not in it: the messages that made them come again.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
 use crate::channel::{Channel, Flagged, Held};
 use crate::error::KernelError;
+use crate::snapshot::is_near;
+
+/// What longer bars know of all channels, which is in the standing of each.
+pub(crate) struct Passed<'a> {
+    /// Bars that end here or before may have closed, µs; `None` before the first.
+    pub(crate) us: Option<i64>,
+    /// When ticks may have been missed.
+    pub(crate) stretches: Cow<'a, [Flagged]>,
+}
 
 /// The standing of a channel.
-pub(crate) fn write(channel: &Channel) -> String {
+pub(crate) fn write(channel: &Channel, passed: &Passed<'_>) -> String {
+    let stretches = |each: &Flagged| json!([each.from_us, each.to_us, each.flag]);
+    let missed: Vec<Value> = passed.stretches.iter().map(stretches).collect();
     let held = channel.held.as_ref().map(|held| json!([held.src, String::from_utf8_lossy(&held.raw)]));
-    let flagged: Vec<Value> = channel.flagged.iter().map(|each| json!([each.from_us, each.to_us, each.flag])).collect();
+    let flagged: Vec<Value> = channel.flagged.iter().map(stretches).collect();
     json!({
         "event_us": channel.event_us,
         "moved_us": channel.moved_us,
@@ -18,17 +31,20 @@ pub(crate) fn write(channel: &Channel) -> String {
         "held": held,
         "pending": channel.pending,
         "over": channel.over,
+        "deaf": channel.deaf,
         "flagged": flagged,
         "numbered": channel.numbered,
+        "passed_us": passed.us,
+        "missed": missed,
     })
     .to_string()
 }
 
-/// A channel of that standing, without an open bar.
+/// A channel of that standing, without an open bar; and what longer bars knew.
 ///
 /// # Errors
 /// [`KernelError::Standing`] if the text is none.
-pub(crate) fn read(text: &str) -> Result<Channel, KernelError> {
+pub(crate) fn read(text: &str) -> Result<(Channel, Passed<'static>), KernelError> {
     let fault = |what: &str| KernelError::Standing(what.to_owned());
     let value: Value = serde_json::from_str(text).map_err(|error| fault(&error.to_string()))?;
     let fields = value.as_object().ok_or_else(|| fault("it is no object"))?;
@@ -44,6 +60,7 @@ pub(crate) fn read(text: &str) -> Result<Channel, KernelError> {
     if let Some(pending) = fields.get("pending").filter(|pending| !pending.is_null()) {
         let since = pending[1].as_i64().map(believed).transpose()?;
         channel.pending = Some((flag(&pending[0])?, since));
+        channel.deaf = fields.get("deaf").and_then(Value::as_bool).unwrap_or(true);
     }
     // Those of before ticks went on to end a stretch have none.
     if let Some(over) = fields.get("over").filter(|over| !over.is_null()) {
@@ -51,17 +68,30 @@ pub(crate) fn read(text: &str) -> Result<Channel, KernelError> {
         let (stamp_us, until_us) = parts.ok_or_else(|| fault("over is no pair of times"))?;
         channel.over = Some((believed(stamp_us)?, until_us));
     }
-    for each in fields.get("flagged").and_then(Value::as_array).ok_or_else(|| fault("flagged is no list"))? {
-        let ends = each[0].as_i64().zip(each[1].as_i64());
-        let (from_us, to_us) = ends.ok_or_else(|| fault("a flagged stretch has no ends"))?;
-        channel.flagged.push_back(Flagged { from_us, to_us, flag: flag(&each[2])? });
-    }
+    let flagged = fields.get("flagged").ok_or_else(|| fault("flagged is missing"))?;
+    channel.flagged = stretches(flagged)?.into();
     // Standings of before there were numbers have none.
     if let Some(numbered) = fields.get("numbered") {
         let refused = numbered[1].as_i64().map(believed).ok_or_else(|| fault("numbered is no pair"))??;
         channel.numbered = (numbered[0].as_i64(), refused);
     }
-    Ok(channel)
+    // Nor do those of before they told of longer bars.
+    let missed = fields.get("missed").map_or(Ok(Vec::new()), stretches)?;
+    if missed.iter().any(|each| !is_near(each.from_us) || !is_near(each.to_us)) {
+        return Err(fault("what was missed is at no time"));
+    }
+    let us = fields.get("passed_us").and_then(Value::as_i64).filter(|us| is_near(*us));
+    Ok((channel, Passed { us, stretches: missed.into() }))
+}
+
+fn stretches(value: &Value) -> Result<Vec<Flagged>, KernelError> {
+    let fault = |what: &str| KernelError::Standing(what.to_owned());
+    let each = |each: &Value| {
+        let ends = each[0].as_i64().zip(each[1].as_i64());
+        let (from_us, to_us) = ends.ok_or_else(|| fault("a flagged stretch has no ends"))?;
+        Ok(Flagged { from_us, to_us, flag: flag(&each[2])? })
+    };
+    value.as_array().ok_or_else(|| fault("flagged is no list"))?.iter().map(each).collect()
 }
 
 fn optional(fields: &Map<String, Value>, name: &str) -> Result<Option<i64>, KernelError> {

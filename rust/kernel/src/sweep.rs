@@ -1,29 +1,48 @@
 //! When longer bars are over that no minute ends: the feed's time has passed their bucket, for thin symbols and at the close.
 
+use serde::{Deserialize, Serialize};
+
 use crate::aggregate::{Aggregator, IDLE_REVISIONS, Settled};
-use crate::bar::Bar;
+use crate::bar::{Bar, quality};
+use crate::channel::{Channel, Flagged, Lateness};
 use crate::fate::Sink;
+use crate::missed::Missed;
+use crate::rules::LongerRules;
 use crate::snapshot::is_near;
+use crate::standing::Passed;
 use crate::symbol::SymbolId;
 use crate::time::MINUTE_US;
 use crate::timeframe::Timeframe;
 
-/// For a snapshot, µs each: where the minutes that longer bars are made of begin, where history ended, and where the newest
-/// minute did.
-pub(crate) type Known = [i64; 3];
+/// For a snapshot.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Known {
+    /// µs each: where the minutes that longer bars are made of begin, where history ended, where the newest minute did, and what
+    /// may have closed of them.
+    stamps: [i64; 4],
+    missed: Missed,
+}
 
-/// Whether none of them is beyond what minutes can be.
-pub(crate) fn is_sound(known: Known) -> bool {
-    known.into_iter().all(|us| us == i64::MIN || is_near(us))
+impl Known {
+    /// Whether nothing is beyond what minutes can be.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.stamps.into_iter().all(|us| us == i64::MIN || is_near(us)) && self.missed.is_sound()
+    }
 }
 
 impl Aggregator {
     /// Closes the longer bars whose minutes are final in every channel. `O(1)` until one is over, then a look at each symbol.
     pub(crate) fn close_longer(&mut self, quiet_at: Option<i64>, now_us: i64, sink: &mut impl Sink) {
-        let lateness_us = self.limits.lateness.a_us.max(self.limits.lateness.t_us);
+        let Lateness { a_us, t_us } = self.limits.lateness;
+        let (soonest_us, lateness_us) = (a_us.min(t_us), a_us.max(t_us));
         let idle_us = IDLE_REVISIONS * (self.rules.revise_us + MINUTE_US);
         let moving = self.channels.iter().filter(|channel| channel.moving_us(idle_us, now_us).is_some());
         let reached_us = moving.filter_map(|channel| channel.reached_us(quiet_at)).min();
+        if let Some(longer) = &mut self.rules.longer {
+            let farthest_us = self.channels.iter().filter_map(|channel| channel.reached_us(quiet_at)).max();
+            let over_us = farthest_us.map_or(i64::MIN, |us| us.saturating_sub(soonest_us));
+            longer.passed_us = longer.passed_us.max(over_us);
+        }
         if let Some(final_us) = reached_us.map(|us| us.saturating_sub(lateness_us)) {
             self.sweep(final_us, sink);
         }
@@ -77,19 +96,60 @@ impl Aggregator {
         fed
     }
 
+    /// Ticks may have been missed from `from_us` to `to_us`; see [`crate::engine::Engine::missed`].
+    pub fn missed(&mut self, from_us: i64, to_us: i64) {
+        if let Some(longer) = &mut self.rules.longer {
+            let minute_us = |us: i64| us.div_euclid(MINUTE_US) * MINUTE_US;
+            let (from_us, to_us) = (minute_us(from_us), minute_us(to_us - 1));
+            longer.missed.note(Flagged { from_us, to_us, flag: quality::GAP });
+        }
+    }
+
+    /// Has the longer bars know what a channel may have missed, before any of them closes. Before the first tick of all that is
+    /// what came after history: by the feed's time, since the clock may be far ahead of it.
+    pub(crate) fn note_missed(&mut self, channel: usize) {
+        let newest = self.channels.get(channel).and_then(Channel::newest_missed);
+        if let (Some(longer), Some(mut stretch)) = (&mut self.rules.longer, newest) {
+            let LongerRules { known_us, passed_us, .. } = **longer;
+            if passed_us == i64::MIN && known_us > i64::MIN {
+                stretch.from_us = stretch.from_us.min(known_us.div_euclid(MINUTE_US) * MINUTE_US);
+            }
+            longer.missed.learn(stretch, passed_us);
+        }
+    }
+
     /// For a snapshot.
     pub(crate) fn known(&self) -> Known {
-        let (from_us, known_us) =
-            self.rules.longer.as_ref().map_or((i64::MIN, i64::MIN), |longer| (longer.from_us, longer.known_us));
-        [from_us, known_us, self.newest_us]
+        let longer = self.rules.longer.as_deref();
+        let of = |longer: &LongerRules| [longer.from_us, longer.known_us, longer.passed_us];
+        let [from_us, known_us, passed_us] = longer.map_or([i64::MIN; 3], of);
+        let missed = longer.map(|longer| longer.missed.clone()).unwrap_or_default();
+        Known { stamps: [from_us, known_us, self.newest_us, passed_us], missed }
     }
 
     /// Of a snapshot.
     pub(crate) fn set_known(&mut self, known: Known) {
-        let [from_us, known_us, newest_us] = known;
+        let [from_us, known_us, newest_us, passed_us] = known.stamps;
         self.newest_us = newest_us;
         if let Some(longer) = &mut self.rules.longer {
-            (longer.from_us, longer.known_us) = (from_us, known_us);
+            (longer.from_us, longer.known_us, longer.passed_us) = (from_us, known_us, passed_us);
+            longer.missed = known.missed;
+        }
+    }
+
+    /// When ticks may have been missed, and up to where longer bars that are over may have closed: for a channel's standing.
+    pub(crate) fn passed(&self) -> Passed<'_> {
+        let longer = self.rules.longer.as_ref();
+        let stretches = longer.map_or(&[][..], |longer| longer.missed.stretches());
+        let us = longer.map_or(i64::MIN, |longer| longer.passed_us);
+        Passed { us: (us > i64::MIN).then_some(us), stretches: stretches.into() }
+    }
+
+    /// Of a channel's standing.
+    pub(crate) fn pass(&mut self, passed: &Passed<'_>) {
+        if let Some(longer) = &mut self.rules.longer {
+            longer.passed_us = longer.passed_us.max(passed.us.unwrap_or(i64::MIN));
+            passed.stretches.iter().for_each(|stretch| longer.missed.note(*stretch));
         }
     }
 

@@ -223,9 +223,20 @@ impl Grid {
         (start_us, end_us)
     }
 
+    /// When minutes can start in a week of `session`'s table: in its sessions. Of another table nothing is known but the week.
+    pub(crate) fn open_within(&self, week: Session, session: Session) -> impl Iterator<Item = Session> + '_ {
+        let listed = self.weeks_of(session).map(|_| self.sessions.within(week.open_us, week.close_us));
+        let whole = listed.is_none().then_some(week);
+        listed.into_iter().flatten().chain(whole)
+    }
+
+    /// The weeks of the table that a session is of.
+    fn weeks_of(&self, session: Session) -> Option<&[Bucket]> {
+        self.weeks.as_deref().filter(|_| self.sessions.at(session.open_us) == Some(session))
+    }
+
     fn week(&self, session: Session) -> Bucket {
-        let weeks = self.weeks.as_ref().filter(|_| self.sessions.at(session.open_us) == Some(session));
-        let Some(weeks) = weeks else { return self.calendar_week(session) };
+        let Some(weeks) = self.weeks_of(session) else { return self.calendar_week(session) };
         let after = weeks.partition_point(|week| week.start_us <= session.open_us);
         after.checked_sub(1).map_or_else(|| session.into(), |at| weeks[at])
     }
@@ -331,6 +342,16 @@ mod tests {
         let first = Bucket { start_us: at(0, 9, 30), end_us: at(4, 13, 0), minutes: 3 * 390 + 210 };
         assert_eq!([0, 1, 2, 4].map(week), [first; 4]);
         assert_eq!(week(8), Bucket { start_us: at(8, 9, 30), end_us: at(8, 16, 0), minutes: 390 });
+    }
+
+    #[test]
+    fn of_a_week_only_its_sessions_are_open_and_all_of_one_that_is_in_no_table() {
+        let grid = Grid::new(&sessions(), Sessions::default(), Align::Session).unwrap();
+        let week = Session { open_us: at(0, 9, 30), close_us: at(4, 13, 0) };
+        let open = |session| grid.open_within(week, session).collect::<Vec<_>>();
+        let own: Vec<Session> = sessions().rows().unwrap().take(4).collect();
+        assert_eq!(open(own[0]), own);
+        assert_eq!(open(Session { close_us: at(0, 20, 0), ..own[0] }), [week]);
     }
 
     #[test]

@@ -362,7 +362,7 @@ fn the_layout_is_that_of_its_version() {
     let snapshot = lived().snapshot();
     let state = &snapshot[HEAD..snapshot.len() - HASH];
     let hash = Sha1::digest(state).iter().take(4).fold(0, |hash: u32, byte| hash << 8 | u32::from(*byte));
-    assert_eq!(hash, 2_566_746_065, "what is kept has changed: raise VERSION in snapshot.rs, then put this hash here");
+    assert_eq!(hash, 2_441_123_771, "what is kept has changed: raise VERSION in snapshot.rs, then put this hash here");
 }
 
 #[test]
