@@ -260,10 +260,12 @@ class Oracle:
 
     def _set_flags(self, tick: Tick, channel: Channel) -> None:
         """The first tick after a gap says up to where it reaches, and so do those of the next second, as the first may
-        be late; one that is a lateness ahead of the first is the last.
+        be late; one that is a lateness ahead of the first is the last, unless it is 20 s and more further ahead.
         """
-        if channel.flag_over_us and self.now_us > channel.flag_over_us[1]:
-            channel.flag_next, channel.flag_over_us = 0, None
+        if channel.flag_over_us:
+            over_us, until_us = channel.flag_over_us
+            if self.now_us > until_us or tick.ts_us >= over_us + 20 * SECOND:
+                channel.flag_next, channel.flag_over_us = 0, None
         if not channel.flag_next:
             return
         late_us = self.rules.lateness_us(tick.kind)

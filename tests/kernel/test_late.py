@@ -248,20 +248,23 @@ def test_the_first_tick_after_a_gap_may_be_late_too_and_those_of_the_next_second
     feed = make()
     feed.a("10:00:30", now="10:15:30")
     feed.subscribed("10:17:20", first=False)
-    feed.a("10:01:40", now="10:17:20.1")
-    feed.a("10:02:20", now="10:17:20.9")
+    feed.a("10:01:50", now="10:17:20.1")
+    feed.a("10:02:05", now="10:17:20.9")
     feed.a("10:03:01", now="10:17:21")  # the one before was a lateness ahead, and the last
     feed.flush()
     flags = {name: bar.quality for name, bar in feed.bars.items()}
     assert flags == {"10:00": GAP, "10:01": GAP, "10:02": GAP, "10:03": 0}
 
 
-def test_a_tick_that_comes_a_second_after_the_first_one_does_not_make_a_gap_longer(make: Make) -> None:
+@pytest.mark.parametrize(("stamp", "now"), [("10:02:05", "10:16:51.1"), ("10:02:12", "10:16:50.5")])
+def test_a_tick_a_second_after_the_first_one_or_far_ahead_of_it_does_not_make_a_gap_longer(
+    make: Make, stamp: str, now: str
+) -> None:
     feed = make()
     feed.a("10:00:30", now="10:15:30")
-    feed.subscribed("10:16:40", first=False)
-    feed.a("10:01:39", now="10:16:40")
-    feed.a("10:02:38", now="10:16:41.1")
+    feed.subscribed("10:16:50", first=False)
+    feed.a("10:01:50", now="10:16:50")
+    feed.a(stamp, now=now)
     feed.flush()
     assert {name: bar.quality for name, bar in feed.bars.items()} == {"10:00": GAP, "10:01": GAP, "10:02": 0}
 

@@ -21,6 +21,9 @@ const QUIET_US: i64 = SECOND_US;
 /// A number so little behind the newest one is that of a tick which came twice: by two taps, or sent again.
 const REPEATED: i64 = 1024;
 
+/// A tick so far ahead of the first one after a gap, and a lateness more, is no sign that the first was late.
+const LATEST_US: i64 = 20 * SECOND_US;
+
 /// Stretches that are remembered: more minutes apart than can be revised.
 const MOST_FLAGGED: usize = 32;
 
@@ -183,14 +186,14 @@ impl Channel {
     }
 
     /// Flags the minutes up to that of a tick. The first one may be late itself, and what was missed lie behind it: those that
-    /// come within a second of it say more, until one is a lateness ahead of it.
+    /// come within a second of it say more, until one is a lateness ahead of it. In a feed whose ticks lie far apart none is.
     fn stretch(&mut self, flag: u8, since: Option<i64>, tick: &Tick<'_>, now_us: i64, lateness_us: i64) {
         let Tick { kind, ts_us, .. } = *tick;
         let own = minute_of(kind, ts_us, tick.start_us.unwrap_or(-1));
         let to_us = match self.over {
             // Ticks that were missed may belong up to a lateness after the first one heard.
             None => own.max(minute_of(kind, ts_us + lateness_us, -1)),
-            Some((_, until_us)) if now_us > until_us => {
+            Some((stamp_us, until_us)) if now_us > until_us || ts_us >= stamp_us.saturating_add(LATEST_US) => {
                 (self.pending, self.over) = (None, None);
                 return;
             }
