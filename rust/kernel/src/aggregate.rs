@@ -33,7 +33,7 @@ pub(crate) const TOUCHED: usize = 64;
 
 /// A channel that has been silent for so many times as long as its bars may be revised is not waited for: what it says
 /// then is folded all the same, but a replay may begin after the bars that it would change.
-pub(crate) const IDLE_REVISIONS: i64 = 4;
+const IDLE_REVISIONS: i64 = 4;
 
 /// Settings of the aggregator.
 #[derive(Debug)]
@@ -298,8 +298,7 @@ impl Aggregator {
     /// message that went into one of those minutes or decided about it. `None` where there is none.
     pub fn revisable(&mut self, now_us: i64) -> (Option<i64>, Option<i64>) {
         let revise_us = self.rules.revise_us;
-        let idle_us = IDLE_REVISIONS * (revise_us + MINUTE_US);
-        let event_us = self.channels.iter().filter_map(|channel| channel.moving_us(idle_us, now_us)).min();
+        let event_us = self.moving(now_us).filter_map(Channel::event_us).min();
         if let Some(event_us) = event_us {
             self.begun.pass(event_us, revise_us);
         }
@@ -311,9 +310,14 @@ impl Aggregator {
     /// has said anything.
     #[must_use]
     pub fn reached_us(&self, now_us: i64) -> Option<i64> {
-        let idle_us = IDLE_REVISIONS * (self.rules.revise_us + MINUTE_US);
-        let event_us = self.channels.iter().filter_map(|channel| channel.moving_us(idle_us, now_us)).min()?;
+        let event_us = self.moving(now_us).filter_map(Channel::event_us).min()?;
         Some(event_us.div_euclid(MINUTE_US).saturating_add(1).saturating_mul(MINUTE_US))
+    }
+
+    /// The channels that have said something, but those that have been silent for long.
+    pub(crate) fn moving(&self, now_us: i64) -> impl Iterator<Item = &Channel> {
+        let idle_us = IDLE_REVISIONS * (self.rules.revise_us + MINUTE_US);
+        self.channels.iter().filter(move |channel| channel.is_moving(idle_us, now_us))
     }
 
     /// What all histories share.

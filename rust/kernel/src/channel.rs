@@ -319,10 +319,10 @@ impl Channel {
         self.open.iter().filter_map(|queue| Some(queue.front()?.minute_us)).min()
     }
 
-    /// E, unless it has not moved for `idle_us` before `now_us`: a channel that has gone silent holds up nobody.
+    /// Whether E has moved in the `idle_us` before `now_us`: a channel that has gone silent holds up nobody.
     #[must_use]
-    pub fn moving_us(&self, idle_us: i64, now_us: i64) -> Option<i64> {
-        self.event_us.filter(|_| self.silence_us(now_us) <= idle_us)
+    pub fn is_moving(&self, idle_us: i64, now_us: i64) -> bool {
+        self.event_us.is_some() && self.silence_us(now_us) <= idle_us
     }
 
     /// The number of the first message of any open bar.

@@ -78,8 +78,8 @@ fn by_place(
     (known.into_iter().filter_map(|on| on.or(any.copied())).collect(), bits)
 }
 
-/// The places of the bits that are set.
-struct Bits(u64);
+/// The places of the bits that are set, the lowest first.
+pub(crate) struct Bits(pub(crate) u64);
 
 impl Iterator for Bits {
     type Item = usize;

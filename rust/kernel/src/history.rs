@@ -1,26 +1,25 @@
 //! The closed bars of one symbol and timeframe: the window patterns look at, and the newest, which late ticks may revise.
 //!
-//! State stands at two places: after the newest bar, and (`base`) before the oldest revisable one. A revision goes
-//! back to `base` and folds the revised bars again, so that it ends in the same bits as if the tick had been in time.
+//! Where it stands is known at two places: after the newest bar, and (`base`) before the oldest revisable one. A revision
+//! goes back to `base`, and what is carried beside it to its mark ([`crate::trail`]), and folds the revised bars again, so that
+//! it ends in the same bits as if the tick had been in time.
 
-use std::cell::OnceCell;
+mod evaluation;
+mod revision;
+
 use std::collections::VecDeque;
-use std::panic::{self, AssertUnwindSafe};
 
-use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
 use crate::bar::{Bar, Fold, quality};
 use crate::candle::talib::Candles;
-use crate::detection::{About, Detail, Detection, On};
 use crate::footing::Footing;
 use crate::found::Found;
 use crate::indicator::gauges::Gauges;
 use crate::longer::Longer;
 use crate::made::{Made, Row};
+use crate::pattern::{self, Direction};
 use crate::pattern::days::Day;
-use crate::pattern::{self, Agreement, Closing, Direction, Match, Pattern};
-use crate::rule::MOST_RULES;
 use crate::rules::{MOST_REVISABLE, Reach, Rules};
 use crate::sealed::Sealed;
 use crate::session::Session;
@@ -420,232 +419,9 @@ impl History {
         }
     }
 
-    /// Lets go of bars that can no longer be revised: those up to the newest one that is behind its revise window by
-    /// `event_us` of its fold. No `event_us` is later than `newest_us`: what that leaves revisable is not looked at.
-    /// From `open_us` on, the oldest minute that is open, they wait: that bar's place is before them.
-    pub fn trim(&mut self, newest_us: i64, event_us: impl Fn(&Fold) -> i64, open_us: i64, rules: &Rules) {
-        let last_us = |sealed: &Sealed| sealed.fold.end_us() + rules.revise_us;
-        let candidates = self.sealed.iter().take_while(|sealed| last_us(sealed) < newest_us);
-        let behind = candidates.enumerate().filter(|(_, sealed)| last_us(sealed) < event_us(&sealed.fold));
-        if let Some((_, newest)) = behind.last() {
-            self.behind_us = self.behind_us.max(newest.fold.minute_us);
-        }
-        let leaves_us = self.behind_us.min(open_us.saturating_sub(1));
-        while self.sealed.front().is_some_and(|oldest| oldest.fold.minute_us <= leaves_us) {
-            self.drop_oldest(rules);
-        }
-        if let (Some(longer), Some(rules)) = (&mut self.longer, &rules.longer) {
-            longer.trim(leaves_us, rules);
-        }
-    }
-
-    /// Lets go of bars that end at `until_us` or before.
-    pub(crate) fn let_go(&mut self, until_us: i64, rules: &Rules) {
-        while self.sealed.front().is_some_and(|oldest| oldest.end_us <= until_us) {
-            self.drop_oldest(rules);
-        }
-    }
-
-    /// The end of the oldest bar that may be revised, µs.
-    pub(crate) fn oldest_end_us(&self) -> Option<i64> {
-        self.sealed.front().map(|sealed| sealed.end_us)
-    }
-
-    /// Makes room for as many bars as there will ever be: doubled step by step, it would end at twice that, and a minute
-    /// that closes thousands of symbols would wade through all of it.
-    fn reserve(&mut self) {
-        if self.sealed.capacity() < MOST_REVISABLE {
-            self.sealed.reserve_exact(MOST_REVISABLE - self.sealed.len());
-        }
-    }
-
-    fn drop_oldest(&mut self, rules: &Rules) {
-        let Some(oldest) = self.sealed.pop_front() else {
-            return;
-        };
-        self.base_minute_us = self.base_minute_us.max(oldest.fold.minute_us);
-        self.behind_us = self.behind_us.max(self.base_minute_us);
-        if let Some(bar) = oldest.window_bar(rules) {
-            let open_us = oldest.open_us();
-            let bar = bar.opening(self.base.enter(rules.stands_in(oldest.session)));
-            let newer = self.in_window_after(&bar);
-            if let Some(candles) = &mut self.candles {
-                candles.settle(open_us, self.window.view().before(newer), &());
-            }
-            if let Some(study) = &mut self.study {
-                study.settle(open_us, self.window.view().before(newer), &rules.study);
-            }
-            self.base.push(&bar, oldest.end_us, &oldest.found, &rules.combined);
-            if let Some(on) = &rules.indicators {
-                self.gauges.settle(open_us, newer, &self.window, on);
-            }
-        }
-        let rolled = oldest.rolled_from(rules);
-        if let (Some((bar, session)), Some(longer), Some(rules)) = (rolled, &mut self.longer, &rules.longer) {
-            longer.settle(&bar, session, rules);
-        }
-        self.spare = oldest.found.in_place_of();
-    }
-
-    /// Bars in the window after `bar`, which was the oldest revisable one.
-    fn in_window_after(&self, bar: &WindowBar) -> usize {
-        // To count is to read every one of them; as a rule all are in the window, and it holds the bar where they end.
-        let all = self.sealed.len();
-        let is_there = self.window.view().bar(all).is_some_and(|held| held.ts_us == bar.ts_us);
-        if is_there { all } else { self.in_window_from(0) }
-    }
-
-    /// Bars of the window among the revisable ones from `at` on.
-    fn in_window_from(&self, at: usize) -> usize {
-        self.sealed.iter().skip(at).filter(|sealed| sealed.session.is_some()).count()
-    }
-
-    /// Goes back before an inserted bar and on from there.
-    fn rebuild(&mut self, at: usize, rules: Reach<'_>, detections: &mut Vec<Detection>) {
-        let held = self.in_window_from(0) - usize::from(self.sealed[at].session.is_some());
-        self.refold(held, at, rules, detections);
-    }
-
-    /// Takes `held` bars back from the window, then folds all revisable bars again, looking for patterns from `at` on.
-    fn refold(&mut self, held: usize, at: usize, rules: Reach<'_>, detections: &mut Vec<Detection>) {
-        // Loud: with bars that are pushed twice every pattern and indicator of the symbol would be wrong from here on.
-        assert!(self.window.rewind(held), "a window keeps its revisable bars");
-        self.now.clone_from(&self.base);
-        if let Some(candles) = &mut self.candles {
-            candles.rewind(&self.window, &());
-        }
-        if let Some(study) = &mut self.study {
-            study.rewind(&self.window, &rules.study);
-        }
-        if let Some(on) = &rules.indicators {
-            self.gauges.rewind(&self.window, on);
-        }
-        let mut sealed = std::mem::take(&mut self.sealed);
-        for (index, each) in sealed.iter_mut().enumerate() {
-            each.evaluation += u32::from(index > at);
-            let Some(bar) = each.window_bar(&rules) else {
-                continue;
-            };
-            if index < at {
-                let bar = self.enter(each.session, bar, &rules);
-                self.now.push(&bar, each.end_us, &each.found, &rules.combined);
-                if let Some(on) = &rules.indicators {
-                    self.gauges.push(&bar, &self.window, on);
-                }
-            } else {
-                self.evaluate(bar, each, rules, Some(&mut *detections));
-            }
-        }
-        self.sealed = sealed;
-    }
-
     /// Says which patterns have been switched off since it was last asked.
     fn tell(&mut self, made: &mut Made) {
         made.broken.extend(self.broken.iter().skip(self.told));
         self.told = self.broken.len();
     }
-
-    /// Makes a bar the window's newest, and moves what is kept beside the window on.
-    fn enter(&mut self, stretch: Option<Session>, bar: WindowBar, rules: &Rules) -> WindowBar {
-        let bar = bar.opening(self.now.enter(rules.stands_in(stretch)));
-        let session = stretch.map(|stretch| stretch.open_us);
-        if let Some(candles) = &mut self.candles {
-            candles.enter(session, &self.window, &());
-        }
-        if let Some(study) = &mut self.study {
-            study.enter(session, &self.window, &rules.study);
-        }
-        if let Some(on) = &rules.indicators {
-            self.gauges.enter(session, &self.window, on);
-        }
-        self.window.push(bar);
-        if let Some(candles) = &mut self.candles {
-            candles.push(&bar, &self.window, &());
-        }
-        if let Some(study) = &mut self.study {
-            study.push(&bar, &self.window, &rules.study);
-        }
-        bar
-    }
-
-    /// Puts the bar of a sealed one into the window and says which patterns came and went with it. `None`: nobody is told, of
-    /// a bar that is looked at for the first time.
-    fn evaluate(
-        &mut self,
-        bar: WindowBar,
-        sealed: &mut Sealed,
-        rules: Reach<'_>,
-        detections: Option<&mut Vec<Detection>>,
-    ) {
-        let bar = self.enter(sealed.session, bar, &rules);
-        if let Some(on) = &rules.indicators {
-            self.gauges.read(&bar, &self.window, on);
-        }
-        let mut matches: Matches = ArrayVec::new();
-        let candles = self.candles.as_deref().map(Trail::now);
-        let study = self.study.as_deref().map(Trail::now);
-        let above = match (&self.longer, &rules.rules.longer) {
-            (Some(longer), Some(rules)) => longer.above(rules),
-            _ => rules.above,
-        };
-        let above = above.at(sealed.end_us, sealed.open_us());
-        let at = Closing { window: &self.window, session: &self.now.range, candles, study, held: &[], above };
-        if bar.quality & quality::PARTIAL == 0 {
-            let (broken, rests) = (&self.broken, &self.now.rests);
-            let on = || rules.detectors.on(candles, study).filter(|(id, _)| !broken.contains(id) && !rests.has(*id));
-            let all = AssertUnwindSafe(|| {
-                for &(id, pattern) in on() {
-                    matches.extend(pattern.detect(&at).map(|matched| (id, matched)));
-                }
-            });
-            if panic::catch_unwind(all).is_err() {
-                let guilty = guilty(on(), &at, &mut matches);
-                self.broken.extend(guilty);
-            }
-            for &(id, pattern) in rules.detectors.last().iter().filter(|(id, _)| !self.now.rests.has(*id)) {
-                let found = pattern.detect(&Closing { held: &matches, ..at });
-                matches.extend(found.map(|found| (id, found)));
-            }
-            rules.combined.extend(&mut matches, &at, &self.now.memory, &rules.study);
-        }
-        let Some(detections) = detections else {
-            sealed.found.hold(&matches, sealed.evaluation);
-            self.now.push(&bar, sealed.end_us, &sealed.found, &rules.combined);
-            return;
-        };
-        let about = OnceCell::new();
-        let newest = || About::newest(&self.window, self.gauges.rsi(), rules.benchmark.strength(&self.window));
-        let detail = |pattern, matched| {
-            let flags = rules.combined.flags(pattern, &at);
-            Detail::of(&at, pattern, matched, flags, about.get_or_init(newest))
-        };
-        let on = On { bar, timeframe: rules.timeframe, end_us: sealed.end_us };
-        let before = detections.len();
-        sealed.found.renew(&matches, sealed.evaluation, on, &rules.combined, detail, detections);
-        self.now.push(&bar, sealed.end_us, &sealed.found, &rules.combined);
-        let said = &mut detections[before..];
-        rules.combined.explain(said, &self.now.memory, above);
-        Agreement::explain(said, &sealed.found, above, &rules.combined);
-    }
-}
-
-/// The patterns that hold on a bar.
-type Matches = ArrayVec<(u16, Match), { pattern::COUNT + MOST_RULES }>;
-
-/// Looks for patterns one by one after a panic among them: `matches` become those of the others, the guilty ones come
-/// back. A panic is a bug of ours; it costs the symbol a pattern and nobody else anything.
-fn guilty<'a>(
-    on: impl Iterator<Item = &'a (u16, &'static dyn Pattern)>,
-    at: &Closing<'_>,
-    matches: &mut Matches,
-) -> Vec<u16> {
-    matches.clear();
-    let mut guilty = Vec::new();
-    for &(id, pattern) in on {
-        match panic::catch_unwind(AssertUnwindSafe(|| pattern.detect(at))) {
-            Ok(found) => matches.extend(found.map(|matched| (id, matched))),
-            Err(_) => guilty.push(id),
-        }
-    }
-    guilty
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::{Aggregator, IDLE_REVISIONS, Settled};
+use crate::aggregate::{Aggregator, Settled};
 use crate::bar::{Bar, quality};
 use crate::channel::{Channel, Flagged, Lateness};
 use crate::fate::Sink;
@@ -35,9 +35,7 @@ impl Aggregator {
     pub(crate) fn close_longer(&mut self, quiet_at: Option<i64>, now_us: i64, sink: &mut impl Sink) {
         let Lateness { a_us, t_us } = self.limits.lateness;
         let (soonest_us, lateness_us) = (a_us.min(t_us), a_us.max(t_us));
-        let idle_us = IDLE_REVISIONS * (self.rules.revise_us + MINUTE_US);
-        let moving = self.channels.iter().filter(|channel| channel.moving_us(idle_us, now_us).is_some());
-        let reached_us = moving.filter_map(|channel| channel.reached_us(quiet_at)).min();
+        let reached_us = self.moving(now_us).filter_map(|channel| channel.reached_us(quiet_at)).min();
         if let Some(longer) = &mut self.rules.longer {
             let farthest_us = self.channels.iter().filter_map(|channel| channel.reached_us(quiet_at)).max();
             let over_us = farthest_us.map_or(i64::MIN, |us| us.saturating_sub(soonest_us));

@@ -12,8 +12,8 @@ use crate::snapshot::FEW;
 /// beside it, from a mark that lies as many bars before them (`Trail`).
 pub const SPARE: usize = 36;
 
-/// Bars whose volumes are carried as a sum: as many as patterns measure a bar's volume against.
-const VOLUME_BARS: usize = 20;
+/// Bars whose mean volume patterns measure a bar against; the sum of so many is carried.
+pub const VOLUME_BARS: usize = 20;
 const _: () = assert!(SPARE > VOLUME_BARS, "what leaves the sum is still held");
 
 /// A bit of [`WindowBar::quality`] that no row has: the bar is the first of its session in the window.
@@ -298,10 +298,8 @@ impl Window {
 
     /// The same for a study: what leaves averages of 50 and 200 closes.
     pub(crate) fn touch_far(&self) -> u64 {
-        [50, 200]
-            .map(|back: usize| self.prices[self.slot(back.min(self.slots()))][0].to_bits())
-            .iter()
-            .fold(0, |bits, x| bits ^ x)
+        let price = |back: usize| self.prices[self.slot(back.min(self.slots()))][0].to_bits();
+        price(50) ^ price(200)
     }
 
     /// The bar `back` bars before the newest, also behind the window's oldest while it is held.

@@ -16,7 +16,10 @@ use tickstockpl_kernel::time::MINUTE_US;
 use tickstockpl_kernel::timeframe::Timeframe;
 
 /// Cannot bear a bar of 13 shares.
-struct Superstitious;
+struct Superstitious {
+    /// Whether it is asked when all others have been.
+    is_last: bool,
+}
 
 impl Pattern for Superstitious {
     fn id(&self) -> &'static str {
@@ -29,6 +32,10 @@ impl Pattern for Superstitious {
 
     fn bars_needed(&self) -> usize {
         1
+    }
+
+    fn is_of_others(&self) -> bool {
+        self.is_last
     }
 
     fn source(&self) -> &'static str {
@@ -65,6 +72,15 @@ fn close(history: &mut History, rules: &Rules, minute: i64, volume: i64) -> Made
 
 #[test]
 fn the_others_go_on_and_it_is_asked_no_more() {
+    others_go_on(&Superstitious { is_last: false });
+}
+
+#[test]
+fn the_others_go_on_without_one_that_is_made_of_them() {
+    others_go_on(&Superstitious { is_last: true });
+}
+
+fn others_go_on(broken: &'static Superstitious) {
     std::panic::set_hook(Box::new(|_| {}));
     let doji = PATTERNS[0];
     let rules = Rules {
@@ -74,7 +90,7 @@ fn the_others_go_on_and_it_is_asked_no_more() {
         price_scale: None,
         revise_us: 900_000_000,
         study: Kernels::new().expect("periods within their ranges"),
-        detectors: DetectorList::new(vec![(BROKEN, &Superstitious), (0, doji)]),
+        detectors: DetectorList::new(vec![(BROKEN, broken), (0, doji)]),
         indicators: None,
         combined: Ruleset::default(),
         benchmark: Benchmark::default(),

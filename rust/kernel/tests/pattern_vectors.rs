@@ -5,7 +5,6 @@ mod rows;
 
 use claims::{assert_match, assert_none, detect};
 use rows::{Row, bar, state};
-use tickstockpl_kernel::above::Above;
 use tickstockpl_kernel::pattern::days::Day;
 use tickstockpl_kernel::pattern::{Closing, Direction, Levels, Match, PATTERNS, SessionRange};
 use tickstockpl_kernel::study::{Kernels, Study};
@@ -132,14 +131,7 @@ fn through_session(mut session: SessionRange, id: &str, rows: &[Row]) -> Vec<Opt
         let bar = WindowBar { ts_us: MONDAY_US + 22 * DAY_US + number as i64 * 60_000_000, ..bar(0, row) };
         window.push(bar);
         study.take_newest(&window, &kernels);
-        let at = Closing {
-            window: &window,
-            session: &session,
-            candles: None,
-            study: Some(&study),
-            held: &[],
-            above: Above::default(),
-        };
+        let at = Closing::new(&window, &session, None, Some(&study));
         said.push(pattern.detect(&at));
         session.push(&bar);
     }

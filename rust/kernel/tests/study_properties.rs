@@ -4,7 +4,6 @@ mod rows;
 
 use proptest::prelude::*;
 use rows::{Row, bar};
-use tickstockpl_kernel::above::Above;
 use tickstockpl_kernel::pattern::{Closing, Explained, PATTERNS, Pattern, SessionRange};
 use tickstockpl_kernel::session::Session;
 use tickstockpl_kernel::study::{Kernels, Study};
@@ -38,14 +37,7 @@ fn events(rows: &[Row]) -> Vec<Event> {
         }
         window.push(bar);
         study.take_newest(&window, &kernels);
-        let at = Closing {
-            window: &window,
-            session: &session,
-            candles: None,
-            study: Some(&study),
-            held: &[],
-            above: Above::default(),
-        };
+        let at = Closing::new(&window, &session, None, Some(&study));
         for pattern in PATTERNS.iter().filter(|pattern| pattern.needs_study()) {
             let Some(found) = pattern.detect(&at) else { continue };
             assert!(pattern.directions().contains(&found.direction), "{}", pattern.id());

@@ -26,6 +26,7 @@ mod turn;
 
 use serde::{Deserialize, Serialize};
 
+use crate::detectors::Bits;
 use crate::pattern::Direction;
 use crate::study::{Extreme, PIVOTS_KEPT, Pivot, Zigzag};
 use crate::window::{View, WindowBar};
@@ -218,7 +219,7 @@ pub struct Charts {
     /// A bit for each kind that it confirms.
     confirmed: u64,
     /// A bit for each place whose figure has neither been confirmed nor ended: the others are not looked at.
-    waiting: u16,
+    waiting: u64,
     places: [Option<Place>; PLACES],
     flags: [Flag; 2],
     turns: [Turn; 2],
@@ -254,7 +255,7 @@ impl Charts {
                 self.confirmed |= seen.kind.bit();
             }
         }
-        for number in waiting(self.waiting) {
+        for number in Bits(self.waiting) {
             let Some(place) = &mut self.places[number] else { continue };
             if place.push(bar.close, self.index, zigzag.count()) {
                 self.confirmed |= place.form.kind.bit();
@@ -308,18 +309,9 @@ impl Charts {
             u64::from(place.formed) ^ place.form.upper.touch() ^ clearance.to_bits() ^ life.to_bits()
         };
         let turned = self.turns.iter().fold(0, |bits, turn| bits ^ turn.touch());
-        let asked = waiting(self.waiting).filter_map(|number| self.places[number].as_ref());
+        let asked = Bits(self.waiting).filter_map(|number| self.places[number].as_ref());
         asked.fold(self.confirmed ^ turned, |bits, place| bits ^ of(place))
     }
-}
-
-/// The numbers of the places whose bits are set.
-fn waiting(mut bits: u16) -> impl Iterator<Item = usize> {
-    std::iter::from_fn(move || {
-        let number = bits.trailing_zeros() as usize;
-        bits &= bits.wrapping_sub(1);
-        (number < PLACES).then_some(number)
-    })
 }
 
 impl Place {

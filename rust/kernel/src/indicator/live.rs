@@ -19,10 +19,7 @@ use super::vwap::{Vwap, VwapState};
 use crate::error::KernelError;
 use crate::rolling::RollingSum;
 use crate::trail::Carried;
-use crate::window::{View, WindowBar};
-
-/// Bars whose mean volume relative volume is measured against.
-pub const VOLUME_BARS: usize = 20;
+use crate::window::{VOLUME_BARS, View, WindowBar};
 
 /// The shortest window in which every indicator finds the bars that leave its own.
 pub const LEAST_WINDOW: usize = 30;

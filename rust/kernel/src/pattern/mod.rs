@@ -64,6 +64,17 @@ pub struct Closing<'a> {
 }
 
 impl<'a> Closing<'a> {
+    /// A bar of which no pattern has been asked, and that sees no longer timeframe.
+    #[must_use]
+    pub fn new(
+        window: &'a Window,
+        session: &'a SessionRange,
+        candles: Option<&'a Candles>,
+        study: Option<&'a Study>,
+    ) -> Self {
+        Self { window, session, candles, study, held: &[], above: Above::default() }
+    }
+
     /// The study, with a: the average true range in price; `None` while there are too few bars for one.
     #[must_use]
     pub fn measured(&self) -> Option<(&'a Study, f64)> {

@@ -1,9 +1,7 @@
 //! `VolumeSpike`.
 
 use super::{Closing, Direction, Levels, Match, Pattern};
-
-/// Bars of the mean; the newest is not one of them.
-const MEAN_BARS: u8 = 20;
+use crate::window::VOLUME_BARS;
 
 /// Times the mean.
 const THRESHOLD: f64 = 3.0;
@@ -28,7 +26,7 @@ impl Pattern for VolumeSpike {
     }
 
     fn bars_needed(&self) -> usize {
-        usize::from(MEAN_BARS) + 1
+        VOLUME_BARS + 1
     }
 
     fn directions(&self) -> &'static [Direction] {
@@ -42,7 +40,7 @@ impl Pattern for VolumeSpike {
     fn detect(&self, at: &Closing<'_>) -> Option<Match> {
         let window = at.window;
         let bar = window.bar(0)?;
-        let mean = window.mean_volume(1, usize::from(MEAN_BARS))?;
+        let mean = window.mean_volume(1, VOLUME_BARS)?;
         let volume = bar.volume as f64;
         if mean <= 0.0 || volume <= THRESHOLD * mean {
             return None;
@@ -57,7 +55,7 @@ impl Pattern for VolumeSpike {
         Some(Match {
             direction,
             confidence: 0.5 + 0.5 * (volume / (THRESHOLD * mean) - 1.0).min(1.0),
-            bars: u16::from(MEAN_BARS) + 1,
+            bars: VOLUME_BARS as u16 + 1,
             levels: Levels::of(window, direction, 1)?,
             talib_value: 0,
         })

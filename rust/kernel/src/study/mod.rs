@@ -30,14 +30,11 @@ use crate::indicator::rsi::Rsi;
 use crate::indicator::sma::Sma;
 use crate::indicator::stochastic::Stochastic;
 use crate::trail::Carried;
-use crate::window::{View, Window, WindowBar};
+use crate::window::{VOLUME_BARS, View, Window, WindowBar};
 use range::AverageRange;
 
 /// Bars that a session's state begins with, as a warm start reads them.
 const BASE_BARS: usize = 200;
-
-/// Bars whose mean volume a bar's is measured against.
-const VOLUME_BARS: usize = 20;
 
 /// The periods of a study, once for all symbols.
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,6 @@
 //! Prices that go in straight legs, and what patterns say about them.
 
 use crate::rows::{Row, bar};
-use tickstockpl_kernel::above::Above;
 use tickstockpl_kernel::pattern::{Closing, Match, PATTERNS, SessionRange};
 use tickstockpl_kernel::study::{Kernels, Study};
 use tickstockpl_kernel::window::Window;
@@ -43,14 +42,7 @@ pub(crate) fn fired(id: &str, rows: &[Row]) -> Vec<Fired> {
     for (number, &row) in rows.iter().enumerate() {
         window.push(bar(number, row));
         study.take_newest(&window, &kernels);
-        let at = Closing {
-            window: &window,
-            session: &session,
-            candles: None,
-            study: Some(&study),
-            held: &[],
-            above: Above::default(),
-        };
+        let at = Closing::new(&window, &session, None, Some(&study));
         if let Some(found) = pattern.detect(&at) {
             let points = pattern.explain(&at, &found).points;
             let points = points.iter().map(|&(ts_us, price)| ((ts_us / 60_000_000) as usize, price)).collect();

@@ -1,6 +1,5 @@
 //! Bars written as rows, for tests.
 
-use tickstockpl_kernel::above::Above;
 use tickstockpl_kernel::candle::talib::Candles;
 use tickstockpl_kernel::pattern::{Closing, SessionRange};
 use tickstockpl_kernel::study::{Kernels, Study};
@@ -50,8 +49,6 @@ impl Scene {
     }
 
     pub(crate) fn closing(&self) -> Closing<'_> {
-        let Self { window, session, candles, study } = self;
-        let (candles, study, above) = (Some(candles), Some(study), Above::default());
-        Closing { window, session, candles, study, held: &[], above }
+        Closing::new(&self.window, &self.session, Some(&self.candles), Some(&self.study))
     }
 }
