@@ -184,7 +184,7 @@ class _Work:
                 detections: Found = stored[timeframe]
                 came = stored[timeframe].outcomes(barriers)
             else:
-                detections = Rows.of(scan(bars, settings=engine), timeframe)
+                detections = Rows.on(timeframe, scan(bars, settings=engine))
                 came = barriers.outcomes(detections)
             parts.append(Evidence.of(detections, came, barriers, ids, timeframe))
             self._moved.add(detections, barriers)

@@ -13,6 +13,7 @@ from tickstockpl.barriers import LOST, UNMEASURED, UNRESOLVED, WON, Barriers, Ou
 from tickstockpl.errors import ServerError
 from tickstockpl.kernel import PATTERNS, event_id
 from tickstockpl.postgres import Connection
+from tickstockpl.rolled import Rows
 from tickstockpl.settings import DatabaseSettings
 
 _STORED = """
@@ -30,20 +31,9 @@ _PLACES = {pattern["id"]: place for place, pattern in enumerate(PATTERNS)}
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """Events with a result: the columns of `Detections` that rates are made of, and what they came to."""
+class Ended(Rows):
+    """Events of one timeframe with a result, and what they came to."""
 
-    symbols: tuple[str, ...]
-    symbol: NDArray[np.int32]
-    ts_us: NDArray[np.int64]
-    pattern: NDArray[np.int32]
-    direction: NDArray[np.int32]
-    confidence: NDArray[np.float64]
-    held: NDArray[np.bool_]
-    entry: NDArray[np.float64]
-    stop: NDArray[np.float64]
-    target: NDArray[np.float64]
-    atr: NDArray[np.float64]
     end: NDArray[np.int8]
     """`WON` for the target, `LOST` for the stop, else `UNRESOLVED`."""
     result: NDArray[np.int8]
@@ -73,9 +63,6 @@ class Ended:
             after=column("after", np.int32),
             **prices,
         )
-
-    def __len__(self) -> int:
-        return len(self.ts_us)
 
     def outcomes(self, barriers: Barriers) -> Outcomes:
         """What became of them; of those whose bar is none of `barriers`, nothing."""

@@ -28,7 +28,7 @@ class Rows:
     atr: NDArray[np.float64]
 
     @classmethod
-    def of(cls, detections: Detections, timeframe: str) -> Self:
+    def on(cls, timeframe: str, detections: Detections) -> Self:
         """Those of these, in their order."""
         rows = detections.timeframe == TIMEFRAMES.index(timeframe)
         names = [each.name for each in fields(cls) if each.name != "symbols"]

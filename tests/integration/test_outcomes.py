@@ -1,8 +1,9 @@
 """What becomes of events, live: rows once each, messages once each, whatever the order and however often."""
 
+import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -204,6 +205,13 @@ async def put(uri: str, one: Any, part: str) -> None:
     )
 
 
+async def told_up_to(client: Any, part: str, is_it: Callable[[bytes | None], bool]) -> None:
+    """Wait for what the teller keeps in Redis of the last outcome that it has told."""
+    async with asyncio.timeout(20):
+        while not is_it(await client.get(f"{TOLD}{part}")):
+            await asyncio.sleep(0.005)
+
+
 async def test_what_was_stored_and_not_told_is_told_by_the_next_start_and_nothing_twice(
     ready: str, redis: str, state_dir: Path
 ) -> None:
@@ -214,8 +222,8 @@ async def test_what_was_stored_and_not_told_is_told_by_the_next_start_and_nothin
     await put(ready, known[0], part)
     async with hearing(redis, channel) as heard:
         async with serving(settings) as up, Redis.from_url(redis) as client:
-            while await client.get(f"{TOLD}{part}") is None:
-                await until(lambda: up.stages["outcomes"]["state"] == "ok")
+            await told_up_to(client, part, lambda said: said is not None)
+            assert up.stages["outcomes"]["state"] == "ok"
         assert channel not in heard.heard  # what was there before anybody told anything is no news
         for one in known[1:]:
             await put(ready, one, part)
@@ -244,9 +252,8 @@ async def test_after_an_outcome_that_was_deleted_the_next_is_told_and_after_that
             await ran(ready, f"DELETE FROM pattern_outcome WHERE seq = {first}")
         else:
             await client.set(f"{TOLD}{part}", f"{first} {uuid.uuid4()}")
-        async with serving(settings) as up:
-            while await client.get(f"{TOLD}{part}") != f"{last} {known[2].event_id}".encode():
-                await until(lambda: up.stages["outcomes"]["state"] == "ok")
+        async with serving(settings):
+            await told_up_to(client, part, lambda said: said == f"{last} {known[2].event_id}".encode())
         await put(ready, known[3], part)
         async with serving(settings):
             told = [each["flow_id"] for each in await heard.count(channel, 3 if deleted else 1)]

@@ -33,6 +33,7 @@ from pattern_play import (
     settings,
 )
 from swing_walk import FIGURES, swings
+from tickstockpl.selection import within_reach
 
 DAY_US = 1_440 * MINUTE_US
 WEEK_US = 7 * DAY_US
@@ -280,8 +281,7 @@ class Late:
     def play(
         self, *, in_time: bool, sessions: Sessions | None = None, window: int = 200
     ) -> tuple[tp.Engine, list[tp.Detections]]:
-        held = [pattern["id"] for pattern in tp.PATTERNS if pattern["id"] in IDS and pattern["bars"] <= window + 1]
-        engine = tp.Engine(settings(held, sessions=sessions, window=window))
+        engine = tp.Engine(within_reach(settings(sessions=sessions, window=window)))
         outputs = []
         early = {place: tick for ticks in self.ticks.values() for place, tick in ticks}
         for place, bar in enumerate(self.first):
