@@ -13,17 +13,16 @@ from oracle_bars import Bar
 from pattern_play import PATTERN_IDS, SPY, US22, columns, market_data, message, real_bars, settings
 from rule_play import RULES
 from swing_walk import swings
+from tickstockpl.events import TOLD_DTYPES
 
 BARS = 2_000
 PREFIXES = 60
-OF_ALL_ROWS = ("point_us", "point_price", "margin", "member_pattern", "member_us", "member_id")
-
 Rows = dict[str, NDArray[Any]]
 
 
 def rows_of(detections: tp.Detections) -> Rows:
     """All that is said, by column; the points, margins and members of all rows one after the other."""
-    return detections.to_dict() | {name: getattr(detections, name) for name in OF_ALL_ROWS}
+    return detections.to_dict() | {name: getattr(detections, name) for name in TOLD_DTYPES}
 
 
 def replayed(bars: list[Bar]) -> Rows:
