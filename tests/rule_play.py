@@ -1,7 +1,9 @@
 """Some rules, as a person writes them and as the oracle means them."""
 
+import math
+
 import tickstockpl as tp
-from oracle_rules import Named, Rule
+from oracle_rules import Held, Named, Rule
 
 TEXT = """
 [[rule]]
@@ -170,3 +172,21 @@ LONGER_MEANT = {
     ),
 }
 """By timeframe, in the order in which they are asked."""
+
+
+def said_by(found: tp.Detections, *, rules: bool, timeframe: str = "1min") -> list[tuple[int, Held]]:
+    """Events of a timeframe's patterns, or of its rules, by the start of their bar."""
+
+    def price(value: float) -> float | None:
+        return None if math.isnan(value) else float(value)
+
+    def held(row: int) -> Held:
+        stop, target, invalidation = (price(getattr(found, name)[row]) for name in ("stop", "target", "invalidation"))
+        of_members = found.members(row)
+        members = tuple((pattern, of if of != timeframe else None, ts_us) for pattern, of, ts_us, _ in of_members)
+        said = (int(found.direction[row]), float(found.confidence[row]), int(found.bars[row]))
+        return Held(found.patterns[found.pattern[row]]["id"], *said, stop, target, invalidation, members)
+
+    is_rule = found.pattern >= len(tp.PATTERNS)
+    rows = ((is_rule == rules) & (found.timeframe == tp.TIMEFRAMES.index(timeframe))).nonzero()[0].tolist()
+    return [(int(found.ts_us[row]), held(row)) for row in rows]

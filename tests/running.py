@@ -124,6 +124,29 @@ async def serving(settings: Settings, **options: Any) -> AsyncIterator[Up]:
             stop.set()
 
 
+@asynccontextmanager
+async def narrowed(
+    settings: Settings, *lacking: str, others: str = "tickstock*"
+) -> AsyncIterator[tuple[Settings, tuple[Any, str]]]:
+    """The settings with a user of Redis who lacks some rights, rules of an ACL, and hears `others` beside our channels.
+
+    With a client who may change that, and the user's name.
+    """
+    url, name = settings.redis.connection_url(), f"zztest_{uuid.uuid4().hex[:8]}"
+    admin: Any
+    async with Redis.from_url(url) as admin:
+        heard = (*settings.redis.channels, settings.redis.pattern_channel, settings.redis.error_channel)
+        channels = [f"&{channel}" for channel in (*heard, settings.redis.outcome_channel, others)]
+        allowed = [rule for rule in channels if f"-{rule}" not in lacking]
+        rules = [rule for rule in lacking if not rule.startswith("-&")]
+        await admin.execute_command("ACL", "SETUSER", name, "on", ">pw", "~*", "+@all", *allowed, *rules)
+        try:
+            user = SecretStr(url.replace("redis://", f"redis://{name}:pw@"))
+            yield settings.model_copy(update={"redis": settings.redis.model_copy(update={"url": user})}), (admin, name)
+        finally:
+            await admin.execute_command("ACL", "DELUSER", name)
+
+
 async def newest(client: Any, stream: str) -> int:
     """The number of the stream's last entry."""
     ((entry_id, _),) = await client.xrevrange(stream, count=1)

@@ -3,20 +3,30 @@
 import asyncio
 import contextlib
 import signal
-import uuid
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from bar_samples import ran, rows
 from minute_rows import APPV2, narrow_role
 from own_servers import OwnServers
 from publishing import Listener, hearing
-from running import MINUTE, QUICK_DATABASE, SECOND, Child, Up, child, minutes_ago, serving, settings_for, tick
+from running import (
+    MINUTE,
+    QUICK_DATABASE,
+    SECOND,
+    Child,
+    Up,
+    child,
+    minutes_ago,
+    narrowed,
+    serving,
+    settings_for,
+    tick,
+)
 from tickstockpl import definitions as module
 from tickstockpl import service
 from tickstockpl.aliases import ids_of
@@ -202,23 +212,14 @@ async def test_a_hangup_has_the_process_read_the_table_and_go_on(ready: str, red
 
 
 async def test_health_and_check_say_that_a_change_would_not_be_heard(ready: str, redis: str, state_dir: Path) -> None:
-    settings, name = settings_for(ready, redis, state_dir), f"zztest_{uuid.uuid4().hex[:8]}"
-    heard = (*settings.redis.channels, settings.redis.pattern_channel, settings.redis.error_channel)
-    allowed = [f"&{channel}" for channel in (*heard, settings.redis.outcome_channel, "tickstock:[se]*")]
-    admin: Any
-    async with Redis.from_url(redis) as admin:
-        await admin.execute_command("ACL", "SETUSER", name, "on", ">pw", "~*", "+@all", *allowed)
-        try:
-            user = SecretStr(redis.replace("redis://", f"redis://{name}:pw@"))
-            narrow = settings.model_copy(update={"redis": settings.redis.model_copy(update={"url": user})})
-            (finding,) = [each async for each in findings(narrow, {}) if each.what == "redis"]
-            assert (finding.ok, finding.warning) == (True, True)
-            assert "this user does not hear that pattern_definitions has changed" in finding.said
-            async with serving(narrow) as up:
-                await until(lambda: up.stages["definitions"]["state"] == "degraded")
-                assert "that pattern_definitions has changed is not heard" in up.stages["definitions"]["reason"]
-        finally:
-            await admin.execute_command("ACL", "DELUSER", name)
+    settings = settings_for(ready, redis, state_dir)
+    async with narrowed(settings, others="tickstock:[se]*") as (narrow, _):
+        (finding,) = [each async for each in findings(narrow, {}) if each.what == "redis"]
+        assert (finding.ok, finding.warning) == (True, True)
+        assert "this user does not hear that pattern_definitions has changed" in finding.said
+        async with serving(narrow) as up:
+            await until(lambda: up.stages["definitions"]["state"] == "degraded")
+            assert "that pattern_definitions has changed is not heard" in up.stages["definitions"]["reason"]
 
 
 async def stopped(service: Child) -> None:

@@ -3,8 +3,7 @@
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from redis.asyncio import Redis
 from bar_samples import NINE_30_US, event, outcome, ran, rows, stored
 from event_samples import events
 from publishing import hearing
-from running import MINUTE, SECOND, minutes_ago, serving, settings_for, tick
+from running import MINUTE, SECOND, minutes_ago, narrowed, serving, settings_for, tick
 from tickstockpl import teller
 from tickstockpl.check import Finding, findings
 from tickstockpl.events import Expiry
@@ -271,24 +270,6 @@ async def test_a_redis_of_another_database_does_not_keep_outcomes_from_being_tol
         await up.send([*falling(begin_us), tick(begin_us + 21 * MINUTE + 30 * SECOND, price=97.0)])
         await up.send([tick(begin_us + 22 * MINUTE + 30 * SECOND, price=97.0)])
         assert await heard.count(settings.redis.outcome_channel, 1)
-
-
-@asynccontextmanager
-async def narrowed(settings: Settings, *lacking: str) -> AsyncIterator[tuple[Settings, Any]]:
-    """The settings with a user of Redis who may do all but this, rules of an ACL; and a client who may change that."""
-    url, name = settings.redis.connection_url(), f"zztest_{uuid.uuid4().hex[:8]}"
-    admin: Any
-    async with Redis.from_url(url) as admin:
-        heard = (*settings.redis.channels, settings.redis.pattern_channel, settings.redis.error_channel)
-        channels = [f"&{channel}" for channel in (*heard, settings.redis.outcome_channel, "tickstock*")]
-        allowed = [rule for rule in channels if f"-{rule}" not in lacking]
-        rules = [rule for rule in lacking if not rule.startswith("-&")]
-        await admin.execute_command("ACL", "SETUSER", name, "on", ">pw", "~*", "+@all", *allowed, *rules)
-        try:
-            user = SecretStr(url.replace("redis://", f"redis://{name}:pw@"))
-            yield settings.model_copy(update={"redis": settings.redis.model_copy(update={"url": user})}), (admin, name)
-        finally:
-            await admin.execute_command("ACL", "DELUSER", name)
 
 
 async def looked_at(settings: Settings) -> Finding:

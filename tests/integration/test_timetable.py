@@ -67,26 +67,23 @@ async def test_sessions_from_before_calendars_had_names_get_that_of_the_first_st
     ]
 
 
+async def kept(database: str, calendar: Sessions) -> None:
+    await migrate(database)
+    await told(database, calendar)
+
+
 @pytest.mark.parametrize("name", ["run", "daily"])
 def test_a_command_with_another_calendar_is_told_so_and_owns_nothing(
     command: Run, database: str, calendar: Sessions, name: str
 ) -> None:
-    async def kept() -> None:
-        await migrate(database)
-        await told(database, calendar)
-
-    asyncio.run(kept())
+    asyncio.run(kept(database, calendar))
     said = said_once(command(name, DATABASE_URI=database, TICKSTOCKPL_REDIS__URL="redis://127.0.0.1:1", **LONDON))
     assert said.startswith("session.calendar and session.timezone are XLON Europe/London, but market_session holds ")
     assert asyncio.run(rows(database, "SELECT part FROM ingest_checkpoint")) == []
 
 
 def test_check_says_that_the_database_has_another_calendar(command: Run, database: str, calendar: Sessions) -> None:
-    async def kept() -> None:
-        await migrate(database)
-        await told(database, calendar)
-
-    asyncio.run(kept())
+    asyncio.run(kept(database, calendar))
     (line,) = [each for each in command("check", DATABASE_URI=database, **LONDON).stdout.splitlines() if "XNYS" in each]
     assert line.startswith("FAIL database: session.calendar and session.timezone are XLON Europe/London, but ")
 

@@ -5,36 +5,18 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 
 import tickstockpl as tp
 from oracle_bars import Bar
 from oracle_rules import Held, Longer, held_by_rules
 from pattern_play import MINUTE_US, SPY, columns, market_data, real_bars, settings
-from rule_play import LONGER_MEANT, LONGER_RULES
+from rule_play import LONGER_MEANT, LONGER_RULES, said_by
 from swing_walk import swings
 from tickstockpl.kernel import columns_of_bars
 from tickstockpl.rule import Member
 
 TIMEFRAMES = ("1min", "5min", "15min", "daily")
-
-
-def said_by(found: tp.Detections, timeframe: str, *, rules: bool) -> list[tuple[int, Held]]:
-    """Events of a timeframe's patterns, or of its rules, by the start of their bar."""
-    is_own = found.timeframe == tp.TIMEFRAMES.index(timeframe)
-    return [
-        (int(found.ts_us[row]), held(found, row, timeframe))
-        for row in (((found.pattern >= len(tp.PATTERNS)) == rules) & is_own).nonzero()[0].tolist()
-    ]
-
-
-def held(found: tp.Detections, row: int, timeframe: str) -> Held:
-    prices = [float(getattr(found, name)[row]) for name in ("stop", "target", "invalidation")]
-    stop, target, invalidation = (None if np.isnan(price) else price for price in prices)
-    members = tuple((pattern, of if of != timeframe else None, ts_us) for pattern, of, ts_us, _ in found.members(row))
-    said = (int(found.direction[row]), float(found.confidence[row]), int(found.bars[row]))
-    return Held(found.patterns[found.pattern[row]]["id"], *said, stop, target, invalidation, members)
 
 
 def meant(bars: list[Bar]) -> dict[str, list[tuple[int, Held]]]:
@@ -51,7 +33,7 @@ def meant(bars: list[Bar]) -> dict[str, list[tuple[int, Held]]]:
         rows = [Bar(*bar) for bar in zip(*told_of, strict=True)]
         ends = [row.ts_us + MINUTE_US for row in rows] if timeframe == "1min" else output.longer.end_us.tolist()
         said: dict[int, list[Held]] = {}
-        for ts_us, each in said_by(output.detections, timeframe, rules=False):
+        for ts_us, each in said_by(output.detections, rules=False, timeframe=timeframe):
             said.setdefault(ts_us, []).append(each)
         of_rules = LONGER_MEANT.get(timeframe, ())
         minutes = {"1min": 1, "5min": 5}.get(timeframe, 0)
@@ -69,7 +51,7 @@ def assert_equal_to_oracle(bars: list[Bar]) -> Counter[tuple[str, int]]:
     found = tp.scan(columns({"ZZTEST1": bars}), settings=told)
     expected = meant(bars)
     for timeframe in TIMEFRAMES:
-        assert said_by(found, timeframe, rules=True) == expected[timeframe], timeframe
+        assert said_by(found, rules=True, timeframe=timeframe) == expected[timeframe], timeframe
     return Counter((each.pattern, each.direction) for said in expected.values() for _, each in said)
 
 

@@ -29,7 +29,7 @@ from pattern_play import (
     settings,
     tick,
 )
-from rule_play import MEANT, RULES
+from rule_play import MEANT, RULES, said_by
 from swing_walk import swings
 from tickstockpl.kernel import columns_of_bars, patterns_with
 from tickstockpl.rule import Comparison, Member
@@ -38,26 +38,9 @@ DAY_US = 86_400_000_000
 UNTOLD = {rule.id for rule in RULES if not rule.told}
 
 
-def rows_of(found: tp.Detections, *, rules: bool) -> list[tuple[int, Held]]:
-    """Events of patterns, or of rules, by the start of their bar."""
-
-    def price(value: float) -> float | None:
-        return None if math.isnan(value) else float(value)
-
-    def held(row: int) -> Held:
-        stop, target, invalidation = (price(getattr(found, name)[row]) for name in ("stop", "target", "invalidation"))
-        own = tp.TIMEFRAMES[found.timeframe[row]]
-        members = tuple((pattern, of if of != own else None, ts_us) for pattern, of, ts_us, _ in found.members(row))
-        said = (int(found.direction[row]), float(found.confidence[row]), int(found.bars[row]))
-        return Held(found.patterns[found.pattern[row]]["id"], *said, stop, target, invalidation, members)
-
-    rows = ((found.pattern >= len(tp.PATTERNS)) == rules).nonzero()[0].tolist()
-    return [(int(found.ts_us[row]), held(row)) for row in rows]
-
-
 def meant(bars: list[Bar]) -> list[tuple[int, Held]]:
     said: dict[int, list[Held]] = {}
-    for ts_us, held in rows_of(tp.scan(columns({"ZZTEST1": bars}), PATTERN_IDS), rules=False):
+    for ts_us, held in said_by(tp.scan(columns({"ZZTEST1": bars}), PATTERN_IDS), rules=False):
         said.setdefault(ts_us, []).append(held)
     return [each for each in held_by_rules(bars, said, MEANT) if each[1].pattern not in UNTOLD]
 
@@ -65,7 +48,7 @@ def meant(bars: list[Bar]) -> list[tuple[int, Held]]:
 def assert_equal_to_oracle(bars: list[Bar]) -> Counter[tuple[str, int]]:
     found = tp.scan(columns({"ZZTEST1": bars}), ("hammer",), rules=RULES)
     expected = meant(bars)
-    assert rows_of(found, rules=True) == expected
+    assert said_by(found, rules=True) == expected
     closes = {bar.ts_us: bar.close for bar in bars}
     is_rule = found.pattern >= len(tp.PATTERNS)
     assert [closes[ts_us] for ts_us in found.ts_us[is_rule].tolist()] == found.entry[is_rule].tolist()
@@ -134,9 +117,9 @@ def test_the_rsi_of_rules_is_that_of_events() -> None:
 def test_a_pattern_that_is_off_is_looked_for_and_no_word_is_said_of_it() -> None:
     bars = columns({"ZZTEST1": swings(1, 2_000, units=10_000, step=0.01)})
     every, none = (tp.scan(bars, ids, rules=RULES) for ids in (PATTERN_IDS, ()))
-    assert rows_of(every, rules=True) == rows_of(none, rules=True) != []
-    assert rows_of(none, rules=False) == []
-    assert not UNTOLD & {held.pattern for _, held in rows_of(every, rules=True)}
+    assert said_by(every, rules=True) == said_by(none, rules=True) != []
+    assert said_by(none, rules=False) == []
+    assert not UNTOLD & {held.pattern for _, held in said_by(every, rules=True)}
 
 
 def test_a_member_bears_the_id_of_its_event_where_it_has_one() -> None:
@@ -192,7 +175,7 @@ UP_AND_AFTER = tp.parse_rules(
 def test_a_bar_with_missing_ticks_makes_no_rule_hold_and_counts_as_a_bar() -> None:
     bars = columns({"A": [bar(0, 1), bar(1, -1), bar(2, -1), bar(3, -1)]}) | {"quality": [0, 2, 0, 0]}
     found = tp.scan(bars, (), rules=UP_AND_AFTER)
-    assert [(held.pattern, minute(ts_us)) for ts_us, held in rows_of(found, rules=True)] == [("up", 0), ("after", 2)]
+    assert [(held.pattern, minute(ts_us)) for ts_us, held in said_by(found, rules=True)] == [("up", 0), ("after", 2)]
 
 
 def test_what_held_before_the_session_s_open_is_forgotten() -> None:
@@ -200,7 +183,7 @@ def test_what_held_before_the_session_s_open_is_forgotten() -> None:
     day = 24 * 60
     bars = [bar(day - 2, 1), bar(day - 1, -1), bar(day, -1), bar(day + 1, 1)]
     found = tp.scan(columns({"A": bars}), (), rules=rules)
-    told = [(held.pattern, minute(ts_us) - day) for ts_us, held in rows_of(found, rules=True)]
+    told = [(held.pattern, minute(ts_us) - day) for ts_us, held in said_by(found, rules=True)]
     assert told == [("up", -2), ("after", -1), ("up", 1)]
 
 
@@ -308,8 +291,8 @@ def test_a_restart_finds_what_a_long_run_finds() -> None:
     restarted.know(columns_of_bars(columns({"ZZTEST1": days})))
     restarted.warm(columns_of_bars(columns({"ZZTEST1": bars[opens[-1] - 200 : cut]})))
     after = restarted.replay(columns_of_bars(columns({"ZZTEST1": bars[cut:]}))).detections
-    told = [each for each in rows_of(whole, rules=True) if each[0] >= bars[cut].ts_us]
-    assert rows_of(after, rules=True) == told != []
+    told = [each for each in said_by(whole, rules=True) if each[0] >= bars[cut].ts_us]
+    assert said_by(after, rules=True) == told != []
 
 
 def test_a_snapshot_is_of_its_rules() -> None:

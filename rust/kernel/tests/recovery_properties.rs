@@ -471,3 +471,22 @@ fn timeframes_agree_after_a_recovery_as_they_would_have_and_name_the_same_events
     }
     assert!(agreed > 10 && revised > 0, "{agreed} agreements, with {revised} members that late ticks have brought");
 }
+
+#[test]
+fn a_standing_of_an_older_version_is_gone_on_with() {
+    // As the first version wrote it, waiting for the first tick after a gap; later ones added what follows.
+    let first = format!(
+        r#"{{"event_us":{T0_US},"moved_us":{0},"listening_us":{0},"held":null,"pending":[2,{T0_US}],"flagged":[[{0},{T0_US},2]]}}"#,
+        T0_US - SECOND_US
+    );
+    let later = [r#""numbered":[null,0]"#, r#""passed_us":null,"missed":[]"#, r#""over":null,"deaf":true"#];
+    let newest = format!("{},{}}}", first.trim_end_matches('}'), later.join(","));
+    let resumed = |text: &str| {
+        let mut engine = engine();
+        engine.resume(0, text).expect("an older version's");
+        engine.standing()[0].clone()
+    };
+    let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+    assert_eq!(read(&resumed(&first)), read(&newest));
+    assert_eq!(resumed(&newest), resumed(&first));
+}

@@ -39,7 +39,7 @@ const OWN: [&dyn Pattern; 11] = [
 ];
 
 /// What came later, in the order of its coming.
-const LATER: [&dyn Pattern; 70] = [
+const LATER: &[&dyn Pattern] = &[
     &DojiSpec,
     &HammerSpec,
     &HangingManSpec,
@@ -223,7 +223,7 @@ mod tests {
     use super::*;
     use std::collections::HashSet;
 
-    const LATER_IDS: [&str; 70] = [
+    const LATER_IDS: &[&str] = &[
         "doji_spec",
         "hammer_spec",
         "hanging_man_spec",
@@ -318,7 +318,7 @@ mod tests {
         for (id, function) in ids[11..72].iter().zip(&talib::CANDLESTICKS) {
             assert_eq!(*id, format!("cdl_{}", function.name[3..].to_lowercase()));
         }
-        assert_eq!(ids[72..], LATER_IDS);
+        assert_eq!(&ids[72..], LATER_IDS);
     }
 
     /// Names that `TickStock` itself gave, and cuts alike.
