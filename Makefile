@@ -19,6 +19,8 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYO3_PYTHON := $(CURDIR)/$(PY)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Tests start the service some hundred times; each start would compile it.
+unexport PYTHONDONTWRITEBYTECODE
 # A second worker needs servers of its own: none where somebody has named servers.
 WORKERS := $(if $(TICKSTOCKPL_TEST_DATABASE_URI)$(TICKSTOCKPL_TEST_REDIS_URL),-n 0,-n 2 --dist worksteal)
 PIP_INSTALL := $(PY) -m pip install --quiet

@@ -92,15 +92,29 @@ def redis_url(server_urls: dict[str, str]) -> str:
     return server_urls[REDIS]
 
 
-@pytest.fixture
-def database(database_uri: str) -> Iterator[str]:
-    """The URI of an empty database with the timescaledb extension, dropped after the test with all who use it."""
+@pytest.fixture(scope="session")
+def template(database_uri: str) -> Iterator[str]:
+    """The name of a database with the timescaledb extension, to be copied: nobody can connect to it."""
     name = f"tickstockpl_test_{uuid.uuid4().hex[:12]}"
-    uri = urlunsplit(urlsplit(database_uri)._replace(path=f"/{name}"))
     execute(database_uri, f"CREATE DATABASE {name}")
     try:
+        uri = urlunsplit(urlsplit(database_uri)._replace(path=f"/{name}"))
         execute(uri, "SET client_min_messages = error; CREATE EXTENSION IF NOT EXISTS timescaledb")
-        yield uri
+        execute(database_uri, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        # TimescaleDB's scheduler was faster than that.
+        execute(database_uri, f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'")
+        yield name
+    finally:
+        execute(database_uri, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database(database_uri: str, template: str) -> Iterator[str]:
+    """The URI of an empty database with the timescaledb extension, dropped after the test with all who use it."""
+    name = f"tickstockpl_test_{uuid.uuid4().hex[:12]}"
+    execute(database_uri, f"CREATE DATABASE {name} TEMPLATE {template}")
+    try:
+        yield urlunsplit(urlsplit(database_uri)._replace(path=f"/{name}"))
     finally:
         execute(database_uri, f"DROP DATABASE {name} WITH (FORCE)")
 

@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 
-from tickstockpl.calibrate import Calibrate, run_calibrate
-from tickstockpl.calibration import Parameters
 from tickstockpl.options import Config, First, Last, Mode, RuleFile, Symbols, Timeframe, once, settings_of
 
 EPILOG = """Example: tickstockpl calibrate bars.parquet --output rates.json --plot rates.html
@@ -59,6 +57,9 @@ def calibrate(
     A table made on the earlier part of the bars is held against the newest; rows that these refute give the rate of any
     bar. The table that is printed and written is of all bars.
     """
+    from tickstockpl.calibrate import Calibrate, run_calibrate
+    from tickstockpl.calibration import Parameters
+
     wanted = Calibrate(
         files=tuple(files or ()),
         timezone=timezone,

@@ -11,33 +11,21 @@ from datetime import datetime
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import orjson
 import typer
 from pydantic import SecretStr
 
-from tickstockpl import (
-    calibrate_command,
-    migrate,
-    patterns_command,
-    recording,
-    rights,
-    scan_command,
-    service,
-    tap,
-    upkeep,
-)
-from tickstockpl import check as checks
-from tickstockpl.dev import demo as demonstration
-from tickstockpl.dev import forget as forgetting
-from tickstockpl.dev import replay as replaying
-from tickstockpl.dev import simulate as simulating
+from tickstockpl import calibrate_command, patterns_command, recording, scan_command
 from tickstockpl.dsn import check_redis_url
 from tickstockpl.errors import SettingsError, TickstockError
 from tickstockpl.loading import masked
 from tickstockpl.options import ROWS, Config, First, Last, Mode, Rows, Symbols, once, runner, settings_of
 from tickstockpl.settings import Settings
+
+if TYPE_CHECKING:
+    from tickstockpl.upkeep import Asked
 
 app = typer.Typer(
     name="tickstockpl",
@@ -104,6 +92,8 @@ def run(
     A second service on the same database waits until the first one ends; with --take-over it does not wait, and the
     first one ends with exit code 3.
     """
+    from tickstockpl import service
+
     settings = settings_of(config)
     settings.database.dsn()
     if not settings.redis.given:
@@ -120,6 +110,8 @@ def demo(
     keep: Annotated[bool, typer.Option(help="Leave the service and its health port running at the end.")] = False,
 ) -> None:
     """Show the main job with servers of its own: a simulated market, its bars and its patterns."""
+    from tickstockpl.dev import demo as demonstration
+
     code = 0
 
     async def play(stop: asyncio.Event) -> None:
@@ -133,6 +125,8 @@ def demo(
 @app.command(name="tap", epilog="Example: REDIS_URL=redis://localhost:6379/0 tickstockpl tap")
 def copy_ticks(config: Config = None) -> None:
     """Copy the tick channels into Redis Streams, for a service that was away; runs until SIGTERM or Ctrl-C."""
+    from tickstockpl import tap
+
     settings = settings_of(config)
     if not settings.redis.given:
         sys.stderr.write(f"tickstockpl: nobody named a Redis, using {settings.redis.address}\n")
@@ -142,6 +136,8 @@ def copy_ticks(config: Config = None) -> None:
 @app.command(epilog="Example: tickstockpl check --config tickstockpl.toml")
 def check(config: Config = None) -> None:
     """Print the effective settings (secrets masked), names that nobody reads, and try each server."""
+    from tickstockpl import check as checks
+
     settings = settings_of(config)
     sys.stdout.write(orjson.dumps(masked(settings), option=orjson.OPT_INDENT_2).decode() + "\n")
     failed = 0
@@ -165,6 +161,8 @@ def migrate_database(
     ] = False,
 ) -> None:
     """Create our tables, adopt AppV2's (only nullable columns are added); a second run changes nothing."""
+    from tickstockpl import migrate
+
     settings = settings_of(config)
 
     async def upgrade() -> None:
@@ -193,6 +191,8 @@ def print_rights(
 
     Neither sets a password: ACL SETUSER tickstockpl >PASSWORD does in Redis, \password tickstockpl in psql.
     """
+    from tickstockpl import rights
+
     settings = settings_of(config)
     if server is Server.TAP:
         sys.stdout.write(f"{rights.redis_rule(rights.tap_uses(settings), name or 'tickstockpl-tap')}\n")
@@ -215,6 +215,8 @@ def gaps(
     fail: Annotated[bool, typer.Option("--fail", help="Exit code 1 if there is a flagged bar.")] = False,
 ) -> None:
     """List what may be missing, by day and symbol, against the exchange's calendar; by default of five sessions."""
+    from tickstockpl import upkeep
+
     asked = _asked(since, until, symbol, mode)
     if as_json and as_csv:
         raise SettingsError("--json or --csv, not both")
@@ -241,6 +243,8 @@ def repair(
     rows: Rows = ROWS,
 ) -> None:
     """Put flagged minutes right from a file of bars, or from the vendor; a second time changes nothing."""
+    from tickstockpl import upkeep
+
     settings, asked = settings_of(config), _asked(since, until, symbol, mode)
     how = upkeep.Repair(tuple(files or ()), timezone, everything=everything, dry_run=dry_run)
     once(upkeep.run_repair(settings, asked, how, rows=rows))
@@ -256,6 +260,8 @@ def daily(config: Config = None, since: First = None, until: Last = None) -> Non
     By default of all sessions that lack daily bars, or whose minutes the service or a repair has changed since; with
     --from or --to of every session of these days. A second time changes nothing.
     """
+    from tickstockpl import upkeep
+
     once(upkeep.run_daily(settings_of(config), _asked(since, until, None, None)))
 
 
@@ -265,6 +271,8 @@ def retain(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Delete nothing, only say what would be.")] = False,
 ) -> None:
     """Delete rows older than the settings keep them, as the service does once a day."""
+    from tickstockpl import upkeep
+
     once(upkeep.run_retain(settings_of(config), dry_run=dry_run))
 
 
@@ -294,6 +302,8 @@ def simulate(
     forget: Annotated[bool, typer.Option("--forget", help="Send nothing: delete what simulations left.")] = False,
 ) -> None:
     """Publish a seeded market in AppV2's message form, with symbols that no exchange has."""
+    from tickstockpl.dev import simulate as simulating
+
     address = _address(url, config)
     if forget:
         once(_forget(address, settings_of(config)))
@@ -340,6 +350,8 @@ def replay(
     pack: Annotated[int, typer.Option(min=1, help="Ticks a message; more than 1 makes JSON arrays.")] = 1,
 ) -> None:
     """Play trades or bars from files onto a Redis channel, merged by stamp."""
+    from tickstockpl.dev import replay as replaying
+
     address = _address(url, config)
     reading = recording.Reading(bar_seconds=bar_seconds, timezone=timezone, symbol=symbol, all_prints=all_prints)
 
@@ -352,15 +364,17 @@ def replay(
 
 async def _forget(url: str, settings: Settings) -> None:
     """Delete the rows and the cached patterns of `ZZTEST…` symbols, and say how many there were."""
+    from tickstockpl.dev import forget as forgetting
+
     rows = await forgetting.forget_rows(settings.database.dsn())
     rows["cached patterns"] = await forgetting.forget_cached(url)
     sys.stdout.write("".join(f"{count:,} {what} deleted\n" for what, count in rows.items()))
 
 
-def _asked(
-    since: datetime | None, until: datetime | None, symbols: list[str] | None, mode: Mode | None
-) -> upkeep.Asked:
-    return upkeep.Asked(
+def _asked(since: datetime | None, until: datetime | None, symbols: list[str] | None, mode: Mode | None) -> "Asked":
+    from tickstockpl.upkeep import Asked
+
+    return Asked(
         since.date() if since else None,
         until.date() if until else None,
         tuple(symbols or ()),

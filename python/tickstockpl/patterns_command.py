@@ -6,11 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from tickstockpl import catalogue
 from tickstockpl.errors import SettingsError
-from tickstockpl.rules import read_rules
 
 EPILOG = """Example: tickstockpl patterns --direction bullish --search volume
 
@@ -48,6 +45,11 @@ def patterns(
 
     Names are those that `patterns.enabled` and `--pattern` take: TickStock's other names, too, in any spelling.
     """
+    from rich.console import Console
+
+    from tickstockpl import catalogue
+    from tickstockpl.rules import read_rules
+
     if as_json and as_csv:
         raise SettingsError("--json or --csv, not both")
     known = catalogue.with_rules(read_rules(rules)) if rules is not None else catalogue.entries()

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from tickstockpl import survey
 from tickstockpl.options import (
     ROWS,
     Config,
@@ -61,6 +60,8 @@ def scan(
     Bars are those of files, or without one those in the database. Two weeks before the first day are read too, so that
     windows are full. Symbols are looked through in groups of half a million bars: memory does not grow with history.
     """
+    from tickstockpl import survey
+
     asked = survey.Survey(
         files=tuple(files or ()),
         bar_seconds=bar_seconds,

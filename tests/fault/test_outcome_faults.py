@@ -55,7 +55,7 @@ async def test_killed_again_and_again_each_event_comes_to_what_the_batch_says_an
         Redis.from_url(redis, protocol=2) as client,
         asyncio.TaskGroup() as tasks,
     ):
-        sending = tasks.create_task(add(client, stream, Simulation(market).batches()))
+        sending = tasks.create_task(add(client, stream, Simulation(market).batches(), pause_s=0.003))
         for _ in range(6):
             async with child(settings) as running:
                 await running.until_said("stream opened", 30)

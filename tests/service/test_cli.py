@@ -91,7 +91,7 @@ def test_the_version_is_that_of_the_package(command: Run) -> None:
 def test_the_module_is_the_command_and_a_mistake_is_one_line_there_too() -> None:
     assert "DATABASE_URI is not set" in said_once(as_process("run"))
     script = Path(sys.executable).with_name("tickstockpl")
-    assert not script.exists() or "tickstockpl.cli" in script.read_text()
+    assert not script.exists() or "tickstockpl.__main__" in script.read_text()
 
 
 @pytest.mark.parametrize(
