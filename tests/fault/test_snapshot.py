@@ -103,11 +103,13 @@ class Sending:
 
     async def send(self, payloads: list[bytes], *listening: Child) -> None:
         """Return when everyone has read all of them."""
-        for payload in payloads:
-            if self._stream is not None:
-                await self._client.xadd(self._stream, {"d": payload})
-            else:
-                await self._client.publish(self._channel, payload)
+        async with self._client.pipeline(transaction=False) as pipe:
+            for payload in payloads:
+                if self._stream is not None:
+                    pipe.xadd(self._stream, {"d": payload})
+                else:
+                    pipe.publish(self._channel, payload)
+            await pipe.execute()
         for running in listening:
             async with asyncio.timeout(60):
                 while not (
