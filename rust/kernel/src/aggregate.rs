@@ -2,6 +2,9 @@
 //!
 //! `O(1)` a tick; a gap of a year is one step, because minutes are computed and never walked.
 
+mod closing;
+mod placing;
+
 use serde::{Deserialize, Serialize};
 
 use crate::bar::{Bar, Fold, quality};
@@ -22,7 +25,7 @@ use crate::rules::Rules;
 use crate::session::Session;
 use crate::symbol::{SymbolId, Symbols};
 use crate::tick::{Kind, Tick};
-use crate::time::{MINUTE_US, minute_of};
+use crate::time::MINUTE_US;
 use crate::timeframe::Timeframe;
 
 /// A stamp this far past the caller's clock is refused.
@@ -331,227 +334,6 @@ impl Aggregator {
         &self.rules
     }
 
-    fn accept(&mut self, channel: u16, tick: &Tick<'_>, raw: &[u8], arrival: Arrival, sink: &mut impl Sink) {
-        let Some(id) = self.roster.know(tick.ticker, self.limits.symbols, &mut self.rules) else {
-            return sink.fate(Fate::SymbolCap, channel, tick, raw);
-        };
-        let at = usize::from(channel);
-        self.heard.note(id, channel, tick.kind, tick.ts_us);
-        let state = &mut self.roster[id];
-        state.simulated = tick.simulated;
-        state.heard_us = state.heard_us.max(tick.ts_us);
-        let moved = self.channels[at].hear(tick, arrival.now_us, self.limits.lateness.of(tick.kind));
-        if moved && self.channels[at].deaf {
-            // One that speaks for the first time hours later ends no outage: what it missed is known from its last tick on.
-            self.channels.iter_mut().for_each(|channel| channel.deaf = false);
-            self.note_missed(at);
-        }
-        let minute_us = minute_of(tick.kind, tick.ts_us, tick.start_us.unwrap_or(-1));
-        if self.begun.note(minute_us, arrival.src) {
-            self.revisable(arrival.now_us);
-        }
-        self.account(id, channel, tick, minute_us);
-        let fate = self.place(id, channel, tick, minute_us, arrival.src, sink);
-        sink.fate(fate, channel, tick, raw);
-        if moved {
-            self.close_final(channel, None, sink);
-            self.close_longer(None, arrival.now_us, sink);
-            self.forget_idle(tick.ts_us);
-        }
-    }
-
-    /// Notes what an aggregate of the symbol's owner says of the day's volume, whether it is folded or was before. That one
-    /// says nothing counts even before the first that says it: a replay begins anywhere, and must know what a run knew.
-    fn account(&mut self, id: SymbolId, channel: u16, tick: &Tick<'_>, minute_us: i64) {
-        if !self.limits.volume_checked || tick.kind != Kind::A {
-            return;
-        }
-        // Of a minute that stands not even beside one made anew, a replay may have no more than this late tick.
-        let is_known = minute_us >= self.settled.minute_us.saturating_sub(MINUTE_US);
-        let is_hidden = self.roster[id].accumulated.as_ref().is_some_and(|known| known.is_hidden(minute_us));
-        if is_known && !is_hidden && self.heard.owner(id, minute_us) == (channel, Kind::A) {
-            let accumulated = tick.accumulated_volume.filter(|_| tick.rights.volume);
-            self.roster[id].accumulated.get_or_insert_default().note(minute_us, channel, tick.volume, accumulated);
-        }
-    }
-
-    /// Finds the bar of an accepted tick and folds it.
-    fn place(
-        &mut self,
-        id: SymbolId,
-        channel: u16,
-        tick: &Tick<'_>,
-        minute_us: i64,
-        src: i64,
-        sink: &mut impl Sink,
-    ) -> Fate {
-        if src < self.settled.src && minute_us < self.settled.minute_us {
-            return Fate::Replayed;
-        }
-        let regular = tick.rights.form_t && self.calendar.is_regular(tick.ts_us);
-        let rights = tick.rights.in_session(regular);
-        let open = self.roster[id].open.iter().position(|fold| fold.minute_us == minute_us);
-        if let Some(open) = open {
-            if self.roster[id].open[open].is_replayed(src) {
-                return Fate::Replayed;
-            }
-            if self.roster[id].open[open].channel == Fold::NO_CHANNEL {
-                self.adopt(id, open, src);
-            }
-            let fold = &mut self.roster[id].open[open];
-            if let Some(fate) = refusal(fold.channel, fold.kind, Some(fold), channel, tick) {
-                return fate;
-            }
-            if !(rights.volume || rights.high_low || rights.open_close) {
-                return Fate::Excluded;
-            }
-            fold.add(tick, rights, src);
-            return Fate::Folded;
-        }
-        let event_us = self.channels[usize::from(channel)].event_us().unwrap_or(tick.ts_us);
-        let end_us = minute_us + MINUTE_US;
-        self.trim(id);
-        let history = &self.roster[id].history;
-        // First of all: what is behind the window is forgotten, its owner and its seconds too.
-        if event_us > end_us + self.rules.revise_us || history.is_behind(minute_us) {
-            return Fate::TooLate;
-        }
-        let sealed = history.sealed(minute_us);
-        if sealed.is_some_and(|fold| fold.is_replayed(src)) {
-            return Fate::Replayed;
-        }
-        let (owner, kind) = match sealed {
-            Some(fold) if fold.channel != Fold::NO_CHANNEL => (fold.channel, fold.kind),
-            _ => self.heard.owner(id, minute_us),
-        };
-        if let Some(fate) = refusal(owner, kind, sealed, channel, tick) {
-            return fate;
-        }
-        if !(rights.volume || rights.high_low || rights.open_close) {
-            return Fate::Excluded;
-        }
-        if sealed.is_some() {
-            let session = self.window_session(id, minute_us);
-            let flags = self.channels[usize::from(channel)].flags(minute_us);
-            self.clear_benchmark(id);
-            let history = &mut self.roster[id].history;
-            let add = |fold: &mut Fold| {
-                (fold.channel, fold.kind) = (channel, tick.kind);
-                fold.quality |= flags;
-                fold.add(tick, rights, src);
-            };
-            history.revise(minute_us, session, &self.rules, add, &mut self.made);
-            self.roster.note_longer(id);
-            self.note_benchmark(id);
-            if self.made.row.is_none() && rights.volume {
-                sink.without_price(tick.volume);
-            }
-            sink.made(id, &mut self.made);
-            return Fate::Revised;
-        }
-        let mut fold = Fold::new(minute_us, channel, tick.kind, 0);
-        fold.add(tick, rights, src);
-        if event_us >= end_us + self.limits.lateness.of(tick.kind) {
-            self.seal(id, fold, true, sink);
-        } else {
-            let session = self.window_session(id, minute_us);
-            let state = &mut self.roster[id];
-            state.history.foresee(minute_us, session, &self.rules);
-            state.open.push(fold);
-            self.channels[usize::from(channel)].opened(id, minute_us, tick.kind, self.limits.lateness, src);
-        }
-        Fate::Folded
-    }
-
-    /// Gives a bar from the database to the channel and kind that own its symbol now.
-    fn adopt(&mut self, id: SymbolId, open: usize, src: i64) {
-        let minute_us = self.roster[id].open[open].minute_us;
-        let (channel, kind) = self.heard.owner(id, minute_us);
-        let fold = &mut self.roster[id].open[open];
-        (fold.channel, fold.kind) = (channel, kind);
-        self.orphans.remove(id, minute_us);
-        self.channels[usize::from(channel)].opened(id, minute_us, kind, self.limits.lateness, src);
-    }
-
-    fn close_final(&mut self, channel: u16, quiet_at: Option<i64>, sink: &mut impl Sink) {
-        let at = usize::from(channel);
-        while let Some((minute_us, _, symbols)) = self.channels[at].take_final(quiet_at, self.limits.lateness) {
-            self.close_minute(channel, minute_us, &symbols, sink);
-            self.channels[at].recycle(symbols);
-        }
-        let (heard, limits) = (&self.channels[at], self.limits.lateness);
-        let after_us = MINUTE_US + limits.a_us.max(limits.t_us);
-        let is_final = |minute_us: i64| heard.reached_us(quiet_at).is_some_and(|us| us >= minute_us + after_us);
-        for (symbol, minute_us) in self.orphans.take(is_final) {
-            self.close_bar(symbol, Fold::NO_CHANNEL, minute_us, sink);
-        }
-    }
-
-    fn close_minute(&mut self, channel: u16, minute_us: i64, symbols: &[SymbolId], sink: &mut impl Sink) {
-        sink.expect(symbols.len());
-        // First, so that the others' relative strength finds its bar of the same minute.
-        if let Some(benchmark) = self.rules.benchmark.id().filter(|id| symbols.contains(id)) {
-            self.close_bar(benchmark, channel, minute_us, sink);
-        }
-        let end_us = minute_us + MINUTE_US;
-        // With longer bars that close too, so many would not stay in the cache until they are asked for.
-        let touched = if self.roster.has_longer(end_us) { TOUCHED / 4 } else { TOUCHED };
-        for some in symbols.chunks(touched) {
-            let touch = |id: &SymbolId| {
-                let state = &self.roster[*id];
-                state.history.touch(end_us) ^ state.open.first().map_or(0, Fold::touch)
-            };
-            std::hint::black_box(some.iter().map(touch).fold(0, std::ops::BitXor::bitxor));
-            for &symbol in some {
-                self.close_bar(symbol, channel, minute_us, sink);
-            }
-        }
-    }
-
-    fn close_bar(&mut self, id: SymbolId, channel: u16, minute_us: i64, sink: &mut impl Sink) {
-        let mut open = self.roster[id].open.iter();
-        let at = open.position(|fold| fold.minute_us == minute_us && fold.channel == channel);
-        let Some(at) = at else { return };
-        self.trim(id);
-        let fold = self.roster[id].open.swap_remove(at);
-        self.seal(id, fold, false, sink);
-    }
-
-    /// Lets go of the symbol's bars that can no longer be revised, each by the event time of its own channel.
-    fn trim(&mut self, id: SymbolId) {
-        let newest_us = self.channels.iter().filter_map(Channel::event_us).max().unwrap_or(i64::MIN);
-        let channels = &self.channels;
-        let event_us = |fold: &Fold| match channels.get(usize::from(fold.channel)) {
-            Some(channel) => channel.event_us().unwrap_or(i64::MIN),
-            None => newest_us,
-        };
-        let state = &mut self.roster[id];
-        let open_us = state.open.iter().map(|fold| fold.minute_us).min().unwrap_or(i64::MAX);
-        state.history.trim(newest_us, event_us, open_us, &self.rules);
-    }
-
-    /// Closes a bar, `is_late` if its first tick came after its minute was final.
-    fn seal(&mut self, id: SymbolId, mut fold: Fold, is_late: bool, sink: &mut impl Sink) {
-        self.newest_us = self.newest_us.max(fold.end_us());
-        fold.quality |= self.flags(&fold);
-        if let Some(accumulated) = self.roster[id].accumulated.as_ref().filter(|_| fold.kind == Kind::A) {
-            let day = |us: i64| self.calendar.simulated.open_at(us);
-            let same_day = |one, other| day(one) == day(other);
-            let (shorts, lacks) = accumulated.judge(fold.minute_us, fold.channel, fold.volume(), same_day);
-            shorts.for_each(|short| sink.short(id, short));
-            fold.quality |= if lacks { quality::GAP } else { 0 };
-        }
-        if !fold.has_price() {
-            sink.without_price(fold.volume());
-        }
-        let session = self.window_session(id, fold.minute_us);
-        self.clear_benchmark(id);
-        self.roster[id].history.close(fold, session, is_late, &self.rules, &mut self.made);
-        self.roster.note_longer(id);
-        self.note_benchmark(id);
-        sink.made(id, &mut self.made);
-    }
-
     /// The benchmark's bars are about to change.
     pub(crate) fn clear_benchmark(&mut self, id: SymbolId) {
         if self.rules.benchmark.id() == Some(id) {
@@ -578,17 +360,5 @@ impl Aggregator {
         for id in self.roster.forget_idle(event_us, regular, &mut self.rules) {
             self.heard.forget(id);
         }
-    }
-}
-
-fn refusal(owner: u16, kind: Kind, fold: Option<&Fold>, channel: u16, tick: &Tick<'_>) -> Option<Fate> {
-    if owner != channel {
-        Some(Fate::NotOwner)
-    } else if kind != tick.kind {
-        Some(Fate::OtherKind)
-    } else if fold.is_some_and(|fold| fold.is_repeat(tick)) {
-        Some(Fate::Repeat)
-    } else {
-        None
     }
 }
