@@ -129,7 +129,7 @@ class Pipeline:
         self._began_us = clock.now_us()
         self._index = position.index if position is not None else None
         self._heard_us = heard_until_us if heard_until_us is not None else clock.now_us()
-        self._loss: str | None = (progress.loss if progress is not None else None) or "start"
+        self._loss = progress.loss if progress is not None else None
         self._step_s = clock.monotonic_s()
         self._tick_s: float | None = None
         self._gaps = 0
@@ -191,7 +191,6 @@ class Pipeline:
         self._src = max(self._src, end)
         self._engine.continue_at(self._src)
         seconds = round(self._clock.monotonic_s() - started_s, 2)
-        self._loss = self._loss or "start"
         log.info("replayed", messages=self._replayed, until=self._src, durable=self._durable_src, seconds=seconds)
         return True
 
@@ -313,7 +312,8 @@ class Pipeline:
         stored: whether the row is there already; None: if the newest item is.
         """
         self._engine.subscribed(now_us, first)
-        cause, self._loss = self._loss or "subscribed again", None
+        # Whoever loses a subscription says why, and a process that ends does not.
+        cause, self._loss = self._loss or "start", None
         name = uuid5(self._begun.src_id, f"gap {self._src}")
         gap = Gap(min(self._heard_us, now_us), now_us, cause, self._channels, id=name)
         self._gaps += 1

@@ -120,6 +120,14 @@ async def test_a_loss_becomes_a_gap_row_from_the_last_word_to_the_new_subscripti
     assert stage.pipeline.status()["gaps"] == 2
 
 
+async def test_what_lies_between_two_processes_is_a_start_when_a_third_one_replays_both() -> None:
+    stage = Stage()
+    now_us = stage.clock.now_us()
+    items = [Connected(now_us, first=True), Connected(now_us + SECOND, first=False)]
+    batches, _ = await stage.play(*items, Lost(now_us, "frozen"), Connected(now_us + 2 * SECOND, first=False))
+    assert [gap.cause for batch in batches for gap in batch.gaps] == ["start", "start", "frozen"]
+
+
 async def test_the_first_gap_begins_where_the_stored_history_ends() -> None:
     stage = Stage(heard_until_us=T0)
     now_us = stage.clock.now_us()
