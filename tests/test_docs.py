@@ -15,7 +15,7 @@ import typer.main
 
 import tickstockpl as tp
 from commands import Run
-from tickstockpl import rights
+from tickstockpl import catalogue, rights
 from tickstockpl.cli import app
 from tickstockpl.environment import FOLDERS
 from tickstockpl.kernel import REASONS
@@ -200,6 +200,8 @@ def test_the_pages_list_every_pattern() -> None:
     for pattern in (pattern for pattern in tp.PATTERNS if pattern["talib_name"] is None):
         assert pattern["name"] in text("README.md")
         assert pattern["name"] in text("CHANGELOG.md")
+    on = sum(entry.default for entry in catalogue.entries())
+    assert re.findall(r"^\* (\d+) patterns by default: ", text("README.md"), re.MULTILINE) == [str(on)]
 
 
 def test_the_layout_names_every_module_and_no_other() -> None:

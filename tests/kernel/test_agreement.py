@@ -11,13 +11,11 @@ from oracle_agreement import Agreement, Bar, Held, Member, agreements
 from oracle_bars import Bar as Minute
 from pattern_play import MINUTE_US, SPY, US22, columns, market_data, message, real_bars
 from swing_walk import swings
+from tickstockpl import catalogue
 from tickstockpl.kernel import columns_of_bars
 
 IDS = [pattern["id"] for pattern in tp.PATTERNS]
-CHARTS = (
-    *IDS[IDS.index("double_top") : IDS.index("daily_breakout")],
-    *IDS[IDS.index("cup_and_handle") : IDS.index("agreement")],
-)
+CHARTS = tuple(entry.id for entry in catalogue.entries() if entry.family == "figure")
 TIMEFRAMES = ("1min", "5min", "15min", "1hour", "daily")
 DAY_US = 86_400_000_000
 

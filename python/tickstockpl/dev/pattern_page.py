@@ -28,7 +28,7 @@ entry, stop and target are dashed."""
 
 _FAMILIES: Final = {
     "candle": (
-        "Candlesticks of TickStock",
+        "Candlesticks of TickStock and our own",
         """\
 The eight candlestick rules without an ending and their confidences are AppV2's own; R ≥ 0.001 is asked of bar 0
 alone. The `…_spec` rules are those of an earlier specification of AppV2's

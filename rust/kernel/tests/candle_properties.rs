@@ -33,8 +33,16 @@ fn finite() -> impl Strategy<Value = f64> {
     ]
 }
 
+/// Sound bars around 0, some of which reach further than a float holds: within one another more often than any rows are.
+fn huge_rows() -> impl Strategy<Value = Vec<Row>> {
+    let huge = |price: f64| (price - 1_020.0) * 3.9e306;
+    sound_rows(1.0)
+        .prop_map(move |rows| rows.into_iter().map(|(o, h, l, c, v)| (huge(o), huge(h), huge(l), huge(c), v)).collect())
+}
+
 fn any_rows() -> impl Strategy<Value = Vec<Row>> {
-    prop::collection::vec((finite(), finite(), finite(), finite(), any::<i64>()), 1..25)
+    let any = prop::collection::vec((finite(), finite(), finite(), finite(), any::<i64>()), 1..25);
+    prop_oneof![2 => any, 1 => huge_rows()]
 }
 
 /// What each pattern says on the last row, in the order of `PATTERNS`.

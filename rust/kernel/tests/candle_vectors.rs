@@ -1,4 +1,4 @@
-//! The eight candlestick rules at and beside their thresholds, with what each bonus is worth.
+//! Candlestick rules at and beside their thresholds, with what each bonus is worth.
 
 mod claims;
 mod rows;

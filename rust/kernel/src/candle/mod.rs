@@ -1,8 +1,8 @@
-//! `TickStock`'s own candlestick rules: the eight, those of its earlier specification, and the pin bar.
+//! Candlestick rules of `TickStock`, the eight and those of its earlier specification, and our own.
 //!
 //! In every definition B = |c − o|, R = h − l, U = h − max(o, c), L = min(o, c) − l; bar 0 is the newest, bar −1 the
 //! one before it. A bar is white if c > o, black if c < o, and colourless if c = o: colourless bars satisfy no rule
-//! that asks for a colour. R ≥ 0.001 is asked of bar 0 alone.
+//! that asks for a colour. Of the eight, R ≥ 0.001 is asked of bar 0 alone.
 //!
 //! Expressions are written as in the source, division and order included, so that the same bars at the edge of a
 //! rule fall on the same side of it.
@@ -36,7 +36,8 @@ use crate::window::{Window, WindowBar};
 /// What a match is worth before its bonuses; the Doji alone has none.
 const BASE: f64 = 0.6;
 
-/// R ≥ 0.001: the smallest range in which a shape is seen, in price. A range past what a float holds is none either.
+/// R ≥ 0.001: the smallest range in which a shape is seen, in price. A range past what a float holds is none either: no quotient
+/// of two that have one is NaN.
 fn has_range(bar: &WindowBar) -> bool {
     (0.001..=f64::MAX).contains(&bar.range())
 }
@@ -46,10 +47,10 @@ fn bonus(earned: bool, amount: f64) -> f64 {
     if earned { amount } else { 0.0 }
 }
 
-/// A match on the newest `bars` bars, whose confidence is `score` within 0..1, to three decimals.
+/// A match on the newest `bars` bars, whose confidence is `score` within 0..1, to three decimals; none if it is no number.
 fn matched(window: &Window, direction: Direction, bars: u16, score: f64) -> Option<Match> {
-    let confidence = round3(score.clamp(0.0, 1.0));
-    Some(Match { direction, confidence, bars, levels: Levels::of(window, direction, bars)?, talib_value: 0 })
+    let levels = Levels::of(window, direction, bars).filter(|_| !score.is_nan())?;
+    Some(Match { direction, confidence: round3(score.clamp(0.0, 1.0)), bars, levels, talib_value: 0 })
 }
 
 /// `x`, for 0 ≤ x ≤ 1, to three decimals: the float nearest to the decimal that Python's `round(x, 3)` gives.
