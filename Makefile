@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests start the service some hundred times; each start would compile it.
 unexport PYTHONDONTWRITEBYTECODE
 # A second worker needs servers of its own: none where somebody has named servers.
-WORKERS := $(if $(TICKSTOCKPL_TEST_DATABASE_URI)$(TICKSTOCKPL_TEST_REDIS_URL),-n 0,-n 2 --dist worksteal)
+WORKERS := $(if $(TICKSTOCKPL_TEST_DATABASE_URI)$(TICKSTOCKPL_TEST_REDIS_URL),-n 0,-n 3 --dist worksteal)
 PIP_INSTALL := $(PY) -m pip install --quiet
 
 help: ## this list
@@ -31,7 +31,7 @@ help: ## this list
 demo: $(BUILT) ## a simulated session through the whole service, on private servers (ARGS="--keep")
 	@$(PY) $(VENV)/bin/tickstockpl demo $(ARGS)
 
-test: $(BUILT) ## cargo test, then pytest with real TimescaleDB and Redis, two at a time (ARGS="-k late")
+test: $(BUILT) ## cargo test, then pytest with real TimescaleDB and Redis, three at a time (ARGS="-k late")
 	cargo test --locked --quiet --package tickstockpl-kernel
 	@$(PY) scripts/with_servers.py $(PY) -m pytest $(WORKERS) $(ARGS)
 
