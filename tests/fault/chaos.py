@@ -272,7 +272,7 @@ def main() -> None:
     os.environ["TICKSTOCKPL_TEST_REDIS_CONF"] = "--appendonly yes --appendfsync always"
     logging.disable()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    sys.stdout.write(f"{given.kills} kills with seed {given.seed}: some {given.kills * 5 // 60 + 1} minutes\n")
+    sys.stdout.write(f"{given.kills} kills with seed {given.seed}: some {given.kills * 4 // 60 + 1} minutes\n")
     sys.stdout.flush()
     report = asyncio.run(_long(given.mode, given.kills, given.seed))
     sys.stdout.write("\n".join(report.lines()) + f"\n{'holds' if report.holds else 'DOES NOT HOLD'}\n")
