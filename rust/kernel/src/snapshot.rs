@@ -24,8 +24,8 @@ use crate::sweep::Known;
 
 const MAGIC: [u8; 4] = *b"TPES";
 
-/// To be raised whenever anything that is kept changes its meaning, its type or its place.
-const VERSION: u32 = 3;
+/// What a test's engine comes to, hashed: whatever is kept otherwise than before changes it, and the test says to what.
+const VERSION: u32 = 2_441_123_771;
 
 const HASH: usize = 20;
 const HEAD: usize = MAGIC.len() + size_of::<u32>() + HASH;
