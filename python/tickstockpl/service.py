@@ -4,14 +4,14 @@ ingest ─► pipeline ─► writer, publisher: each closes its outlet when it 
 """
 
 import asyncio
-import gc
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
+from tickstockpl import collector
 from tickstockpl import sessions as calendars
 from tickstockpl.aliases import Names
 from tickstockpl.channel import Channel
@@ -54,9 +54,6 @@ PUBLISH_DRAIN_S = 3.0
 READ_S = 1.0
 SENT_BEFORE_S = 300.0
 """Events stored so long ago may not have expired yet by our clock."""
-
-YOUNG_OBJECTS = 20_000
-"""So many are made between two looks of the garbage collector at them; Python's own 700 are some 100 events."""
 
 
 class StoppedEarly(Exception):
@@ -163,7 +160,7 @@ async def run(
             writer.stop(STOP_S)
             source.stop()
 
-        servers.enter_context(_seldom_collected())
+        servers.enter_context(collector.seldom())
         async with asyncio.TaskGroup() as tasks:
             stages = [
                 *(tasks.create_task(filler, name=name) for name, filler in source.stages(inbox)),
@@ -296,23 +293,6 @@ def _rating(settings: Settings, rules: Sequence[Rule] = ()) -> Rating:
 def _quarantine(settings: Settings, begun: Begun) -> Quarantine:
     begins_src = begun.position.replay_src if begun.position is not None else 0
     return Quarantine(settings.state_dir / "quarantine" / f"{settings.ingest.part}.json", begun.src_id, begins_src)
-
-
-@contextmanager
-def _seldom_collected() -> Iterator[None]:
-    """Have the garbage collector leave what the start has made alone, and look at the rest seldom.
-
-    A minute's end makes thousands of objects that die by counting; a collection among them waits a minute's events.
-    """
-    before = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
 
 
 @asynccontextmanager

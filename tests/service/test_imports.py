@@ -6,7 +6,18 @@ import sys
 import pytest
 
 COMMANDS = (
-    "service, check, tap, migrate, rights, upkeep, survey, calibrate, catalogue, dev.demo, dev.simulate, dev.replay"
+    "service",
+    "check",
+    "tap",
+    "migrate",
+    "rights",
+    "upkeep",
+    "survey",
+    "calibrate",
+    "catalogue",
+    "dev.demo",
+    "dev.simulate",
+    "dev.replay",
 )
 
 
@@ -19,8 +30,7 @@ def imported_without(heavy: str, modules: str) -> None:
 @pytest.mark.parametrize("heavy", ["polars", "pandas", "exchange_calendars"])
 def test_every_command_starts_without(heavy: str) -> None:
     """An extra that is not installed breaks nothing but its own command; and what is installed is not dragged in."""
-    commands = ", ".join(f"tickstockpl.{name}" for name in COMMANDS.split(", "))
-    imported_without(heavy, f"tickstockpl.cli, {commands}")
+    imported_without(heavy, ", ".join(f"tickstockpl.{name}" for name in ("cli", *COMMANDS)))
 
 
 @pytest.mark.parametrize("heavy", ["aiohttp", "asyncpg", "alembic"])

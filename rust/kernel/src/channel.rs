@@ -211,11 +211,15 @@ impl Channel {
         }
     }
 
+    /// The flag that waits, while no tick was heard for it.
+    fn unheard(&self) -> Option<(u8, Option<i64>)> {
+        self.pending.filter(|_| self.over.is_none())
+    }
+
     /// The channel is heard from `now_us` on: silence counts from here, and the next tick ends a flagged stretch.
     pub fn subscribed(&mut self, now_us: i64, flag: u8) {
         self.listening_us = now_us;
-        let unheard = self.pending.filter(|_| self.over.is_none());
-        let since = unheard.map_or(self.event_us, |(_, since)| since);
+        let since = self.unheard().map_or(self.event_us, |(_, since)| since);
         (self.pending, self.over) = (Some((flag, since)), None);
         self.deaf = true;
     }
@@ -236,7 +240,7 @@ impl Channel {
         }
         self.numbered = (Some(seq), 0);
         let missing = newest.map_or(0, |newest| seq.saturating_sub(newest).saturating_sub(1).saturating_sub(refused));
-        if missing > 0 && (self.pending.is_none() || self.over.is_some()) {
+        if missing > 0 && self.unheard().is_none() {
             (self.pending, self.over) = (Some((quality::GAP, self.event_us)), None);
         }
         missing.max(0)
@@ -245,8 +249,7 @@ impl Channel {
     /// The newest stretch that is flagged. One that no tick has ended yet ends when the feed's time, which has gone on with the
     /// caller's, is where listening began again.
     pub(crate) fn newest_missed(&self) -> Option<Flagged> {
-        let unheard = self.pending.filter(|_| self.over.is_none());
-        let Some((flag, since_us)) = unheard else { return self.flagged.back().copied() };
+        let Some((flag, since_us)) = self.unheard() else { return self.flagged.back().copied() };
         let since_us = since_us?;
         let deaf_us = self.listening_us.saturating_sub(self.moved_us).max(0);
         let until_us = Some(since_us.saturating_add(deaf_us)).filter(|us| is_near(*us)).unwrap_or(since_us);
