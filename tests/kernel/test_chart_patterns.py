@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -194,6 +195,26 @@ def test_every_pattern_is_found_in_those_swings_sessions_and_figures() -> None:
     own = {pattern["id"] for pattern in tp.PATTERNS if pattern["talib_name"] is None}
     assert own - {*IDS, "agreement"} == set(), "without an oracle; agreement has its own in test_agreement.py"
     assert set(IDS) <= own
+
+
+@pytest.mark.parametrize("weeks", [1, 52, -300])
+def test_the_same_bars_in_other_weeks_say_the_same_there(weeks: int) -> None:
+    units, step = GRIDS["cents"]
+    away_us = weeks * WEEK_US
+    bars = market(2, units=units, step=step)
+    there = {"ZZTEST1": [replace(bar, ts_us=bar.ts_us + away_us) for bar in bars]}
+    found = scanned({"ZZTEST1": bars}, sessions=SESSIONS)["ZZTEST1"]
+    expected = [
+        match._replace(
+            ts_us=match.ts_us + away_us,
+            first_us=match.first_us + away_us,
+            points=tuple((role, ts_us + away_us, price) for role, ts_us, price in match.points),
+        )
+        for match in found
+    ]
+    sessions = [(open_us + away_us, close_us + away_us) for open_us, close_us in SESSIONS]
+    assert scanned(there, sessions=sessions)["ZZTEST1"] == expected
+    assert len({match.pattern for match in found}) > 50
 
 
 @pytest.mark.parametrize(("swings_since", "is_over"), [(12, False), (14, True)])
