@@ -190,7 +190,7 @@ async def arrays(peak: Peak) -> dict[str, Any]:
 async def slow(peak: Peak) -> dict[str, Any]:
     """The real server; who started this process attacks it, until standard input ends."""
     metrics, limits = Metrics(), Limits(request_s=1.0)
-    async with serving(HttpSettings(port=0), {"/health": lambda: json_answer({})}, metrics, limits) as port:
+    async with serving(HttpSettings(port=0), {"/health": lambda _: json_answer({})}, metrics, limits) as port:
         peak.begin()
         sys.stdout.write(f"{port}\n")
         sys.stdout.flush()

@@ -33,6 +33,7 @@ __all__ = [
     "Engine",
     "EventEncoder",
     "Follower",
+    "Forming",
     "Framer",
     "Frames",
     "IndicatorStream",
@@ -423,6 +424,62 @@ class Detections:
         """The Arrow PyCapsule interface: Polars, pandas and DuckDB read the columns; `symbol` as a dictionary."""
 
 @final
+class Forming:
+    """Chart patterns that have formed, and that no close has confirmed yet: each way out of each of them a row.
+
+    None of them is an event: the next bar may end one, a figure in its place replace it, a late tick take it back.
+    """
+
+    symbol: _I32
+    symbols: tuple[str, ...]
+    ts_us: _I64
+    """START of the newest bar."""
+    timeframe: _U8
+    """How long its bars are: index into `TIMEFRAMES`."""
+    end_us: _I64
+    """The first instant after the newest bar."""
+    pattern: _I32
+    """What it will be: index into `patterns`."""
+    direction: _I32
+    """Which way it would be left: 1 up, -1 down. One that may be left on either side is in two rows."""
+    trigger: _F64
+    """The price that the next bar must close beyond, up or down as `direction` says, for it to be an event."""
+    slope: _F64
+    """By how much `trigger` changes from bar to bar, in price."""
+    stop: _F64
+    """In price, as those of the event would be if the next bar confirmed it."""
+    target: _F64
+    confidence: _F64
+    """0..1, by what is measured of it already."""
+    close: _F64
+    """Of the newest bar."""
+    atr: _F64
+    """Average true range over 14 bars, in price."""
+    waited: _I32
+    """Bars since it formed."""
+    left: _I32
+    """Bars that may still confirm it, the next one among them."""
+    point_row: _I32
+    """Where in `point_us` and `point_price` the row's points begin."""
+    n_points: _U8
+    point_us: _I64
+    """STARTs of bars: the points of all rows, one row's after the other's. No column: its length is another."""
+    point_price: _F64
+    patterns: tuple[dict[str, Any], ...]
+    """`PATTERNS`, and behind them an entry a rule of the engine."""
+    def points(self, row: int) -> list[tuple[str, int, float]]:
+        """What draws the pattern of a row: role, START of a bar in µs and price, oldest first; its event has these,
+        and the confirming bar behind them.
+
+        Raises IndexError if there is no such row.
+        """
+    def __len__(self) -> int: ...
+    def to_dict(self) -> dict[str, NDArray[Any]]:
+        """Every column by name; `symbol` as indices into `symbols`."""
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """The Arrow PyCapsule interface: Polars, pandas and DuckDB read the columns; `symbol` as a dictionary."""
+
+@final
 class Readings:
     """The indicators of watched symbols, one row a bar that closed or was looked at again after a revision.
 
@@ -705,6 +762,10 @@ class Engine:
     def clock_skew_us(self) -> int | None:
         """How far ahead the feed's stamps were, if over half of the last second's ticks were refused as `future`."""
     def symbols(self) -> list[str]: ...
+    def forming(self, symbol: str | None = None) -> Forming:
+        """The chart patterns that have formed in the closed bars and wait for a close that confirms them, of patterns
+        that are on. symbol: of this one alone; None: of all. O(symbols).
+        """
     def window(self, symbol: str, timeframe: str = "1min") -> Bars:
         """The symbol's rolling window of a timeframe, oldest first; empty if it is not on."""
 

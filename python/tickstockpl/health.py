@@ -12,7 +12,7 @@ from tickstockpl.clock import Clock
 from tickstockpl.metrics import CONTENT_TYPE, Metrics
 from tickstockpl.payload import Pulse
 from tickstockpl.settings import FeedSettings
-from tickstockpl.web import Answer, Answers, json_answer
+from tickstockpl.web import Answer, Answers, Query, json_answer
 
 log = structlog.get_logger(__name__)
 
@@ -183,16 +183,16 @@ class Health:
         """`/health`, `/ready` and `/metrics`."""
         return {"/health": self._health, "/ready": self._readiness, "/metrics": self._export}
 
-    def _health(self) -> Answer:
+    def _health(self, _: Query) -> Answer:
         snapshot = self.snapshot()
         return json_answer(snapshot, 503 if snapshot["state"] == "down" else 200)
 
-    def _readiness(self) -> Answer:
+    def _readiness(self, _: Query) -> Answer:
         snapshot = self.snapshot()
         body = {"ready": snapshot["ready"], "issues": snapshot["issues"]}
         return json_answer(body, 200 if snapshot["ready"] else 503)
 
-    def _export(self) -> Answer:
+    def _export(self, _: Query) -> Answer:
         return Answer(self._metrics.exposition(), content_type=CONTENT_TYPE)
 
     def _is_ready(self, stages: Mapping[str, Mapping[str, Any]]) -> bool:

@@ -31,6 +31,7 @@ from tickstockpl._kernel import (
     Engine,
     EventEncoder,
     Follower,
+    Forming,
     Framer,
     Frames,
     LongerBars,
@@ -68,6 +69,7 @@ __all__ = [
     "EngineSettings",
     "EventEncoder",
     "Follower",
+    "Forming",
     "Framer",
     "Frames",
     "LongerBars",
@@ -79,6 +81,7 @@ __all__ = [
     "candlesticks",
     "decode",
     "event_id",
+    "forming",
     "patterns_with",
     "resample",
     "scan",
@@ -300,6 +303,32 @@ def scan(
     found = engine.replay(SimpleNamespace(**ordered), last=True).detections
     found._keep(bars)  # noqa: SLF001  # a column set says what it holds, and this is no column
     return found
+
+
+def forming(
+    bars: Any,
+    patterns: Sequence[str] | None = None,
+    *,
+    rules: Sequence[Rule] | None = None,
+    settings: EngineSettings | None = None,
+) -> Forming:
+    """The chart patterns that have formed by the last of these bars, and that no close has confirmed yet.
+
+    bars, patterns, rules, settings: as `scan` takes them. What it returns is what a live engine says then
+    (`Engine.forming`), and it is no event: what is confirmed is in what `scan` finds in later bars.
+    Raises ValueError as `scan` does.
+
+    >>> import numpy as np, tickstockpl as tp
+    >>> turns = [232, 200, 232, 200, 220]
+    >>> close = np.concatenate([np.linspace(a, b, 16, endpoint=False) for a, b in zip(turns, turns[1:])])
+    >>> bars = {"symbol": ["A"] * 64, "ts_us": np.arange(64) * 60_000_000, "volume": [100] * 64, "open": close}
+    >>> waits = tp.forming(bars | {"high": close + 1, "low": close - 1, "close": close}, ["double_bottom"])
+    >>> waits.direction.tolist(), waits.trigger.round(2).tolist(), [role for role, _, _ in waits.points(0)]
+    ([1], [233.0], ['start', 'first', 'between', 'second'])
+    """
+    engine, ordered = _ready(bars, patterns, settings, rules)
+    engine.replay(SimpleNamespace(**ordered), last=True)
+    return engine.forming()
 
 
 def scan_parts(

@@ -20,6 +20,7 @@ from tickstockpl.continuation import keep, unsent
 from tickstockpl.daily import DailyBars
 from tickstockpl.definitions import Definitions
 from tickstockpl.followers import Followers
+from tickstockpl.formations import Formations
 from tickstockpl.health import Health
 from tickstockpl.history import History
 from tickstockpl.kernel import Engine, EngineSettings, patterns_with
@@ -104,7 +105,7 @@ async def run(
             source.release(position)
 
     writer = Writer(settings, writes, clock, metrics, ownership=ownership, stored=stored, ended=teller.stored)
-    channels, mode = settings.tick_channels, settings.session.mode
+    mode = settings.session.mode
     calendar: calendars.Sessions | None = None
 
     def in_session() -> bool | None:
@@ -113,7 +114,11 @@ async def run(
         return None if calendar is None else calendar.current(mode, clock.now_us()) is not None
 
     health = Health(clock, metrics, settings.feed, in_session)
-    async with AsyncExitStack() as servers, serving(settings.http, health.answers(), metrics) as port:
+    formations = Formations(clock, lambda: definitions.switches, Names(patterns_with(rules)).ids_of)
+    async with (
+        AsyncExitStack() as servers,
+        serving(settings.http, {**health.answers(), **formations.answers()}, metrics) as port,
+    ):
         try:
             async with _unless(stop):
                 calendar = await prepared(settings, clock)
@@ -129,7 +134,7 @@ async def run(
         engine, source, begun = start.engine, start.source, start.source.begun
         followers, helpers = event_followers(settings, calendar), _Helpers.of(settings, rules, calendar, clock)
         pipeline = Pipeline(
-            *(engine, channels, inbox, writes, events, clock),
+            *(engine, settings.tick_channels, inbox, writes, events, clock),
             begun=begun,
             heard_until_us=start.heard_us,
             shown=told,
@@ -151,8 +156,7 @@ async def run(
         )
         for findings in unsent(start.kept, engine):
             publisher.admit(findings)
-        queues: list[Channel[Any]] = [*source.queues(), inbox, writes, events]
-        _measure(metrics, engine, queues, health)
+        _show(engine, [*source.queues(), inbox, writes, events], metrics, health, formations)
 
         async def drain() -> None:
             await stop.wait()
@@ -253,7 +257,9 @@ class _Helpers:
         log.info("open events are followed", events=self.open_events.status()["taken_up"])
 
 
-def _measure(metrics: Metrics, engine: Engine, queues: list[Channel[Any]], health: Health) -> None:
+def _show(engine: Engine, queues: list[Channel[Any]], metrics: Metrics, health: Health, formations: Formations) -> None:
+    """Have the engine and the queues told of to those who ask."""
+    formations.ready(engine)
     metrics.read_engine(engine.counters)
     metrics.read_queues(lambda: [(c.name, len(c), c.capacity) for c in queues])
     metrics.read_stages(health.statuses)

@@ -60,7 +60,10 @@ class Answer:
     content_type: str = "application/json"
 
 
-Answers = Mapping[str, Callable[[], Answer]]
+Query = Mapping[str, str]
+"""What stands behind the path's question mark, by name."""
+
+Answers = Mapping[str, Callable[[Query], Answer]]
 """By path."""
 
 
@@ -173,7 +176,7 @@ class Gate:
         reason = self._objection(request)
         if reason is not None:
             return self.refuse(reason, request.remote)
-        said = self._answers[request.path]()
+        said = self._answers[request.path](request.query)
         return _response(said, {})
 
     def refuse(self, reason: str, who: str | None) -> web.Response:

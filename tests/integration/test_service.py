@@ -230,6 +230,8 @@ async def test_health_over_http_has_the_services_own_numbers(ready: str, redis: 
             assert (answer.status, await answer.json()) == (200, {"ready": True, "issues": []})
         async with client.get(f"{base}/metrics") as answer:
             metrics = dict(line.rsplit(" ", 1) for line in (await answer.text()).splitlines() if line[:1] != "#")
+        async with client.get(f"{base}/forming?symbol=AAPL&limit=5") as answer:
+            assert (answer.status, await answer.json()) == (200, {"count": 0, "forming": []})
     for name, value in (
         ("tickstockpl_bars_total", 2),
         ('tickstockpl_refused_total{reason="bad_json"}', 1),

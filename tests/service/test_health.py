@@ -169,7 +169,7 @@ def test_the_three_answers() -> None:
     stages = Stages()
 
     def get(path: str) -> tuple[int, Any]:
-        answer = stages.health.answers()[path]()
+        answer = stages.health.answers()[path]({})
         return answer.status, (answer.body.decode() if path == "/metrics" else orjson.loads(answer.body))
 
     assert get("/ready") == (200, {"ready": True, "issues": []})
@@ -187,9 +187,9 @@ def test_the_three_answers() -> None:
 
 def test_a_service_that_still_warms_up_answers_that_it_is_not_ready() -> None:
     answers = Stages(ready=False).health.answers()
-    ready = answers["/ready"]()
+    ready = answers["/ready"]({})
     assert (ready.status, orjson.loads(ready.body)) == (503, {"ready": False, "issues": ["the service is starting"]})
-    health = answers["/health"]()
+    health = answers["/health"]({})
     assert (health.status, orjson.loads(health.body)["status"]) == (200, "degraded")
 
 

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from tickstockpl.errors import ServerError, SettingsError
 from tickstockpl.metrics import Metrics
 from tickstockpl.settings import HttpSettings
-from tickstockpl.web import Answer, Answers, Limits, access, bears, is_own_host, json_answer, serving
+from tickstockpl.web import Answer, Answers, Limits, Query, access, bears, is_own_host, json_answer, serving
 from waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -28,13 +28,14 @@ LARGE = b"x" * 20_000_000
 PATIENT = Limits(request_s=3600)
 
 
-def fail() -> NoReturn:
+def fail(_: Query) -> NoReturn:
     raise RuntimeError("the words of this error are for the log")
 
 
 ANSWERS: Answers = {
-    "/ok": lambda: json_answer({"fine": True}),
-    "/large": lambda: Answer(LARGE, content_type="text/plain"),
+    "/ok": lambda _: json_answer({"fine": True}),
+    "/echo": lambda query: json_answer(dict(query)),
+    "/large": lambda _: Answer(LARGE, content_type="text/plain"),
     "/broken": fail,
 }
 
@@ -131,6 +132,16 @@ async def test_every_answer_has_the_same_guards_and_a_body_of_json(
     assert not [name for name in headers if name.startswith("access-control")]
     assert headers.get("allow") == ("GET, HEAD" if status == 405 else None)
     assert said == 0 if method == "HEAD" else (said == {"fine": True} if status == 200 else set(said) == {"error"})
+
+
+async def test_an_answer_is_told_what_stands_behind_the_question_mark() -> None:
+    async with site() as served:
+        assert (await served.ask("/echo?symbol=BRK.B,AAPL&limit=%31&none="))[2] == {
+            "symbol": "BRK.B,AAPL",
+            "limit": "1",
+            "none": "",
+        }
+        assert (await served.ask("/echo"))[2] == {}
 
 
 async def test_one_connection_is_one_answer() -> None:

@@ -16,7 +16,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyCapsule, PyDict, PyTuple};
 use tickstockpl_kernel::event::EventId;
 
-use crate::output::Member;
+use crate::output::{Member, Point, points_of};
 
 /// A column type that numpy and Arrow both have.
 pub(crate) trait Cell: numpy::Element + Clone {
@@ -224,8 +224,8 @@ column_set! {
         self.scanned.0.get_or_init(py, || bars);
     }
 
-    fn points(&self, py: Python<'_>, row: isize) -> PyResult<Vec<(&'static str, i64, f64)>> {
-        self.points_of(py, row)
+    fn points(&self, py: Python<'_>, row: isize) -> PyResult<Vec<Point>> {
+        points_of(py, row, &self.pattern, (&self.point_row, &self.n_points), (&self.point_us, &self.point_price))
     }
 
     fn margins<'py>(&self, py: Python<'py>, row: isize) -> PyResult<Bound<'py, PyDict>> {
@@ -234,6 +234,21 @@ column_set! {
 
     fn members<'py>(&self, py: Python<'py>, row: isize) -> PyResult<Vec<Member<'py>>> {
         self.members_of(py, row)
+    }
+}
+
+column_set! {
+    /// Figures that have formed and that no close has confirmed yet.
+    Forming {
+        ts_us: i64, timeframe: u8, end_us: i64, pattern: i32, direction: i32, trigger: f64, slope: f64, stop: f64,
+        target: f64, confidence: f64, close: f64, atr: f64, waited: i32, left: i32, point_row: i32, n_points: u8,
+    }
+    point_us: Py<PyArray1<i64>>,
+    point_price: Py<PyArray1<f64>>,
+    patterns: Py<PyTuple>;
+
+    fn points(&self, py: Python<'_>, row: isize) -> PyResult<Vec<Point>> {
+        points_of(py, row, &self.pattern, (&self.point_row, &self.n_points), (&self.point_us, &self.point_price))
     }
 }
 

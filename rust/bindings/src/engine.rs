@@ -18,7 +18,8 @@ use tickstockpl_kernel::pattern::Direction;
 use tickstockpl_kernel::settings::Settings;
 use tickstockpl_kernel::timeframe::Timeframe;
 
-use crate::columns::{Bars, frozen};
+use crate::columns::{Bars, Forming, frozen};
+use crate::forming::forming;
 use crate::framer::Frames;
 use crate::given::{self, FARTHEST_US, Given, sessions};
 use crate::output::{Names, Output};
@@ -305,6 +306,15 @@ impl Engine {
 
     fn symbols(&self) -> PyResult<Vec<String>> {
         Ok(self.lock()?.symbol_names().map(str::to_owned).collect())
+    }
+
+    #[pyo3(signature = (symbol=None))]
+    fn forming(&self, py: Python<'_>, symbol: Option<&str>) -> PyResult<Forming> {
+        let names = self.names.lock_py_attached(py);
+        let mut names = names.map_err(|_| PyRuntimeError::new_err("the engine panicked before"))?;
+        let rows = py.detach(|| Ok::<_, PyErr>(self.lock()?.forming(symbol.map(str::as_bytes))))?;
+        let named = names.of(py, &rows, &*self.lock()?)?;
+        forming(py, &rows, named, self.patterns.clone_ref(py))
     }
 
     #[pyo3(signature = (symbol, timeframe="1min"))]

@@ -8,6 +8,7 @@ mod columns;
 mod encoder;
 mod engine;
 mod follower;
+mod forming;
 mod framer;
 mod given;
 mod indicators;
@@ -43,7 +44,7 @@ mod _kernel {
     #[pymodule_export]
     use super::candles::{CandlestickStream, candlesticks};
     #[pymodule_export]
-    use super::columns::{Bars, Detections, LongerBars, Outcomes, Readings, Ticks};
+    use super::columns::{Bars, Detections, Forming, LongerBars, Outcomes, Readings, Ticks};
     #[pymodule_export]
     use super::encoder::EventEncoder;
     #[pymodule_export]

@@ -196,7 +196,7 @@ const ABSENT: i32 = -1;
 
 impl Names {
     /// The names behind a column of ids, each once, and the column's indices into them.
-    fn of<T>(&mut self, py: Python<'_>, rows: &[(SymbolId, T)], engine: &engine::Engine) -> PyResult<Named> {
+    pub(crate) fn of<T>(&mut self, py: Python<'_>, rows: &[(SymbolId, T)], engine: &engine::Engine) -> PyResult<Named> {
         if self.renamed != engine.symbols_renamed() {
             self.renamed = engine.symbols_renamed();
             self.known.clear();
@@ -225,7 +225,7 @@ impl Names {
 }
 
 /// A column set's symbols: their names, and each row's index into them.
-type Named = (Py<PyTuple>, Vec<i32>);
+pub(crate) type Named = (Py<PyTuple>, Vec<i32>);
 
 fn no_names(py: Python<'_>) -> Named {
     (PyTuple::empty(py).unbind(), Vec::new())
@@ -492,20 +492,48 @@ fn readings(py: Python<'_>, rows: &[(SymbolId, Reading)], (symbols, symbol): Nam
     } symbols: symbols, symbol: frozen(py, symbol)? }
 }
 
-impl Detections {
-    /// Role, START of the bar and price of each point of a row.
-    pub(crate) fn points_of(&self, py: Python<'_>, row: isize) -> PyResult<Vec<(&'static str, i64, f64)>> {
-        let (place, range) = self.parts(py, row, &self.point_row, &self.n_points)?;
-        let (ts_us, prices) = (self.point_us.bind(py).readonly(), self.point_price.bind(py).readonly());
-        let (ts_us, prices) = (&ts_us.as_slice()?[range.clone()], &prices.as_slice()?[range]);
-        // A rule has none.
-        let names = PATTERNS.get(place).map_or(&[][..], |pattern| pattern.points()).iter();
-        Ok(names.zip(ts_us).zip(prices).map(|((&name, &ts_us), &price)| (name, ts_us, price)).collect())
-    }
+/// A role, the START of a bar and a price at it.
+pub(crate) type Point = (&'static str, i64, f64);
 
+/// The points of a row, by columns that say where each row's begin and how many they are, and the points of all rows.
+pub(crate) fn points_of(
+    py: Python<'_>,
+    row: isize,
+    patterns: &Py<PyArray1<i32>>,
+    (first, count): (&Py<PyArray1<i32>>, &Py<PyArray1<u8>>),
+    (ts_us, prices): (&Py<PyArray1<i64>>, &Py<PyArray1<f64>>),
+) -> PyResult<Vec<Point>> {
+    let (place, range) = parts(py, row, patterns, first, count)?;
+    let (ts_us, prices) = (ts_us.bind(py).readonly(), prices.bind(py).readonly());
+    let (ts_us, prices) = (&ts_us.as_slice()?[range.clone()], &prices.as_slice()?[range]);
+    // A rule has none.
+    let names = PATTERNS.get(place).map_or(&[][..], |pattern| pattern.points()).iter();
+    Ok(names.zip(ts_us).zip(prices).map(|((&name, &ts_us), &price)| (name, ts_us, price)).collect())
+}
+
+/// The pattern of a row, counted from the end if negative, and which of all points or margins are its own.
+fn parts(
+    py: Python<'_>,
+    row: isize,
+    patterns: &Py<PyArray1<i32>>,
+    first: &Py<PyArray1<i32>>,
+    count: &Py<PyArray1<u8>>,
+) -> PyResult<(usize, Range<usize>)> {
+    let patterns = patterns.bind(py).readonly();
+    let patterns = patterns.as_slice()?;
+    let rows = patterns.len();
+    let at = if row < 0 { row.checked_add_unsigned(rows) } else { Some(row) };
+    let at = at.and_then(|at| usize::try_from(at).ok()).filter(|&at| at < rows);
+    let at = at.ok_or_else(|| PyIndexError::new_err(format!("there are {rows} rows, asked was {row}")))?;
+    let first = first.bind(py).readonly().as_slice()?[at] as usize;
+    let count = usize::from(count.bind(py).readonly().as_slice()?[at]);
+    Ok((patterns[at] as usize, first..first + count))
+}
+
+impl Detections {
     /// The margin of each condition of a row.
     pub(crate) fn margins_of<'py>(&self, py: Python<'py>, row: isize) -> PyResult<Bound<'py, PyDict>> {
-        let (place, range) = self.parts(py, row, &self.margin_row, &self.n_margins)?;
+        let (place, range) = parts(py, row, &self.pattern, &self.margin_row, &self.n_margins)?;
         let margins = self.margin.bind(py).readonly();
         let dict = PyDict::new(py);
         let names = PATTERNS.get(place).map_or(&[][..], |pattern| pattern.conditions());
@@ -517,7 +545,7 @@ impl Detections {
 
     /// A row's members; the event's id is empty where the pattern is off.
     pub(crate) fn members_of<'py>(&self, py: Python<'py>, row: isize) -> PyResult<Vec<Member<'py>>> {
-        let (_, range) = self.parts(py, row, &self.member_row, &self.n_members)?;
+        let (_, range) = parts(py, row, &self.pattern, &self.member_row, &self.n_members)?;
         let (pattern, ts_us) = (self.member_pattern.bind(py).readonly(), self.member_us.bind(py).readonly());
         let (timeframe, event_id) = (self.member_timeframe.bind(py).readonly(), self.member_id.bind(py).readonly());
         let (pattern, ts_us, event_id) = (pattern.as_slice()?, ts_us.as_slice()?, event_id.as_slice()?);
@@ -528,23 +556,5 @@ impl Detections {
             Ok((id, Timeframe::ALL[usize::from(timeframe[at])].name(), ts_us[at], event_id[at].to_string()))
         };
         range.map(member).collect()
-    }
-
-    /// The pattern of a row, counted from the end if negative, and which of all points or margins are its own.
-    fn parts(
-        &self,
-        py: Python<'_>,
-        row: isize,
-        first: &Py<PyArray1<i32>>,
-        count: &Py<PyArray1<u8>>,
-    ) -> PyResult<(usize, Range<usize>)> {
-        let rows = self.symbol.bind(py).len()?;
-        let at = if row < 0 { row.checked_add_unsigned(rows) } else { Some(row) };
-        let at = at.and_then(|at| usize::try_from(at).ok()).filter(|&at| at < rows);
-        let at = at.ok_or_else(|| PyIndexError::new_err(format!("there are {rows} rows, asked was {row}")))?;
-        let first = first.bind(py).readonly().as_slice()?[at] as usize;
-        let count = usize::from(count.bind(py).readonly().as_slice()?[at]);
-        let pattern = self.pattern.bind(py).readonly().as_slice()?[at] as usize;
-        Ok((pattern, first..first + count))
     }
 }

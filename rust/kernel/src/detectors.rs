@@ -1,6 +1,7 @@
 //! The patterns that are switched on, in the order in which they are asked.
 
 use crate::candle::talib::{CANDLESTICKS, Candles, Candlestick};
+use crate::figure::Kind;
 use crate::pattern::Pattern;
 use crate::study::Study;
 
@@ -48,6 +49,12 @@ impl DetectorList {
     /// Whether any that is on reads a study.
     pub(crate) fn has_study(&self) -> bool {
         self.kinds != 0 || self.own.iter().any(|(_, pattern)| pattern.needs_study())
+    }
+
+    /// The place of the chart pattern of a kind, if it is on.
+    pub(crate) fn chart(&self, kind: Kind) -> Option<u16> {
+        let is_on = self.kinds >> kind as u32 & 1 == 1;
+        self.charts.get(kind as usize).filter(|_| is_on).map(|&(place, _)| place)
     }
 
     /// Those that are asked when the others have been.

@@ -5,6 +5,7 @@ use crate::bar::{Bar, Fold, quality};
 use crate::counters::{Counters, Skew};
 use crate::decode::{BATCH, Decoder};
 use crate::error::KernelError;
+use crate::history::Formed;
 use crate::made::Row;
 use crate::offset::{Arrival, Span};
 use crate::output::{Collector, Output};
@@ -402,6 +403,18 @@ impl Engine {
     pub fn window(&self, ticker: &[u8], timeframe: Timeframe) -> Option<&Window> {
         let id = self.aggregator.symbols().find(ticker)?;
         Some(self.aggregator.history(id).of(timeframe, self.aggregator.rules())?.window())
+    }
+
+    /// The figures that have formed and wait for a close that confirms them, of one symbol or of all. They are no events: the
+    /// next bar may end one, and a late tick may take it back. O(symbols).
+    #[must_use]
+    pub fn forming(&self, ticker: Option<&[u8]>) -> Vec<(SymbolId, Formed)> {
+        let (symbols, rules) = (self.aggregator.symbols(), self.aggregator.rules());
+        let of = |id| self.aggregator.history(id).forming(rules).map(move |formed| (id, formed));
+        match ticker {
+            Some(ticker) => symbols.find(ticker).into_iter().flat_map(of).collect(),
+            None => symbols.ids().flat_map(of).collect(),
+        }
     }
 
     fn collect(&mut self, now_us: i64, call: impl FnOnce(&mut Aggregator, &mut Collector<'_>)) -> Output {

@@ -5,6 +5,7 @@
 //! it ends in the same bits as if the tick had been in time.
 
 mod evaluation;
+mod formed;
 mod revision;
 
 use std::collections::VecDeque;
@@ -28,6 +29,7 @@ use crate::study::Study;
 use crate::timeframe::Timeframe;
 use crate::trail::Trail;
 use crate::window::{Window, WindowBar};
+pub use formed::Formed;
 
 /// The closed bars of one symbol and timeframe.
 #[derive(Debug, Serialize, Deserialize)]

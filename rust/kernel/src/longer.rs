@@ -17,7 +17,7 @@ use crate::offset::Span;
 use crate::pattern::Direction;
 use crate::pattern::days::Day;
 use crate::rollup::{Rolled, Rollup};
-use crate::rules::{LongerRules, Reach};
+use crate::rules::{LongerRules, Reach, Rules};
 use crate::session::Session;
 use crate::snapshot::{Sound, holds, is_near};
 use crate::tick::Kind;
@@ -128,6 +128,11 @@ impl Longer {
     /// The closed bars of a timeframe, if it is one of these.
     pub(crate) fn track(&self, timeframe: Timeframe, rules: &LongerRules) -> Option<&History> {
         self.tracks.get(rules.place(timeframe)?)
+    }
+
+    /// The closed bars of each timeframe with its rules, the shortest first.
+    pub(crate) fn each<'a>(&'a self, rules: &'a LongerRules) -> impl Iterator<Item = (&'a History, &'a Rules)> {
+        self.tracks.iter().zip(&rules.each)
     }
 
     /// Takes in the next minute and closes the bars that it ends; false, and nothing is changed, if the bucket of the minute

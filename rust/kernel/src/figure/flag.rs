@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::forming::Forming;
 use super::{Confirmed, Drawing, Kind, beyond, margins, within};
 use crate::pattern::Direction;
 use crate::study::{Extreme, Zigzag};
@@ -58,9 +59,19 @@ impl Flag {
         index: u32,
         atr: f64,
     ) -> Option<Kind> {
+        let found = self.flown(view.before(1), zigzag, sign, index.checked_sub(1)?, atr)?;
+        if sign * (bar.close - found.edge) <= 0.0 {
+            return None;
+        }
+        self.found = Some(found);
+        Some(found.kind)
+    }
+
+    /// The flag that the bars after the tip are, of a pole that has had none: `view` ends with the bar of a number.
+    fn flown(&self, view: View<'_>, zigzag: &Zigzag, sign: f64, index: u32, atr: f64) -> Option<Found> {
         let (base, tip) = pole(zigzag, sign)?;
         let height = sign * (tip.price - base.price);
-        let bars = index.saturating_sub(tip.index).saturating_sub(1);
+        let bars = index.saturating_sub(tip.index);
         let is_pole = height >= 6.0 * atr && tip.index.saturating_sub(base.index) <= POLE_BARS;
         let is_old = self.found.is_some_and(|found| found.tip.index == tip.index);
         if !is_pole || is_old || !(LEAST_FLAG_BARS..=FLAG_BARS).contains(&bars) {
@@ -68,7 +79,7 @@ impl Flag {
         }
         let cloth = cloth(view, bars, sign, index)?;
         let retrace = sign * (tip.price - cloth.dip.price) / height;
-        if retrace > 0.5 || sign * bar.close <= cloth.high {
+        if retrace > 0.5 {
             return None;
         }
         let is_pennant = cloth.last_width <= 0.6 * cloth.first_width;
@@ -79,8 +90,31 @@ impl Flag {
             (false, true) => Kind::BearPennant,
         };
         let margins = [beyond(height, 6.0 * atr), within(retrace, 0.5)];
-        self.found = Some(Found { kind, base, tip, dip: cloth.dip, edge: sign * cloth.high, margins });
-        Some(kind)
+        Some(Found { kind, base, tip, dip: cloth.dip, edge: sign * cloth.high, margins })
+    }
+
+    /// What forms with the bar of a number, with which `view`, `zigzag` and `atr` are.
+    pub(super) fn forming(&self, view: View<'_>, zigzag: &Zigzag, sign: f64, index: u32, atr: f64) -> Option<Forming> {
+        let Found { kind, base, tip, dip, edge, margins: [pole, retrace] } =
+            self.flown(view, zigzag, sign, index, atr)?;
+        let bars = index - tip.index;
+        let mut drawing = Drawing::default();
+        for point in [&base, &tip, &dip] {
+            drawing.push(point);
+        }
+        Some(Forming {
+            kind,
+            direction: if sign > 0.0 { Direction::Bullish } else { Direction::Bearish },
+            trigger: edge,
+            slope: 0.0,
+            stop: dip.price,
+            target: edge + (tip.price - base.price),
+            waited: bars - LEAST_FLAG_BARS,
+            left: FLAG_BARS - bars + 1,
+            points: drawing.points,
+            count: drawing.count,
+            margins: margins([pole, retrace]),
+        })
     }
 
     /// What it is, if the newest bar has confirmed it.
@@ -111,22 +145,22 @@ fn pole(zigzag: &Zigzag, sign: f64) -> Option<(Extreme, Extreme)> {
     Some((zigzag.pivot(1)?.at, tip.at))
 }
 
-/// The `bars` bars before the newest one.
+/// The newest `bars` bars, the last of which has this number.
 fn cloth(view: View<'_>, bars: u32, sign: f64, index: u32) -> Option<Cloth> {
     let third = bars as usize / 3;
     let (first, last) = (bars as usize - third, third);
     let mut all = [f64::NEG_INFINITY, f64::INFINITY];
     let (mut older, mut newer) = (all, all);
     let mut dip = Extreme { price: f64::INFINITY, ..Extreme::default() };
-    for back in 1..=bars as usize {
+    for back in 0..bars as usize {
         let bar = view.bar(back)?;
         let (high, low) = if sign > 0.0 { (bar.high, bar.low) } else { (-bar.low, -bar.high) };
         let widen = |range: &mut [f64; 2]| *range = [range[0].max(high), range[1].min(low)];
         widen(&mut all);
-        if back > first {
+        if back >= first {
             widen(&mut older);
         }
-        if back <= last {
+        if back < last {
             widen(&mut newer);
         }
         if low < dip.price {

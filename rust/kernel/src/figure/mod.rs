@@ -15,6 +15,7 @@ mod divergence;
 mod double;
 mod envelope;
 mod flag;
+mod forming;
 mod harmonic;
 mod kind;
 mod line;
@@ -35,6 +36,7 @@ use divergence::Divergence;
 use double::Double;
 use envelope::Envelope;
 use flag::Flag;
+pub use forming::Forming;
 use harmonic::Harmonic;
 pub use kind::Kind;
 pub use line::Line;
@@ -85,6 +87,17 @@ pub(crate) enum Breaks {
     Both,
 }
 
+impl Breaks {
+    /// Whether those do that point this way.
+    fn allow(self, direction: Direction) -> bool {
+        match direction {
+            Direction::Bullish => self != Self::Down,
+            Direction::Bearish => self != Self::Up,
+            Direction::Neutral => false,
+        }
+    }
+}
+
 /// A figure that has formed.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Form {
@@ -107,6 +120,11 @@ pub(crate) struct Form {
 }
 
 impl Form {
+    /// How many pivots back the oldest of those that draw it is, counted from 1.
+    fn oldest(&self) -> u32 {
+        u16::BITS - self.drawn.leading_zeros()
+    }
+
     /// The same figure with the prices' sign turned, if it is under `sign` −1.
     fn signed(self, sign: f64, kind: Kind) -> Self {
         if sign > 0.0 {
@@ -320,14 +338,13 @@ impl Place {
         let Form { upper, lower, breaks, clearance, life, .. } = self.form;
         let here = f64::from(index);
         let (above, below) = (upper.under(close, here), -lower.under(close, here));
-        let rises = breaks != Breaks::Down && above > clearance;
-        let falls = breaks != Breaks::Up && below > clearance;
+        let rises = breaks.allow(Direction::Bullish) && above > clearance;
+        let falls = breaks.allow(Direction::Bearish) && below > clearance;
         let is_void = breaks == Breaks::Down && above > 0.0 || breaks == Breaks::Up && below > 0.0;
         // Lines that have crossed enclose nothing.
         let is_over = here - f64::from(self.formed) > life || upper.at(here) <= lower.at(here);
         // Its own pivots must still be remembered when it is drawn.
-        let oldest = u16::BITS - self.form.drawn.leading_zeros();
-        let is_forgotten = pivots.saturating_sub(self.newest).saturating_add(oldest) > PIVOTS_KEPT;
+        let is_forgotten = pivots.saturating_sub(self.newest).saturating_add(self.form.oldest()) > PIVOTS_KEPT;
         if is_void || is_over || is_forgotten || rises || falls {
             self.ended = Some(index);
         }
@@ -338,19 +355,25 @@ impl Place {
         rises || falls
     }
 
+    /// The points of its pivots; `None` if one is no longer remembered.
+    fn draw(&self, drawing: &mut Drawing, zigzag: &Zigzag) -> Option<()> {
+        let newer = zigzag.count().saturating_sub(self.newest);
+        for back in (0..u16::BITS).rev().filter(|back| self.form.drawn >> back & 1 == 1) {
+            drawing.push(&zigzag.pivot(newer.saturating_add(back))?.at);
+        }
+        Some(())
+    }
+
     fn confirmed(&self, kind: Kind, index: u32, bar: &WindowBar, zigzag: &Zigzag) -> Option<Confirmed> {
-        let Form { upper, lower, height, stop, drawn, margins, .. } = self.form;
+        let Form { upper, lower, height, stop, margins, .. } = self.form;
         if self.form.kind != kind || self.ended != Some(index) || self.direction == 0 {
             return None;
         }
         let here = f64::from(index);
         let (broken, other) =
             if self.direction > 0 { (upper.at(here), lower.at(here)) } else { (lower.at(here), upper.at(here)) };
-        let newer = zigzag.count().saturating_sub(self.newest);
         let mut drawing = Drawing::default();
-        for back in (0..u16::BITS).rev().filter(|back| drawn >> back & 1 == 1) {
-            drawing.push(&zigzag.pivot(newer.saturating_add(back))?.at);
-        }
+        self.draw(&mut drawing, zigzag)?;
         let first = drawing.first;
         let (points, count) = drawing.ended(bar);
         Some(Confirmed {

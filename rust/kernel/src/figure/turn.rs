@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::forming::Forming;
 use super::{Confirmed, Drawing, Kind, beyond, margins};
 use crate::pattern::Direction;
-use crate::study::Zigzag;
+use crate::study::{Pivot, Zigzag};
 use crate::window::WindowBar;
 
 /// The most bars of the leg into the turn.
@@ -29,6 +30,14 @@ pub(super) struct Turn {
     margins: [f64; 2],
 }
 
+/// A leg into a pivot: its length in price, and in bars.
+struct Leg<'a> {
+    base: &'a Pivot,
+    newest: &'a Pivot,
+    height: f64,
+    bars: u32,
+}
+
 impl Turn {
     pub(super) fn touch(&self) -> u64 {
         u64::from(self.turned)
@@ -36,20 +45,48 @@ impl Turn {
 
     /// Takes in the bar of a number; the kind that it confirms. `zigzag` and `atr` are those with it.
     pub(super) fn push(&mut self, bar: &WindowBar, zigzag: &Zigzag, sign: f64, index: u32, atr: f64) -> Option<Kind> {
-        let newest = zigzag.pivot(0).filter(|pivot| pivot.is_high == (sign > 0.0))?;
-        let base = zigzag.pivot(1)?;
-        let leg = sign * (newest.at.price - base.at.price);
-        let bars = newest.at.index.saturating_sub(base.at.index);
+        let Leg { newest, height, bars, .. } = self.leg(zigzag, sign, atr)?;
         let back = index.saturating_sub(newest.at.index);
-        let is_leg = leg >= 5.0 * atr && (1..=LEG_BARS).contains(&bars);
-        let is_back = sign * (newest.at.price - bar.close) >= RETRACE * leg && back <= bars;
-        if self.turned == zigzag.count() || !is_leg || !is_back {
+        let is_back = sign * (newest.at.price - bar.close) >= RETRACE * height && back <= bars;
+        if !is_back {
             return None;
         }
         self.turned = zigzag.count();
         let speed = 1.0 - f64::from(back) / f64::from(bars);
-        self.margins = [beyond(leg, 5.0 * atr), speed];
+        self.margins = [beyond(height, 5.0 * atr), speed];
         Some(if sign > 0.0 { Kind::VTop } else { Kind::VBottom })
+    }
+
+    /// The leg that ends at the newest pivot, if it is one that may be turned and has not been.
+    fn leg<'a>(&self, zigzag: &'a Zigzag, sign: f64, atr: f64) -> Option<Leg<'a>> {
+        let newest = zigzag.pivot(0).filter(|pivot| pivot.is_high == (sign > 0.0))?;
+        let base = zigzag.pivot(1)?;
+        let height = sign * (newest.at.price - base.at.price);
+        let bars = newest.at.index.saturating_sub(base.at.index);
+        let is_leg = height >= 5.0 * atr && (1..=LEG_BARS).contains(&bars);
+        (is_leg && self.turned != zigzag.count()).then_some(Leg { base, newest, height, bars })
+    }
+
+    /// What forms with the bar of a number, with which `zigzag` and `atr` are.
+    pub(super) fn forming(&self, zigzag: &Zigzag, sign: f64, index: u32, atr: f64) -> Option<Forming> {
+        let Leg { base, newest, height, bars } = self.leg(zigzag, sign, atr)?;
+        let left = bars.checked_sub(index.saturating_sub(newest.at.index)).filter(|&left| left > 0)?;
+        let mut drawing = Drawing::default();
+        drawing.push(&base.at);
+        drawing.push(&newest.at);
+        Some(Forming {
+            kind: if sign > 0.0 { Kind::VTop } else { Kind::VBottom },
+            direction: if sign > 0.0 { Direction::Bearish } else { Direction::Bullish },
+            trigger: newest.at.price - sign * RETRACE * height,
+            slope: 0.0,
+            stop: newest.at.price,
+            target: base.at.price,
+            waited: index.saturating_sub(newest.confirmed),
+            left,
+            points: drawing.points,
+            count: drawing.count,
+            margins: margins([beyond(height, 5.0 * atr)]),
+        })
     }
 
     /// What it is, if the newest bar has confirmed it.

@@ -1,0 +1,140 @@
+"""What forms now: the answer to `GET /forming`, nearest to its trigger first."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tickstockpl.clock import Clock
+from tickstockpl.kernel import TIMEFRAMES, Engine, Forming
+from tickstockpl.switches import Switches
+from tickstockpl.web import Answer, Answers, Query, json_answer
+
+FRESH_S: Final = 1.0
+"""So old may an answer be: whoever asks in a loop must not hold up the ticks."""
+ROWS: Final = 100
+MOST_ROWS: Final = 1_000
+
+NAMES: Final = ("symbol", "timeframe", "pattern")
+"""What may be asked for, several of each with commas between them."""
+
+
+class Wrong(Exception):
+    """A question that has no answer; the message says why."""
+
+
+class Formations:
+    """Says what forms in an engine, of the patterns that are not switched off.
+
+    ids_of: the ids that a pattern's name means.
+    """
+
+    def __init__(self, clock: Clock, switches: Callable[[], Switches], ids_of: Callable[[str], Iterable[str]]) -> None:
+        self._clock = clock
+        self._switches = switches
+        self._ids_of = ids_of
+        self._engine: Engine | None = None
+        self._newest: tuple[float, Forming] | None = None
+
+    def ready(self, engine: Engine) -> None:
+        """From now on there is an answer."""
+        self._engine = engine
+
+    def answers(self) -> Answers:
+        """`/forming`."""
+        return {"/forming": self.answer}
+
+    def answer(self, query: Query) -> Answer:
+        """The rows that are asked for, as JSON; 400 for a question that is none, 503 before there is an engine."""
+        if self._engine is None:
+            return json_answer({"error": "the service is starting"}, 503)
+        try:
+            limit, asked = _limit(query), self._asked(query)
+        except Wrong as wrong:
+            return json_answer({"error": str(wrong)}, 400)
+        now = self._forming(self._engine)
+        rows = self._rows(now, asked)
+        away = np.abs(now.trigger[rows] - now.close[rows]) / now.atr[rows]
+        first = rows[np.argsort(away, kind="stable")][:limit]
+        return json_answer({"count": len(rows), "forming": [_said(now, row) for row in first.tolist()]})
+
+    def _forming(self, engine: Engine) -> Forming:
+        now_s = self._clock.monotonic_s()
+        if self._newest is None or now_s - self._newest[0] >= FRESH_S:
+            self._newest = (now_s, engine.forming())
+        return self._newest[1]
+
+    def _asked(self, query: Query) -> dict[str, frozenset[str]]:
+        """What is asked for, by name. Raises Wrong."""
+        if unknown := sorted(set(query) - {*NAMES, "limit"}):
+            raise Wrong(f"there is no {unknown[0]}: ask for {', '.join(NAMES)} or limit")
+        asked = {name: frozenset(filter(None, query[name].split(","))) for name in NAMES if name in query}
+        for timeframe in sorted(asked.get("timeframe", ())):
+            if timeframe not in TIMEFRAMES:
+                raise Wrong(f"there is no timeframe {timeframe}: there are {', '.join(TIMEFRAMES)}")
+        if "pattern" in asked:
+            meant = {name: frozenset(self._ids_of(name)) for name in sorted(asked["pattern"])}
+            if none := [name for name, ids in meant.items() if not ids]:
+                raise Wrong(f"there is no pattern {none[0]}: tickstockpl patterns prints them all")
+            asked["pattern"] = frozenset().union(*meant.values())
+        return asked
+
+    def _rows(self, now: Forming, asked: Mapping[str, frozenset[str]]) -> NDArray[np.intp]:
+        """The rows of these, by places."""
+        ids, off = [each["id"] for each in now.patterns], self._switches().off
+        kept = _among(now.pattern, ids, frozenset(ids) - off)
+        known: dict[str, tuple[NDArray[Any], Sequence[str]]] = {
+            "symbol": (now.symbol, now.symbols),
+            "timeframe": (now.timeframe, TIMEFRAMES),
+            "pattern": (now.pattern, ids),
+        }
+        for name, wanted in asked.items():
+            column, names = known[name]
+            kept &= _among(column, names, wanted)
+        return kept.nonzero()[0]
+
+
+def _limit(query: Query) -> int:
+    """How many rows. Raises Wrong."""
+    given = query.get("limit", str(ROWS))
+    is_number = given.isascii() and given.isdecimal() and len(given) <= len(str(MOST_ROWS))
+    if not is_number or not 1 <= int(given) <= MOST_ROWS:
+        raise Wrong(f"limit must be a number from 1 to {MOST_ROWS:,}, was {given[:40]!r}")
+    return int(given)
+
+
+def _among(column: NDArray[Any], names: Sequence[str], wanted: frozenset[str]) -> NDArray[np.bool_]:
+    """The rows whose name is wanted."""
+    is_wanted = np.array([name in wanted for name in names], dtype=np.bool_)
+    rows: NDArray[np.bool_] = is_wanted[column]
+    return rows
+
+
+def _said(now: Forming, row: int) -> dict[str, Any]:
+    """A row as an event of it would say it."""
+    at = {name: column[row].item() for name, column in now.to_dict().items()}
+    pattern = now.patterns[at["pattern"]]
+    return {
+        "symbol": now.symbols[at["symbol"]],
+        "pattern": pattern["name"],
+        "pattern_id": pattern["id"],
+        "direction": "bullish" if at["direction"] > 0 else "bearish",
+        "timeframe": TIMEFRAMES[at["timeframe"]],
+        "confidence": _short(at["confidence"]),
+        "bar_start": at["ts_us"] / 1e6,
+        "bar_end": at["end_us"] / 1e6,
+        "close": at["close"],
+        "trigger": _short(at["trigger"]),
+        "trigger_per_bar": _short(at["slope"]),
+        "away_atr": _short(abs(at["trigger"] - at["close"]) / at["atr"]),
+        "levels": {"stop": _short(at["stop"]), "target": _short(at["target"])},
+        "bars_waited": at["waited"],
+        "bars_left": at["left"],
+        "points": [{"role": role, "time": ts_us / 1e6, "price": price} for role, ts_us, price in now.points(row)],
+    }
+
+
+def _short(value: float) -> float:
+    """A calculated number with the 12 digits that are true of it."""
+    return float(f"{value:.12g}")
