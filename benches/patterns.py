@@ -12,6 +12,7 @@ import tickstockpl as tp
 from benches import boundary, candles, pattern_peer, peers, ticks
 from benches.boundary import History
 from benches.runner import Contest, Finding, Goal, Line, Table, race
+from tickstockpl import collector
 from tickstockpl.settings import PatternSettings
 
 WARM = 200
@@ -24,22 +25,25 @@ TIMEFRAMES = tuple(PatternSettings().timeframes)
 
 
 def tiers() -> dict[str, tuple[str, ...]]:
-    """The ids that are on by default, by tier: candles, what bars break and cross, figures of swings, the rest."""
+    """The ids that are on by default, by tier: candles, what bars break and cross, figures of swings, rarer ones, and
+    what is made of several timeframes.
+    """
     first = {pattern["name"]: pattern["id"] for pattern in reversed(tp.PATTERNS)}.values()
     ids = [pattern["id"] for pattern in tp.PATTERNS]
     drawn = slice(ids.index("double_top"), ids.index("change_of_character") + 1)
     last = slice(ids.index("cup_and_handle"), ids.index("crab") + 1)
     of = dict.fromkeys(ids, "T1")
+    of |= {pattern["id"]: "combo" for pattern in tp.PATTERNS if pattern["tier"] == "combo"}
     of |= {name: "T0" for name in ids if name.startswith("cdl_")}
     of |= dict.fromkeys(ids[: ids.index("volume_spike")], "T0")
     of |= dict.fromkeys(ids[drawn], "T2") | dict.fromkeys(ids[last], "T3")
     on = [name for name in ids if name in first]
-    return {tier: tuple(name for name in on if of[name] == tier) for tier in ("T0", "T1", "T2", "T3")}
+    return {tier: tuple(name for name in on if of[name] == tier) for tier in ("T0", "T1", "T2", "T3", "combo")}
 
 
 TIERS = tiers()
 ASKED = (*TIERS["T0"], *TIERS["T1"], *TIERS["T2"])
-ALL = (*ASKED, *TIERS["T3"])
+ALL = (*ASKED, *TIERS["T3"], *TIERS["combo"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +88,21 @@ class Session:
         return engine
 
     def play(self, kind: Kind) -> tuple[float, int, int]:
-        """Seconds of the processor for all minutes, how many events there were, and how many longer bars."""
+        """Seconds of the processor for all minutes, how many events there were, and how many longer bars.
+
+        Python looks for garbage as seldom as in the service.
+        """
         engine = self.engine(kind)
         play: Callable[[Any], Any] = engine.warm if kind.silent else engine.replay
         events = longer = 0
-        started = time.process_time()
-        for minute in self.minutes:
-            said = play(minute)
-            if not kind.silent:
-                events += len(said.detections)
-                longer += len(said.longer)
-        return time.process_time() - started, events, longer
+        with collector.seldom():
+            started = time.process_time()
+            for minute in self.minutes:
+                said = play(minute)
+                if not kind.silent:
+                    events += len(said.detections)
+                    longer += len(said.longer)
+            return time.process_time() - started, events, longer
 
     def check(self) -> str:
         """Minute by minute the same is found as in one call."""

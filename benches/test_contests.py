@@ -76,5 +76,6 @@ def test_minute_by_minute_the_same_events_come_as_in_one_call() -> None:
 
 
 def test_the_tiers_are_all_patterns_that_are_on_by_default() -> None:
-    assert {tier: len(ids) for tier, ids in patterns.TIERS.items()} == {"T0": 61, "T1": 33, "T2": 25, "T3": 8}
+    counts = {tier: len(ids) for tier, ids in patterns.TIERS.items()}
+    assert counts == {"T0": 61, "T1": 33, "T2": 25, "T3": 8, "combo": 1}
     assert len({*patterns.ALL}) == len({pattern["name"] for pattern in tp.PATTERNS})

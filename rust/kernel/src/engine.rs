@@ -5,6 +5,7 @@ use crate::bar::{Bar, Fold, quality};
 use crate::counters::{Counters, Skew};
 use crate::decode::{BATCH, Decoder};
 use crate::error::KernelError;
+use crate::fate::Sink;
 use crate::history::Formed;
 use crate::made::Row;
 use crate::offset::{Arrival, Span};
@@ -18,6 +19,9 @@ use crate::symbol::SymbolId;
 use crate::tick::Kind;
 use crate::timeframe::Timeframe;
 use crate::window::Window;
+
+/// Bars of history for which room is made at once, as for the minute of as many symbols.
+const MOST_EXPECTED: usize = 20_000;
 
 /// Ticks to bars to patterns for many symbols and channels. Deterministic: the same calls give the same bits.
 #[derive(Debug)]
@@ -303,6 +307,7 @@ impl Engine {
         let mut taken = 0;
         let output = self.collect(self.now_us, |aggregator, sink| {
             let mut bars = bars.into_iter();
+            sink.expect(bars.size_hint().0.min(MOST_EXPECTED));
             let mut some = Vec::with_capacity(TOUCHED);
             loop {
                 some.extend(bars.by_ref().take(TOUCHED));

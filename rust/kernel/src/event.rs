@@ -52,10 +52,10 @@ impl EventId {
     /// Lower-case hexadecimal digits in groups of 8, 4, 4, 4 and 12.
     #[must_use]
     pub fn text(self) -> [u8; Self::TEXT_BYTES] {
-        // All digits first, then moved apart: calculated and at fixed places, they are made side by side.
+        // All digits first, then moved apart.
         let mut digits = [0; 32];
         for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0) {
-            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+            pair.copy_from_slice(&DIGITS[usize::from(byte)]);
         }
         let mut text = [b'-'; Self::TEXT_BYTES];
         text[..8].copy_from_slice(&digits[..8]);
@@ -67,8 +67,19 @@ impl EventId {
     }
 }
 
+/// The two digits of each byte.
+static DIGITS: [[u8; 2]; 256] = {
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [digit(byte as u8 >> 4), digit(byte as u8 & 15)];
+        byte += 1;
+    }
+    pairs
+};
+
 /// The digit of a number below 16.
-fn digit(number: u8) -> u8 {
+const fn digit(number: u8) -> u8 {
     number + if number < 10 { b'0' } else { b'a' - 10 }
 }
 

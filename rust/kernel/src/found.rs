@@ -52,9 +52,14 @@ impl Found {
         self.0.iter_mut().find(is_it).map(|held| held.evaluation = evaluation).is_some()
     }
 
+    /// Makes room for so many, and some more: the memory goes from bar to bar, and none holds as many as the last.
+    fn reserve(&mut self, count: usize) {
+        self.0.reserve_exact(count.next_multiple_of(8));
+    }
+
     /// Makes them what the first look at the bar has matched.
     pub(crate) fn hold(&mut self, matches: &[(u16, Match)], evaluation: u32) {
-        self.0.reserve_exact(matches.len());
+        self.reserve(matches.len());
         self.0.extend(matches.iter().map(|&(pattern, matched)| {
             let Match { direction, confidence, .. } = matched;
             Held { pattern, direction, evaluation, confidence }
@@ -91,7 +96,7 @@ impl Found {
         }
         let points = |way| matches.iter().any(|(_, m)| m.direction == way);
         let conflict = points(Direction::Bullish) && points(Direction::Bearish);
-        self.0.reserve_exact(matches.len());
+        self.reserve(matches.len());
         for &(pattern, matched) in matches {
             let Match { direction, confidence, .. } = matched;
             let known = before.iter().find(|held| held.pattern == pattern && held.direction == direction);

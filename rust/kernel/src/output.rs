@@ -12,8 +12,8 @@ use crate::tick::Tick;
 /// Bytes of a refused message that are shown.
 const SAMPLE_BYTES: usize = 200;
 
-/// Events a bar for which room is made: with all patterns on there are 2.6 in a simulated market.
-const EVENTS_PER_BAR: usize = 3;
+/// Events a bar for which room is made: with all patterns on there are 3.8 in a simulated market.
+const EVENTS_PER_BAR: usize = 5;
 
 /// Ticks too late that one call hands out; the rest is counted.
 const DEAD_PER_CALL: usize = 1_000;

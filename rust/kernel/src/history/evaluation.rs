@@ -63,14 +63,13 @@ impl History {
         let above = above.at(sealed.end_us, sealed.open_us());
         let at = Closing { window: &self.window, session: &self.now.range, candles, study, held: &[], above };
         if bar.quality & quality::PARTIAL == 0 {
-            let (broken, rests) = (&self.broken, &self.now.rests);
-            let is_asked = |(id, _): &&(u16, &'static dyn Pattern)| !broken.contains(id) && !rests.has(*id);
+            let silent = self.now.rests.and(&self.broken);
+            let is_asked = |(id, _): &&(u16, &'static dyn Pattern)| !silent.has(*id);
             let on = || rules.detectors.on(candles, study).filter(is_asked);
             let last = || rules.detectors.last().iter().filter(is_asked);
             let all = AssertUnwindSafe(|| {
-                for &(id, pattern) in on() {
-                    matches.extend(pattern.detect(&at).map(|matched| (id, matched)));
-                }
+                // Not a loop: what is chained would be asked at each step which of its parts it has come to.
+                on().for_each(|&(id, pattern)| matches.extend(pattern.detect(&at).map(|matched| (id, matched))));
                 for &(id, pattern) in last() {
                     let found = pattern.detect(&Closing { held: &matches, ..at });
                     matches.extend(found.map(|matched| (id, matched)));

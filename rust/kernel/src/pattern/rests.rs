@@ -16,6 +16,30 @@ static RESTING: LazyLock<[Option<(u8, u8)>; COUNT]> = LazyLock::new(|| {
         .map(|pattern| Some(pattern.cooldown()).filter(|&bars| bars > 0).and_then(|bars| Some((places.next()?, bars))))
 });
 
+/// The pattern at each place.
+static PLACED: LazyLock<Vec<u16>> = LazyLock::new(|| {
+    (0u16..).zip(RESTING.iter()).filter_map(|(pattern, resting)| resting.is_some().then_some(pattern)).collect()
+});
+
+/// Patterns that are not looked for on a bar: a bit each, by their place among all.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Silent([u64; 4]);
+
+const _: () = assert!(COUNT <= 256, "each pattern has a bit");
+
+impl Silent {
+    fn add(&mut self, pattern: u16) {
+        if let Some(bits) = self.0.get_mut(usize::from(pattern / 64)) {
+            *bits |= 1 << (pattern % 64);
+        }
+    }
+
+    /// Whether a pattern is one of them.
+    pub(crate) fn has(&self, pattern: u16) -> bool {
+        self.0.get(usize::from(pattern / 64)).is_some_and(|bits| bits >> (pattern % 64) & 1 == 1)
+    }
+}
+
 /// How many more bars each pattern rests: in a steady climb every bar makes a new high, and one event says it.
 ///
 /// `push` for each bar of a session after its patterns were looked for; a new session begins with a new one. O(1).
@@ -25,9 +49,12 @@ pub(crate) struct Rests {
 }
 
 impl Rests {
-    /// Whether a pattern, by its place among all, is not to be looked for.
-    pub(crate) fn has(&self, pattern: u16) -> bool {
-        place(pattern).and_then(|(at, _)| self.left.get(usize::from(at))).is_some_and(|&left| left > 0)
+    /// Those that rest, and these besides: what each of a bar's patterns is held against.
+    pub(crate) fn and(&self, others: &[u16]) -> Silent {
+        let mut all = Silent::default();
+        let resting = PLACED.iter().zip(self.left).filter(|&(_, left)| left > 0);
+        others.iter().chain(resting.map(|(pattern, _)| pattern)).for_each(|&pattern| all.add(pattern));
+        all
     }
 
     /// A bar has closed on which these patterns held.
@@ -61,8 +88,15 @@ mod tests {
         let new_high = (0u16..).zip(PATTERNS).find(|(_, pattern)| pattern.id() == "new_high_20").unwrap().0;
         let mut rests = Rests::default();
         rests.push([new_high].into_iter());
-        let rested: Vec<bool> = (0..6).map(|_| (rests.has(new_high), rests.push([].into_iter())).0).collect();
+        let rested: Vec<bool> = (0..6).map(|_| (rests.and(&[]).has(new_high), rests.push([].into_iter())).0).collect();
         assert_eq!(rested, [true, true, true, true, true, false]);
-        assert!((0..COUNT as u16).all(|pattern| !rests.has(pattern)));
+        let silent = |rests: Rests, others: &[u16]| {
+            let silent = rests.and(others);
+            (0..COUNT as u16).filter(|&pattern| silent.has(pattern)).collect::<Vec<_>>()
+        };
+        assert!(silent(rests, &[]).is_empty());
+        rests.push([new_high].into_iter());
+        let last = COUNT as u16 - 1;
+        assert_eq!(silent(rests, &[last, 0]), [0, new_high, last]);
     }
 }
