@@ -31,6 +31,8 @@ class Day:
         """before: the bars until the open; `openings`: stamps of the bars that are the first of a session."""
         self.finished: list[Session] = []
         """Those before it, oldest first."""
+        self.earlier: list[Day] = []
+        """The same, with their bars."""
         base = before[max(0, len(before) - BASE_BARS) :]
         self.begin = len(base)
         """The place of the session's first bar."""

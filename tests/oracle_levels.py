@@ -140,20 +140,20 @@ def pivot_break(day: Day, at: int) -> Verdict | None:
     return Verdict(direction, graded(q), 1, told, (("break", day.bars[at].ts_us, close),), (("beyond", q),))
 
 
-def sessions_seen(days: list[Day]) -> list[Session]:
+def sessions_seen(days: list[Day]) -> list[tuple[Day, Session]]:
     """Those of finished days that were seen whole, as far back as prices go on from one to the next."""
     seen = list(sessions_whole(days))
-    jumps = [at for at in range(1, len(seen)) if abs(seen[at].open / seen[at - 1].close - 1) > UNADJUSTED]
+    jumps = [at for at in range(1, len(seen)) if abs(seen[at][1].open / seen[at - 1][1].close - 1) > UNADJUSTED]
     return seen[jumps[-1] :] if jumps else seen
 
 
-def sessions_whole(days: list[Day]) -> Iterator[Session]:
+def sessions_whole(days: list[Day]) -> Iterator[tuple[Day, Session]]:
     """All but a first one whose first bar came five minutes late."""
     for number, day in enumerate(days):
         if number > 0 or day.minute(day.begin) < 5:
             own = day.bars[day.begin :]
             high, low = max(bar.high for bar in own), min(bar.low for bar in own)
-            yield Session(day.open_us, own[0].open, high, low, own[-1].close)
+            yield day, Session(day.open_us, own[0].open, high, low, own[-1].close)
 
 
 LEVELS: dict[str, Rule] = {

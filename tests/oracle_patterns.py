@@ -16,6 +16,7 @@ from oracle_breakouts import BREAKOUTS, COOLDOWNS
 from oracle_charts import CHARTS, charts
 from oracle_day import Day
 from oracle_levels import LEVELS, sessions_seen
+from oracle_volumes import is_busiest
 
 DAY_US = 86_400_000_000
 MIN_RANGE = 0.001
@@ -265,7 +266,7 @@ RULES: dict[str, Rule] = {
     "closed_in_bottom_range": partial(closed_in_range, -1),
 }
 
-IDS = (*RULES, "high_of_day", "low_of_day", *BREAKOUTS, *LEVELS, *CHARTS)
+IDS = (*RULES, "volume_spike_of_day", "high_of_day", "low_of_day", *BREAKOUTS, *LEVELS, *CHARTS)
 """Every pattern that is written here: all but TA-Lib's."""
 
 
@@ -291,6 +292,8 @@ def candlesticks(day: Day) -> Iterator[tuple[int, str, Said]]:
     for at in day.own:
         past = day.bars[max(0, at - 20) : at + 1]
         verdicts += [(at, pattern, verdict) for pattern, rule in RULES.items() if (verdict := rule(past)) is not None]
+    spikes = [one for one in verdicts if one[1] == "volume_spike"]
+    verdicts += [(at, "volume_spike_of_day", verdict) for at, _, verdict in spikes if is_busiest(day, at)]
     for at, pattern, (direction, confidence, bars, drawn_by) in verdicts:
         levels = drawn_levels(day.newest(at, drawn_by), direction)
         yield at, pattern, Said(direction, confidence, bars, levels)
@@ -320,7 +323,9 @@ def days(bars: Sequence[Bar], sessions: Sequence[tuple[int, int]] | None) -> Ite
     before: list[Bar] = []
     for open_us, own in by_open.items():
         day = Day(before, own, open_us, openings)
-        day.finished = sessions_seen(made)
+        for earlier, session in sessions_seen(made):
+            day.earlier.append(earlier)
+            day.finished.append(session)
         yield day
         made.append(day)
         before = [*before, *own]

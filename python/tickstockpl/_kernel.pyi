@@ -662,12 +662,31 @@ class Engine:
     def provisional(self) -> Output:
         """The open bars as they stand, flagged `PROVISIONAL`; they stay open and feed no pattern."""
     def know(self, sessions: Any) -> int:
-        """Tell of finished sessions before any bar is fed: what breakouts from the last day and week are measured from.
+        """Tell of finished sessions before any bar is fed: what breakouts from the last day and week are measured from,
+        and whose minutes' volumes `know_volumes` tells.
 
         sessions: an object with `Bars`' columns, a row a session, oldest first per symbol; `ts_us` its open. A week is
         known once a session of the week before it is, and gaps are measured once 14 sessions are.
         Returns the rows taken: not those of symbols of which bars were fed, nor such with a price that is none. Raises
         ValueError as `warm` does.
+        """
+    @property
+    def needs_volumes(self) -> bool:
+        """Whether a pattern that is on asks what a minute traded on other days: `know_volumes` tells it."""
+    def volumes_since(self, symbols: Sequence[str]) -> NDArray[np.int64]:
+        """The open of each symbol's first session whose minutes count, in µs UTC, of those that `know` told of.
+
+        Those before it are of before a split. 2^63 - 1 where none counts, and where `needs_volumes` is False.
+        """
+    def know_volumes(self, volumes: Any) -> int:
+        """Tell what each minute of finished sessions traded at most, after `know` and before any bar is fed.
+
+        volumes: an object with `symbols` and columns of equal length, a row a symbol, week and minute: `symbol` int32,
+        an index into `symbols`; `open_us` int64, the open of any session of the week, µs UTC; `minute` int32, from the
+        session's open, from 0; `volume` int64, the largest of that minute over the week's sessions since
+        `volumes_since`, in shares; `quality` uint8, the flags of these bars.
+        Returns the rows taken: those of the last four weeks that were told of, of symbols of which no bar was fed.
+        Raises ValueError if columns differ in length, or a symbol is none.
         """
     def warm(self, bars: Any) -> int:
         """Feed history (an object with `Bars`' columns, oldest first per symbol) through the same path, silently.

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use numpy::{IntoPyArray, PyArray1};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -21,7 +22,7 @@ use tickstockpl_kernel::timeframe::Timeframe;
 use crate::columns::{Bars, Forming, frozen};
 use crate::forming::forming;
 use crate::framer::Frames;
-use crate::given::{self, FARTHEST_US, Given, sessions};
+use crate::given::{self, FARTHEST_US, Given, Volumes, sessions};
 use crate::output::{Names, Output};
 use crate::rule::Rule;
 use crate::to_py;
@@ -218,6 +219,29 @@ impl Engine {
         py.detach(|| {
             let mut engine = self.lock()?;
             Ok(given.rows().filter(|(name, session, _)| engine.know(name, session)).count())
+        })
+    }
+
+    #[getter]
+    fn needs_volumes(&self) -> PyResult<bool> {
+        Ok(self.lock()?.needs_volumes())
+    }
+
+    fn volumes_since<'py>(&self, py: Python<'py>, symbols: Vec<String>) -> PyResult<Bound<'py, PyArray1<i64>>> {
+        let since = py.detach(|| {
+            let engine = self.lock()?;
+            let since = symbols.iter().map(|name| engine.volumes_since_us(name.as_bytes()).unwrap_or(i64::MAX));
+            PyResult::Ok(since.collect::<Vec<_>>())
+        })?;
+        Ok(since.into_pyarray(py))
+    }
+
+    fn know_volumes(&self, py: Python<'_>, volumes: &Bound<'_, PyAny>) -> PyResult<usize> {
+        let given = Volumes::new(volumes)?;
+        py.detach(|| {
+            let mut engine = self.lock()?;
+            let rows = given.rows();
+            Ok(rows.filter(|&(name, us, at, volume, flags)| engine.know_volume(name, us, at, volume, flags)).count())
         })
     }
 

@@ -47,11 +47,7 @@ impl Given {
         if lengths.chain([given.revision.len(), given.quality.len()]).any(|len| len != given.len()) {
             return Err(PyValueError::new_err("bars must have columns of one length"));
         }
-        let strange = |&id: &i32| usize::try_from(id).map_or(true, |id| id >= given.names.len());
-        if let Some(row) = given.symbol.iter().position(strange) {
-            let id = given.symbol[row];
-            return Err(PyValueError::new_err(format!("symbol must index symbols, row {row} is {id}")));
-        }
+        name_known(&given.symbol, &given.names)?;
         let [ts_us, _, trades, ..] = &given.whole;
         if let Some(row) = ts_us.iter().position(|&us| i128::from(us).abs() > FARTHEST_US) {
             let us = ts_us[row];
@@ -93,6 +89,51 @@ impl Given {
             )
         })
     }
+}
+
+/// What minutes of finished sessions traded at most: columns of one length, copied.
+pub(crate) struct Volumes {
+    names: Vec<String>,
+    symbol: Vec<i32>,
+    open_us: Vec<i64>,
+    minute: Vec<i32>,
+    volume: Vec<i64>,
+    quality: Vec<u8>,
+}
+
+impl Volumes {
+    /// Reads the columns; a `ValueError` if they differ in length, or a symbol is none of `symbols`.
+    pub(crate) fn new(volumes: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let [symbol, minute] = columns(volumes, ["symbol", "minute"])?;
+        let [open_us, volume] = columns(volumes, ["open_us", "volume"])?;
+        let [quality] = columns(volumes, ["quality"])?;
+        let names = volumes.getattr("symbols")?.extract()?;
+        let given = Self { names, symbol, open_us, minute, volume, quality };
+        let lengths = [given.open_us.len(), given.minute.len(), given.volume.len(), given.quality.len()];
+        if lengths.iter().any(|&len| len != given.symbol.len()) {
+            return Err(PyValueError::new_err("volumes must have columns of one length"));
+        }
+        name_known(&given.symbol, &given.names)?;
+        Ok(given)
+    }
+
+    /// Symbol, open of a session of the week in µs, minute, volume and flags of each row.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (&[u8], i64, i64, i64, u8)> {
+        let names = self.symbol.iter().map(|&id| self.names[id as usize].as_bytes());
+        let numbers = self.open_us.iter().zip(&self.minute).zip(&self.volume).zip(&self.quality);
+        names.zip(numbers).map(|(name, (((&open_us, &minute), &volume), &quality))| {
+            (name, open_us, i64::from(minute), volume, quality)
+        })
+    }
+}
+
+/// A `ValueError` if one of these indexes none of the names.
+fn name_known(symbol: &[i32], names: &[String]) -> PyResult<()> {
+    let strange = |&id: &i32| usize::try_from(id).map_or(true, |id| id >= names.len());
+    symbol.iter().position(strange).map_or(Ok(()), |row| {
+        let id = symbol[row];
+        Err(PyValueError::new_err(format!("symbol must index symbols, row {row} is {id}")))
+    })
 }
 
 /// `first_src` and `last_src` of so many bars, if the object has these columns: which messages went into each.

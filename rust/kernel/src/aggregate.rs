@@ -237,6 +237,20 @@ impl Aggregator {
         id.is_some_and(|id| self.roster[id].history.know(day))
     }
 
+    /// See [`MinuteVolumes::since_us`].
+    ///
+    /// [`MinuteVolumes::since_us`]: crate::pattern::MinuteVolumes::since_us
+    #[must_use]
+    pub fn volumes_since_us(&self, ticker: &[u8]) -> Option<i64> {
+        self.roster[self.roster.names().find(ticker)?].history.volumes()?.since_us()
+    }
+
+    /// See [`History::know_volume`].
+    pub fn know_volume(&mut self, ticker: &[u8], open_us: i64, minute: i64, volume: i64, flags: u8) -> bool {
+        let id = self.roster.names().find(ticker);
+        id.is_some_and(|id| self.roster[id].history.know_volume(open_us, minute, volume, flags))
+    }
+
     /// See [`History::recall`].
     pub fn recall(
         &mut self,

@@ -57,6 +57,11 @@ impl DetectorList {
         self.charts.get(kind as usize).filter(|_| is_on).map(|&(place, _)| place)
     }
 
+    /// Whether any that is on reads what the minutes of other sessions traded.
+    pub(crate) fn has_volumes(&self) -> bool {
+        self.own.iter().any(|(_, pattern)| pattern.needs_volumes())
+    }
+
     /// Those that are asked when the others have been.
     pub(crate) fn last(&self) -> &Detectors {
         &self.last

@@ -298,6 +298,28 @@ impl Engine {
         session.is_priced() && self.aggregator.know(ticker, Day { open_us: ts_us, open, high, low, close, quality })
     }
 
+    /// Whether a pattern that is on reads what the minutes of other sessions traded: [`Engine::know_volume`] tells it.
+    #[must_use]
+    pub fn needs_volumes(&self) -> bool {
+        self.aggregator.rules().has_volumes()
+    }
+
+    /// The open of the first session that [`Engine::know`] told of whose minutes count: those before it are of before a
+    /// split. `None` if none counts, or [`Engine::needs_volumes`] is false.
+    #[must_use]
+    pub fn volumes_since_us(&self, ticker: &[u8]) -> Option<i64> {
+        self.aggregator.volumes_since_us(ticker)
+    }
+
+    /// Tells the largest volume of a minute of the session, from 0, over those sessions of a week, named by the open of any of
+    /// them, that [`Engine::know`] told of and [`Engine::volumes_since_us`] lets count; and the flags of those bars.
+    ///
+    /// False if it was not taken: bars of the symbol were, no pattern asks, the week is none of the last four that were
+    /// told of, or no minute of 26 hours.
+    pub fn know_volume(&mut self, ticker: &[u8], open_us: i64, minute: i64, volume: i64, flags: u8) -> bool {
+        self.aggregator.know_volume(ticker, open_us, minute, volume, flags)
+    }
+
     /// Closes bars of history, in the order given, as if they had been live; what that makes, and how many were taken.
     ///
     /// One is taken if its prices are finite and positive, and it is newer than its symbol's last. The benchmark's should

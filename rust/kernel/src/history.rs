@@ -6,6 +6,7 @@
 
 mod evaluation;
 mod formed;
+mod known;
 mod revision;
 
 use std::collections::VecDeque;
@@ -19,8 +20,7 @@ use crate::found::Found;
 use crate::indicator::gauges::Gauges;
 use crate::longer::Longer;
 use crate::made::{Made, Row};
-use crate::pattern::days::Day;
-use crate::pattern::{self, Direction};
+use crate::pattern::{self, Direction, MinuteVolumes};
 use crate::rules::{MOST_REVISABLE, Reach, Rules};
 use crate::sealed::Sealed;
 use crate::session::Session;
@@ -41,6 +41,8 @@ pub struct History {
     candles: Option<Box<Trail<Candles>>>,
     /// What the bars have come to; `None` if no pattern that is on asks for it.
     study: Option<Box<Trail<Study>>>,
+    /// What the minutes of other sessions traded; `None` if no pattern that is on asks for it.
+    volumes: Option<Box<MinuteVolumes>>,
     /// Start of the newest bar that was let go of.
     base_minute_us: i64,
     /// Start of the newest bar that can no longer be revised; it may wait for an older one that is still open.
@@ -67,6 +69,7 @@ impl History {
             base: Footing::default(),
             candles: rules.has_candles().then(Box::default),
             study: rules.has_study().then(Box::default),
+            volumes: rules.has_volumes().then(Box::default),
             base_minute_us: i64::MIN,
             behind_us: i64::MIN,
             sealed: VecDeque::new(),
@@ -98,8 +101,11 @@ impl History {
         holds([&self.now, &self.base].iter().all(|at| at.recent.is_sound() && is_near(at.end_us)), "chart patterns")?;
         holds(self.candles.is_some() == rules.has_candles(), "candlesticks")?;
         holds(self.study.is_some() == rules.has_study(), "studies")?;
+        holds(self.volumes.is_some() == rules.has_volumes(), "volumes")?;
+        let revisable = self.in_window_from(0);
+        self.volumes.as_ref().map_or(Ok(()), |volumes| volumes.is_sound(revisable))?;
         holds(self.gauges.is_watched() == watched, "indicators")?;
-        let window = self.window.resized(rules.window_bars, self.in_window_from(0));
+        let window = self.window.resized(rules.window_bars, revisable);
         self.window = window.ok_or("a window")?;
         match (&mut self.longer, &rules.longer) {
             (Some(longer), Some(rules)) => longer.fit(rules),
@@ -162,6 +168,7 @@ impl History {
     pub fn touch(&self, end_us: i64) -> u64 {
         let candles = self.candles.as_ref().map_or(0, |candles| candles.touch());
         let kept = candles ^ self.gauges.touch() ^ self.study.as_ref().map_or(0, |study| study.touch());
+        let kept = kept ^ self.volumes.as_ref().map_or(0, |volumes| volumes.touch());
         let ends = [self.sealed.front(), self.sealed.back()].map(|sealed| sealed.map_or(0, Sealed::touch));
         // The oldest one leaves, and `trim` asks the next whether it is the last to do so.
         let second = self.sealed.get(1).map_or(0, |sealed| sealed.fold.minute_us as u64);
@@ -380,19 +387,6 @@ impl History {
             (Some(longer), Some(rules)) => longer.warm(timeframe, bar, session, rules),
             _ => false,
         }
-    }
-
-    /// Tells of a finished session before all that were seen; false if bars were, and nothing is changed.
-    pub fn know(&mut self, day: Day) -> bool {
-        if !self.window.is_empty() {
-            return false;
-        }
-        self.now.range.know(day);
-        self.base.range.know(day);
-        if let Some(longer) = &mut self.longer {
-            longer.know(day);
-        }
-        true
     }
 
     /// Tells of a fed bar at which evaluation an event of it was made, as the stored event says: no later one may bear

@@ -111,4 +111,9 @@ impl Rules {
     pub(crate) fn has_study(&self) -> bool {
         self.detectors.has_study() || self.combined.needs_study()
     }
+
+    /// Whether a pattern that is on reads what the minutes of other sessions traded.
+    pub(crate) fn has_volumes(&self) -> bool {
+        self.detectors.has_volumes()
+    }
 }

@@ -34,6 +34,15 @@ fn volume_spike_is_more_than_three_times_the_mean_of_the_twenty_before() {
 }
 
 #[test]
+fn a_volume_spike_of_day_is_one_where_no_volumes_of_other_days_are_kept() {
+    let mut rows = vec![(5.0, 6.0, 4.0, 5.0, 100); 20];
+    rows.push((5.0, 6.0, 4.0, 5.5, 301));
+    assert_eq!(detect("volume_spike_of_day", &rows), detect("volume_spike", &rows));
+    rows[20].4 = 300;
+    assert_none("volume_spike_of_day", &rows);
+}
+
+#[test]
 fn high_of_day_exceeds_the_session_and_not_by_a_tie() {
     let first = (10.0, 12.0, 8.0, 10.0, 1);
     assert_none("high_of_day", &[first]);

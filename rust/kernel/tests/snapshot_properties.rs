@@ -51,6 +51,19 @@ fn steep() -> Rule {
     }
 }
 
+/// One of a pattern that looks at the minutes of other days.
+fn busy() -> Rule {
+    let spike = Member { pattern: "volume_spike_of_day".to_owned(), direction: None, within: 1, timeframe: None };
+    Rule {
+        timeframe: Timeframe::Min1,
+        id: "busy".to_owned(),
+        all: vec![Operand::Held(spike)],
+        any: Vec::new(),
+        cooldown: 0,
+        ..steep()
+    }
+}
+
 fn settings() -> Settings {
     let sessions: Vec<_> = (-1..9).map(|day| T0_US + day * DAY_US).map(|us| (us - HOUR_US, us + 4 * HOUR_US)).collect();
     let regular = Sessions::new(&sessions).expect("they ascend");
@@ -62,7 +75,7 @@ fn settings() -> Settings {
         symbols: 6,
         price_scale: Some(2),
         patterns: None,
-        rules: vec![steep()],
+        rules: vec![steep(), busy()],
         seq_counts: true,
         volume_checked: true,
         calendar: Calendar { window: regular.clone(), simulated: Sessions::default(), regular: Some(regular) },
@@ -224,6 +237,8 @@ fn lived() -> Engine {
         open_us: -1,
         close_us: -1,
     };
+    let day = Bar { ts_us: T0_US - HOUR_US - DAY_US, ..bar(0) };
+    assert!(engine.know(b"S0", &day) && engine.know_volume(b"S0", day.ts_us, 3, 70, quality::GAP));
     for (symbol, minute) in ["S0", "S1", "S2"].into_iter().flat_map(|symbol| (-30..0).map(move |at| (symbol, at))) {
         assert!(engine.warm(symbol.as_bytes(), &bar(minute), 0, Span { first: minute + 50, last: minute + 51 }));
     }

@@ -30,6 +30,9 @@ impl History {
         if let Some(on) = &rules.indicators {
             self.gauges.enter(session, &self.window, on);
         }
+        if let Some(volumes) = &mut self.volumes {
+            volumes.push(&bar, &self.now.range);
+        }
         self.window.push(bar);
         if let Some(candles) = &mut self.candles {
             candles.push(&bar, &self.window, &());
@@ -61,7 +64,8 @@ impl History {
             _ => rules.above,
         };
         let above = above.at(sealed.end_us, sealed.open_us());
-        let at = Closing { window: &self.window, session: &self.now.range, candles, study, held: &[], above };
+        let (window, session, volumes) = (&self.window, &self.now.range, self.volumes.as_deref());
+        let at = Closing { window, session, candles, study, volumes, held: &[], above };
         if bar.quality & quality::PARTIAL == 0 {
             let silent = self.now.rests.and(&self.broken);
             let is_asked = |(id, _): &&(u16, &'static dyn Pattern)| !silent.has(*id);

@@ -63,6 +63,9 @@ impl History {
             if let Some(study) = &mut self.study {
                 study.settle(open_us, self.window.view().before(newer), &rules.study);
             }
+            if let Some(volumes) = &mut self.volumes {
+                volumes.settle();
+            }
             self.base.push(&bar, oldest.end_us, &oldest.found, &rules.combined);
             if let Some(on) = &rules.indicators {
                 self.gauges.settle(open_us, newer, &self.window, on);
@@ -104,6 +107,9 @@ impl History {
         }
         if let Some(study) = &mut self.study {
             study.rewind(&self.window, &rules.study);
+        }
+        if let Some(volumes) = &mut self.volumes {
+            volumes.rewind();
         }
         if let Some(on) = &rules.indicators {
             self.gauges.rewind(&self.window, on);

@@ -136,7 +136,8 @@ impl Days {
     }
 }
 
-fn week(open_us: i64) -> i64 {
+/// The number of a session's week, by its open in µs.
+pub(super) fn week(open_us: i64) -> i64 {
     // 1970-01-01 was a Thursday.
     (open_us.saturating_add(6 * HOUR_US).div_euclid(DAY_US) + 3).div_euclid(7)
 }

@@ -16,7 +16,7 @@ use super::session_range::Level;
 use super::squeeze::{After, BandBreakout, SqueezeOn};
 use super::surge::HighVolumeSurge;
 use super::trending::{Steep, Trending};
-use super::volume_spike::VolumeSpike;
+use super::volume_spike::{VolumeSpike, VolumeSpikeOfDay};
 use crate::candle::talib;
 use crate::candle::talib::pattern::TALIB;
 use crate::candle::{ClosedInRange, Doji, Engulfing, EveningStar, Hammer, HangingMan, Harami, MorningStar, PinBar};
@@ -110,6 +110,7 @@ const LATER: &[&dyn Pattern] = &[
     &chart(Kind::Butterfly, "butterfly", "Butterfly", &HARMONIC),
     &chart(Kind::Crab, "crab", "Crab", &HARMONIC),
     &Agreement,
+    &VolumeSpikeOfDay,
 ];
 
 const AVERAGES: &str =
@@ -294,6 +295,7 @@ mod tests {
         "butterfly",
         "crab",
         "agreement",
+        "volume_spike_of_day",
     ];
 
     #[test]
@@ -341,6 +343,6 @@ mod tests {
             assert!(!pattern.source().is_empty());
             assert!(pattern.bars_needed() >= 1);
         }
-        assert_eq!(names.len(), 11 + 61 - 8 + LATER.len() - 6);
+        assert_eq!(names.len(), 11 + 61 - 8 + LATER.len() - 7);
     }
 }

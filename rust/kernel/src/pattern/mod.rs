@@ -15,6 +15,7 @@ mod explained;
 mod gap;
 mod levels;
 mod list;
+mod minute_volumes;
 mod opening_range;
 mod pivot_break;
 mod rests;
@@ -28,6 +29,7 @@ pub(crate) use agreement::Agreement;
 pub use explained::{Explained, MOST_CONDITIONS, MOST_POINTS};
 pub use levels::Levels;
 pub use list::{COUNT, PATTERNS};
+pub use minute_volumes::{MinuteVolumes, Usual};
 pub use opening_range::OpeningRanges;
 pub(crate) use rests::Rests;
 pub use session_range::{Level, SessionRange};
@@ -57,6 +59,8 @@ pub struct Closing<'a> {
     pub candles: Option<&'a Candles>,
     /// What the bars have come to, the newest included; `None` if no pattern that is on reads it.
     pub study: Option<&'a Study>,
+    /// What the minutes of the sessions before traded; `None` if no pattern that is on reads it.
+    pub volumes: Option<&'a MinuteVolumes>,
     /// The patterns that hold on the newest bar, as far as they have been asked.
     pub held: &'a [(u16, Match)],
     /// What had closed of longer timeframes by its end.
@@ -72,7 +76,7 @@ impl<'a> Closing<'a> {
         candles: Option<&'a Candles>,
         study: Option<&'a Study>,
     ) -> Self {
-        Self { window, session, candles, study, held: &[], above: Above::default() }
+        Self { window, session, candles, study, volumes: None, held: &[], above: Above::default() }
     }
 
     /// The study, with a: the average true range in price; `None` while there are too few bars for one.
@@ -128,6 +132,11 @@ pub trait Pattern: Sync {
 
     /// Whether it reads [`Closing::study`].
     fn needs_study(&self) -> bool {
+        false
+    }
+
+    /// Whether it reads [`Closing::volumes`].
+    fn needs_volumes(&self) -> bool {
         false
     }
 

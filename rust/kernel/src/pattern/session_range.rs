@@ -92,8 +92,26 @@ impl SessionRange {
     /// The session before, if its prices can be compared with those of this one, whose next bar this is.
     #[must_use]
     pub fn comparable_day(&self, bar: &WindowBar) -> Option<&Day> {
-        let open = if self.bars == 0 { bar.open } else { self.open };
-        self.last_day().filter(|_| !self.days.is_unadjusted(open))
+        self.last_day().filter(|_| !self.splits_with(bar))
+    }
+
+    /// Whether the session, whose next bar this is, opened where its prices cannot be compared with those of the days before.
+    #[must_use]
+    pub(crate) fn splits_with(&self, bar: &WindowBar) -> bool {
+        self.days.is_unadjusted(if self.bars == 0 { bar.open } else { self.open })
+    }
+
+    /// Whether the session, whose next bar this is, will be one of the days when it has ended.
+    #[must_use]
+    pub(crate) fn counts_with(&self, bar: &WindowBar) -> bool {
+        let late_us = self.opened_us.map_or(0, |opened_us| bar.ts_us.saturating_sub(opened_us));
+        self.whole || self.bars == 0 && late_us < FIRST_MINUTES * MINUTE_US
+    }
+
+    /// The sessions before it.
+    #[must_use]
+    pub(crate) fn days(&self) -> &Days {
+        &self.days
     }
 
     /// High and low of what breakouts are from, if they can be compared with the session's next bar.
@@ -203,10 +221,9 @@ impl SessionRange {
                 self.left |= u8::from(below) * side(level, false);
             }
         }
+        self.whole = self.counts_with(bar);
         if self.bars == 0 {
             self.open = bar.open;
-            let late_us = self.opened_us.map_or(0, |opened_us| bar.ts_us.saturating_sub(opened_us));
-            self.whole |= late_us < FIRST_MINUTES * MINUTE_US;
         }
         let gap = self.open_gap(bar).filter(|&(gap, filled)| match gap {
             Direction::Bullish => bar.low > filled,
