@@ -8,10 +8,12 @@ from typing import Any
 import asyncpg
 import numpy as np
 
+import tickstockpl as tp
 from bar_samples import rows
 from minute_rows import Kind
 from tickstockpl import sessions, timetable
-from tickstockpl.sessions import Sessions
+from tickstockpl.kernel import PATTERNS, columns_of_bars
+from tickstockpl.sessions import Session, Sessions
 
 MINUTE_US = 60_000_000
 PRICES = ("open", "high", "low", "close")
@@ -72,3 +74,38 @@ async def put_minutes(uri: str, kind: Kind, columns: Mapping[str, Any]) -> None:
         *(columns[name].tolist() for name in ("ts_us", *PRICES, "volume", "vwap", "trades")),
         [flags[bits] for bits in columns["quality"].tolist()],
     )
+
+
+def market(days: Sequence[Session], seed: int, *, thin: float = 0.7, spikes: float = 0.0) -> dict[str, Any]:
+    """Minutes of the sessions, each of which opens somewhere else than the last one closed; the newest far above it.
+
+    spikes: the share of the minutes that trade some ten times as much.
+    """
+    parts = [minutes([(day.open_us, day.close_us)], seed + at, thin=thin) for at, day in enumerate(days)]
+    steps = np.random.default_rng(seed).choice([0.97, 0.99, 1.0, 1.01, 1.03], len(days)).cumprod()
+    steps[-1] = 1.1 * steps[-2]
+    for part, step in zip(parts, steps, strict=True):
+        part["quality"][:] = 0
+        if spikes:
+            rng = np.random.default_rng(seed + int(part["ts_us"][0] // MINUTE_US))
+            much = rng.random(len(part["volume"])) < spikes
+            part["volume"][much] = rng.integers(6_000, 12_000, np.count_nonzero(much))
+        for name in ("open", "high", "low", "close"):
+            part[name] = np.round(part[name] * step, 2)
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def within(columns: dict[str, Any], first_us: int, end_us: int) -> dict[str, Any]:
+    held = (columns["ts_us"] >= first_us) & (columns["ts_us"] < end_us)
+    return {name: values[held] for name, values in columns.items()}
+
+
+def found(engine: tp.Engine, columns: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """What the engine finds in these minutes: ids, prices and all."""
+    order = np.lexsort((columns["symbol"], columns["ts_us"]))
+    given = columns_of_bars({name: values[order] for name, values in columns.items()}, ("vwap", "trades", "quality"))
+    made = engine.replay(given, last=True).detections
+    names = ("ts_us", "direction", "confidence", "entry", "stop", "target", "quality", "event_id")
+    told = [[repr(value) for value in getattr(made, name).tolist()] for name in names]  # NaN is not equal to itself
+    symbols = [made.symbols[at] for at in made.symbol.tolist()]
+    return list(zip(symbols, [PATTERNS[at]["id"] for at in made.pattern.tolist()], *told, strict=True))

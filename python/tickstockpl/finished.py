@@ -1,6 +1,7 @@
 """The finished sessions of each symbol before the one that is on, which an engine is told of at a start.
 
-What it knows of them after a run that saw them is a function of the last 15: so these are read, and no more. Of regular
+What it knows of them after a run that saw them is a function of the last 15: so these are read, and no more unless a
+pattern asks for what each minute of them traded. Of regular
 sessions they are in `ohlcv_daily`; what that table lacks or holds from before a change is folded from minutes.
 """
 
@@ -115,16 +116,21 @@ class Finished:
 
 @asynccontextmanager
 async def finished(
-    settings: DatabaseSettings, sessions: I64, *, regular: bool, replayed: Replayed | None = None
+    settings: DatabaseSettings,
+    sessions: I64,
+    *,
+    regular: bool,
+    replayed: Replayed | None = None,
+    most: int = SESSIONS,
 ) -> AsyncIterator[Finished]:
     """What reads the last of these sessions, on a connection of its own.
 
     sessions: those before the one that is on: open and close in µs UTC, int64 (n, 2), sorted.
     regular: they are regular ones, of which there are daily bars.
-    replayed: what is left out, since it comes by another way.
+    replayed: what is left out, since it comes by another way. most: so many, the last, are read.
     Raises ServerError if the database cannot be used, in the block too.
     """
-    wanted = sessions[-SESSIONS:]
+    wanted = sessions[-most:]
     opens, closes = wanted[:, 0], wanted[:, 1]
     async with postgres.for_command(settings, command_timeout_s=_COMMAND_TIMEOUT_S) as connection:
         known: dict[int, date] = {}

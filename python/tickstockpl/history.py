@@ -5,7 +5,7 @@ Python object per value.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 from uuid import UUID
@@ -39,11 +39,6 @@ _TYPES = {
     "last_src": ">i8",
 }
 _TIMES = ("ts_us", "open_us", "close_us")
-_WIRE = np.dtype(
-    [("fields", ">i2")] + [part for name, kind in _TYPES.items() for part in ((f"{name}_bytes", ">i4"), (name, kind))]
-)
-"""A tuple of binary COPY: the number of its fields, then the length and value of each."""
-
 _NEVER = "timestamptz '1969-12-31 23:59:59.999999Z'"
 
 
@@ -122,29 +117,41 @@ async def is_naive(connection: Connection) -> bool:
     return bool(kind == "timestamp without time zone")
 
 
-async def copied(connection: Connection, query: str, *values: object) -> NDArray[np.void]:
-    """The rows of a query that selects `columns`, in its order, as PostgreSQL has them; `symbol` counts from 0."""
+async def copied(
+    connection: Connection, query: str, *values: object, types: Mapping[str, str] = _TYPES
+) -> NDArray[np.void]:
+    """The rows of a query that selects `columns`, in its order, as PostgreSQL has them; `symbol` counts from 0.
+
+    types: where it selects others, big-endian types of a fixed width by name; `symbol` is one of them. None is NULL.
+    """
     received = bytearray()
 
     async def take(data: bytes) -> None:
         received.extend(data)
 
     await connection.copy_from_query(query, *values, output=take, format="binary")
-    return await asyncio.to_thread(_parsed, received)
+    return await asyncio.to_thread(_parsed, received, types)
 
 
-def _parsed(received: bytearray) -> NDArray[np.void]:
+def _parsed(received: bytearray, types: Mapping[str, str]) -> NDArray[np.void]:
     """The tuples of a binary COPY, as `copied` gives them: of a million too long a work for the loop."""
-    rows = np.frombuffer(received, dtype=_WIRE, offset=_HEADER_BYTES, count=_tuples(received))
-    if len(rows) and (rows["fields"] != len(_TYPES)).any():
+    wire = _wire(types)
+    rows = np.frombuffer(received, dtype=wire, offset=_HEADER_BYTES, count=_tuples(received, wire.itemsize))
+    if len(rows) and (rows["fields"] != len(types)).any():
         raise RuntimeError("binary COPY has another shape than was asked for")
-    rows = rows[list(_TYPES)].copy()
+    rows = rows[list(types)].copy()
     rows["symbol"] -= 1  # WITH ORDINALITY counts from 1, and so do we
     return rows
 
 
-def _tuples(received: bytearray) -> int:
-    tuples, rest = divmod(len(received) - _HEADER_BYTES - _TRAILER_BYTES, _WIRE.itemsize)
+def _wire(types: Mapping[str, str]) -> np.dtype[np.void]:
+    """A tuple of binary COPY: the number of its fields, then the length and value of each."""
+    fields = [part for name, kind in types.items() for part in ((f"{name}_bytes", ">i4"), (name, kind))]
+    return np.dtype([("fields", ">i2"), *fields])
+
+
+def _tuples(received: bytearray, tuple_bytes: int) -> int:
+    tuples, rest = divmod(len(received) - _HEADER_BYTES - _TRAILER_BYTES, tuple_bytes)
     if rest:
         raise RuntimeError("binary COPY has another shape than was asked for")
     return tuples

@@ -16,7 +16,7 @@ from tickstockpl import sessions as calendars
 from tickstockpl.clock import Clock
 from tickstockpl.continuation import ignored, restored
 from tickstockpl.daily import daily_bars, over_us
-from tickstockpl.errors import ServerError
+from tickstockpl.errors import ServerError, SettingsError
 from tickstockpl.finished import SESSIONS, finished
 from tickstockpl.history import Replayed
 from tickstockpl.kernel import PROVISIONAL, Engine
@@ -31,6 +31,9 @@ from tickstockpl.selection import engine_settings, reached
 from tickstockpl.settings import Settings
 from tickstockpl.snapshot import Snapshot
 from tickstockpl.sources import Source, open_source
+from tickstockpl.volumes import DAYS as VOLUME_DAYS
+from tickstockpl.volumes import SESSIONS as VOLUME_SESSIONS
+from tickstockpl.volumes import MinuteVolumes, minute_volumes
 from tickstockpl.warmup import history, revised
 from tickstockpl.writer import Writer
 
@@ -85,7 +88,9 @@ async def warm(
     table = calendar.table(settings.session.mode)
     longer = _past(settings, calendar, table, now_us, replayed)
     lately = table[table[:, 0] <= now_us + SESSION_AHEAD_US][-SESSIONS_BACK:]
-    before, regular = lately[lately[:, 0] <= now_us][:-1][-SESSIONS:], settings.session.mode == "regular"
+    begun, regular = lately[lately[:, 0] <= now_us], settings.session.mode == "regular"
+    most = VOLUME_SESSIONS if engine.needs_volumes else SESSIONS
+    before = begun[:-1][-most:]
     if regular and len(before):
         await _catch_up(settings, before, over)
     taken, told, newest_us, known_us = 0, 0, None, None
@@ -97,12 +102,16 @@ async def warm(
         revise_s=settings.bars.revise_s,
         replayed=replayed,
     )
-    async with finished(settings.database, before, regular=regular, replayed=replayed) as sessions, longer as past:
+    sessions_read = finished(settings.database, before, regular=regular, replayed=replayed, most=most)
+    volumes_read = _volumes(settings, before, begun, replayed) if engine.needs_volumes else nullcontext()
+    async with sessions_read as sessions, volumes_read as volumes, longer as past:
         if past is not None:
-            engine.longer_from(int(lately[lately[:, 0] <= now_us][-1, 0]))
+            engine.longer_from(int(begun[-1, 0]))
             await _tell_missed(engine, past, now_us)
         async for chunk in chunks:
             told += engine.know(await sessions.of(chunk.symbols))
+            if volumes is not None:
+                engine.know_volumes(await volumes.of(chunk.symbols, engine.volumes_since(chunk.symbols)))
             for timeframe, bars in await past.of(chunk.symbols) if past is not None else ():
                 engine.warm_longer(timeframe, bars)
             taken += engine.warm(chunk)
@@ -114,6 +123,15 @@ async def warm(
     log.info("finished sessions told", sessions=len(before), rows=told)
     engine.recall(await revised(settings.database, lately, now_us, revise_s=settings.bars.revise_s))
     return Warmed(taken, newest_us, known_us)
+
+
+def _volumes(
+    settings: Settings, before: NDArray[np.int64], begun: NDArray[np.int64], replayed: Replayed | None
+) -> AbstractAsyncContextManager[MinuteVolumes | None]:
+    """What reads what minutes of those sessions traded; nothing, if there are none."""
+    if not len(before):
+        return nullcontext()
+    return minute_volumes(settings.database, before, int(begun[-1, 0]), replayed=replayed)
 
 
 def _past(
@@ -212,8 +230,15 @@ def build_engine(
 
     rules: those of the settings, where they have been read.
     Raises SettingsError for a pattern that does not exist or can never be found, for two of one name, for a mistake in
-    a file of rules, or for bounds that cross.
+    a file of rules, or for bounds that cross; for minutes that are deleted before a start can read them.
     """
     told = engine_settings(settings, calendar, price_scale, rules)
     reached(told, "patterns.enabled")
-    return Engine(told)
+    engine = Engine(told)
+    kept = settings.retention.bars_days
+    if engine.needs_volumes and kept is not None and kept < VOLUME_DAYS:
+        raise SettingsError(
+            f"retention.bars_days must be at least {VOLUME_DAYS} where a pattern asks what a minute traded on other "
+            f"days, was {kept}"
+        )
+    return engine

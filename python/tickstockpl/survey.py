@@ -20,7 +20,7 @@ from tickstockpl import archive, rate_file, recording, report, reports, sessions
 from tickstockpl.archive import Archive, Asked
 from tickstockpl.errors import SettingsError
 from tickstockpl.findings import Findings, Sought, find
-from tickstockpl.kernel import patterns_with
+from tickstockpl.kernel import Engine, patterns_with
 from tickstockpl.moments import us_of
 from tickstockpl.recording import Reading
 from tickstockpl.rule import Rule, only
@@ -38,13 +38,14 @@ from tickstockpl.selection import (
 from tickstockpl.sessions import Mode
 from tickstockpl.settings import PatternSettings, Settings
 from tickstockpl.vocabulary import INTERVALS_S, TIMEFRAME, TIMEFRAMES
+from tickstockpl.volumes import DAYS as VOLUME_DAYS
 from tickstockpl.workers import cores, processes
 
 _DAY_US = 86_400_000_000
 _WARM_DAYS = (14, 14, 28, 42, 60, 150, 420, 2100)
 WARM_US = {name: days * _DAY_US for name, days in zip(TIMEFRAMES, _WARM_DAYS, strict=True)}
 """So much before the first day asked for is read too, so that windows are as full as they were on that day: 200 bars of
-each timeframe, and a fortnight for the days before."""
+each timeframe, and a fortnight for the days before. What minutes traded on other days takes more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +190,10 @@ def _archive(
         until_us = us_of(datetime.combine(survey.last + timedelta(days=1), time(), zone))
     measured = [sought.engine.benchmark] if sought.engine.benchmark else []
     symbols = {*survey.symbols, *measured} if survey.symbols else ()
-    asked = Asked(symbols, max(recording.FIRST_US, sought.first_us - WARM_US[sought.engine.timeframes[-1]]), until_us)
+    warm_us = WARM_US[sought.engine.timeframes[-1]]
+    if Engine(sought.engine).needs_volumes:
+        warm_us = max(warm_us, VOLUME_DAYS * _DAY_US)
+    asked = Asked(symbols, max(recording.FIRST_US, sought.first_us - warm_us), until_us)
     if not survey.files:
         return archive.in_database(settings.database, asked, rows=archive.ROWS)
     alone = survey.symbols[0] if len(survey.symbols) == 1 else None

@@ -1,7 +1,5 @@
 """A start knows the sessions before today's as a run does that saw them: out of daily bars, or out of minutes."""
 
-import time
-from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,13 +10,13 @@ import pytest
 
 import tickstockpl as tp
 from bar_samples import ran, rows
-from market_rows import MINUTE_US, minutes, put_minutes, told, xnys
+from market_rows import MINUTE_US, found, market, put_minutes, told, within, xnys
 from minute_rows import Kind, prepare, put
-from running import serving, settings_for, tick
+from running import Shifted, serving, settings_for, tick
 from tickstockpl.daily import daily_bars
 from tickstockpl.finished import SESSIONS, finished
 from tickstockpl.history import Replayed
-from tickstockpl.kernel import GAP, PATTERNS, columns_of_bars
+from tickstockpl.kernel import GAP, columns_of_bars
 from tickstockpl.migrate import migrate
 from tickstockpl.missed import Window
 from tickstockpl.position import EVER_US
@@ -47,34 +45,6 @@ def settings(uri: str, mode: str = "regular") -> Settings:
     patterns = {"enabled": LEVELS, "timeframes": ("1min", "5min", "15min", "30min", "1hour", "4hour")}
     given = {"database": {"uri": uri}, "session": {"mode": mode}, "patterns": patterns, "bars": {"longer_sessions": 60}}
     return Settings.model_validate(given)
-
-
-def market(days: Sequence[Session], seed: int, *, thin: float = 0.7) -> dict[str, Any]:
-    """Minutes of the sessions, each of which opens somewhere else than the last one closed; the newest far above it."""
-    parts = [minutes([(day.open_us, day.close_us)], seed + at, thin=thin) for at, day in enumerate(days)]
-    steps = np.random.default_rng(seed).choice([0.97, 0.99, 1.0, 1.01, 1.03], len(days)).cumprod()
-    steps[-1] = 1.1 * steps[-2]
-    for part, step in zip(parts, steps, strict=True):
-        part["quality"][:] = 0
-        for name in ("open", "high", "low", "close"):
-            part[name] = np.round(part[name] * step, 2)
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def within(columns: dict[str, Any], first_us: int, end_us: int) -> dict[str, Any]:
-    held = (columns["ts_us"] >= first_us) & (columns["ts_us"] < end_us)
-    return {name: values[held] for name, values in columns.items()}
-
-
-def found(engine: tp.Engine, columns: dict[str, Any]) -> list[tuple[Any, ...]]:
-    """What the engine finds in these minutes: ids, prices and all."""
-    order = np.lexsort((columns["symbol"], columns["ts_us"]))
-    given = columns_of_bars({name: values[order] for name, values in columns.items()}, ("vwap", "trades", "quality"))
-    made = engine.replay(given, last=True).detections
-    names = ("ts_us", "direction", "confidence", "entry", "stop", "target", "quality", "event_id")
-    told = [[repr(value) for value in getattr(made, name).tolist()] for name in names]  # NaN is not equal to itself
-    symbols = [made.symbols[at] for at in made.symbol.tolist()]
-    return list(zip(symbols, [PATTERNS[at]["id"] for at in made.pattern.tolist()], *told, strict=True))
 
 
 def days_until(calendar: Sessions, mode: Any, first: date = FIRST) -> list[Session]:
@@ -275,19 +245,6 @@ async def test_only_chunks_of_the_sessions_that_are_told_are_looked_at(
         assert len(await sessions.of(["A", "B"]))
         looked_at = await sessions.connection.fetchval(LOCKED_CHUNKS)
     assert looked_at == SESSIONS < len(days), "each of these sessions is within one day of UTC"
-
-
-class Shifted:
-    """A clock of another day that runs as ours does."""
-
-    def __init__(self, now_us: int) -> None:
-        self._ahead_us = now_us - time.time_ns() // 1000
-
-    def now_us(self) -> int:
-        return time.time_ns() // 1000 + self._ahead_us
-
-    def monotonic_s(self) -> float:
-        return time.monotonic()
 
 
 async def test_a_service_that_starts_cold_fires_what_one_fires_that_ran_through(

@@ -17,6 +17,7 @@ import pytest
 import tickstockpl as tp
 from bar_samples import MINUTE_US, NINE_30_US
 from commands import Run, said_once
+from market_rows import market, xnys
 from tickstockpl import archive, sessions
 from tickstockpl.found import DIRECTIONS
 from tickstockpl.selection import engine_settings
@@ -168,6 +169,21 @@ def test_days_that_are_named_are_looked_at_as_if_the_days_before_had_been_lived_
     early = command("scan", str(bars), "--to", "2025-10-13", "-o", "found.parquet")
     assert early.returncode == 0
     assert found_in(pl.read_parquet("found.parquet")) == [row for row in every if row[3] < NINE_30_US + DAY_US]
+
+
+def test_so_many_days_before_are_read_as_a_pattern_asks_for(command: Run, state_dir: Path) -> None:
+    """Ten of one minute, which a fortnight has not."""
+    days = xnys(state_dir).between("regular", date(2025, 9, 8), date(2025, 10, 14))
+    columns = market(days, 1, spikes=0.05, thin=1.0)
+    wanted = ("symbol", "ts_us", "open", "high", "low", "close", "volume")
+    pl.DataFrame({name: columns[name] for name in wanted}).write_parquet("bars.parquet")
+    asked = ("scan", "bars.parquet", "--pattern", "volume_spike_of_day")
+    command(*asked, "-o", "all.parquet")
+    command(*asked, "--from", "2025-10-14", "-o", "found.parquet")
+    command("scan", "bars.parquet", "--pattern", "volume_spike", "--from", "2025-10-14", "-o", "plain.parquet")
+    found, every, plain = (found_in(pl.read_parquet(f"{name}.parquet")) for name in ("found", "all", "plain"))
+    assert found == [row for row in every if row[3] >= days[-1].open_us]
+    assert 0 < len(found) < len(plain)
 
 
 def test_hours_out_of_session_count_where_they_are_asked_for(command: Run, bars: Path) -> None:
