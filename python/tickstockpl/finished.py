@@ -56,6 +56,8 @@ class Finished:
     opens: I64
     """Of the last sessions before the one that is on, µs UTC, sorted."""
     closes: I64
+    needed: NDArray[np.bool_]
+    """Those in which a symbol must have had a bar, or a run has forgotten it."""
     days: list[date | None]
     """The days under which `ohlcv_daily` has them as their minutes are; None: it has not."""
     naive: bool
@@ -67,7 +69,7 @@ class Finished:
 
         One that broke off is flagged `provisional`.
 
-        None is from before a session in which the symbol had no bar: a run that was there has forgotten it then.
+        None is from before a needed session in which the symbol had no bar: a run that was there has forgotten it then.
         """
         at = [place for place, day in enumerate(self.days) if day is not None]
         opens = [moment_at(us) for us in self.opens[at].tolist()]
@@ -75,7 +77,7 @@ class Finished:
         rest = [place for place, day in enumerate(self.days) if day is None]
         if rest:
             parts.append(await self._folded(symbols, rest))
-        return _connected(History.of(np.concatenate(parts), symbols), self.opens)
+        return _connected(History.of(np.concatenate(parts), symbols), self.opens, self.needed)
 
     async def _folded(self, symbols: Sequence[str], places: list[int]) -> NDArray[np.void]:
         """The same of minutes."""
@@ -114,40 +116,60 @@ class Finished:
         )
 
 
+def needed(sessions: I64, regular: I64) -> NDArray[np.bool_]:
+    """Which of these sessions hold the open of a regular one: at that a run forgets who was not heard.
+
+    Both open and close in µs UTC, int64 (n, 2), sorted. Of the days of mode `always` those without trading do not.
+    """
+    opens = regular[:, 0]
+    held: NDArray[np.bool_] = np.searchsorted(opens, sessions[:, 0]) < np.searchsorted(opens, sessions[:, 1])
+    return held
+
+
+def last(sessions: I64, regular: I64, count: int) -> I64:
+    """The last of these sessions from the one on that is the last but `count` of those that are needed."""
+    at = needed(sessions, regular).nonzero()[0][-count:]
+    return sessions[at[0] if len(at) else 0 :]
+
+
 @asynccontextmanager
 async def finished(
     settings: DatabaseSettings,
     sessions: I64,
+    regular: I64,
     *,
-    regular: bool,
+    daily: bool,
     replayed: Replayed | None = None,
     most: int = SESSIONS,
 ) -> AsyncIterator[Finished]:
     """What reads the last of these sessions, on a connection of its own.
 
     sessions: those before the one that is on: open and close in µs UTC, int64 (n, 2), sorted.
-    regular: they are regular ones, of which there are daily bars.
-    replayed: what is left out, since it comes by another way. most: so many, the last, are read.
+    regular: the regular ones, in the same form. daily: of these there are daily bars.
+    replayed: what is left out, since it comes by another way. most: so many that are `needed`, the last, are read.
     Raises ServerError if the database cannot be used, in the block too.
     """
-    wanted = sessions[-most:]
+    wanted = last(sessions, regular, most)
     opens, closes = wanted[:, 0], wanted[:, 1]
     async with postgres.for_command(settings, command_timeout_s=_COMMAND_TIMEOUT_S) as connection:
         known: dict[int, date] = {}
-        if regular and (replayed is None or replayed.anew_us != EVER_US):
+        if daily and (replayed is None or replayed.anew_us != EVER_US):
             rows = await connection.fetch(_FRESH, [moment_at(us) for us in opens.tolist()])
             known = {us_of(row["open_at"]): row["date"] for row in rows}
         days = [known.get(us) for us in opens.tolist()]
-        yield Finished(connection, opens, closes, days, await is_naive(connection), replayed)
+        yield Finished(connection, opens, closes, needed(wanted, regular), days, await is_naive(connection), replayed)
 
 
-def _connected(rows: History, opens: I64) -> History:
-    """Of each symbol the sessions without a gap up to the last of `opens`, but the first only if it was seen whole."""
+def _connected(rows: History, opens: I64, needed: NDArray[np.bool_]) -> History:
+    """Of each symbol the sessions without a gap up to the last of `opens`, but the first only if it was seen whole.
+
+    needed: those in which no bar is a gap.
+    """
     place = np.searchsorted(opens, rows.ts_us)
     there = np.zeros((len(rows.symbols), len(opens)), dtype=np.bool_)
     there[rows.symbol, place] = True
-    run = np.logical_and.accumulate(there[:, ::-1], axis=1)[:, ::-1]
-    first = len(opens) - run.sum(axis=1)
+    run = np.logical_and.accumulate((there | ~needed)[:, ::-1], axis=1)[:, ::-1]
+    first = (there & run).argmax(axis=1)
     kept = run[rows.symbol, place]
     kept &= (place > first[rows.symbol]) | (rows.open_us - rows.ts_us < WHOLE_US)
     return rows.where(kept)

@@ -17,7 +17,7 @@ from tickstockpl.clock import Clock
 from tickstockpl.continuation import ignored, restored
 from tickstockpl.daily import daily_bars, over_us
 from tickstockpl.errors import ServerError, SettingsError
-from tickstockpl.finished import SESSIONS, finished
+from tickstockpl.finished import SESSIONS, finished, last
 from tickstockpl.history import Replayed
 from tickstockpl.kernel import PROVISIONAL, Engine
 from tickstockpl.losses import JUMP
@@ -88,10 +88,10 @@ async def warm(
     table = calendar.table(settings.session.mode)
     longer = _past(settings, calendar, table, now_us, replayed)
     lately = table[table[:, 0] <= now_us + SESSION_AHEAD_US][-SESSIONS_BACK:]
-    begun, regular = lately[lately[:, 0] <= now_us], settings.session.mode == "regular"
+    begun, daily = table[table[:, 0] <= now_us], settings.session.mode == "regular"
     most = VOLUME_SESSIONS if engine.needs_volumes else SESSIONS
-    before = begun[:-1][-most:]
-    if regular and len(before):
+    before = last(begun[:-1], calendar.regular, most)
+    if daily and len(before):
         await _catch_up(settings, before, over)
     taken, told, newest_us, known_us = 0, 0, None, None
     chunks = history(
@@ -100,9 +100,10 @@ async def warm(
         now_us,
         window=settings.bars.window,
         revise_s=settings.bars.revise_s,
+        known_us=calendar.known_since_us(now_us),
         replayed=replayed,
     )
-    sessions_read = finished(settings.database, before, regular=regular, replayed=replayed, most=most)
+    sessions_read = finished(settings.database, before, calendar.regular, daily=daily, replayed=replayed, most=most)
     volumes_read = _volumes(settings, before, begun, replayed) if engine.needs_volumes else nullcontext()
     async with sessions_read as sessions, volumes_read as volumes, longer as past:
         if past is not None:

@@ -34,6 +34,7 @@ LOCKED_CHUNKS = """
     WHERE l.pid = pg_backend_pid() AND c.relkind = 'r' AND c.relnamespace = '_timescaledb_internal'::regnamespace"""
 FIRST, TODAY = date(2025, 9, 8), date(2025, 10, 14)
 """A Monday, and a Tuesday some 27 sessions later."""
+MONDAY = date(2025, 10, 13)
 
 
 @pytest.fixture
@@ -75,6 +76,28 @@ async def test_a_start_finds_what_a_run_finds_that_saw_every_session(
     assert {"daily_breakout", "pivot_break", "gap_up"} <= {pattern for _, pattern, *_ in expected}
     daily = (await rows(database, "SELECT count(*) FROM ohlcv_daily"))[0]["count"]
     assert (daily > 0) == (mode == "regular"), "of other sessions there are no daily bars"
+
+
+@pytest.mark.parametrize("mode", ["regular", "extended", "always"])
+@pytest.mark.parametrize("minutes", [0, 1, 700])
+async def test_a_start_on_a_monday_knows_what_a_run_knows_that_heard_nothing_on_the_weekend(
+    database: str, calendar: Sessions, mode: Any, minutes: int
+) -> None:
+    """Nobody is forgotten on days without a regular session, and of mode `always` they are days, too."""
+    await prepare(database, "ours")
+    await told(database, calendar)
+    days = [day for day in days_until(calendar, mode) if day.day.weekday() < 5 and day.day <= MONDAY]
+    columns, today = market(days, 300), days[-1]
+    before = within(columns, days[0].open_us, today.open_us + minutes * MINUTE_US)
+    await put_minutes(database, "ours", before)
+    run = build_engine(settings(database, mode), calendar, None)
+    found(run, before)
+    start = build_engine(settings(database, mode), calendar, None)
+    await warm(start, settings(database, mode), calendar, today.open_us + minutes * MINUTE_US + 1)
+    rest = within(columns, today.open_us + minutes * MINUTE_US, today.close_us)
+    expected = [each for each in found(run, rest) if int(each[2]) >= today.open_us]
+    assert found(start, rest) == expected
+    assert minutes > 300 or {"daily_breakout", "weekly_breakout"} <= {pattern for _, pattern, *_ in expected}
 
 
 @pytest.mark.parametrize("mode", ["regular", "extended"])
@@ -158,7 +181,7 @@ async def told_of(uri: str, calendar: Sessions, symbols: list[str], **options: A
     days = days_until(calendar, "regular")[:-1]
     table = np.array([[day.open_us, day.close_us] for day in days], dtype=np.int64)
     named = {day.open_us: day.day for day in days}
-    async with finished(settings(uri).database, table, regular=True, **options) as sessions:
+    async with finished(settings(uri).database, table, calendar.regular, daily=True, **options) as sessions:
         made = await sessions.of(symbols)
     by_name: dict[str, list[date]] = {name: [] for name in symbols}
     for at, us in zip(made.symbol.tolist(), made.ts_us.tolist(), strict=True):
@@ -205,7 +228,7 @@ async def test_a_session_whose_minutes_changed_since_is_told_out_of_minutes(data
     for change in ("SELECT 1", "UPDATE market_session SET changes = changes + 1 WHERE kind = 'regular'"):
         await ran(database, change)
         table = np.array([[day.open_us, day.close_us] for day in days[:-1]], dtype=np.int64)
-        async with finished(settings(database).database, table, regular=True) as sessions:
+        async with finished(settings(database).database, table, calendar.regular, daily=True) as sessions:
             highs.append((await sessions.of(["A"])).high.tolist())
     assert max(highs[0]) < 200
     assert highs[1] == [500, 500]
@@ -239,7 +262,7 @@ async def test_only_chunks_of_the_sessions_that_are_told_are_looked_at(
     days = days_until(calendar, "extended")
     await put_minutes(database, kind, market(days, 7, thin=0.02))
     table = np.array([[day.open_us, day.close_us] for day in days], dtype=np.int64)
-    reading = finished(settings(database).database, table, regular=False)
+    reading = finished(settings(database).database, table, calendar.regular, daily=False)
     # What a transaction has looked at stays locked until it ends.
     async with reading as sessions, transaction(sessions.connection):
         assert len(await sessions.of(["A", "B"]))
