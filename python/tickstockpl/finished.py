@@ -56,8 +56,6 @@ class Finished:
     opens: I64
     """Of the last sessions before the one that is on, µs UTC, sorted."""
     closes: I64
-    needed: NDArray[np.bool_]
-    """Those in which a symbol must have had a bar, or a run has forgotten it."""
     days: list[date | None]
     """The days under which `ohlcv_daily` has them as their minutes are; None: it has not."""
     naive: bool
@@ -65,11 +63,10 @@ class Finished:
     replayed: Replayed | None
 
     async def of(self, symbols: Sequence[str]) -> History:
-        """A row a session, oldest first per symbol: its open in `ts_us`, when its first bar began in `open_us`.
+        """A row a session, oldest first per symbol: its open in `ts_us`, when its first bar began in `open_us`, and in
+        `close_us` its last; of daily bars both say the first.
 
         One that broke off is flagged `provisional`.
-
-        None is from before a needed session in which the symbol had no bar: a run that was there has forgotten it then.
         """
         at = [place for place, day in enumerate(self.days) if day is not None]
         opens = [moment_at(us) for us in self.opens[at].tolist()]
@@ -77,7 +74,7 @@ class Finished:
         rest = [place for place, day in enumerate(self.days) if day is None]
         if rest:
             parts.append(await self._folded(symbols, rest))
-        return _connected(History.of(np.concatenate(parts), symbols), self.opens, self.needed)
+        return History.of(np.concatenate(parts), symbols)
 
     async def _folded(self, symbols: Sequence[str], places: list[int]) -> NDArray[np.void]:
         """The same of minutes."""
@@ -91,7 +88,7 @@ class Finished:
             self.connection,
             f"""
             SELECT s.id::integer, o.opens, b.open, b.high, b.low, b.close, 0::bigint, 'NaN'::float8, 0::bigint, 0,
-              {quality_bits("q.names")}, b.first_at{zone}, b.first_at{zone}, -1::bigint, -1::bigint
+              {quality_bits("q.names")}, b.first_at{zone}, b.last_at{zone}, -1::bigint, -1::bigint
             FROM unnest($1::text[]) WITH ORDINALITY AS s(name, id)
             CROSS JOIN unnest($2::timestamptz[], $3::timestamptz[]) AS o(opens, closes)
             CROSS JOIN LATERAL (
@@ -116,60 +113,48 @@ class Finished:
         )
 
 
-def needed(sessions: I64, regular: I64) -> NDArray[np.bool_]:
-    """Which of these sessions hold the open of a regular one: at that a run forgets who was not heard.
+def last(sessions: I64, regular: I64, count: int) -> I64:
+    """The last of these sessions, so many of which hold the open of a regular one.
 
-    Both open and close in µs UTC, int64 (n, 2), sorted. Of the days of mode `always` those without trading do not.
+    Both open and close in µs UTC, int64 (n, 2), sorted. Of the days of mode `always` those without trading hold none.
     """
     opens = regular[:, 0]
-    held: NDArray[np.bool_] = np.searchsorted(opens, sessions[:, 0]) < np.searchsorted(opens, sessions[:, 1])
-    return held
-
-
-def last(sessions: I64, regular: I64, count: int) -> I64:
-    """The last of these sessions from the one on that is the last but `count` of those that are needed."""
-    at = needed(sessions, regular).nonzero()[0][-count:]
-    return sessions[at[0] if len(at) else 0 :]
+    at = (np.searchsorted(opens, sessions[:, 0]) < np.searchsorted(opens, sessions[:, 1])).nonzero()[0][-count:]
+    return sessions[at[0] :] if len(at) else sessions[-count:]
 
 
 @asynccontextmanager
 async def finished(
     settings: DatabaseSettings,
     sessions: I64,
-    regular: I64,
     *,
     daily: bool,
     replayed: Replayed | None = None,
-    most: int = SESSIONS,
 ) -> AsyncIterator[Finished]:
-    """What reads the last of these sessions, on a connection of its own.
+    """What reads these sessions, on a connection of its own.
 
-    sessions: those before the one that is on: open and close in µs UTC, int64 (n, 2), sorted.
-    regular: the regular ones, in the same form. daily: of these there are daily bars.
-    replayed: what is left out, since it comes by another way. most: so many that are `needed`, the last, are read.
+    sessions: open and close in µs UTC, int64 (n, 2), sorted. daily: they are regular, and there are daily bars of them.
+    replayed: what is left out, since it comes by another way.
     Raises ServerError if the database cannot be used, in the block too.
     """
-    wanted = last(sessions, regular, most)
-    opens, closes = wanted[:, 0], wanted[:, 1]
+    opens, closes = sessions[:, 0], sessions[:, 1]
     async with postgres.for_command(settings, command_timeout_s=_COMMAND_TIMEOUT_S) as connection:
         known: dict[int, date] = {}
         if daily and (replayed is None or replayed.anew_us != EVER_US):
             rows = await connection.fetch(_FRESH, [moment_at(us) for us in opens.tolist()])
             known = {us_of(row["open_at"]): row["date"] for row in rows}
         days = [known.get(us) for us in opens.tolist()]
-        yield Finished(connection, opens, closes, needed(wanted, regular), days, await is_naive(connection), replayed)
+        yield Finished(connection, opens, closes, days, await is_naive(connection), replayed)
 
 
-def _connected(rows: History, opens: I64, needed: NDArray[np.bool_]) -> History:
-    """Of each symbol the sessions without a gap up to the last of `opens`, but the first only if it was seen whole.
+def counted(rows: History, known_us: I64, today_us: int) -> History:
+    """Of each symbol the sessions before today's that a run counts which knows it since `known_us`.
 
-    needed: those in which no bar is a gap.
+    The first one counts if the symbol was heard from its open on, or before it. rows: as `Finished.of` gives them, by
+    symbol and time. known_us: one a symbol, µs UTC.
     """
-    place = np.searchsorted(opens, rows.ts_us)
-    there = np.zeros((len(rows.symbols), len(opens)), dtype=np.bool_)
-    there[rows.symbol, place] = True
-    run = np.logical_and.accumulate((there | ~needed)[:, ::-1], axis=1)[:, ::-1]
-    first = (there & run).argmax(axis=1)
-    kept = run[rows.symbol, place]
-    kept &= (place > first[rows.symbol]) | (rows.open_us - rows.ts_us < WHOLE_US)
-    return rows.where(kept)
+    since = known_us[rows.symbol]
+    kept = (rows.ts_us >= since) & (rows.ts_us < today_us)
+    follows = np.r_[False, rows.symbol[1:] == rows.symbol[:-1]]
+    is_heard = follows & (np.r_[0, rows.close_us[:-1]] >= since)
+    return rows.where(kept & (is_heard | (rows.open_us - rows.ts_us < WHOLE_US)))

@@ -15,6 +15,8 @@ FRESH_S: Final = 1.0
 """So old may an answer be: whoever asks in a loop must not hold up the ticks."""
 ROWS: Final = 100
 MOST_ROWS: Final = 1_000
+MOST_WORDS: Final = 200
+MOST_TOLD: Final = 64
 
 NAMES: Final = ("symbol", "timeframe", "pattern")
 """What may be asked for, several of each with commas between them."""
@@ -35,7 +37,11 @@ class Formations:
         self._switches = switches
         self._ids_of = ids_of
         self._engine: Engine | None = None
-        self._newest: tuple[float, Forming] | None = None
+        self._looked_s = 0.0
+        self._newest: tuple[tuple[int, ...], Forming] | None = None
+        """How many bars had closed, and what formed then."""
+        self._told: dict[tuple[tuple[str, str], ...], Answer] = {}
+        """By question, since it was looked."""
 
     def ready(self, engine: Engine) -> None:
         """From now on there is an answer."""
@@ -53,32 +59,52 @@ class Formations:
             limit, asked = _limit(query), self._asked(query)
         except Wrong as wrong:
             return json_answer({"error": str(wrong)}, 400)
-        now = self._forming(self._engine)
+        now, question = self._forming(self._engine), tuple(sorted(query.items()))
+        if question not in self._told:
+            if len(self._told) >= MOST_TOLD:
+                self._told.clear()
+            self._told[question] = self._answered(now, limit, asked)
+        return self._told[question]
+
+    def _answered(self, now: Forming, limit: int, asked: Mapping[str, frozenset[str]]) -> Answer:
         rows = self._rows(now, asked)
         away = np.abs(now.trigger[rows] - now.close[rows]) / now.atr[rows]
         first = rows[np.argsort(away, kind="stable")][:limit]
         return json_answer({"count": len(rows), "forming": [_said(now, row) for row in first.tolist()]})
 
     def _forming(self, engine: Engine) -> Forming:
+        """What forms, at most so old; nothing else does before a bar closes."""
         now_s = self._clock.monotonic_s()
-        if self._newest is None or now_s - self._newest[0] >= FRESH_S:
-            self._newest = (now_s, engine.forming())
+        if self._newest is None or now_s - self._looked_s >= FRESH_S:
+            counters, self._looked_s = engine.counters(), now_s
+            self._told.clear()
+            closed = tuple(counters[name] for name in ("bars", "bars_revised", "longer_bars"))
+            if self._newest is None or closed != self._newest[0]:
+                self._newest = (closed, engine.forming())
         return self._newest[1]
 
     def _asked(self, query: Query) -> dict[str, frozenset[str]]:
-        """What is asked for, by name. Raises Wrong."""
+        """What is asked for, by name: nothing of a name means all. Raises Wrong."""
         if unknown := sorted(set(query) - {*NAMES, "limit"}):
-            raise Wrong(f"there is no {unknown[0]}: ask for {', '.join(NAMES)} or limit")
-        asked = {name: frozenset(filter(None, query[name].split(","))) for name in NAMES if name in query}
+            raise Wrong(f"there is no {unknown[0]!r}: ask for {', '.join(NAMES)} or limit")
+        given = {name: frozenset(filter(None, query.get(name, "").split(","))) for name in NAMES}
+        asked = {name: words for name, words in given.items() if words}
+        for name, words in asked.items():
+            if len(words) > MOST_WORDS:
+                raise Wrong(f"{name} takes at most {MOST_WORDS} at once, were {len(words)}")
         for timeframe in sorted(asked.get("timeframe", ())):
             if timeframe not in TIMEFRAMES:
-                raise Wrong(f"there is no timeframe {timeframe}: there are {', '.join(TIMEFRAMES)}")
+                raise Wrong(f"there is no timeframe {timeframe!r}: there are {', '.join(TIMEFRAMES)}")
         if "pattern" in asked:
-            meant = {name: frozenset(self._ids_of(name)) for name in sorted(asked["pattern"])}
-            if none := [name for name, ids in meant.items() if not ids]:
-                raise Wrong(f"there is no pattern {none[0]}: tickstockpl patterns prints them all")
-            asked["pattern"] = frozenset().union(*meant.values())
+            asked["pattern"] = frozenset().union(*map(self._meant, sorted(asked["pattern"])))
         return asked
+
+    def _meant(self, name: str) -> frozenset[str]:
+        """The patterns of a name, by id. Raises Wrong."""
+        ids = frozenset(self._ids_of(name))
+        if not ids:
+            raise Wrong(f"there is no pattern {name!r}: `tickstockpl patterns` prints them all")
+        return ids
 
     def _rows(self, now: Forming, asked: Mapping[str, frozenset[str]]) -> NDArray[np.intp]:
         """The rows of these, by places."""

@@ -42,6 +42,24 @@ JOIN unnest($2::timestamptz[]) AS o(opens) ON o.opens = m.open_at
 
 
 @dataclass(frozen=True, slots=True)
+class Past:
+    """What longer bars are made of; None where nothing is."""
+
+    minutes: History | None
+    days: History | None
+    """Of regular sessions; days of others are made of minutes."""
+
+    def since(self, known_us: I64) -> "Past":
+        """Of each symbol that which began at `known_us` or later, µs UTC, one a symbol."""
+        parts = (None if bars is None else bars.where(bars.ts_us >= known_us[bars.symbol]) for bars in self.all())
+        return Past(*parts)
+
+    def all(self) -> tuple[History | None, History | None]:
+        """Both."""
+        return self.minutes, self.days
+
+
+@dataclass(frozen=True, slots=True)
 class PastBars:
     """Reads the longer bars of some symbols at a time."""
 
@@ -57,18 +75,28 @@ class PastBars:
     """The timestamps of `ohlcv_1min` have no time zone: they are UTC."""
     replayed: Replayed | None
 
-    async def of(self, symbols: Sequence[str]) -> list[tuple[str, History]]:
-        """Bars of each timeframe that the engine looks at but the minute: oldest first per symbol."""
-        longer = [name for name in self.engine.timeframes if name != TIMEFRAME]
+    async def read(self, symbols: Sequence[str]) -> "Past":
+        """What they are made of."""
         minutes = await self._minutes(symbols) if self.back else None
+        return Past(minutes, await self._days(symbols) if self.regular and self._is_long() else None)
+
+    def bars(self, past: "Past") -> list[tuple[str, History]]:
+        """Bars of each timeframe that the engine looks at but the minute: oldest first per symbol."""
+        longer, until_us = self._longer(), int(self.sessions[-1, 1]) if len(self.sessions) else None
+        minutes, days = past.minutes, past.days
         made: list[tuple[str, History]] = []
         if minutes is not None:
-            until_us = int(self.sessions[-1, 1])
             inside = (name for name in longer if name not in TIERS)
             made += [(name, rolled(minutes, name, self.engine, until_us)) for name in inside]
-        if any(name in TIERS for name in longer) and (days := await self._days(symbols, minutes)) is not None:
-            made += self._long(days, longer)
-        return made
+            if self._is_long() and not self.regular:
+                days = rolled(minutes, "daily", self.engine, until_us)
+        return [*made, *self._long(days, longer)] if days is not None else made
+
+    def _longer(self) -> list[str]:
+        return [name for name in self.engine.timeframes if name != TIMEFRAME]
+
+    def _is_long(self) -> bool:
+        return any(name in TIERS for name in self._longer())
 
     async def _minutes(self, symbols: Sequence[str]) -> History:
         zone = " AT TIME ZONE 'UTC'" if self.naive else ""
@@ -90,10 +118,8 @@ class PastBars:
         )
         return History.of(rows, symbols)
 
-    async def _days(self, symbols: Sequence[str], minutes: History | None) -> History | None:
-        """A bar a session: of regular ones as far as there are daily bars, of others as far as there are minutes."""
-        if not self.regular:
-            return None if minutes is None else rolled(minutes, "daily", self.engine, int(self.sessions[-1, 1]))
+    async def _days(self, symbols: Sequence[str]) -> History:
+        """A bar a regular session, as far as there are daily bars."""
         opens = [moment_at(us) for us in self.sessions[-DAYS:, 0].tolist()]
         return History.of(await copied(self.connection, _DAILY, list(symbols), opens), symbols)
 

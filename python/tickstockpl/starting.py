@@ -17,14 +17,15 @@ from tickstockpl.clock import Clock
 from tickstockpl.continuation import ignored, restored
 from tickstockpl.daily import daily_bars, over_us
 from tickstockpl.errors import ServerError, SettingsError
-from tickstockpl.finished import SESSIONS, finished, last
+from tickstockpl.finished import SESSIONS, counted, finished, last
+from tickstockpl.heard import OPENS, Heard
 from tickstockpl.history import Replayed
 from tickstockpl.kernel import PROVISIONAL, Engine
 from tickstockpl.losses import JUMP
 from tickstockpl.missed import windows
 from tickstockpl.moments import MINUTE_US, moment_at
 from tickstockpl.ownership import Ownership
-from tickstockpl.past_bars import DAYS, PastBars, past_bars
+from tickstockpl.past_bars import DAYS, Past, PastBars, past_bars
 from tickstockpl.position import EVER_US
 from tickstockpl.rule import Rule
 from tickstockpl.selection import engine_settings, reached
@@ -89,8 +90,7 @@ async def warm(
     longer = _past(settings, calendar, table, now_us, replayed)
     lately = table[table[:, 0] <= now_us + SESSION_AHEAD_US][-SESSIONS_BACK:]
     begun, daily = table[table[:, 0] <= now_us], settings.session.mode == "regular"
-    most = VOLUME_SESSIONS if engine.needs_volumes else SESSIONS
-    before = last(begun[:-1], calendar.regular, most)
+    before = last(begun[:-1], calendar.regular, VOLUME_SESSIONS if engine.needs_volumes else SESSIONS)
     if daily and len(before):
         await _catch_up(settings, before, over)
     taken, told, newest_us, known_us = 0, 0, None, None
@@ -103,19 +103,31 @@ async def warm(
         known_us=calendar.known_since_us(now_us),
         replayed=replayed,
     )
-    sessions_read = finished(settings.database, before, calendar.regular, daily=daily, replayed=replayed, most=most)
-    volumes_read = _volumes(settings, before, begun, replayed) if engine.needs_volumes else nullcontext()
+    # Today's, too, where a symbol may have been heard in it before the regular open.
+    read = before if daily else begun[len(begun) - len(before) - 1 :]
+    today_us = int(begun[-1, 0]) if len(begun) else now_us
+    sessions_read = finished(settings.database, read, daily=daily, replayed=replayed)
+    volumes_read = _volumes(settings, before, replayed) if engine.needs_volumes else nullcontext()
     async with sessions_read as sessions, volumes_read as volumes, longer as past:
+        heard = Heard(sessions.connection, _opens(calendar, now_us), sessions.naive)
         if past is not None:
-            engine.longer_from(int(begun[-1, 0]))
+            engine.longer_from(today_us)
             await _tell_missed(engine, past, now_us)
-        async for chunk in chunks:
-            told += engine.know(await sessions.of(chunk.symbols))
+        async for read_chunk in chunks:
+            symbols, finished_rows = read_chunk.symbols, await sessions.of(read_chunk.symbols)
+            past_rows = await past.read(symbols) if past is not None else Past(None, None)
+            bars = [(each.symbol, each.ts_us) for each in (read_chunk, *past_rows.all()) if each is not None]
+            bars += [(finished_rows.symbol, us) for us in (finished_rows.open_us, finished_rows.close_us)]
+            since_us = await heard.since(symbols, bars)
+            chunk = read_chunk.where(read_chunk.ts_us >= since_us[read_chunk.symbol])
+            told += engine.know(counted(finished_rows, since_us, today_us))
             if volumes is not None:
-                engine.know_volumes(await volumes.of(chunk.symbols, engine.volumes_since(chunk.symbols)))
-            for timeframe, bars in await past.of(chunk.symbols) if past is not None else ():
-                engine.warm_longer(timeframe, bars)
+                engine.know_volumes(await volumes.of(symbols, engine.volumes_since(symbols)))
+            for timeframe, made in past.bars(past_rows.since(since_us)) if past is not None else ():
+                engine.warm_longer(timeframe, made)
             taken += engine.warm(chunk)
+            if not len(chunk):
+                continue
             # After a kill the newest minute may be stored for some symbols only: it belongs to the gap.
             is_open = chunk.quality & PROVISIONAL != 0
             newest_us = max(newest_us or 0, int(np.where(is_open, chunk.close_us, chunk.ts_us).max()))
@@ -126,13 +138,19 @@ async def warm(
     return Warmed(taken, newest_us, known_us)
 
 
+def _opens(calendar: calendars.Sessions, now_us: int) -> NDArray[np.int64]:
+    """Of the regular sessions that have begun, at whose opens a run forgets."""
+    opens = calendar.regular[:, 0]
+    return opens[opens <= now_us][-OPENS:]
+
+
 def _volumes(
-    settings: Settings, before: NDArray[np.int64], begun: NDArray[np.int64], replayed: Replayed | None
+    settings: Settings, before: NDArray[np.int64], replayed: Replayed | None
 ) -> AbstractAsyncContextManager[MinuteVolumes | None]:
     """What reads what minutes of those sessions traded; nothing, if there are none."""
     if not len(before):
         return nullcontext()
-    return minute_volumes(settings.database, before, int(begun[-1, 0]), replayed=replayed)
+    return minute_volumes(settings.database, before, replayed=replayed)
 
 
 def _past(

@@ -127,16 +127,16 @@ class MinuteVolumes:
 
 @asynccontextmanager
 async def minute_volumes(
-    settings: DatabaseSettings, sessions: I64, today_us: int, *, replayed: Replayed | None = None
+    settings: DatabaseSettings, sessions: I64, *, replayed: Replayed | None = None
 ) -> AsyncIterator[MinuteVolumes]:
     """What reads the minutes of those of these sessions that are looked at, on a connection of its own.
 
     sessions: those before the one that is on: open and close in µs UTC, int64 (n, 2), sorted.
-    today_us: the open of the one that is on, µs UTC.
     replayed: what is left out, since it comes by another way.
     Raises ServerError if the database cannot be used, in the block too.
     """
-    wanted = sessions[week_of(sessions[:, 0]) > week_of(np.int64(today_us)) - WEEKS]
+    # Bars of the last one may still be revised, and are then looked at as in its own week.
+    wanted = sessions[week_of(sessions[:, 0]) > week_of(sessions[-1:, 0]) - WEEKS]
     async with postgres.for_command(settings, command_timeout_s=_COMMAND_TIMEOUT_S) as connection:
         yield MinuteVolumes(connection, wanted, await is_naive(connection), replayed)
 

@@ -61,7 +61,7 @@ class Answer:
 
 
 Query = Mapping[str, str]
-"""What stands behind the path's question mark, by name."""
+"""What stands behind the path's question mark, by name; of a name that is there twice both, with a comma between."""
 
 Answers = Mapping[str, Callable[[Query], Answer]]
 """By path."""
@@ -176,7 +176,8 @@ class Gate:
         reason = self._objection(request)
         if reason is not None:
             return self.refuse(reason, request.remote)
-        said = self._answers[request.path](request.query)
+        asked = {name: ",".join(request.query.getall(name)) for name in request.query}
+        said = self._answers[request.path](asked)
         return _response(said, {})
 
     def refuse(self, reason: str, who: str | None) -> web.Response:

@@ -44,6 +44,8 @@ from waiting import until
 pytestmark = pytest.mark.anyio
 
 SYMBOLS = tuple(f"ZZTEST{n}" for n in range(1, 6))
+OFF = frozenset({"volume_spike", "volume_spike_of_day"})
+"""What VolumeSpike means where it is switched off: both that bear the name."""
 
 
 @pytest.fixture
@@ -122,7 +124,7 @@ async def test_a_pattern_is_switched_off_and_on_while_the_service_runs(ready: st
     first, second, third, fourth, fifth = SYMBOLS
     await define(ready, enabled=False)
     async with watching(ready, redis, state_dir) as service, Redis.from_url(redis) as client:
-        assert service.status["off"] == 1
+        assert service.status["off"] == len(OFF)
         await service.spike(first)
         assert (service.publisher["patterns_off"], service.publisher["cache_entries"]) == (1, 0)
 
@@ -135,7 +137,7 @@ async def test_a_pattern_is_switched_off_and_on_while_the_service_runs(ready: st
         await until(lambda: bool(service.status["listening"]))
         await define(ready, threshold=0.9)
         await client.publish(PATTERN_DEFINITIONS, "")
-        await until(lambda: service.status["thresholds"] == 1)
+        await until(lambda: service.status["thresholds"] == len(OFF))
         await service.spike(third, volume=450)
         await service.spike(fourth)
         assert await service.said() == [second, fourth]
@@ -143,7 +145,7 @@ async def test_a_pattern_is_switched_off_and_on_while_the_service_runs(ready: st
 
         await define(ready, enabled=False)
         await client.publish(PATTERN_DEFINITIONS, "changed")
-        await until(lambda: service.status["off"] == 1)
+        await until(lambda: service.status["off"] == len(OFF))
         await service.spike(fifth)
         assert await service.said() == [second, fourth]
         await service.up.stored()
@@ -184,7 +186,7 @@ async def test_a_lost_connection_to_either_server_has_the_table_read_again(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()",
         )
-        await until(lambda: service.status["off"] == 1)
+        await until(lambda: service.status["off"] == len(OFF))
         await define(ready)
         await client.client_kill_filter(_type="pubsub")
         await until(lambda: service.status["off"] == 0)
@@ -204,8 +206,8 @@ async def test_a_hangup_has_the_process_read_the_table_and_go_on(ready: str, red
         for enabled in (False, True):
             await define(ready, enabled=enabled)
             service.signal(signal.SIGHUP)
-            await off(int(not enabled))
-        assert service.said("patterns are switched")[1]["off"] == ["volume_spike"]
+            await off(0 if enabled else len(OFF))
+        assert service.said("patterns are switched")[1]["off"] == sorted(OFF)
         (unknown,) = service.said("pattern_definitions has names that are none of our patterns")
         assert unknown["what"] == ["AlwaysDetected"]
         await stopped(service)
@@ -251,7 +253,7 @@ async def test_a_start_waits_for_the_table_before_anything_is_sent(ready: str) -
 
     await table.begin(sleep)
     assert waits == [PAUSE_S, PAUSE_S]
-    assert table.switches.off == {"volume_spike"}
+    assert table.switches.off == OFF
     assert table.status()["state"] == "ok"
 
 
@@ -274,7 +276,7 @@ async def test_a_reading_that_fails_leaves_what_was_known(ready: str) -> None:
     table = definitions(ready)
     assert await table.read()
     known = table.switches
-    assert known.off == {"volume_spike"}
+    assert known.off == OFF
     for breaking, mending, said in (
         (
             "ALTER TABLE pattern_definitions RENAME enabled TO on_now",
@@ -335,7 +337,7 @@ async def test_without_the_right_to_read_it_the_settings_decide_and_the_statemen
             await connection.close()
         await ran(ready, str(caught.value))
         assert await table.read()
-        assert table.switches.off == {"volume_spike"}
+        assert table.switches.off == OFF
 
 
 async def test_columns_that_some_versions_lack_are_not_needed(database: str) -> None:

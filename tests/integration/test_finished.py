@@ -14,7 +14,8 @@ from market_rows import MINUTE_US, found, market, put_minutes, told, within, xny
 from minute_rows import Kind, prepare, put
 from running import Shifted, serving, settings_for, tick
 from tickstockpl.daily import daily_bars
-from tickstockpl.finished import SESSIONS, finished
+from tickstockpl.finished import SESSIONS, counted, finished, last
+from tickstockpl.heard import Heard
 from tickstockpl.history import Replayed
 from tickstockpl.kernel import GAP, columns_of_bars
 from tickstockpl.migrate import migrate
@@ -54,7 +55,7 @@ def days_until(calendar: Sessions, mode: Any, first: date = FIRST) -> list[Sessi
 
 @pytest.mark.parametrize(
     ("kind", "mode", "seed"),
-    [("ours", "regular", 1), ("ours", "regular", 2), ("appv2", "regular", 3), ("naive", "regular", 4),
+    [("ours", "regular", 1), ("ours", "regular", 9), ("appv2", "regular", 3), ("naive", "regular", 4),
      ("ours", "extended", 5), ("naive", "extended", 6), ("ours", "always", 7)],
 )  # fmt: skip
 async def test_a_start_finds_what_a_run_finds_that_saw_every_session(
@@ -64,6 +65,8 @@ async def test_a_start_finds_what_a_run_finds_that_saw_every_session(
     await told(database, calendar)
     days = days_until(calendar, mode)
     columns, today = market(days, 100 * seed), days[-1]
+    heard = [len({*within(columns, day.open_us, day.close_us)["symbol"].tolist()}) for day in days]
+    assert {*heard} == {3}, "nobody is forgotten, who is is the matter of test_heard.py"
     before = within(columns, days[0].open_us, today.open_us)
     await put_minutes(database, kind, before)
     run = build_engine(settings(database, mode), calendar, None)
@@ -181,8 +184,12 @@ async def told_of(uri: str, calendar: Sessions, symbols: list[str], **options: A
     days = days_until(calendar, "regular")[:-1]
     table = np.array([[day.open_us, day.close_us] for day in days], dtype=np.int64)
     named = {day.open_us: day.day for day in days}
-    async with finished(settings(uri).database, table, calendar.regular, daily=True, **options) as sessions:
-        made = await sessions.of(symbols)
+    read, today_us = last(table, calendar.regular, SESSIONS), int(table[-1, 1])
+    async with finished(settings(uri).database, read, daily=True, **options) as sessions:
+        rows_read = await sessions.of(symbols)
+        opens = calendar.regular[:, 0]
+        heard = Heard(sessions.connection, opens[opens <= today_us], sessions.naive)
+        made = counted(rows_read, await heard.since(symbols, [(rows_read.symbol, rows_read.ts_us)]), today_us)
     by_name: dict[str, list[date]] = {name: [] for name in symbols}
     for at, us in zip(made.symbol.tolist(), made.ts_us.tolist(), strict=True):
         by_name[symbols[at]].append(named[us])
@@ -228,7 +235,9 @@ async def test_a_session_whose_minutes_changed_since_is_told_out_of_minutes(data
     for change in ("SELECT 1", "UPDATE market_session SET changes = changes + 1 WHERE kind = 'regular'"):
         await ran(database, change)
         table = np.array([[day.open_us, day.close_us] for day in days[:-1]], dtype=np.int64)
-        async with finished(settings(database).database, table, calendar.regular, daily=True) as sessions:
+        async with finished(
+            settings(database).database, last(table, calendar.regular, SESSIONS), daily=True
+        ) as sessions:
             highs.append((await sessions.of(["A"])).high.tolist())
     assert max(highs[0]) < 200
     assert highs[1] == [500, 500]
@@ -262,7 +271,7 @@ async def test_only_chunks_of_the_sessions_that_are_told_are_looked_at(
     days = days_until(calendar, "extended")
     await put_minutes(database, kind, market(days, 7, thin=0.02))
     table = np.array([[day.open_us, day.close_us] for day in days], dtype=np.int64)
-    reading = finished(settings(database).database, table, calendar.regular, daily=False)
+    reading = finished(settings(database).database, last(table, calendar.regular, SESSIONS), daily=False)
     # What a transaction has looked at stays locked until it ends.
     async with reading as sessions, transaction(sessions.connection):
         assert len(await sessions.of(["A", "B"]))

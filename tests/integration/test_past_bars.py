@@ -63,7 +63,7 @@ async def test_a_week_is_over_for_a_symbol_whoever_is_read_with_it(database: str
     table = np.array([[day.open_us, day.close_us] for day in days], dtype=np.int64)
     engine = engine_settings(given, calendar, None)
     async with past_bars(given.database, engine, table, back=10, regular=True) as past:
-        alone, together = [dict(await past.of(symbols)) for symbols in (["THIN"], ["A", "B", "THIN"])]
+        alone, together = [dict(past.bars(await past.read(symbols))) for symbols in (["THIN"], ["A", "B", "THIN"])]
     mondays = [day.open_us for day in days if day.day.weekday() == 0]
     assert starts(alone["weekly"], "THIN") == mondays[:-1]  # the week of the last one goes on
     assert {name: starts(bars, "THIN") for name, bars in alone.items()} == {

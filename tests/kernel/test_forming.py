@@ -1,5 +1,6 @@
 """What forms: nothing is confirmed that did not form before, and what a close triggers is confirmed."""
 
+import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from oracle_bars import Bar
 from oracle_charts import CHARTS
 from oracle_day import Day
 from oracle_swings import pivots
-from pattern_play import MINUTE_US, US22, columns, is_close, market_data, message, real_bars, settings
+from pattern_play import MINUTE_US, MONDAY_US, US22, columns, is_close, market_data, message, real_bars, settings
 from swing_walk import swings
 from tickstockpl.kernel import columns_of_bars
 
@@ -229,6 +230,64 @@ def test_a_longer_timeframe_forms_as_its_own_bars_do() -> None:
         assert rows(tp.forming(columns({"A": bars[:count]}), settings=of_five)) == own
         total += len(own)
     assert total > 5
+
+
+def slow(seed: int, count: int) -> list[Bar]:
+    """To and fro between two lines, a leg in 25 to 60 bars: figures older than the bars that a session begins with."""
+    rng, price, end, left, side = random.Random(seed), 100.0, 100.0, 0, 1
+    made: list[Bar] = []
+    tilt = rng.choice((-0.004, 0.0, 0.0, 0.004))
+    for at in range(count):
+        if left == 0:
+            side, left = -side, rng.randint(25, 60)
+            end = 100 + side + tilt * (at + left) + rng.gauss(0, 0.05)
+        close = round(price + (end - price) / left + rng.gauss(0, 0.01), 2)
+        left -= 1
+        high, low = round(max(price, close) + 0.03, 2), round(min(price, close) - 0.03, 2)
+        made.append(Bar(MONDAY_US + at * MINUTE_US, price, high, low, close, 100))
+        price = close
+    return made
+
+
+def test_when_a_session_is_over_what_forms_is_what_the_next_one_begins_with() -> None:
+    """Its state begins anew with the 200 bars before its open: older figures are no more."""
+    ends = 0
+    for seed in range(40):
+        bars = slow(seed, 390)
+        over = [
+            (MONDAY_US, MONDAY_US + 390 * MINUTE_US),
+            (MONDAY_US + 2_000 * MINUTE_US, MONDAY_US + 2_390 * MINUTE_US),
+        ]
+        on = [(MONDAY_US, MONDAY_US + 391 * MINUTE_US)]
+        inside = rows(tp.forming(columns({"A": bars}), settings=settings(FORM, on)))
+        begins = rows(tp.forming(columns({"A": bars[-200:]}), settings=settings(FORM, on)))
+        assert rows(tp.forming(columns({"A": bars}), settings=settings(FORM, over))) == (begins if inside else [])
+        ends += bool(inside) and inside != begins
+    assert ends > 5
+
+
+def test_what_forms_when_a_session_is_over_is_confirmed_by_the_first_bar_of_the_next() -> None:
+    opens_us = MONDAY_US + 2_000 * MINUTE_US
+    sessions = [(MONDAY_US, MONDAY_US + 390 * MINUTE_US), (opens_us, opens_us + 390 * MINUTE_US)]
+    confirmed = tried = 0
+    for seed in range(40):
+        engine = tp.Engine(settings(FORM, sessions))
+        engine.replay(given(slow(seed, 390)))
+        for row in rows(engine.forming()):
+            if row.pattern in TURNS:
+                continue
+            next_one = tp.Engine(settings(FORM, sessions))
+            next_one.restore(engine.snapshot())
+            close = row.trigger + 0.02 * row.direction
+            found = next_one.replay(given([Bar(opens_us, close, close, close, close, 100)])).detections
+            events = {
+                (found.patterns[found.pattern[at]]["id"], int(found.direction[at]), tuple(found.points(at)[:-1]))
+                for at in range(len(found))
+            }
+            tried += 1
+            confirmed += (row.pattern, row.direction, row.points) in events
+    # a bar that confirms a swing may make another figure of it
+    assert confirmed > 0.85 * tried > 20
 
 
 def test_only_patterns_that_are_on_form_and_only_of_the_symbol_that_is_asked() -> None:

@@ -87,6 +87,7 @@ def test_rows_can_be_asked_for_by_symbol_timeframe_and_pattern(site: Site) -> No
         ({"symbol": symbol}, lambda row: row["symbol"] == symbol),
         ({"symbol": f"ZZNONE,{symbol}"}, lambda row: row["symbol"] == symbol),
         ({"symbol": "ZZNONE"}, lambda _: False),
+        ({"symbol": "", "pattern": ",,"}, lambda _: True),
         ({"timeframe": "5min,daily"}, lambda row: row["timeframe"] == "5min"),
         ({"pattern": "double_top,double_bottom"}, lambda row: row["pattern_id"] in {"double_top", "double_bottom"}),
         ({"pattern": "double_*"}, lambda row: row["pattern_id"] in {"double_top", "double_bottom"}),
@@ -109,9 +110,11 @@ def test_there_are_at_most_as_many_as_asked_for_and_the_count_says_how_many_ther
         ({"limit": "-1"}, "was '-1'"),
         ({"limit": "²"}, "was '²'"),
         ({"limit": "9" * 5_000}, "was '9999999999999999999999999999999999999999'"),
-        ({"timeframe": "2min"}, "there is no timeframe 2min: there are 1min, 5min"),
-        ({"pattern": "trianglish"}, "there is no pattern trianglish: tickstockpl patterns prints them all"),
-        ({"symbols": "AAPL"}, "there is no symbols: ask for symbol, timeframe, pattern or limit"),
+        ({"timeframe": "2min"}, "there is no timeframe '2min': there are 1min, 5min"),
+        ({"pattern": "trianglish"}, "there is no pattern 'trianglish': `tickstockpl patterns` prints them all"),
+        ({"symbol": ",".join(map(str, range(201)))}, "symbol takes at most 200 at once, were 201"),
+        ({"pattern": "\udcff"}, r"there is no pattern '\udcff'"),
+        ({"symbols": "AAPL"}, "there is no 'symbols': ask for symbol, timeframe, pattern or limit"),
     ],
 )
 def test_a_question_that_is_none_is_told_why(site: Site, query: dict[str, str], words: str) -> None:
@@ -124,8 +127,10 @@ def test_a_pattern_that_is_switched_off_is_not_shown(site: Site) -> None:
     every = site.rows()
     off = every[0]["pattern_id"]
     site.switches = Switches(off=frozenset({off}))
+    site.clock.s += FRESH_S
     assert site.rows() == [row for row in every if row["pattern_id"] != off]
     site.switches = Switches()
+    site.clock.s += FRESH_S
 
 
 def test_an_answer_is_at_most_a_second_old(site: Site) -> None:

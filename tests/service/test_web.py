@@ -136,8 +136,8 @@ async def test_every_answer_has_the_same_guards_and_a_body_of_json(
 
 async def test_an_answer_is_told_what_stands_behind_the_question_mark() -> None:
     async with site() as served:
-        assert (await served.ask("/echo?symbol=BRK.B,AAPL&limit=%31&none="))[2] == {
-            "symbol": "BRK.B,AAPL",
+        assert (await served.ask("/echo?symbol=BRK.B,AAPL&limit=%31&none=&symbol=SPY"))[2] == {
+            "symbol": "BRK.B,AAPL,SPY",
             "limit": "1",
             "none": "",
         }

@@ -17,6 +17,7 @@ use crate::settings::Settings;
 use crate::snapshot::{self, Digest, Moment, is_near};
 use crate::symbol::SymbolId;
 use crate::tick::Kind;
+use crate::time::MINUTE_US;
 use crate::timeframe::Timeframe;
 use crate::window::Window;
 
@@ -437,7 +438,11 @@ impl Engine {
     #[must_use]
     pub fn forming(&self, ticker: Option<&[u8]>) -> Vec<(SymbolId, Formed)> {
         let (symbols, rules) = (self.aggregator.symbols(), self.aggregator.rules());
-        let of = |id| self.aggregator.history(id).forming(rules).map(move |formed| (id, formed));
+        let history = |id| self.aggregator.history(id);
+        let heard_us = self.event_time_us().into_iter().flatten().max();
+        let closed_us = symbols.ids().map(|id| history(id).newest_us().saturating_add(MINUTE_US)).max();
+        let now_us = heard_us.max(closed_us).unwrap_or(i64::MIN);
+        let of = |id| history(id).forming(rules, now_us).map(move |formed| (id, formed));
         match ticker {
             Some(ticker) => symbols.find(ticker).into_iter().flat_map(of).collect(),
             None => symbols.ids().flat_map(of).collect(),

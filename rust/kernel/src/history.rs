@@ -37,6 +37,8 @@ pub struct History {
     window: Window,
     now: Footing,
     base: Footing,
+    /// The end of what the newest bar stands in, µs: its session, or of longer bars what stands for one.
+    closes_us: i64,
     /// TA-Lib's functions; `None` if none of them is on.
     candles: Option<Box<Trail<Candles>>>,
     /// What the bars have come to; `None` if no pattern that is on asks for it.
@@ -67,6 +69,7 @@ impl History {
             window: Window::new(rules.window_bars),
             now: Footing::default(),
             base: Footing::default(),
+            closes_us: i64::MAX,
             candles: rules.has_candles().then(Box::default),
             study: rules.has_study().then(Box::default),
             volumes: rules.has_volumes().then(Box::default),

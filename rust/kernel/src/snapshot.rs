@@ -25,7 +25,7 @@ use crate::sweep::Known;
 const MAGIC: [u8; 4] = *b"TPES";
 
 /// What a test's engine comes to, hashed: whatever is kept otherwise than before changes it, and the test says to what.
-const VERSION: u32 = 2_291_143_017;
+const VERSION: u32 = 1_188_902_777;
 
 const HASH: usize = 20;
 const HEAD: usize = MAGIC.len() + size_of::<u32>() + HASH;

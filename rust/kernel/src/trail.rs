@@ -86,6 +86,11 @@ impl<S: Carried> Trail<S> {
         &self.now.state
     }
 
+    /// The state that a session begins with which opens behind a window. O([`Carried::BEFORE`]).
+    pub(crate) fn begun(window: &Window, shared: &S::Shared) -> S {
+        At::opened(None, window.view(), shared).state
+    }
+
     /// Reads a word of each of its cache lines that a bar asks for; see `History::touch`.
     #[inline]
     #[must_use]

@@ -21,6 +21,7 @@ impl History {
     pub(super) fn enter(&mut self, stretch: Option<Session>, bar: WindowBar, rules: &Rules) -> WindowBar {
         let bar = bar.opening(self.now.enter(rules.stands_in(stretch)));
         let session = stretch.map(|stretch| stretch.open_us);
+        self.closes_us = stretch.map_or(i64::MAX, |stretch| stretch.close_us);
         if let Some(candles) = &mut self.candles {
             candles.enter(session, &self.window, &());
         }
