@@ -163,4 +163,4 @@ def _said(now: Forming, row: int) -> dict[str, Any]:
 
 def _short(value: float) -> float:
     """A calculated number with the 12 digits that are true of it."""
-    return float(f"{value:.12g}")
+    return float(f"{value:.12g}") + 0.0  # no -0.0

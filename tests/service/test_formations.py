@@ -64,6 +64,8 @@ def site() -> Site:
 def test_every_row_is_the_engines_nearest_to_its_trigger_first(site: Site) -> None:
     now, said = site.engine.forming(), site.rows()
     assert len(now) == len(said) > 20
+    assert b"-0.0," not in site.formations.answer({"limit": "1000"}).body
+    assert np.signbit(now.slope[now.slope == 0]).any()
     away = np.sort(np.abs(now.trigger - now.close) / now.atr)
     assert [row["away_atr"] for row in said] == pytest.approx(away.tolist(), rel=1e-11)
     at = int(np.argmin(np.abs(now.trigger - now.close) / now.atr))
