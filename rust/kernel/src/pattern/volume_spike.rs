@@ -56,7 +56,7 @@ const LEAST_SESSIONS: u32 = 10;
 ///
 /// confidence: that of `volume_spike`.
 ///
-/// Days before the start count where they are stored minute by minute. Of 1-minute bars alone.
+/// Days before a start are those of which it is told; their minutes are to be stored. Of 1-minute bars alone.
 pub(super) struct VolumeSpikeOfDay;
 
 impl VolumeSpikeOfDay {
