@@ -783,7 +783,8 @@ class Engine:
     def symbols(self) -> list[str]: ...
     def forming(self, symbol: str | None = None) -> Forming:
         """The chart patterns that have formed in the closed bars and wait for a close that confirms them, of patterns
-        that are on. symbol: of this one alone; None: of all. O(symbols).
+        that are on; where a session is over, those that the next one will begin with. symbol: of this one alone; None:
+        of all. O(symbols).
         """
     def window(self, symbol: str, timeframe: str = "1min") -> Bars:
         """The symbol's rolling window of a timeframe, oldest first; empty if it is not on."""

@@ -87,13 +87,6 @@ class Sessions:
             raise ValueError(f"no session of {self.calendar} is over at {now_us} µs; the table starts in {FIRST_YEAR}")
         return int(self.regular[row, 0]), int(self.regular[row, 1])
 
-    def known_since_us(self, now_us: int) -> int | None:
-        """When a symbol must have been heard that a run knows at `now_us`, in µs UTC: at each regular session's open it
-        forgets those not heard since the open before. None before the second session of the table.
-        """
-        begun = int(np.searchsorted(self.regular[:, 0], now_us, side="right"))
-        return int(self.regular[begun - 2, 0]) if begun > 1 else None
-
     def latest(self, mode: Mode, count: int, now_us: int) -> list[Session]:
         """The last `count` sessions that have begun by `now_us`, oldest first; fewer at the table's beginning."""
         table = self.table(mode)

@@ -94,13 +94,14 @@ async def warm(
     if daily and len(before):
         await _catch_up(settings, before, over)
     taken, told, newest_us, known_us = 0, 0, None, None
+    opens = calendar.regular[calendar.regular[:, 0] <= now_us][-OPENS:, 0]
     chunks = history(
         settings.database,
         lately,
         now_us,
         window=settings.bars.window,
         revise_s=settings.bars.revise_s,
-        known_us=calendar.known_since_us(now_us),
+        heard_us=int(opens[-2]) if len(opens) > 1 else None,  # at the last of them a run forgot the others
         replayed=replayed,
     )
     # Today's, too, where a symbol may have been heard in it before the regular open.
@@ -109,7 +110,7 @@ async def warm(
     sessions_read = finished(settings.database, read, daily=daily, replayed=replayed)
     volumes_read = _volumes(settings, before, replayed) if engine.needs_volumes else nullcontext()
     async with sessions_read as sessions, volumes_read as volumes, longer as past:
-        heard = Heard(sessions.connection, _opens(calendar, now_us), sessions.naive)
+        heard = Heard(sessions.connection, opens, sessions.naive)
         if past is not None:
             engine.longer_from(today_us)
             await _tell_missed(engine, past, now_us)
@@ -136,12 +137,6 @@ async def warm(
     log.info("finished sessions told", sessions=len(before), rows=told)
     engine.recall(await revised(settings.database, lately, now_us, revise_s=settings.bars.revise_s))
     return Warmed(taken, newest_us, known_us)
-
-
-def _opens(calendar: calendars.Sessions, now_us: int) -> NDArray[np.int64]:
-    """Of the regular sessions that have begun, at whose opens a run forgets."""
-    opens = calendar.regular[:, 0]
-    return opens[opens <= now_us][-OPENS:]
 
 
 def _volumes(

@@ -42,11 +42,11 @@ class Span:
     """The sessions that end before `since_us` reaches them, (n, 2), oldest first."""
 
 
-def span(sessions: I64, now_us: int, revise_s: float, known_us: int | None = None) -> Span:
+def span(sessions: I64, now_us: int, revise_s: float, heard_us: int | None = None) -> Span:
     """What `history` reads at `now_us`.
 
     sessions: open and close of each session, int64 (n, 2), sorted; today's may be among them.
-    known_us: since when a symbol must have been heard, µs UTC; None: since the open of the session before.
+    heard_us: since when a symbol must have been heard, µs UTC; None: since the open of the session before.
     """
     begun = sessions[sessions[:, 0] <= now_us]
     revisable_us = (now_us - round(revise_s * 1e6)) // MINUTE_US * MINUTE_US - MINUTE_US
@@ -55,9 +55,9 @@ def span(sessions: I64, now_us: int, revise_s: float, known_us: int | None = Non
     since_us = min(int(begun[-1, 0]), revisable_us)
     before = np.minimum(begun, since_us)
     before = before[before[:, 0] < before[:, 1]]
-    if known_us is None:
-        known_us = int(before[-1, 0]) if len(before) else since_us
-    return Span(int(begun[0, 0]), known_us, since_us, before)
+    if heard_us is None:
+        heard_us = int(before[-1, 0]) if len(before) else since_us
+    return Span(int(begun[0, 0]), heard_us, since_us, before)
 
 
 async def history(
@@ -67,19 +67,19 @@ async def history(
     *,
     window: int = 200,
     revise_s: float = 900.0,
-    known_us: int | None = None,
+    heard_us: int | None = None,
     replayed: Replayed | None = None,
 ) -> AsyncIterator[History]:
     """Chunks of bars for `Engine.warm`, each with all bars of some symbols, oldest first per symbol.
 
-    For each symbol with a bar since `known_us` (None: since the previous session's open): the last `window` bars in
+    For each symbol with a bar since `heard_us` (None: since the previous session's open): the last `window` bars in
     session before today's session, and every bar since its open, since the start of the revise window, and every
     provisional one.
     sessions: open and close of each session, µs UTC, int64 (n, 2), sorted: how far they reach back bounds the search.
     replayed: what is left out, since it comes by another way.
     Raises ServerError if the database cannot be used.
     """
-    wanted = span(sessions, now_us, revise_s, known_us)
+    wanted = span(sessions, now_us, revise_s, heard_us)
     started_s, rows = time.monotonic(), 0
     async with postgres.for_command(settings, command_timeout_s=_COMMAND_TIMEOUT_S) as connection:
         reader = _Reader(connection, wanted, window, await is_naive(connection), replayed)

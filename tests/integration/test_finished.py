@@ -10,9 +10,9 @@ import pytest
 
 import tickstockpl as tp
 from bar_samples import ran, rows
+from cold_start import ColdStart, minutes_of
 from market_rows import MINUTE_US, found, market, put_minutes, told, within, xnys
 from minute_rows import Kind, prepare, put
-from running import Shifted, serving, settings_for, tick
 from tickstockpl.daily import daily_bars
 from tickstockpl.finished import SESSIONS, counted, finished, last
 from tickstockpl.heard import Heard
@@ -25,7 +25,6 @@ from tickstockpl.postgres import transaction
 from tickstockpl.sessions import Session, Sessions
 from tickstockpl.settings import Settings
 from tickstockpl.starting import build_engine, warm
-from waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -286,40 +285,9 @@ async def test_a_service_that_starts_cold_fires_what_one_fires_that_ran_through(
     days = days_until(calendar, "regular", date(2025, 9, 22))
     today = days[-1]
     columns = market(days, 11, thin=1.0)
-    mine = columns["symbol"] == "A"
-    stream = [(int(ts), float(price)) for ts, price in zip(columns["ts_us"][mine], columns["close"][mine], strict=True)]
-
-    def ticks(since_us: int) -> list[bytes]:
-        """The market from a session on, with an hour before its open in which a first subscription is over."""
-        early = [tick(since_us - minute * MINUTE_US + 30_000_000) for minute in range(60, 0, -1)]
-        later = [tick(ts + 30_000_000, price=price) for ts, price in stream if ts >= since_us]
-        return [*early, *later, tick(stream[-1][0] + MINUTE_US + 30_000_000)]
-
-    async def fired(since_us: int) -> list[Any]:
-        given = settings_for(
-            *(database, redis, state_dir),
-            patterns={"enabled": LEVELS},
-            session={"mode": "regular"},
-            ingest={"spool": False},
-            bars={"longer_sessions": 30},
-        )
-        async with serving(given, clock=Shifted(today.close_us + 10 * MINUTE_US)) as up:
-            await up.send(ticks(since_us))
-            await up.stored()
-            await until(lambda: up.stages["writer"]["backlog_items"] == 0)
-        return await rows(
-            database,
-            "SELECT event_id, pattern_id, direction, confidence, bar_start, revision, supersedes, "
-            "payload - 'detection_timestamp' AS payload FROM pattern_event WHERE bar_start >= to_timestamp($1) "
-            "ORDER BY bar_start, event_id",
-            today.open_us / 1e6,
-        )
-
-    through = await fired(days[0].open_us)
+    market_of_a = ColdStart(database, redis, state_dir, minutes_of(columns, "A"), today)
+    sections: dict[str, dict[str, Any]] = {"patterns": {"enabled": LEVELS}, "bars": {"longer_sessions": 30}}
+    through = await market_of_a.fired(days[0].open_us, **sections)
     assert {"daily_breakout", "pivot_break", "gap_up"} <= {row["pattern_id"] for row in through}
-    await ran(
-        database,
-        f"DELETE FROM ohlcv_1min WHERE timestamp >= to_timestamp({today.open_us / 1e6} - 7200); "
-        "TRUNCATE pattern_event, intraday_patterns, ohlcv_daily, ingest_checkpoint",
-    )
-    assert await fired(today.open_us) == through
+    await market_of_a.forget()
+    assert await market_of_a.fired(today.open_us, **sections) == through

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 import tickstockpl as tp
-from bar_samples import ran, rows
+from cold_start import ColdStart, minutes_of
 from market_rows import MINUTE_US, found, market, put_minutes, told, within, xnys
 from minute_rows import Kind, prepare
-from running import Shifted, serving, settings_for, tick
 from tickstockpl.errors import SettingsError
 from tickstockpl.kernel import GAP, columns_of_bars
 from tickstockpl.migrate import migrate
@@ -20,7 +19,6 @@ from tickstockpl.sessions import Sessions
 from tickstockpl.settings import Settings
 from tickstockpl.starting import build_engine, warm
 from tickstockpl.volumes import Volumes, week_of
-from waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -157,44 +155,13 @@ async def test_a_service_that_starts_cold_in_the_fourth_week_fires_what_one_fire
     days = calendar.between("regular", date(2025, 9, 22), TODAY)
     today = days[-1]
     columns = market(days, 11, thin=1.0, spikes=0.05)
-    mine = columns["symbol"] == "A"
-    names = ("ts_us", "close", "volume")
-    stream = list(zip(*(columns[name][mine].tolist() for name in names), strict=True))
-
-    def ticks(since_us: int) -> list[bytes]:
-        """The market from a session on, with an hour before its open in which a first subscription is over."""
-        early = [tick(since_us - minute * MINUTE_US + 30_000_000) for minute in range(60, 0, -1)]
-        later = [tick(ts + 30_000_000, price=price, volume=shares) for ts, price, shares in stream if ts >= since_us]
-        return [*early, *later, tick(stream[-1][0] + MINUTE_US + 30_000_000)]
+    market_of_a = ColdStart(database, redis, state_dir, minutes_of(columns, "A"), today)
 
     async def fired(since_us: int, enabled: Sequence[str] = ENABLED) -> list[Any]:
-        given = settings_for(
-            *(database, redis, state_dir),
-            patterns={"enabled": enabled, "timeframes": ("1min",)},
-            session={"mode": "regular"},
-            ingest={"spool": False},
-        )
-        async with serving(given, clock=Shifted(today.close_us + 10 * MINUTE_US)) as up:
-            await up.send(ticks(since_us))
-            await up.stored()
-            await until(lambda: up.stages["writer"]["backlog_items"] == 0)
-        return await rows(
-            database,
-            "SELECT event_id, pattern_id, direction, confidence, bar_start, revision, supersedes, "
-            "payload - 'detection_timestamp' AS payload FROM pattern_event WHERE bar_start >= to_timestamp($1) "
-            "ORDER BY bar_start, event_id",
-            today.open_us / 1e6,
-        )
-
-    async def forget() -> None:
-        await ran(
-            database,
-            f"DELETE FROM ohlcv_1min WHERE timestamp >= to_timestamp({today.open_us / 1e6} - 7200); "
-            "TRUNCATE pattern_event, intraday_patterns, ohlcv_daily, ingest_checkpoint",
-        )
+        return await market_of_a.fired(since_us, patterns={"enabled": enabled, "timeframes": ("1min",)})
 
     through = await fired(days[0].open_us)
-    await forget()
+    await market_of_a.forget()
     assert await fired(today.open_us) == through
-    await forget()
+    await market_of_a.forget()
     assert 0 < len(through) < len(await fired(today.open_us, ("volume_spike",)))

@@ -98,10 +98,7 @@ impl Flag {
         let Found { kind, base, tip, dip, edge, margins: [pole, retrace] } =
             self.flown(view, zigzag, sign, index, atr)?;
         let bars = index - tip.index;
-        let mut drawing = Drawing::default();
-        for point in [&base, &tip, &dip] {
-            drawing.push(point);
-        }
+        let drawing = Drawing::of([&base, &tip, &dip]);
         Some(Forming {
             kind,
             direction: if sign > 0.0 { Direction::Bullish } else { Direction::Bearish },
@@ -121,11 +118,7 @@ impl Flag {
     pub(super) fn confirmed(&self, kind: Kind, bar: &WindowBar) -> Option<Confirmed> {
         let Found { base, tip, dip, edge, margins: [pole, retrace], .. } =
             self.found.filter(|found| found.kind == kind)?;
-        let mut drawing = Drawing::default();
-        for point in [&base, &tip, &dip] {
-            drawing.push(point);
-        }
-        let (points, count) = drawing.ended(bar);
+        let (points, count) = Drawing::of([&base, &tip, &dip]).ended(bar);
         Some(Confirmed {
             direction: if tip.price > base.price { Direction::Bullish } else { Direction::Bearish },
             stop: dip.price,

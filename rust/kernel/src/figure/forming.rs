@@ -1,6 +1,6 @@
 //! Figures that have formed and that no close has confirmed yet: what may still become nothing.
 
-use super::{Charts, Drawing, Kind, MOST_MARGINS, MOST_POINTS, Place};
+use super::{Charts, Form, Kind, MOST_MARGINS, MOST_POINTS, Place};
 use crate::pattern::Direction;
 use crate::study::{PIVOTS_KEPT, Zigzag};
 use crate::window::View;
@@ -53,7 +53,7 @@ impl Charts {
 impl Place {
     /// The figure, if the next bar may confirm it this way.
     fn forming(&self, direction: Direction, index: u32, zigzag: &Zigzag) -> Option<Forming> {
-        let super::Form { kind, upper, lower, clearance, height, stop, life, margins, .. } = self.form;
+        let Form { kind, upper, lower, clearance, height, stop, life, margins, .. } = self.form;
         let waited = index.saturating_sub(self.formed);
         let left = (life - f64::from(waited)).floor();
         let next = f64::from(index) + 1.0;
@@ -68,8 +68,7 @@ impl Place {
         } else {
             return None;
         };
-        let mut drawing = Drawing::default();
-        self.draw(&mut drawing, zigzag)?;
+        let drawing = self.drawn(zigzag)?;
         Some(Forming {
             kind,
             direction,

@@ -355,13 +355,14 @@ impl Place {
         rises || falls
     }
 
-    /// The points of its pivots; `None` if one is no longer remembered.
-    fn draw(&self, drawing: &mut Drawing, zigzag: &Zigzag) -> Option<()> {
+    /// Its pivots; `None` if one is no longer remembered.
+    fn drawn(&self, zigzag: &Zigzag) -> Option<Drawing> {
         let newer = zigzag.count().saturating_sub(self.newest);
+        let mut drawing = Drawing::default();
         for back in (0..u16::BITS).rev().filter(|back| self.form.drawn >> back & 1 == 1) {
             drawing.push(&zigzag.pivot(newer.saturating_add(back))?.at);
         }
-        Some(())
+        Some(drawing)
     }
 
     fn confirmed(&self, kind: Kind, index: u32, bar: &WindowBar, zigzag: &Zigzag) -> Option<Confirmed> {
@@ -372,8 +373,7 @@ impl Place {
         let here = f64::from(index);
         let (broken, other) =
             if self.direction > 0 { (upper.at(here), lower.at(here)) } else { (lower.at(here), upper.at(here)) };
-        let mut drawing = Drawing::default();
-        self.draw(&mut drawing, zigzag)?;
+        let drawing = self.drawn(zigzag)?;
         let first = drawing.first;
         let (points, count) = drawing.ended(bar);
         Some(Confirmed {
@@ -398,6 +398,13 @@ struct Drawing {
 }
 
 impl Drawing {
+    /// Of these points, oldest first.
+    fn of<'a>(points: impl IntoIterator<Item = &'a Extreme>) -> Self {
+        let mut drawing = Self::default();
+        points.into_iter().for_each(|at| drawing.push(at));
+        drawing
+    }
+
     fn push(&mut self, at: &Extreme) {
         if self.count == 0 {
             self.first = at.index;

@@ -71,9 +71,7 @@ impl Turn {
     pub(super) fn forming(&self, zigzag: &Zigzag, sign: f64, index: u32, atr: f64) -> Option<Forming> {
         let Leg { base, newest, height, bars } = self.leg(zigzag, sign, atr)?;
         let left = bars.checked_sub(index.saturating_sub(newest.at.index)).filter(|&left| left > 0)?;
-        let mut drawing = Drawing::default();
-        drawing.push(&base.at);
-        drawing.push(&newest.at);
+        let drawing = Drawing::of([&base.at, &newest.at]);
         Some(Forming {
             kind: if sign > 0.0 { Kind::VTop } else { Kind::VBottom },
             direction: if sign > 0.0 { Direction::Bearish } else { Direction::Bullish },
@@ -95,10 +93,7 @@ impl Turn {
         if self.turned != zigzag.count() || newest.is_high != (kind == Kind::VTop) {
             return None;
         }
-        let mut drawing = Drawing::default();
-        drawing.push(&base.at);
-        drawing.push(&newest.at);
-        let (points, count) = drawing.ended(bar);
+        let (points, count) = Drawing::of([&base.at, &newest.at]).ended(bar);
         Some(Confirmed {
             direction: if newest.is_high { Direction::Bearish } else { Direction::Bullish },
             stop: newest.at.price,
