@@ -28,6 +28,7 @@ import structlog
 from commands import Done, Run
 from own_servers import OwnServers, lent
 from tickstockpl import cli, logs
+from tickstockpl.migrate import migrate
 
 WITH_SERVERS = Path(__file__).resolve().parent.parent / "scripts" / "with_servers.py"
 DATABASE, REDIS = "TICKSTOCKPL_TEST_DATABASE_URI", "TICKSTOCKPL_TEST_REDIS_URL"
@@ -95,28 +96,31 @@ def redis_url(server_urls: dict[str, str]) -> str:
 @pytest.fixture(scope="session")
 def template(database_uri: str) -> Iterator[str]:
     """The name of a database with the timescaledb extension, to be copied: nobody can connect to it."""
-    name = f"tickstockpl_test_{uuid.uuid4().hex[:12]}"
-    execute(database_uri, f"CREATE DATABASE {name}")
-    try:
-        uri = urlunsplit(urlsplit(database_uri)._replace(path=f"/{name}"))
+    with lent_database(database_uri) as uri:
         execute(uri, "SET client_min_messages = error; CREATE EXTENSION IF NOT EXISTS timescaledb")
-        execute(database_uri, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-        # TimescaleDB's scheduler was faster than that.
-        execute(database_uri, f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'")
-        yield name
-    finally:
-        execute(database_uri, f"DROP DATABASE {name} WITH (FORCE)")
+        yield closed(database_uri, uri)
+
+
+@pytest.fixture(scope="session")
+def migrated_template(database_uri: str, template: str) -> Iterator[str]:
+    """As `template`, with the tables that `tickstockpl migrate` makes in an empty database."""
+    with lent_database(database_uri, template) as uri:
+        asyncio.run(migrate(uri))
+        yield closed(database_uri, uri)
 
 
 @pytest.fixture
 def database(database_uri: str, template: str) -> Iterator[str]:
     """The URI of an empty database with the timescaledb extension, dropped after the test with all who use it."""
-    name = f"tickstockpl_test_{uuid.uuid4().hex[:12]}"
-    execute(database_uri, f"CREATE DATABASE {name} TEMPLATE {template}")
-    try:
-        yield urlunsplit(urlsplit(database_uri)._replace(path=f"/{name}"))
-    finally:
-        execute(database_uri, f"DROP DATABASE {name} WITH (FORCE)")
+    with lent_database(database_uri, template) as uri:
+        yield uri
+
+
+@pytest.fixture
+def ready(database_uri: str, migrated_template: str) -> Iterator[str]:
+    """As `database`, and migrated: what a service may start on."""
+    with lent_database(database_uri, migrated_template) as uri:
+        yield uri
 
 
 @pytest.fixture
@@ -178,6 +182,27 @@ def own_servers(server_urls: dict[str, str]) -> Iterator[Callable[..., OwnServer
             return made.enter_context(lent(redis=redis, postgres=postgres))
 
         yield make
+
+
+@contextlib.contextmanager
+def lent_database(server: str, template: str = "") -> Iterator[str]:
+    """The URI of a new database on the server, a copy of `template` if any, dropped in the end with all who use it."""
+    name = f"tickstockpl_test_{uuid.uuid4().hex[:12]}"
+    # Whose template is named, be it the usual one, is visited by TimescaleDB's scheduler just then.
+    execute(server, f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else ""))
+    try:
+        yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
+    finally:
+        execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def closed(server: str, uri: str) -> str:
+    """The name of the database at `uri`, which nobody is connected to any more, nor can be."""
+    name = urlsplit(uri).path.removeprefix("/")
+    execute(server, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    # TimescaleDB's scheduler was faster than that.
+    execute(server, f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'")
+    return name
 
 
 def execute(uri: str, sql: str) -> None:

@@ -22,7 +22,6 @@ from running import child, minutes_ago, newest, settings_for
 from tickstockpl import sessions
 from tickstockpl.barriers import LOST, OPEN, WON
 from tickstockpl.dev.simulate import Market, Simulation
-from tickstockpl.migrate import migrate
 from tickstockpl.moments import us_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(200)]
@@ -41,11 +40,10 @@ WHERE (quality LIKE '%provisional%') IS NOT TRUE
 
 
 async def test_killed_again_and_again_each_event_comes_to_what_the_batch_says_and_is_told_once(
-    database: str, redis: str, state_dir: Path
+    ready: str, redis: str, state_dir: Path
 ) -> None:
-    await migrate(database)
     stream = f"stream.{uuid.uuid4().hex}"
-    settings = settings_for(database, redis, state_dir, ingest={"mode": "stream", "stream": stream})
+    settings = settings_for(ready, redis, state_dir, ingest={"mode": "stream", "stream": stream})
     channel = settings.redis.outcome_channel
     # in time: a bar that was corrected after its event had ended is no longer what the event was judged by
     market = Market(symbols=SYMBOLS, start_us=minutes_ago(60), minutes=55, seed=3)
@@ -71,20 +69,20 @@ async def test_killed_again_and_again_each_event_comes_to_what_the_batch_says_an
         async with child(settings) as running:
             await running.until_said("open events are followed", 30)
             await running.quiet(60, src=await newest(client, stream))
-            (counted,) = await rows(database, "SELECT count(*) AS n FROM pattern_outcome")
+            (counted,) = await rows(ready, "SELECT count(*) AS n FROM pattern_outcome")
             await heard.count(channel, counted["n"])
             running.signal()
             assert await running.ends(20) == 0
-    (counted,) = await rows(database, "SELECT count(*) AS n FROM pattern_outcome")
+    (counted,) = await rows(ready, "SELECT count(*) AS n FROM pattern_outcome")
     told = Counter(message["flow_id"] for message in heard.heard[channel])
     assert set(told.values()) == {1}
-    found = await rows(database, EVENTS)
+    found = await rows(ready, EVENTS)
     ended = {row["event_id"] for row in found if row["outcome"]}
     assert ended == set(told)
     assert len(ended) == counted["n"] > 200
     assert {"target", "stop", "expired"} == {row["outcome"] for row in found if row["outcome"]}
     minutes = [row for row in found if row["timeframe"] == "1min"]
-    assert differences(minutes, came(minutes, await rows(database, BARS), state_dir)) == []
+    assert differences(minutes, came(minutes, await rows(ready, BARS), state_dir)) == []
 
 
 def came(events: list[Any], bars: list[Any], state_dir: Path) -> Any:

@@ -9,7 +9,6 @@ from redis.asyncio import Redis
 
 from bar_samples import rows
 from running import MINUTE, SECOND, Child, child, minutes_ago, settings_for, tick
-from tickstockpl.migrate import migrate
 from tickstockpl.settings import Settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
@@ -18,9 +17,8 @@ WAITS = "another process owns the ticks; waiting for it to end"
 
 
 @pytest.fixture
-async def settings(database: str, redis: str, state_dir: Path) -> Settings:
-    await migrate(database)
-    return settings_for(database, redis, state_dir)
+async def settings(ready: str, redis: str, state_dir: Path) -> Settings:
+    return settings_for(ready, redis, state_dir)
 
 
 async def bars(settings: Settings) -> list[tuple[int, int]]:

@@ -17,7 +17,6 @@ from running import MINUTE, SECOND, serving, settings_for, tick
 from tickstockpl import starting
 from tickstockpl._kernel import PanicException
 from tickstockpl.clock import SystemClock
-from tickstockpl.migrate import migrate
 from tickstockpl.quarantine import Quarantine
 from tickstockpl.settings import Settings
 from waiting import until
@@ -85,11 +84,10 @@ async def ends_by_itself(settings: Settings, payloads: list[bytes]) -> None:
 @pytest.mark.usefixtures("fragile")
 @pytest.mark.parametrize("mode", ["pubsub", "stream"])
 async def test_a_message_that_ends_the_engine_twice_is_passed_over_and_costs_no_other(
-    database: str, redis: str, state_dir: Path, mode: str
+    ready: str, redis: str, state_dir: Path, mode: str
 ) -> None:
-    await migrate(database)
     source = {"mode": mode, "stream": f"stream.{uuid.uuid4().hex}"}
-    settings = settings_for(database, redis, state_dir, ingest=source)
+    settings = settings_for(ready, redis, state_dir, ingest=source)
     begin_us = (SystemClock().now_us() // MINUTE - 3) * MINUTE
     deadly = tick(begin_us + 20 * SECOND, DEADLY.decode())
     await ends_by_itself(
@@ -100,9 +98,9 @@ async def test_a_message_that_ends_the_engine_twice_is_passed_over_and_costs_no_
         await sent(settings, [tick(begin_us + 40 * SECOND), tick(begin_us + MINUTE + 30 * SECOND)])
         await until(lambda: up.stages["writer"]["rows"] > 0)
         assert up.stages["pipeline"]["passed_over"] == 1
-    (bar,) = await rows(database, "SELECT trades, quality FROM ohlcv_1min ORDER BY timestamp LIMIT 1")
+    (bar,) = await rows(ready, "SELECT trades, quality FROM ohlcv_1min ORDER BY timestamp LIMIT 1")
     assert (bar["trades"], "gap" in bar["quality"]) == (4, True)
-    (gap,) = await rows(database, "SELECT channels FROM ingest_gap WHERE cause = 'message passed over'")
+    (gap,) = await rows(ready, "SELECT channels FROM ingest_gap WHERE cause = 'message passed over'")
     assert gap["channels"] == list(settings.tick_channels)
     (line,) = (state_dir / "quarantine" / f"{settings.ingest.part}.letters.jsonl").read_text().splitlines()
     letter = json.loads(line)

@@ -28,12 +28,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 SYMBOLS = tuple(f"ZZTEST{n}" for n in range(1, 7))
 
 
-@pytest.fixture
-async def ready(database: str) -> str:
-    await migrate(database)
-    return database
-
-
 class Sender:
     """A market at some 200 times its speed, which does not go on unless it is told to; and when nobody heard it."""
 

@@ -154,25 +154,24 @@ async def with_open_bar(database: str, redis: str, state_dir: Path) -> AsyncIter
 
 
 async def test_sigterm_drains_and_the_next_start_continues_the_open_bar(
-    database: str, redis: str, state_dir: Path
+    ready: str, redis: str, state_dir: Path
 ) -> None:
-    await migrate(database)
     bars = "SELECT trades, volume, quality FROM ohlcv_1min ORDER BY timestamp"
-    async with with_open_bar(database, redis, state_dir) as run:
+    async with with_open_bar(ready, redis, state_dir) as run:
         began = time.monotonic()
         run.signal()
         assert await run.ends(10) == 0, run.log
         assert time.monotonic() - began < 10
         assert not run.other
-    stored = await rows(database, bars)
+    stored = await rows(ready, bars)
     assert [(row["trades"], row["quality"]) for row in stored] == [(1, "partial_start"), (2, "provisional")]
 
-    (last,) = await rows(database, "SELECT max(extract(epoch FROM timestamp)) AS start FROM ohlcv_1min")
+    (last,) = await rows(ready, "SELECT max(extract(epoch FROM timestamp)) AS start FROM ohlcv_1min")
     open_us = int(last["start"]) * SECOND
-    settings = settings_for(database, redis, state_dir)
+    settings = settings_for(ready, redis, state_dir)
     async with serving(settings) as up:
         await up.send([tick(open_us + 40 * SECOND), tick(open_us + 63 * SECOND)])
-    stored = await rows(database, bars)
+    stored = await rows(ready, bars)
     assert [(row["trades"], row["volume"]) for row in stored] == [(1, 100), (3, 300), (1, 100)]
     assert "gap" in stored[1]["quality"]
     assert "provisional" not in stored[1]["quality"]

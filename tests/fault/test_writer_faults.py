@@ -28,12 +28,6 @@ pytestmark = pytest.mark.anyio
 QUICK = {"command_timeout_s": 1.0, "connect_timeout_s": 1.0}
 
 
-@pytest.fixture
-async def ready(database: str) -> str:
-    await migrate(database)
-    return database
-
-
 @asynccontextmanager
 async def writing(
     uri: str, *, drain_s: float = 5.0, **options: Any

@@ -11,7 +11,6 @@ from market_rows import xnys
 from pattern_play import columns, message
 from running import serving, settings_for
 from swing_walk import swings
-from tickstockpl.migrate import migrate
 from tickstockpl.selection import engine_settings
 from waiting import until
 
@@ -23,12 +22,9 @@ FROM pattern_event e JOIN intraday_patterns i USING (event_id) WHERE e.pattern_i
 """
 
 
-async def test_what_agrees_in_history_is_stored_live_with_its_members(
-    database: str, redis: str, state_dir: Path
-) -> None:
-    await migrate(database)
+async def test_what_agrees_in_history_is_stored_live_with_its_members(ready: str, redis: str, state_dir: Path) -> None:
     bars = swings(16, 1_400, units=10_000, step=0.01)
-    settings = settings_for(database, redis, state_dir, patterns={"enabled": ("agreement", "higher_highs")})
+    settings = settings_for(ready, redis, state_dir, patterns={"enabled": ("agreement", "higher_highs")})
     found = tp.scan(columns({"ZZTEST1": bars}), settings=engine_settings(settings, xnys(state_dir), None))
     agreed = [
         row for row in range(len(found)) if found.patterns[found.pattern[row]]["id"] == "agreement" and found.held[row]
@@ -37,7 +33,7 @@ async def test_what_agrees_in_history_is_stored_live_with_its_members(
     async with serving(settings) as up:
         await up.send(message("ZZTEST1", bar) for bar in bars)
         await until(lambda: up.counters["bars"] >= len(bars) - 2)
-    stored = {row["event_id"]: row for row in await rows(database, STORED)}
+    stored = {row["event_id"]: row for row in await rows(ready, STORED)}
     assert {*stored} == {found.event_id[row].decode() for row in agreed}
     for row in agreed:
         event = stored[found.event_id[row].decode()]

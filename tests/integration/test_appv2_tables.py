@@ -112,10 +112,9 @@ async def test_needed_columns_of_symbols_are_filled(database: str) -> None:
     assert await rows(database, "SELECT name FROM symbols WHERE symbol = 'NEWCO'") == [{"name": "NEWCO"}]
 
 
-async def test_without_a_table_of_symbols_every_symbol_is_accepted(database: str) -> None:
-    await migrate(database)
-    assert (await stored(database, WriteBatch(bars=bars(["NEWCO"]))))["rows"] == 1
-    writer, _ = writer_for(database, database={"symbol_policy": "allowlist"})
+async def test_without_a_table_of_symbols_every_symbol_is_accepted(ready: str) -> None:
+    assert (await stored(ready, WriteBatch(bars=bars(["NEWCO"]))))["rows"] == 1
+    writer, _ = writer_for(ready, database={"symbol_policy": "allowlist"})
     with pytest.raises(ServerError, match="needs the table symbols"):
         await writer.__aenter__()
 

@@ -42,10 +42,9 @@ def calendar(state_dir: Path) -> Sessions:
 
 
 @pytest.fixture
-async def ready(database: str, calendar: Sessions) -> str:
-    await migrate(database)
-    await told(database, calendar)
-    return database
+async def ready(ready: str, calendar: Sessions) -> str:
+    await told(ready, calendar)
+    return ready
 
 
 def settings(uri: str, policy: Any = "accept") -> DatabaseSettings:

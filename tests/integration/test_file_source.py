@@ -11,7 +11,6 @@ from running import child, equal_bars, minutes_ago, settings_for
 from tickstockpl import service
 from tickstockpl.dev.simulate import Market, Simulation, TrueBars
 from tickstockpl.errors import SettingsError
-from tickstockpl.migrate import migrate
 from tickstockpl.settings import Settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
@@ -28,10 +27,9 @@ def recorded(path: Path, *, symbols: int, minutes: int) -> TrueBars:
 
 
 @pytest.fixture
-async def settings(database: str, redis: str, state_dir: Path, tmp_path: Path) -> Settings:
-    await migrate(database)
+async def settings(ready: str, redis: str, state_dir: Path, tmp_path: Path) -> Settings:
     path = tmp_path / "ticks.jsonl"
-    return settings_for(database, redis, state_dir, ingest={"mode": "file", "file": path})
+    return settings_for(ready, redis, state_dir, ingest={"mode": "file", "file": path})
 
 
 async def test_a_file_becomes_its_true_bars_and_the_service_ends_with_it(settings: Settings) -> None:

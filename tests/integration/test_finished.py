@@ -18,7 +18,6 @@ from tickstockpl.finished import SESSIONS, counted, finished, last
 from tickstockpl.heard import Heard
 from tickstockpl.history import Replayed
 from tickstockpl.kernel import GAP, columns_of_bars
-from tickstockpl.migrate import migrate
 from tickstockpl.missed import Window
 from tickstockpl.position import EVER_US
 from tickstockpl.postgres import transaction
@@ -279,13 +278,12 @@ async def test_only_chunks_of_the_sessions_that_are_told_are_looked_at(
 
 
 async def test_a_service_that_starts_cold_fires_what_one_fires_that_ran_through(
-    database: str, redis: str, calendar: Sessions, state_dir: Path
+    ready: str, redis: str, calendar: Sessions, state_dir: Path
 ) -> None:
-    await migrate(database)
     days = days_until(calendar, "regular", date(2025, 9, 22))
     today = days[-1]
     columns = market(days, 11, thin=1.0)
-    market_of_a = ColdStart(database, redis, state_dir, minutes_of(columns, "A"), today)
+    market_of_a = ColdStart(ready, redis, state_dir, minutes_of(columns, "A"), today)
     sections: dict[str, dict[str, Any]] = {"patterns": {"enabled": LEVELS}, "bars": {"longer_sessions": 30}}
     through = await market_of_a.fired(days[0].open_us, **sections)
     assert {"daily_breakout", "pivot_break", "gap_up"} <= {row["pattern_id"] for row in through}

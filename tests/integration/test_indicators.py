@@ -113,11 +113,10 @@ async def test_rows_are_stored_once_and_a_correction_replaces_them(database: str
     assert dict(count) == {"all": 4 if adopted else 2, "ours": 2}
 
 
-async def test_a_poison_bar_costs_its_own_row_and_no_indicator_of_others(database: str) -> None:
-    await migrate(database)
+async def test_a_poison_bar_costs_its_own_row_and_no_indicator_of_others(ready: str) -> None:
     name = "X" * 21
     some = readings("AAPL", name, bar_end_us=minute_us())
-    status = await stored(database, WriteBatch(bars=bars(["AAPL", name]), readings=some))
+    status = await stored(ready, WriteBatch(bars=bars(["AAPL", name]), readings=some))
     assert (status["rows"], status["indicators"], status["rejected"]) == (1, 4, 1)
 
 
@@ -132,13 +131,12 @@ async def test_symbols_that_are_kept_out_have_no_indicators_either(database: str
 
 
 async def test_the_service_tells_and_stores_the_indicators_of_watched_symbols(
-    database: str, redis: str, state_dir: Path
+    ready: str, redis: str, state_dir: Path
 ) -> None:
-    await migrate(database)
     watched, other = "ZZSERV1", "ZZSERV2"
     begin_us = minutes_ago(28)
     given = {"symbols": (watched,), "enabled": ("RSI", "VWAP", "RelativeVolume")}
-    settings = settings_for(database, redis, state_dir, indicators=given)
+    settings = settings_for(ready, redis, state_dir, indicators=given)
     prices = [100.0 + 0.1 * (n % 2) for n in range(20)] + [101.0 + n for n in range(6)]
     async with serving(settings) as up, hearing(redis, VALUES, ALERTS) as heard:
         for n, price in enumerate(prices):
@@ -160,7 +158,7 @@ async def test_the_service_tells_and_stores_the_indicators_of_watched_symbols(
     assert calculated == len(told)
     (alert,) = {one["alert_type"] for one in of(heard.heard[ALERTS], "ZZSERV")} & {"RSI_OVERBOUGHT"}
     assert alert == "RSI_OVERBOUGHT"
-    found = await rows(database, appv2.INDICATORS_LATEST)
+    found = await rows(ready, appv2.INDICATORS_LATEST)
     assert {(row["symbol"], row["indicator_type"]) for row in found} == {(watched, name) for name in given["enabled"]}
     assert len(found) == len(told)
 
@@ -174,8 +172,7 @@ async def test_the_service_tells_and_stores_the_indicators_of_watched_symbols(
     ],
 )
 async def test_what_cannot_be_shown_is_said_at_the_start(
-    database: str, redis: str, state_dir: Path, given: dict[str, Any], said: str
+    ready: str, redis: str, state_dir: Path, given: dict[str, Any], said: str
 ) -> None:
-    await migrate(database)
     with pytest.raises(SettingsError, match=said):
-        await service.run(settings_for(database, redis, state_dir, indicators=given), stop=asyncio.Event())
+        await service.run(settings_for(ready, redis, state_dir, indicators=given), stop=asyncio.Event())

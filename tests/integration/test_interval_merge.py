@@ -12,7 +12,6 @@ import pytest
 
 from bar_samples import MINUTE_US, NINE_30_US, Columns, ran, rows
 from tickstockpl.backlog import Allowance, Backlog
-from tickstockpl.migrate import migrate
 from tickstockpl.statements import STAGE
 from tickstockpl.store import Claim, NotOwner, Store
 from tickstockpl.tables import read_tables
@@ -33,10 +32,9 @@ class Tick:
 
 
 @pytest.fixture
-async def ready(database: str) -> str:
-    await migrate(database)
-    await ran(database, f"INSERT INTO ingest_checkpoint (part, epoch, owner) VALUES ('{PART}', 1, 'a test')")
-    return database
+async def ready(ready: str) -> str:
+    await ran(ready, f"INSERT INTO ingest_checkpoint (part, epoch, owner) VALUES ('{PART}', 1, 'a test')")
+    return ready
 
 
 def version(ticks: list[Tick], minute: int, revision: int = 0, quality: int = 0) -> tuple[Columns, Any]:

@@ -189,14 +189,13 @@ async def test_views_that_a_change_of_columns_takes_along_come_back_with_migrate
     assert_equal(await shown(database, "5min"), made_of(columns, "5min", calendar))
 
 
-async def test_a_calendar_that_says_something_else_replaces_the_sessions(database: str, calendar: Sessions) -> None:
-    await migrate(database)
-    assert await told(database, calendar) == 2 * len(calendar.regular)
-    assert await told(database, calendar) == 0
-    await ran(database, "UPDATE market_session SET close_at = close_at - interval '1 hour' WHERE date = '2019-11-29'")
-    await ran(database, "DELETE FROM market_session WHERE date = '2019-12-02'")
-    await ran(database, "UPDATE market_session SET open_at = open_at + interval '1 day' WHERE date = '2027-12-31'")
-    assert await told(database, calendar) == 4 + 2 + 4
-    (half,) = await rows(database, "SELECT * FROM market_session WHERE kind = 'regular' AND date = '2019-11-29'")
+async def test_a_calendar_that_says_something_else_replaces_the_sessions(ready: str, calendar: Sessions) -> None:
+    assert await told(ready, calendar) == 2 * len(calendar.regular)
+    assert await told(ready, calendar) == 0
+    await ran(ready, "UPDATE market_session SET close_at = close_at - interval '1 hour' WHERE date = '2019-11-29'")
+    await ran(ready, "DELETE FROM market_session WHERE date = '2019-12-02'")
+    await ran(ready, "UPDATE market_session SET open_at = open_at + interval '1 day' WHERE date = '2027-12-31'")
+    assert await told(ready, calendar) == 4 + 2 + 4
+    (half,) = await rows(ready, "SELECT * FROM market_session WHERE kind = 'regular' AND date = '2019-11-29'")
     assert half["close_at"] - half["open_at"] == timedelta(hours=3, minutes=30)
     assert half["week"].isoformat() == "2019-11-25"

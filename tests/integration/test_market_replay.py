@@ -15,7 +15,6 @@ from rich.console import Console
 from bar_samples import rows
 from running import serving, settings_for
 from tickstockpl.dev.replay import replay
-from tickstockpl.migrate import migrate
 from waiting import until
 
 MARKET = Path(__file__).parents[2] / "../shared/data/market"
@@ -51,10 +50,9 @@ def without_auctions(prices: Prices) -> Prices:
 
 @pytest.mark.parametrize("name", ["us_bars_1s", "us_trades"], ids=["second_bars_as_A", "eligible_trades_as_T"])
 async def test_every_minute_in_the_database_equals_the_vendors(
-    database: str, redis: str, state_dir: Path, name: str
+    ready: str, redis: str, state_dir: Path, name: str
 ) -> None:
-    await migrate(database)
-    settings = settings_for(database, redis, state_dir, session={"mode": "regular"})
+    settings = settings_for(ready, redis, state_dir, session={"mode": "regular"})
     path = MARKET / f"{name}_2013-10-07.parquet"
     async with serving(settings) as up:
         sent = await replay(redis, up.channel, [path], console=Console(file=StringIO()))
@@ -62,7 +60,7 @@ async def test_every_minute_in_the_database_equals_the_vendors(
         counters = up.counters
         assert counters["ticks"] == counters["folded"] == sent.ticks > 20_000
     found = await rows(
-        database,
+        ready,
         "SELECT symbol, (extract(epoch FROM timestamp) * 1000000)::bigint AS ts_us, open, high, low, close, trades, "
         "quality FROM ohlcv_1min ORDER BY timestamp, symbol",
     )
@@ -77,5 +75,5 @@ async def test_every_minute_in_the_database_equals_the_vendors(
     assert flagged <= {"partial_start", "provisional"}
     last_us = found[-1]["ts_us"]
     assert all(row["ts_us"] >= last_us - 60_000_000 for row in found if row["quality"] == "provisional")
-    patterns = await rows(database, "SELECT pattern, count(*) AS times FROM pattern_event GROUP BY 1")
+    patterns = await rows(ready, "SELECT pattern, count(*) AS times FROM pattern_event GROUP BY 1")
     assert {"Doji", "Hammer", "Engulfing"} <= {row["pattern"] for row in patterns}

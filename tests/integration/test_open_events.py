@@ -9,7 +9,6 @@ from pydantic import SecretStr
 
 from bar_samples import NINE_30_US, ran, rows
 from tickstockpl.history import History
-from tickstockpl.migrate import migrate
 from tickstockpl.open_events import MINUTES, OpenEvents, TakingUp
 from tickstockpl.settings import DatabaseSettings
 
@@ -39,12 +38,6 @@ SELECT gen_random_uuid(), 'S' || n, 'Doji', 'doji', 1, 0.9, at, at + interval '1
 FROM generate_series(1, {SYMBOLS}) n, to_timestamp({NINE_30_US} / 1e6) AS at
 """
 READ = "SELECT seq_tup_read, idx_scan FROM pg_stat_user_tables WHERE relname = 'pattern_event'"
-
-
-@pytest.fixture
-async def ready(database: str) -> str:
-    await migrate(database)
-    return database
 
 
 def settings(uri: str) -> DatabaseSettings:

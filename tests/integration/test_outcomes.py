@@ -19,7 +19,6 @@ from running import MINUTE, SECOND, minutes_ago, narrowed, serving, settings_for
 from tickstockpl import teller
 from tickstockpl.check import Finding, findings
 from tickstockpl.events import Expiry
-from tickstockpl.migrate import migrate
 from tickstockpl.moments import moment_at
 from tickstockpl.open_events import open_events
 from tickstockpl.settings import DatabaseSettings, Settings
@@ -31,12 +30,6 @@ pytestmark = pytest.mark.anyio
 
 DAY = 24 * 60 * MINUTE
 ROW = "SELECT event_id::text, outcome, bars, price, result, result_bars, part FROM pattern_outcome ORDER BY seq"
-
-
-@pytest.fixture
-async def ready(database: str) -> str:
-    await migrate(database)
-    return database
 
 
 def said(event_id: str, **change: Any) -> dict[str, Any]:

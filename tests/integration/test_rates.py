@@ -18,19 +18,12 @@ from running import MINUTE, SECOND, Up, minutes_ago, serving, settings_for, tick
 from tickstockpl import rate_file
 from tickstockpl.calibration import Rate
 from tickstockpl.clock import SystemClock
-from tickstockpl.migrate import migrate
 from waiting import until
 
 pytestmark = pytest.mark.anyio
 
 STREAMING = "tickstock:patterns:streaming"
 MADE = as_of_now(table(evidence(np.random.default_rng(1), [Planted("volume_spike", 1, 900, 0.52)])))
-
-
-@pytest.fixture
-async def ready(database: str) -> str:
-    await migrate(database)
-    return database
 
 
 @contextlib.asynccontextmanager

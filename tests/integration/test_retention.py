@@ -266,13 +266,12 @@ async def test_a_missing_right_is_one_line_with_the_sql_and_tried_again_in_an_ho
     assert status["reason"] == f"old rows are not deleted: as the tables' owner run: {line['sql_for_the_owner']}"
 
 
-async def test_the_service_deletes_beside_its_stages(database: str, redis: str, state_dir: Path) -> None:
-    await migrate(database)
+async def test_the_service_deletes_beside_its_stages(ready: str, redis: str, state_dir: Path) -> None:
     long_ago = "now() - interval '91 days'"
-    await ran(database, f"INSERT INTO dead_letter (at, reason, payload) VALUES ({long_ago}, 'too_late', '')")
-    async with serving(settings_for(database, redis, state_dir)):
+    await ran(ready, f"INSERT INTO dead_letter (at, reason, payload) VALUES ({long_ago}, 'too_late', '')")
+    async with serving(settings_for(ready, redis, state_dir)):
         async with asyncio.timeout(20):
-            while await rows(database, "SELECT FROM dead_letter"):
+            while await rows(ready, "SELECT FROM dead_letter"):
                 await asyncio.sleep(0.02)
 
 

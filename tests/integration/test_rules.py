@@ -8,7 +8,6 @@ import pytest
 from bar_samples import rows
 from publishing import hearing
 from running import MINUTE, SECOND, minutes_ago, serving, settings_for, tick
-from tickstockpl.migrate import migrate
 from waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -31,12 +30,6 @@ SELECT e.pattern_id, e.pattern, e.event_id::text, e.expired_at IS NOT NULL AS ex
     extract(epoch FROM e.bar_start)::float8 AS start_s, i.expiration_timestamp <= now() AS gone
 FROM pattern_event e JOIN intraday_patterns i USING (event_id) ORDER BY e.bar_start, e.pattern_id
 """
-
-
-@pytest.fixture
-async def ready(database: str) -> str:
-    await migrate(database)
-    return database
 
 
 @pytest.mark.parametrize("snapshot", [True, False])

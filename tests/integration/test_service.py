@@ -22,7 +22,6 @@ from tickstockpl import sessions
 from tickstockpl.clock import SystemClock
 from tickstockpl.dev.simulate import Market, Simulation
 from tickstockpl.kernel import PATTERNS
-from tickstockpl.migrate import migrate
 from tickstockpl.settings import Settings
 from tickstockpl.starting import build_engine
 from waiting import until
@@ -30,12 +29,6 @@ from waiting import until
 pytestmark = pytest.mark.anyio
 
 SYMBOL = "ZZTEST1"
-
-
-@pytest.fixture
-async def ready(database: str) -> str:
-    await migrate(database)
-    return database
 
 
 @contextlib.asynccontextmanager

@@ -16,7 +16,6 @@ from tickstockpl import service
 from tickstockpl.channel import Channel
 from tickstockpl.clock import SystemClock
 from tickstockpl.dev.simulate import Market, Simulation
-from tickstockpl.migrate import migrate
 from tickstockpl.settings import Settings
 from tickstockpl.stream import StreamReader, arrival_us, gap_of, id_of, number_of
 from tickstockpl.wire import Inbound, Missed
@@ -52,10 +51,9 @@ def test_a_taps_gap_is_read_whatever_it_says(text: bytes, told: tuple[int, int, 
 
 
 @pytest.fixture
-async def settings(database: str, redis: str, state_dir: Path) -> Settings:
-    await migrate(database)
+async def settings(ready: str, redis: str, state_dir: Path) -> Settings:
     stream = f"data.raw.stream.{uuid.uuid4().hex}"
-    return settings_for(database, redis, state_dir, ingest={"mode": "stream", "stream": stream})
+    return settings_for(ready, redis, state_dir, ingest={"mode": "stream", "stream": stream})
 
 
 async def add(settings: Settings, *payloads: bytes, **options: Any) -> list[bytes]:

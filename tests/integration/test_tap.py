@@ -19,7 +19,6 @@ from tapping import entries_of, gaps_in, messages_in, tap_settings, tapping
 from tickstockpl import tap
 from tickstockpl.connection import round_trip
 from tickstockpl.lane import Doubt, Lane
-from tickstockpl.migrate import migrate
 from waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -54,20 +53,17 @@ async def test_what_was_heard_is_copied_before_it_ends(redis: str) -> None:
         assert len(await entries_of(after, tapped.streams[0])) == 3000
 
 
-async def test_a_service_that_was_away_takes_what_the_tap_has_copied(
-    redis: str, database: str, state_dir: Path
-) -> None:
-    await migrate(database)
+async def test_a_service_that_was_away_takes_what_the_tap_has_copied(redis: str, ready: str, state_dir: Path) -> None:
     settings = tap_settings(redis)
     async with tapping(settings) as tapped:
         await tapped.publish(*(tick(BEGIN_US + n * 10 * SECOND) for n in range(1, 31)))
         await tapped.copied(30)
     away = {"mode": "stream", "stream": tapped.streams[0]}
-    async with serving(settings_for(database, redis, state_dir, ingest=away)) as up:
+    async with serving(settings_for(ready, redis, state_dir, ingest=away)) as up:
         await until(lambda: up.counters["messages"] >= 30 and not up.counters["open_bars"])
         await up.stored()
         assert (up.stages["ingest"]["malformed"], up.stages["ingest"]["gaps"]) == (0, 0)
-    (stored,) = await rows(database, "SELECT sum(trades) AS ticks, count(quality) AS flagged FROM ohlcv_1min")
+    (stored,) = await rows(ready, "SELECT sum(trades) AS ticks, count(quality) AS flagged FROM ohlcv_1min")
     assert dict(stored) == {"ticks": 30, "flagged": 0}
 
 

@@ -14,7 +14,6 @@ from market_rows import MINUTE_US, found, market, put_minutes, told, within, xny
 from minute_rows import Kind, prepare
 from tickstockpl.errors import SettingsError
 from tickstockpl.kernel import GAP, columns_of_bars
-from tickstockpl.migrate import migrate
 from tickstockpl.sessions import Sessions
 from tickstockpl.settings import Settings
 from tickstockpl.starting import build_engine, warm
@@ -149,13 +148,12 @@ def volume(open_us: int) -> Volumes:
 
 
 async def test_a_service_that_starts_cold_in_the_fourth_week_fires_what_one_fires_that_ran_through(
-    database: str, redis: str, calendar: Sessions, state_dir: Path
+    ready: str, redis: str, calendar: Sessions, state_dir: Path
 ) -> None:
-    await migrate(database)
     days = calendar.between("regular", date(2025, 9, 22), TODAY)
     today = days[-1]
     columns = market(days, 11, thin=1.0, spikes=0.05)
-    market_of_a = ColdStart(database, redis, state_dir, minutes_of(columns, "A"), today)
+    market_of_a = ColdStart(ready, redis, state_dir, minutes_of(columns, "A"), today)
 
     async def fired(since_us: int, enabled: Sequence[str] = ENABLED) -> list[Any]:
         return await market_of_a.fired(since_us, patterns={"enabled": enabled, "timeframes": ("1min",)})

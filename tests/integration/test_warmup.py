@@ -50,12 +50,6 @@ async def fill(uri: str, symbol: str, *spans: range, quality: int = 0) -> None:
     await stored(uri, WriteBatch(bars=versions(numbers, quality=quality)))
 
 
-@pytest.fixture
-async def ready(database: str) -> str:
-    await migrate(database)
-    return database
-
-
 async def test_the_last_bars_in_session_before_today_and_all_of_today(ready: str) -> None:
     await fill(ready, "A", range(-DAY, -DAY + 390), range(-30, 60))
     assert await minutes(ready) == {"A": [*range(-DAY + 190, -DAY + 390), *range(60)]}

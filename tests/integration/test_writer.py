@@ -17,7 +17,6 @@ from tickstockpl.clock import ManualClock
 from tickstockpl.errors import ServerError
 from tickstockpl.events import SWITCHED_OFF, TOO_WEAK, Expiry
 from tickstockpl.foreign import LOOK_S
-from tickstockpl.migrate import migrate
 from tickstockpl.postgres import connect
 from tickstockpl.statements import STAGE
 from tickstockpl.store import Store
@@ -26,12 +25,6 @@ from tickstockpl.wire import DeadLetter, Gap, Sent, WriteBatch
 from waiting import until
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def ready(database: str) -> str:
-    await migrate(database)
-    return database
 
 
 async def test_bars_arrive_with_every_column(ready: str) -> None:

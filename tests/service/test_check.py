@@ -20,7 +20,6 @@ from running import settings_for
 from tickstockpl import rate_file
 from tickstockpl.check import Finding, findings
 from tickstockpl.clock import SystemClock
-from tickstockpl.migrate import migrate
 from tickstockpl.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -33,9 +32,8 @@ async def found(settings: Settings, environ: Mapping[str, str] | None = None) ->
     return {finding.what: finding async for finding in findings(settings, environ or {})}
 
 
-async def test_everything_is_fine_on_migrated_servers(database: str, redis: str, state_dir: Path) -> None:
-    await migrate(database)
-    looked_at = await found(settings_for(database, redis, state_dir))
+async def test_everything_is_fine_on_migrated_servers(ready: str, redis: str, state_dir: Path) -> None:
+    looked_at = await found(settings_for(ready, redis, state_dir))
     assert list(looked_at) == [
         "names",
         "selection",
@@ -125,29 +123,28 @@ async def test_patterns_and_indicators_that_do_not_exist_are_reported(
 
 
 async def test_the_patterns_that_appv2s_table_switches_are_told_and_what_in_it_is_not_heeded(
-    database: str, redis: str, state_dir: Path
+    ready: str, redis: str, state_dir: Path
 ) -> None:
-    await migrate(database)
-    await ran(database, "CREATE TABLE pattern_definitions (name text, enabled boolean, confidence_threshold numeric)")
+    await ran(ready, "CREATE TABLE pattern_definitions (name text, enabled boolean, confidence_threshold numeric)")
     rows = "('hammer', false, 0.5), ('Doji', false, NULL), ('AlwaysDetected', true, 0.5), ('Harami', true, 5)"
-    await ran(database, f"INSERT INTO pattern_definitions (name, enabled, confidence_threshold) VALUES {rows}")
-    finding = (await found(settings_for(database, redis, state_dir)))["definitions"]
+    await ran(ready, f"INSERT INTO pattern_definitions (name, enabled, confidence_threshold) VALUES {rows}")
+    finding = (await found(settings_for(ready, redis, state_dir)))["definitions"]
     assert (finding.ok, finding.warning) == (True, True)
     assert finding.said == (
         "pattern_definitions switches off cdl_doji, cdl_hammer, doji, doji_spec, hammer, hammer_spec; "
         "thresholds for 3 patterns; "
         "none of our patterns: AlwaysDetected; confidence_threshold is not within 0 and 1: Harami"
     )
-    async with narrow_role(database) as narrow:
+    async with narrow_role(ready) as narrow:
         unreadable = (await found(settings_for(narrow, redis, state_dir)))["definitions"]
     assert (unreadable.ok, unreadable.warning) == (True, True)
     assert re.search(
         r"as its owner run: GRANT SELECT ON pattern_definitions TO tickstockpl_test_\w+;$", unreadable.said
     )
-    settings = settings_for(database, redis, state_dir, patterns={"definitions": False})
+    settings = settings_for(ready, redis, state_dir, patterns={"definitions": False})
     assert "definitions" not in await found(settings)
-    await ran(database, "ALTER TABLE pattern_definitions DROP enabled")
-    wrong = (await found(settings_for(database, redis, state_dir)))["definitions"]
+    await ran(ready, "ALTER TABLE pattern_definitions DROP enabled")
+    wrong = (await found(settings_for(ready, redis, state_dir)))["definitions"]
     assert (wrong.ok, wrong.said) == (False, "pattern_definitions has no column enabled")
 
 
