@@ -10,6 +10,7 @@ works with.
 
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import subprocess
@@ -45,6 +46,12 @@ def pytest_configure() -> None:
         ours = name.startswith("TICKSTOCKPL_") and not name.startswith("TICKSTOCKPL_TEST_")
         if ours or name.removesuffix("_FILE") in SERVICE_NAMES | LIBPQ_NAMES:
             del os.environ[name]
+
+
+def pytest_collection_finish() -> None:
+    """Let no later look for garbage go through what importing and collecting the tests has made."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

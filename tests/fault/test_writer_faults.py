@@ -15,6 +15,7 @@ from bar_samples import bars, event, ran, rows, writer_for
 from event_samples import events
 from fault.proxy import FaultProxy
 from own_servers import OwnServers
+from tickstockpl import collector
 from tickstockpl.channel import Channel
 from tickstockpl.clock import SystemClock
 from tickstockpl.migrate import migrate
@@ -249,7 +250,7 @@ async def test_a_connect_that_is_cancelled_anywhere_leaves_nothing_in_the_log(da
     before, heard = loop.get_exception_handler(), list[BaseException]()
     loop.set_exception_handler(lambda _, context: heard.append(context["exception"]))
     try:
-        with claimed_waiters():
+        with claimed_waiters(), collector.seldom():  # what the session has made is not looked through each time
             # Some turns of the loop reach its first steps; what waits for the server's answers takes real time.
             for delays in (*([0.0] * steps for steps in range(30)), *([0.001 * ms] for ms in range(1, 16))):
                 connecting = asyncio.create_task(connect(database))
