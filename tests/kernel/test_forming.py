@@ -292,17 +292,20 @@ def test_what_forms_when_a_session_is_over_is_confirmed_by_the_first_bar_of_the_
 
 def test_only_patterns_that_are_on_form_and_only_of_the_symbol_that_is_asked() -> None:
     series = {f"ZZ{seed}": list(swings(seed, 700, units=10_000, step=0.01)) for seed in range(20, 60)}
-    every = tp.forming(columns(series), settings=settings(FORM))
+    bars = columns(series)
+    every = tp.forming(bars, settings=settings(FORM))
     names = {every.patterns[at]["id"] for at in every.pattern.tolist()}
     assert len(names) > 2
     one = min(names)
-    assert {row.pattern for name in series for row in rows(tp.forming(columns(series), [one]), name)} == {one}
+    alone = tp.forming(bars, [one])
+    assert {row.pattern for name in series for row in rows(alone, name)} == {one}
     engine = tp.Engine(settings(FORM))
-    engine.replay(columns_of_bars(columns(series)))
-    assert len(tp.forming(columns(series), ["doji"])) == 0
+    engine.replay(columns_of_bars(bars))
+    assert len(tp.forming(bars, ["doji"])) == 0
     assert len(engine.forming("ZZNONE")) == 0
+    all_together = engine.forming()
     for name in series:
-        assert rows(engine.forming(name), name) == rows(engine.forming(), name)
+        assert rows(engine.forming(name), name) == rows(all_together, name)
         assert set(engine.forming(name).symbols) <= {name}
 
 
