@@ -4,6 +4,7 @@ Every list has a number a bar, None while there are too few bars for one. Nothin
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 from typing import NamedTuple
@@ -52,6 +53,14 @@ class Day:
     def minute(self, at: int) -> int:
         """Whole minutes since the open."""
         return (self.bars[at].ts_us - self.open_us) // 60_000_000
+
+    @cached_property
+    def volumes(self) -> Counter[int]:
+        """By minute since the open, of the session's own bars; 0 of a minute without one."""
+        volumes: Counter[int] = Counter()
+        for at in self.own:
+            volumes[self.minute(at)] += self.bars[at].volume
+        return volumes
 
     @cached_property
     def closes(self) -> list[float]:

@@ -214,7 +214,7 @@ def numbers_of(day: Day, at: int) -> dict[str, float]:
     bar, mean = day.bars[at], day.mean_volume(at, 20)
     before = day.bars[at - 1].close if at else bar.open
     bands = day.bands[at] or (None, None, None)
-    own = day.bars[day.begin : at]
+    highs, lows = (prices[day.begin : at] for prices in (day.highs, day.lows))
     last: Session | None = comparable_day(day)
     off_vwap, k, less = day.off_vwap[at], day.raw_k[at], day.k_less_d[at]
     line, signal = macd(day)
@@ -236,8 +236,8 @@ def numbers_of(day: Day, at: int) -> dict[str, float]:
         "stochastic_k": k,
         "stochastic_d": None if k is None or less is None else k - less,
         "vwap": None if off_vwap is None else bar.close - off_vwap,
-        "session_high": max((one.high for one in own), default=None),
-        "session_low": min((one.low for one in own), default=None),
+        "session_high": max(highs, default=None),
+        "session_low": min(lows, default=None),
         **{f"previous_{name}": None if last is None else getattr(last, name) for name in ("high", "low", "close")},
         "previous_open": None if last is None else last.open,
     }

@@ -13,10 +13,5 @@ def is_busiest(day: Day, at: int) -> bool:
     if day.earlier and abs(day.bars[day.begin].open / day.finished[-1].close - 1) > UNADJUSTED:
         return True
     known = [other for other in day.earlier if week_of(other.open_us) > week_of(day.open_us) - 4]
-    traded = sorted(sum(volumes_at(other, day.minute(at))) for other in known)
+    traded = sorted(other.volumes[day.minute(at)] for other in known)
     return len(traded) < LEAST_DAYS or day.bars[at].volume >= traded[math.ceil(0.99 * len(traded)) - 1]
-
-
-def volumes_at(day: Day, minute: int) -> list[int]:
-    """One, or none of a minute without a bar."""
-    return [day.bars[at].volume for at in day.own if day.minute(at) == minute]

@@ -7,6 +7,7 @@ import random
 import re
 from collections import Counter
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -73,10 +74,21 @@ def test_rules_hold_where_the_oracle_says_so_on_real_bars() -> None:
     assert {name for name, _ in fired} == {rule.id for rule in RULES} - UNTOLD
 
 
+@cache
+def walked() -> tuple[Bar, ...]:
+    return tuple(swings(3, 3_000, units=10_000, step=0.01))
+
+
+@cache
+def numbered() -> list[tuple[int, dict[str, float]]]:
+    """All numbers of each bar of `walked`, by its start."""
+    return [(day.bars[at].ts_us, numbers_of(day, at)) for day in days(list(walked()), None) for at in day.own]
+
+
 @pytest.mark.parametrize("name", tp.VALUES)
 def test_a_number_is_what_the_oracle_makes_of_the_bars_and_is_there_from_the_same_bar_on(name: str) -> None:
-    bars = swings(3, 3_000, units=10_000, step=0.01)
-    known = [(day.bars[at].ts_us, numbers_of(day, at)[name]) for day in days(bars, None) for at in day.own]
+    bars = list(walked())
+    known = [(ts_us, numbers[name]) for ts_us, numbers in numbered()]
     there = np.unique([value for _, value in known if not math.isnan(value)])
     middle = float(there[len(there) // 2 - 1 : len(there) // 2 + 1].mean())
     rules = tp.parse_rules(
