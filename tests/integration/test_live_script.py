@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 
 from tickstockpl import service
 from tickstockpl.migrate import migrate
-from tickstockpl.settings import DatabaseSettings, HttpSettings, RedisSettings, Settings
+from tickstockpl.settings import DatabaseSettings, HttpSettings, IngestSettings, RedisSettings, Settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
@@ -25,8 +25,8 @@ SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "test_live_integratio
 
 
 @pytest.fixture
-def settings(redis: str, database: str, tmp_path: Path) -> Settings:
-    """Channels of one's own: they are the Redis server's, whatever the database number."""
+def settings(redis: str, database: str, state_dir: Path) -> Settings:
+    """Channels of one's own: they are the Redis server's, whatever the database number; and files, by the part."""
     run = uuid.uuid4().hex[:8]
     return Settings(
         redis=RedisSettings(
@@ -34,7 +34,8 @@ def settings(redis: str, database: str, tmp_path: Path) -> Settings:
         ),
         database=DatabaseSettings(uri=SecretStr(database)),
         http=HttpSettings(port=0, token=SecretStr(TOKEN)),
-        state_dir=tmp_path,
+        ingest=IngestSettings(part=run),
+        state_dir=state_dir,
     )
 
 
