@@ -1,7 +1,8 @@
 # Everything a checkout needs: Python 3.11 or newer, a Rust toolchain and this file. `make` prints what there is.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check parity chaos outage soak audit advisories bench servers-up servers-down clean
+.PHONY: help demo test check check-python check-rust kernel-tests parity chaos outage soak audit advisories bench \
+  servers-up servers-down clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -21,8 +22,9 @@ export PYO3_PYTHON := $(CURDIR)/$(PY)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests start the service some hundred times; each start would compile it.
 unexport PYTHONDONTWRITEBYTECODE
-# A second worker needs servers of its own: none where somebody has named servers.
-WORKERS := $(if $(TICKSTOCKPL_TEST_DATABASE_URI)$(TICKSTOCKPL_TEST_REDIS_URL),-n 0,-n 3 --dist worksteal)
+# A second worker needs servers of its own: none where somebody has named servers. More than there are cores: every
+# second one waits for what a fault takes.
+WORKERS := $(if $(TICKSTOCKPL_TEST_DATABASE_URI)$(TICKSTOCKPL_TEST_REDIS_URL),-n 0,-n 4 --dist worksteal)
 PIP_INSTALL := $(PY) -m pip install --quiet
 
 help: ## this list
@@ -31,18 +33,26 @@ help: ## this list
 demo: $(BUILT) ## a simulated session through the whole service, on private servers (ARGS="--keep")
 	@$(PY) $(VENV)/bin/tickstockpl demo $(ARGS)
 
-test: $(BUILT) ## cargo test, then pytest with real TimescaleDB and Redis, three at a time (ARGS="-k late")
+test: $(BUILT) ## cargo test, then pytest with real TimescaleDB and Redis, four at a time (ARGS="-k late")
 	cargo test --locked --quiet --package tickstockpl-kernel
 	@$(PY) scripts/with_servers.py $(PY) -m pytest $(WORKERS) $(ARGS)
 
-check: $(BUILT) ## ruff, mypy, stubtest, import-linter, cargo fmt, clippy
+check: check-python check-rust ## ruff, mypy, stubtest, import-linter, cargo fmt, clippy
+
+check-python: $(BUILT)
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
 	$(PY) -m mypy.stubtest tickstockpl._kernel
 	$(PY) $(VENV)/bin/lint-imports
+
+check-rust: $(LOCKED)
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets --quiet -- --deny warnings
+
+# The programs that `cargo test` runs; they need no Python, so .ci/run builds them beside the rest.
+kernel-tests:
+	cargo test --locked --quiet --package tickstockpl-kernel --no-run
 
 parity: $(BUILT) ## 10 million bars x 61 candlesticks beside TA-Lib, cell by cell (ARGS="--bars 1e6")
 	@$(PY) scripts/candle_parity.py $(ARGS)
