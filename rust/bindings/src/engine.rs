@@ -337,7 +337,7 @@ impl Engine {
         let names = self.names.lock_py_attached(py);
         let mut names = names.map_err(|_| PyRuntimeError::new_err("the engine panicked before"))?;
         let rows = py.detach(|| Ok::<_, PyErr>(self.lock()?.forming(symbol.map(str::as_bytes))))?;
-        let named = names.of(py, &rows, &*self.lock()?)?;
+        let named = names.of(py, rows.iter().map(|(id, _)| *id), &*self.lock()?)?;
         forming(py, &rows, named, self.patterns.clone_ref(py))
     }
 

@@ -1,6 +1,7 @@
 //! What a call of the engine made, as columns.
 
 use std::hint::black_box;
+use std::iter::repeat_n;
 use std::ops::{BitXor, Range};
 use std::sync::Arc;
 
@@ -8,14 +9,14 @@ use numpy::{PyArray1, PyArrayMethods};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
-use tickstockpl_kernel::detection::{Detail, Detection, On};
+use tickstockpl_kernel::detections::Detections as Found;
 use tickstockpl_kernel::engine;
 use tickstockpl_kernel::event::{EventIds, PARAMETERS};
 use tickstockpl_kernel::indicator::gauges::Reading;
 use tickstockpl_kernel::made::{Longer, Row};
 use tickstockpl_kernel::offset::Span;
 use tickstockpl_kernel::output;
-use tickstockpl_kernel::pattern::{Explained, PATTERNS};
+use tickstockpl_kernel::pattern::PATTERNS;
 use tickstockpl_kernel::rule::{MadeOf, Ruleset};
 use tickstockpl_kernel::symbol::SymbolId;
 use tickstockpl_kernel::timeframe::Timeframe;
@@ -59,20 +60,20 @@ impl Output {
     ) -> PyResult<Self> {
         let (mut closed, mut rolled, mut found, mut read) = (None, None, None, None);
         if !made.bars.is_empty() {
-            let named = names.of(py, &made.bars, engine)?;
+            let named = names.of(py, made.bars.iter().map(|(id, _)| *id), engine)?;
             closed = Some(Py::new(py, bars(py, &made.bars, named)?)?);
         }
         if !made.longer.is_empty() {
-            let named = names.of(py, &made.longer, engine)?;
+            let named = names.of(py, made.longer.iter().map(|(id, _)| *id), engine)?;
             rolled = Some(Py::new(py, longer(py, &made.longer, named)?)?);
         }
         if !made.detections.is_empty() {
-            let named = names.of(py, &made.detections, engine)?;
+            let named = names.of(py, made.detections.symbol.iter().copied(), engine)?;
             let ids = Ids { symbol: |id| engine.symbol_name(id), rules: engine.rules(), text: EventIds::default() };
-            found = Some(Py::new(py, detections(py, &made.detections, named, ids, patterns)?)?);
+            found = Some(Py::new(py, detections(py, made.detections, named, ids, patterns)?)?);
         }
         if !made.readings.is_empty() {
-            let named = names.of(py, &made.readings, engine)?;
+            let named = names.of(py, made.readings.iter().map(|(id, _)| *id), engine)?;
             read = Some(Py::new(py, readings(py, &made.readings, named)?)?);
         }
         let spans = made.bars.iter().map(|(_, row)| row.span).collect();
@@ -138,7 +139,7 @@ impl Output {
         let none = || {
             let rules = Ruleset::default();
             let ids = Ids { symbol: |_| "", rules: &rules, text: EventIds::default() };
-            Py::new(py, detections(py, &[], no_names(py), ids, &self.patterns)?)
+            Py::new(py, detections(py, Found::default(), no_names(py), ids, &self.patterns)?)
         };
         self.detections.as_ref().map_or_else(none, |rows| Ok(rows.clone_ref(py)))
     }
@@ -196,21 +197,26 @@ const ABSENT: i32 = -1;
 
 impl Names {
     /// The names behind a column of ids, each once, and the column's indices into them.
-    pub(crate) fn of<T>(&mut self, py: Python<'_>, rows: &[(SymbolId, T)], engine: &engine::Engine) -> PyResult<Named> {
+    pub(crate) fn of(
+        &mut self,
+        py: Python<'_>,
+        rows: impl ExactSizeIterator<Item = SymbolId>,
+        engine: &engine::Engine,
+    ) -> PyResult<Named> {
         if self.renamed != engine.symbols_renamed() {
             self.renamed = engine.symbols_renamed();
             self.known.clear();
         }
         let mut ids: Vec<SymbolId> = Vec::new();
         let mut indices = Vec::with_capacity(rows.len());
-        for (id, _) in rows {
+        for id in rows {
             if id.index() >= self.place.len() {
                 self.place.resize(id.index() + 1, ABSENT);
             }
             let place = &mut self.place[id.index()];
             if *place == ABSENT {
                 *place = ids.len() as i32;
-                ids.push(*id);
+                ids.push(id);
             }
             indices.push(*place);
         }
@@ -309,159 +315,123 @@ struct Ids<'a, N> {
 }
 
 impl<'a, N: Fn(SymbolId) -> &'a str> Ids<'a, N> {
-    /// The id of the event that `pattern` made of a bar at this evaluation.
-    fn of(&mut self, symbol: SymbolId, on: &On, pattern: u16, revision: u32) -> IdText {
-        self.at(symbol, on.timeframe, on.bar.ts_us, pattern, revision)
-    }
-
-    /// The same of a bar of this timeframe that starts then.
-    fn at(&mut self, symbol: SymbolId, timeframe: Timeframe, ts_us: i64, pattern: u16, revision: u32) -> IdText {
+    /// The id of the event that `pattern` made, at this evaluation, of a bar of this timeframe that starts then.
+    fn of(&mut self, symbol: SymbolId, timeframe: Timeframe, ts_us: i64, pattern: u16, revision: u32) -> IdText {
         let (id, parameters) = (self.rules.pattern_id(pattern), self.rules.parameters(pattern));
         IdText::from(self.text.of((self.symbol)(symbol), timeframe, ts_us, id, parameters, revision).text())
     }
 }
 
-/// The ids of the events that rows replace.
-fn superseded_ids<'a>(
-    py: Python<'_>,
-    rows: &[(SymbolId, Detection)],
-    ids: &mut Ids<'a, impl Fn(SymbolId) -> &'a str>,
-) -> PyResult<Py<PyArray1<IdText>>> {
-    // All but a few are NUL, and memory that comes zeroed need not be written.
-    let column = PyArray1::zeros(py, rows.len(), false);
-    let mut cells = column.try_readwrite()?;
-    for (cell, (symbol, row)) in cells.as_slice_mut()?.iter_mut().zip(rows) {
-        if let Some((pattern, revision)) = row.supersedes {
-            *cell = ids.of(*symbol, &row.on, pattern, revision);
-        }
-    }
-    cells.make_nonwriteable();
-    Ok(column.unbind())
-}
-
-/// What a row says of a pattern that holds, `none` of one that was withdrawn.
-fn said<T>(row: &Detection, none: T, read: impl FnOnce(&Detail) -> T) -> T {
-    row.detail.as_ref().map_or(none, read)
-}
-
-/// A number of which there may be none, as a cell.
-fn cell(row: &Detection, read: impl FnOnce(&Detail) -> Option<f64>) -> f64 {
-    said(row, None, read).unwrap_or(f64::NAN)
-}
-
+/// The columns of what was found, with the ids of events.
 fn detections<'a>(
     py: Python<'_>,
-    rows: &[(SymbolId, Detection)],
+    found: Found,
     (symbols, symbol): Named,
     mut ids: Ids<'a, impl Fn(SymbolId) -> &'a str>,
     patterns: &Py<PyTuple>,
 ) -> PyResult<Detections> {
     // The names lie about in cold memory: read in a row their misses overlap, read one after another below they do not.
-    let first = |(symbol, _): &(SymbolId, _)| (ids.symbol)(*symbol).as_bytes().first().copied().unwrap_or(0);
-    black_box(rows.iter().map(first).fold(0, BitXor::bitxor));
-    let supersedes = superseded_ids(py, rows, &mut ids)?;
-    let explained = || rows.iter().filter_map(|(_, row)| row.explained.as_deref());
-    let points = || explained().flat_map(|said| &said.points);
-    let point_us = frozen(py, points().map(|&(ts_us, _)| ts_us).collect())?;
-    let point_price = frozen(py, points().map(|&(_, price)| price).collect())?;
-    let margin = frozen(py, explained().flat_map(|said| said.margins.iter().copied()).collect())?;
-    let (point_row, margin_row) =
-        (places(py, rows, |said| &said.points[..])?, places(py, rows, |said| &said.margins[..])?);
-    let (members, member_row) = (Members::of(rows, &mut ids), places(py, rows, |said| &said.made_of[..])?);
-    columns! { py, rows, Detections {
-        ts_us: |(_, row)| row.on.bar.ts_us,
-        timeframe: |(_, row)| row.on.timeframe as u8,
-        end_us: |(_, row)| row.on.end_us,
-        pattern: |(_, row)| i32::from(row.pattern),
-        direction: |(_, row)| row.direction as i32,
-        confidence: |(_, row)| cell(row, |detail| Some(detail.matched.confidence)),
-        held: |(_, row)| row.held,
-        revision: |(_, row)| row.revision as i32,
-        conflict: |(_, row)| row.conflict,
-        superseded_pattern: |(_, row)| row.supersedes.map_or(-1, |(pattern, _)| i32::from(pattern)),
-        superseded_revision: |(_, row)| row.supersedes.map_or(-1, |(_, revision)| revision as i32),
-        first_us: |(_, row)| said(row, row.on.bar.ts_us, |detail| detail.first_us),
-        bars: |(_, row)| said(row, 0, |detail| i32::from(detail.matched.bars)),
-        entry: |(_, row)| cell(row, |detail| Some(detail.matched.levels.entry)),
-        stop: |(_, row)| cell(row, |detail| detail.matched.levels.stop),
-        target: |(_, row)| cell(row, |detail| detail.matched.levels.target),
-        invalidation: |(_, row)| cell(row, |detail| detail.matched.levels.invalidation),
-        atr: |(_, row)| cell(row, |detail| detail.atr),
-        open: |(_, row)| row.on.bar.open,
-        high: |(_, row)| row.on.bar.high,
-        low: |(_, row)| row.on.bar.low,
-        close: |(_, row)| row.on.bar.close,
-        volume: |(_, row)| row.on.bar.volume,
-        price_change: |(_, row)| cell(row, |detail| Some(detail.price_change)),
-        relative_volume: |(_, row)| cell(row, |detail| detail.relative_volume),
-        rsi: |(_, row)| cell(row, |detail| detail.rsi),
-        relative_strength: |(_, row)| cell(row, |detail| detail.relative_strength),
-        quality: |(_, row)| said(row, 0, |detail| detail.quality),
-        talib_value: |(_, row)| said(row, 0, |detail| detail.matched.talib_value),
-        n_points: |(_, row)| row.explained.as_ref().map_or(0, |said| said.points.len() as u8),
-        n_margins: |(_, row)| row.explained.as_ref().map_or(0, |said| said.margins.len() as u8),
-        n_members: |(_, row)| row.explained.as_ref().map_or(0, |said| said.made_of.len() as u8),
-        event_id: |(symbol, row)| ids.of(*symbol, &row.on, row.pattern, row.revision),
+    let first = |symbol: &SymbolId| (ids.symbol)(*symbol).as_bytes().first().copied().unwrap_or(0);
+    black_box(found.symbol.iter().map(first).fold(0, BitXor::bitxor));
+    let supersedes = superseded_ids(py, &found, &mut ids)?;
+    let rows =
+        found.symbol.iter().zip(&found.timeframe).zip(&found.ts_us).zip(found.pattern.iter().zip(&found.revision));
+    let event_id = rows.map(|(((&symbol, &timeframe), &ts_us), (&pattern, &revision))| {
+        ids.of(symbol, timeframe_of(timeframe), ts_us, pattern as u16, revision as u32)
+    });
+    let event_id = frozen(py, event_id.collect())?;
+    let member = || found.member.iter();
+    let member_id = found
+        .symbol
+        .iter()
+        .zip(&found.members.count)
+        .flat_map(|(&symbol, &count)| repeat_n(symbol, usize::from(count)));
+    let member_id = member_id.zip(member()).map(|(symbol, member)| {
+        let &MadeOf { pattern, timeframe, ts_us, evaluation, .. } = member;
+        let id = evaluation.map(|evaluation| ids.of(symbol, timeframe, ts_us, pattern, evaluation));
+        id.unwrap_or_else(|| IdText::from([0; _]))
+    });
+    let member_id = frozen(py, member_id.collect())?;
+    Ok(Detections {
+        symbols,
+        symbol: frozen(py, symbol)?,
+        event_id,
+        supersedes,
+        member_pattern: frozen(py, member().map(|member| i32::from(member.pattern)).collect())?,
+        member_direction: frozen(py, member().map(|member| member.direction as i8).collect())?,
+        member_confidence: frozen(py, member().map(|member| member.confidence).collect())?,
+        member_timeframe: frozen(py, member().map(|member| member.timeframe as u8).collect())?,
+        member_us: frozen(py, member().map(|member| member.ts_us).collect())?,
+        member_end_us: frozen(py, member().map(|member| member.end_us).collect())?,
+        member_id,
+        ts_us: frozen(py, found.ts_us)?,
+        timeframe: frozen(py, found.timeframe)?,
+        end_us: frozen(py, found.end_us)?,
+        pattern: frozen(py, found.pattern)?,
+        direction: frozen(py, found.direction)?,
+        confidence: frozen(py, found.confidence)?,
+        held: frozen(py, found.held)?,
+        revision: frozen(py, found.revision)?,
+        conflict: frozen(py, found.conflict)?,
+        superseded_pattern: frozen(py, found.superseded_pattern)?,
+        superseded_revision: frozen(py, found.superseded_revision)?,
+        first_us: frozen(py, found.first_us)?,
+        bars: frozen(py, found.bars)?,
+        entry: frozen(py, found.entry)?,
+        stop: frozen(py, found.stop)?,
+        target: frozen(py, found.target)?,
+        invalidation: frozen(py, found.invalidation)?,
+        atr: frozen(py, found.atr)?,
+        open: frozen(py, found.open)?,
+        high: frozen(py, found.high)?,
+        low: frozen(py, found.low)?,
+        close: frozen(py, found.close)?,
+        volume: frozen(py, found.volume)?,
+        price_change: frozen(py, found.price_change)?,
+        relative_volume: frozen(py, found.relative_volume)?,
+        rsi: frozen(py, found.rsi)?,
+        relative_strength: frozen(py, found.relative_strength)?,
+        quality: frozen(py, found.quality)?,
+        talib_value: frozen(py, found.talib_value)?,
+        point_row: frozen(py, found.points.first)?,
+        n_points: frozen(py, found.points.count)?,
+        margin_row: frozen(py, found.margins.first)?,
+        n_margins: frozen(py, found.margins.count)?,
+        member_row: frozen(py, found.members.first)?,
+        n_members: frozen(py, found.members.count)?,
+        point_us: frozen(py, found.point_us)?,
+        point_price: frozen(py, found.point_price)?,
+        margin: frozen(py, found.margin)?,
+        patterns: patterns.clone_ref(py),
+        scanned: Scanned::unknown(),
+    })
+}
+
+/// The ids of the events that rows replace.
+fn superseded_ids<'a>(
+    py: Python<'_>,
+    found: &Found,
+    ids: &mut Ids<'a, impl Fn(SymbolId) -> &'a str>,
+) -> PyResult<Py<PyArray1<IdText>>> {
+    // All but a few are NUL, and memory that comes zeroed need not be written.
+    let column = PyArray1::zeros(py, found.len(), false);
+    let mut cells = column.try_readwrite()?;
+    let cells_of = cells.as_slice_mut()?;
+    for (at, &pattern) in found.superseded_pattern.iter().enumerate().filter(|(_, pattern)| **pattern >= 0) {
+        let (timeframe, ts_us) = (timeframe_of(found.timeframe[at]), found.ts_us[at]);
+        let revision = found.superseded_revision[at] as u32;
+        cells_of[at] = ids.of(found.symbol[at], timeframe, ts_us, pattern as u16, revision);
     }
-        symbols: symbols, symbol: frozen(py, symbol)?, supersedes: supersedes, point_row: point_row,
-        margin_row: margin_row, point_us: point_us, point_price: point_price, margin: margin,
-        member_row: member_row, member_pattern: frozen(py, members.pattern)?,
-        member_direction: frozen(py, members.direction)?, member_confidence: frozen(py, members.confidence)?,
-        member_timeframe: frozen(py, members.timeframe)?, member_us: frozen(py, members.ts_us)?,
-        member_end_us: frozen(py, members.end_us)?, member_id: frozen(py, members.event_id)?,
-        patterns: patterns.clone_ref(py), scanned: Scanned::unknown(),
-    }
+    cells.make_nonwriteable();
+    Ok(column.unbind())
+}
+
+fn timeframe_of(place: u8) -> Timeframe {
+    Timeframe::ALL[usize::from(place)]
 }
 
 /// A pattern's id, the timeframe and the START of the bar on which it held, and the id of its event.
 pub(crate) type Member<'py> = (Bound<'py, PyAny>, &'static str, i64, String);
-
-/// What the rules and agreements among the rows were made of, one row's after the other's.
-#[derive(Default)]
-struct Members {
-    pattern: Vec<i32>,
-    direction: Vec<i8>,
-    confidence: Vec<f64>,
-    timeframe: Vec<u8>,
-    ts_us: Vec<i64>,
-    end_us: Vec<i64>,
-    event_id: Vec<IdText>,
-}
-
-impl Members {
-    fn of<'a>(rows: &[(SymbolId, Detection)], ids: &mut Ids<'a, impl Fn(SymbolId) -> &'a str>) -> Self {
-        let mut all = Self::default();
-        for (symbol, row) in rows {
-            for member in row.explained.iter().flat_map(|said| &said.made_of) {
-                let &MadeOf { pattern, direction, confidence, timeframe, ts_us, end_us, evaluation } = member;
-                all.pattern.push(i32::from(pattern));
-                all.direction.push(direction as i8);
-                all.confidence.push(confidence);
-                all.timeframe.push(timeframe as u8);
-                all.ts_us.push(ts_us);
-                all.end_us.push(end_us);
-                let id = evaluation.map(|evaluation| ids.at(*symbol, timeframe, ts_us, pattern, evaluation));
-                all.event_id.push(id.unwrap_or_else(|| IdText::from([0; _])));
-            }
-        }
-        all
-    }
-}
-
-/// Where in the list of all `parts` those of each row begin.
-fn places<T>(
-    py: Python<'_>,
-    rows: &[(SymbolId, Detection)],
-    parts: impl Fn(&Explained) -> &[T],
-) -> PyResult<Py<PyArray1<i32>>> {
-    let mut next = 0;
-    let place = |(_, row): &(SymbolId, Detection)| {
-        let here = next;
-        next += row.explained.as_ref().map_or(0, |said| parts(said).len() as i32);
-        here
-    };
-    frozen(py, rows.iter().map(place).collect())
-}
 
 fn readings(py: Python<'_>, rows: &[(SymbolId, Reading)], (symbols, symbol): Named) -> PyResult<Readings> {
     columns! { py, rows, Readings {

@@ -181,7 +181,7 @@ impl Engine {
         self.skew.begin(now_us);
         let mut output = Output::default();
         let (aggregator, counters, skew) = (&mut self.aggregator, &mut self.counters, &mut self.skew);
-        let mut sink = Collector { output: &mut output, counters, skew, now_us };
+        let mut sink = Collector { output: &mut output, counters, skew, now_us, expected: 0 };
         let channels = self.decoders.len();
         let mut messages = messages.into_iter().peekable();
         while let Some((channel, arrival, first)) = messages.next() {
@@ -453,7 +453,8 @@ impl Engine {
         self.now_us = self.now_us.max(now_us);
         self.skew.begin(now_us);
         let mut output = Output::default();
-        let mut sink = Collector { output: &mut output, counters: &mut self.counters, skew: &mut self.skew, now_us };
+        let (counters, skew) = (&mut self.counters, &mut self.skew);
+        let mut sink = Collector { output: &mut output, counters, skew, now_us, expected: 0 };
         call(&mut self.aggregator, &mut sink);
         self.aggregator.end_call();
         output.reached_us = self.aggregator.reached_us(self.now_us);

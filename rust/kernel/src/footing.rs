@@ -38,6 +38,11 @@ impl Footing {
         opens
     }
 
+    /// Reads a word of each line that a bar will ask for; see `History::touch`.
+    pub(crate) fn touch(&self) -> u64 {
+        self.range.touch() ^ self.rests.touch() ^ self.end_us as u64 ^ self.session.map_or(0, |us| us as u64)
+    }
+
     /// Takes in a bar that ends at `end_us`, and on which these patterns hold.
     pub(crate) fn push(&mut self, bar: &WindowBar, end_us: i64, found: &Found, rules: &Ruleset) {
         self.range.push(bar);

@@ -175,9 +175,10 @@ impl History {
         let ends = [self.sealed.front(), self.sealed.back()].map(|sealed| sealed.map_or(0, Sealed::touch));
         // The oldest one leaves, and `trim` asks the next whether it is the last to do so.
         let second = self.sealed.get(1).map_or(0, |sealed| sealed.fold.minute_us as u64);
+        let stands = self.now.touch() ^ self.base.touch();
         let longer = self.longer.as_ref().map_or(0, |longer| longer.touch(end_us));
         let far = if self.study.is_some() { self.window.touch_far() } else { 0 };
-        self.window.touch() ^ far ^ kept ^ ends[0] ^ ends[1] ^ second ^ longer
+        self.window.touch() ^ far ^ kept ^ stands ^ ends[0] ^ ends[1] ^ second ^ longer
     }
 
     /// Closes a minute. `session` is the one its window belongs to, if it belongs to one; `is_late` says that its first tick

@@ -22,6 +22,7 @@ mod course;
 mod decimal;
 pub mod decode;
 pub mod detection;
+pub mod detections;
 pub mod detectors;
 mod eights;
 pub mod encode;

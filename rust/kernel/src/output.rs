@@ -2,7 +2,7 @@
 
 use crate::accumulated::Short;
 use crate::counters::{Counters, Skew};
-use crate::detection::Detection;
+use crate::detections::Detections;
 use crate::fate::{Fate, Sink};
 use crate::indicator::gauges::Reading;
 use crate::made::{Longer, Made, Row};
@@ -63,7 +63,7 @@ pub struct Output {
     /// Bars of longer timeframes.
     pub longer: Vec<(SymbolId, Longer)>,
     /// Patterns that came and went.
-    pub detections: Vec<(SymbolId, Detection)>,
+    pub detections: Detections,
     /// The indicators of watched symbols, at each bar that closed or was looked at again.
     pub readings: Vec<(SymbolId, Reading)>,
     /// Ticks read, refused ones and quotes included.
@@ -90,6 +90,8 @@ pub(crate) struct Collector<'a> {
     pub(crate) counters: &'a mut Counters,
     pub(crate) skew: &'a mut Skew,
     pub(crate) now_us: i64,
+    /// How many detections there may be, where room for them is still to be made.
+    pub(crate) expected: usize,
 }
 
 impl Collector<'_> {
@@ -125,8 +127,7 @@ impl Sink for Collector<'_> {
 
     fn expect(&mut self, bars: usize) {
         self.output.bars.reserve(bars);
-        // Grown step by step, what is found at a minute's close would be moved twice; room that is not used costs nothing.
-        self.output.detections.reserve(EVENTS_PER_BAR * bars);
+        self.expected = self.output.detections.len() + EVENTS_PER_BAR * bars;
     }
 
     fn made(&mut self, symbol: SymbolId, made: &mut Made) {
@@ -139,7 +140,14 @@ impl Sink for Collector<'_> {
         let held = made.detections.iter().filter(|detection| detection.held).count();
         self.counters.detections += held as u64;
         self.counters.withdrawn += (made.detections.len() - held) as u64;
-        self.output.detections.extend(made.detections.drain(..).map(|detection| (symbol, detection)));
+        if !made.detections.is_empty() {
+            // Grown step by step, what is found at a minute's close would be moved twice; room that is not used costs nothing.
+            let room = std::mem::take(&mut self.expected).saturating_sub(self.output.detections.len());
+            if room > 0 {
+                self.output.detections.reserve(room);
+            }
+            self.output.detections.extend(symbol, &made.detections);
+        }
         self.counters.readings += made.readings.len() as u64;
         self.output.readings.extend(made.readings.iter().map(|reading| (symbol, *reading)));
         self.counters.broken += made.broken.len() as u64;

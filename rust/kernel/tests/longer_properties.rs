@@ -9,12 +9,14 @@ use proptest::prelude::*;
 use tickstockpl_kernel::bar::Bar;
 use tickstockpl_kernel::calendar::Calendar;
 use tickstockpl_kernel::channel::Lateness;
+use tickstockpl_kernel::detections::Told;
 use tickstockpl_kernel::engine::Engine;
 use tickstockpl_kernel::output::Output;
 use tickstockpl_kernel::pattern::PATTERNS;
 use tickstockpl_kernel::rollup::{Rolled, Rollup};
 use tickstockpl_kernel::session::Sessions;
 use tickstockpl_kernel::settings::Settings;
+use tickstockpl_kernel::symbol::SymbolId;
 use tickstockpl_kernel::time::{DAY_US, HOUR_US, MINUTE_US, SECOND_US};
 use tickstockpl_kernel::timeframe::{Align, Grid, Timeframe};
 use tickstockpl_kernel::window::Window;
@@ -71,7 +73,7 @@ fn trades() -> impl Strategy<Value = Vec<Trade>> {
 struct Said {
     minutes: BTreeMap<(String, i64), Bar>,
     longer: BTreeMap<(String, Timeframe, i64), Rolled>,
-    events: BTreeSet<(String, Timeframe, i64, u16, i8)>,
+    events: BTreeSet<(String, u8, i64, i32, i32)>,
 }
 
 impl Said {
@@ -84,8 +86,8 @@ impl Said {
             let Rolled { timeframe, bar, .. } = longer.rolled;
             self.longer.insert((name(*id), timeframe, bar.ts_us), longer.rolled);
         }
-        for (id, found) in &output.detections {
-            let event = (name(*id), found.on.timeframe, found.on.bar.ts_us, found.pattern, found.direction as i8);
+        for (id, found) in output.detections.rows() {
+            let event = (name(id), found.timeframe, found.ts_us, found.pattern, found.direction);
             if found.held {
                 assert!(self.events.insert(event.clone()), "{event:?} is told again");
             } else {
@@ -169,7 +171,7 @@ fn long_sessions() -> Sessions {
 
 #[test]
 fn timeframes_agree_as_they_do_on_minutes_in_order_whatever_came_late() {
-    let agreement = PATTERNS.iter().position(|pattern| pattern.id() == "agreement").expect("there is one") as u16;
+    let agreement = PATTERNS.iter().position(|pattern| pattern.id() == "agreement").expect("there is one") as i32;
     let longer = [Timeframe::Min5, Timeframe::Min15, Timeframe::Hour1];
     let (mut agreed, mut withdrawn) = (BTreeMap::new(), 0);
     for seed in 0..20 {
@@ -182,8 +184,8 @@ fn timeframes_agree_as_they_do_on_minutes_in_order_whatever_came_late() {
             let (price, seconds) = (trade.cents as f64 / 100.0, at_us / SECOND_US);
             let raw = format!(r#"{{"ticker":"S","price":{price},"volume":7,"timestamp":{seconds},"event_type":"T"}}"#);
             let output = engine.ingest([(0, raw.as_bytes())], now_us).expect("there is such a channel");
-            let gone = |found: &&tickstockpl_kernel::detection::Detection| !found.held && found.pattern == agreement;
-            withdrawn += output.detections.iter().map(|(_, found)| found).filter(gone).count();
+            let gone = |found: &(SymbolId, Told<'_>)| !found.1.held && found.1.pattern == agreement;
+            withdrawn += output.detections.rows().filter(gone).count();
             said.take(&engine, &output);
         }
         let output = engine.flush();
@@ -200,7 +202,7 @@ fn timeframes_agree_as_they_do_on_minutes_in_order_whatever_came_late() {
             *agreed.entry((*timeframe, *direction)).or_insert(0) += 1;
         }
     }
-    let both = |timeframe| [-1, 1].map(|way| agreed.get(&(timeframe, way)).copied().unwrap_or(0) > 0);
+    let both = |timeframe: Timeframe| [-1, 1].map(|way| agreed.get(&(timeframe as u8, way)).copied().unwrap_or(0) > 0);
     assert_eq!([both(Timeframe::Min1), both(Timeframe::Min5)], [[true; 2]; 2], "{agreed:?}");
     assert_eq!(both(Timeframe::Hour1), [false; 2], "nothing is longer");
     assert!(withdrawn > 3, "late ticks took {withdrawn} away");

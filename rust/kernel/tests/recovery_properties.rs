@@ -127,7 +127,7 @@ fn said(engine: &Engine, output: &Output) -> Vec<String> {
     let named = |id| engine.symbol_name(id).to_owned();
     let mut lines: Vec<String> = output.bars.iter().map(|(id, row)| format!("{} {row:?}", named(*id))).collect();
     lines.extend(output.longer.iter().map(|(id, longer)| format!("{} {longer:?}", named(*id))));
-    lines.extend(output.detections.iter().map(|(id, found)| format!("{} {found:?}", named(*id))));
+    lines.extend(output.detections.rows().map(|(id, found)| format!("{} {found:?}", named(id))));
     lines.extend(output.short.iter().map(|(id, short)| format!("{} {short:?}", named(*id))));
     lines.sort_unstable();
     lines
@@ -145,15 +145,15 @@ fn since(known_us: i64, mut output: Output) -> Output {
 /// were made, and those that were withdrawn with the last such.
 #[derive(Default)]
 struct Told {
-    held: BTreeMap<(String, Timeframe, i64, u16, i8), u32>,
-    gone: BTreeMap<(String, Timeframe, i64, u16, i8), u32>,
+    held: BTreeMap<(String, u8, i64, i32, i32), i32>,
+    gone: BTreeMap<(String, u8, i64, i32, i32), i32>,
 }
 
 impl Told {
     fn take(&mut self, engine: &Engine, output: &Output) {
-        for (id, found) in &output.detections {
-            let key = engine.symbol_name(*id).to_owned();
-            let key = (key, found.on.timeframe, found.on.bar.ts_us, found.pattern, found.direction as i8);
+        for (id, found) in output.detections.rows() {
+            let key = engine.symbol_name(id).to_owned();
+            let key = (key, found.timeframe, found.ts_us, found.pattern, found.direction);
             if found.held {
                 self.held.insert(key, found.revision);
             } else {
@@ -165,13 +165,14 @@ impl Told {
 
     /// Tells an engine of those that it could not know by the bars alone.
     fn recall(&self, engine: &mut Engine) {
+        let timeframe_of = |place: &u8| Timeframe::ALL[usize::from(*place)];
         for ((symbol, timeframe, ts_us, _, _), &evaluation) in &self.gone {
-            engine.recall(symbol.as_bytes(), *timeframe, *ts_us, None, evaluation);
+            engine.recall(symbol.as_bytes(), timeframe_of(timeframe), *ts_us, None, evaluation as u32);
         }
         for ((symbol, timeframe, ts_us, pattern, direction), &evaluation) in &self.held {
             let all = [Direction::Bearish, Direction::Neutral, Direction::Bullish];
-            let event = (PATTERNS[usize::from(*pattern)].id(), all[(*direction + 1) as usize]);
-            engine.recall(symbol.as_bytes(), *timeframe, *ts_us, Some(event), evaluation);
+            let event = (PATTERNS[*pattern as usize].id(), all[(*direction + 1) as usize]);
+            engine.recall(symbol.as_bytes(), timeframe_of(timeframe), *ts_us, Some(event), evaluation as u32);
         }
     }
 }
@@ -444,7 +445,7 @@ fn a_bar_that_closes_after_newer_ones_of_a_faster_channel_has_its_place_before_t
 
 #[test]
 fn timeframes_agree_after_a_recovery_as_they_would_have_and_name_the_same_events() {
-    let agreement = PATTERNS.iter().position(|pattern| pattern.id() == "agreement").expect("there is one") as u16;
+    let agreement = PATTERNS.iter().position(|pattern| pattern.id() == "agreement").expect("there is one") as i32;
     let (mut agreed, mut revised) = (0, 0);
     for seed in 0..10 {
         let trade = |(src, trade): (i64, walk::Trade)| {
@@ -462,9 +463,10 @@ fn timeframes_agree_after_a_recovery_as_they_would_have_and_name_the_same_events
                 let message = std::slice::from_ref(message);
                 let (one, other) = (take(&mut again, message), take(&mut whole, message));
                 assert_eq!(said(&again, &one), said(&whole, &other), "seed {seed}, ended after {end} messages");
-                let found = other.detections.iter().filter(|(_, found)| found.pattern == agreement);
-                agreed += found.clone().count();
-                let members = found.filter_map(|(_, found)| found.explained.as_ref()).flat_map(|said| &said.made_of);
+                let found = other.detections.rows().filter(|(_, found)| found.pattern == agreement);
+                let found: Vec<_> = found.collect();
+                agreed += found.len();
+                let members = found.iter().flat_map(|(_, found)| found.member);
                 revised += members.filter(|member| member.evaluation > Some(0)).count();
             }
         }

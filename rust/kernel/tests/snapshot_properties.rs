@@ -394,7 +394,7 @@ fn an_engine_that_has_lived_becomes_the_one_of_the_snapshot() {
 
 #[test]
 fn timeframes_agree_after_a_restore_as_they_would_have() {
-    let agreement = PATTERNS.iter().position(|pattern| pattern.id() == "agreement").expect("there is one") as u16;
+    let agreement = PATTERNS.iter().position(|pattern| pattern.id() == "agreement").expect("there is one") as i32;
     let mut agreed = 0;
     for seed in 0..30 {
         let (mut whole, mut restored) = (engine(), engine());
@@ -407,7 +407,7 @@ fn timeframes_agree_after_a_restore_as_they_would_have() {
             let [one, other] = [&mut whole, &mut restored]
                 .map(|engine| engine.ingest([(0, raw.as_bytes())], now_us).expect("there is such a channel"));
             assert_eq!(format!("{one:?}"), format!("{other:?}"), "seed {seed}, trade {number}");
-            agreed += one.detections.iter().filter(|(_, found)| found.pattern == agreement).count();
+            agreed += one.detections.rows().filter(|(_, found)| found.pattern == agreement).count();
             if number % 50 == 0 {
                 restored = engine();
                 restored.restore(&whole.snapshot()).expect("it is one");

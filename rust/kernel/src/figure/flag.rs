@@ -49,6 +49,11 @@ struct Cloth {
 }
 
 impl Flag {
+    /// Reads a word of what is asked of the newest one.
+    pub(super) fn touch(&self) -> u64 {
+        self.found.as_ref().map_or(0, |found| u64::from(found.tip.index))
+    }
+
     /// Takes in the bar of a number; the kind that it confirms. `zigzag` and `atr` are those before it.
     pub(super) fn push(
         &mut self,

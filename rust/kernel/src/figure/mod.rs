@@ -326,7 +326,8 @@ impl Charts {
             let Form { clearance, life, .. } = place.form;
             u64::from(place.formed) ^ place.form.upper.touch() ^ clearance.to_bits() ^ life.to_bits()
         };
-        let turned = self.turns.iter().fold(0, |bits, turn| bits ^ turn.touch());
+        let flown = self.flags.iter().fold(0, |bits, flag| bits ^ flag.touch());
+        let turned = self.turns.iter().fold(flown, |bits, turn| bits ^ turn.touch());
         let asked = Bits(self.waiting).filter_map(|number| self.places[number].as_ref());
         asked.fold(self.confirmed ^ turned, |bits, place| bits ^ of(place))
     }

@@ -70,6 +70,13 @@ pub struct Days {
 }
 
 impl Days {
+    /// Reads a word of each line that a bar will ask for.
+    pub(super) fn touch(&self) -> u64 {
+        self.last.map_or(0, |last| last.close.to_bits())
+            ^ self.before.map_or(0, |week| week.high.to_bits())
+            ^ self.week.number as u64
+    }
+
     /// Takes in a finished session; one that is not newer than the last is known already and passed over. After a split all
     /// begins anew: what lies before it has other prices.
     pub fn push(&mut self, day: Day) {

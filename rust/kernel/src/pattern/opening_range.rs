@@ -26,6 +26,11 @@ pub struct OpeningRanges {
 }
 
 impl OpeningRanges {
+    /// Reads a word of its lines.
+    pub(super) fn touch(&self) -> u64 {
+        self.ranges[0].0.to_bits() ^ u64::from(self.left[0])
+    }
+
     /// Takes in a bar of the session that opened at `open_us`, after its patterns were looked for.
     pub(super) fn push(&mut self, bar: &WindowBar, open_us: i64) {
         let minute = minute(bar, open_us);

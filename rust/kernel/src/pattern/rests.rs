@@ -57,6 +57,11 @@ impl Rests {
         all
     }
 
+    /// Reads a word of its lines.
+    pub(crate) fn touch(&self) -> u64 {
+        u64::from(self.left[0] ^ self.left[PLACES - 1])
+    }
+
     /// A bar has closed on which these patterns held.
     pub(crate) fn push(&mut self, held: impl Iterator<Item = u16>) {
         for left in &mut self.left {

@@ -1,10 +1,9 @@
 //! Closes that rise, or fall, along a line.
 
 use super::{Closing, Direction, Explained, Levels, Match, Pattern, graded};
+use crate::study::Study;
+use crate::study::trend::{BARS, product};
 use crate::window::Window;
-
-/// Closes that the line is laid through.
-const BARS: usize = 10;
 
 /// What makes the line steep enough.
 #[derive(Clone, Copy, PartialEq)]
@@ -33,7 +32,8 @@ pub(super) struct Trending {
 impl Trending {
     /// Of the slope and of the fit; the earlier rule does not ask for one.
     fn margins(&self, at: &Closing<'_>) -> Option<(f64, Option<f64>)> {
-        let product = product(at.window)?;
+        let known = at.study.and_then(Study::trend);
+        let product = known.or_else(|| product(at.window.view()))?;
         let slope = f64::from(self.direction as i8) * product / ACROSS;
         if self.steep == Steep::Absolute {
             return (slope > 0.01).then(|| ((slope / 0.01 - 1.0).min(1.0), None));
@@ -47,17 +47,8 @@ impl Trending {
     }
 }
 
-const MIDDLE: f64 = (BARS as f64 - 1.0) / 2.0;
-
 /// Σ of the squared distances of the bars from their middle.
 const ACROSS: f64 = (BARS * (BARS * BARS - 1)) as f64 / 12.0;
-
-/// Of the last 10 closes Σ distance from the middle × price: over `ACROSS` it is the slope of the least squares line.
-/// Prices are differences from the newest close, so that nothing is lost at high ones.
-fn product(window: &Window) -> Option<f64> {
-    let newest = window.bar(0)?.close;
-    (0..BARS).try_fold(0.0, |sum, back| Some(sum + (MIDDLE - back as f64) * (window.bar(back)?.close - newest)))
-}
 
 /// R² of that line; 0 where all closes are equal.
 fn fit(window: &Window, product: f64) -> Option<f64> {

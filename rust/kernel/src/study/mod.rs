@@ -8,6 +8,7 @@ mod channel;
 mod momentum;
 mod range;
 mod step;
+pub(crate) mod trend;
 mod zigzag;
 
 pub use bands::Bands;
@@ -75,6 +76,9 @@ pub struct Study {
     bands: Bands,
     /// A bit a bar, the newest lowest: whether it traded 1.5 times the mean of the 20 before it.
     busy: u8,
+    /// See [`trend::product`]. Four patterns ask for it.
+    #[serde(skip)]
+    trend: Option<f64>,
 }
 
 impl Study {
@@ -127,6 +131,12 @@ impl Study {
         &self.bands
     }
 
+    /// Σ distance from the middle × price of the last 10 closes; `None` until there are that many, or if nobody has summed it.
+    #[must_use]
+    pub(crate) fn trend(&self) -> Option<f64> {
+        self.trend
+    }
+
     /// How many of the last 5 bars traded 1.5 times the mean of the 20 before each.
     #[must_use]
     pub fn busy_bars(&self) -> u32 {
@@ -149,6 +159,7 @@ impl Carried for Study {
         let mean = view.mean_volume(1, VOLUME_BARS).filter(|&mean| mean > 0.0);
         let is_busy = mean.is_some_and(|mean| bar.volume as f64 >= 1.5 * mean);
         self.busy = self.busy << 1 | u8::from(is_busy);
+        self.trend = trend::product(view);
 
         self.charts.begin(index);
         if let Some(atr) = before {

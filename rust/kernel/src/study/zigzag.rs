@@ -94,7 +94,8 @@ impl Zigzag {
 
     /// Reads a word of each line that a bar which makes no pivot will ask for.
     pub(super) fn touch(&self) -> u64 {
-        let newest = [0, 1, 2, 3].map(|back| self.pivot(back).map_or(0, |pivot| u64::from(pivot.confirmed)));
+        let word = |pivot: &Pivot| u64::from(pivot.confirmed) ^ pivot.at.price.to_bits();
+        let newest = [0, 1, 2, 3].map(|back| self.pivot(back).map_or(0, word));
         newest.into_iter().fold(self.high.price.to_bits() ^ self.low.price.to_bits(), std::ops::BitXor::bitxor)
     }
 
