@@ -25,9 +25,11 @@ def calendar(state_dir: Path) -> Sessions:
     return xnys(state_dir)
 
 
-def live(engine: tp.Engine, columns: dict[str, Any], after_us: int) -> dict[str, set[tuple[str, str, bytes]]]:
-    """By symbol the events on bars that end after a time: each minute is a tick a symbol, behind one of another."""
-    order = np.lexsort((columns["symbol"], columns["ts_us"]))
+def live(
+    engine: tp.Engine, columns: dict[str, Any], after_us: int, first_of: str
+) -> dict[str, set[tuple[str, str, bytes]]]:
+    """By symbol the events on bars that end after a time: each minute is a tick a symbol, that of `first_of` first."""
+    order = np.lexsort((columns["symbol"], columns["symbol"] != first_of, columns["ts_us"]))
     found: dict[str, set[tuple[str, str, bytes]]] = {"A": set(), "B": set()}
     minutes: dict[int, list[bytes]] = {}
     for at in order.tolist():
@@ -36,7 +38,7 @@ def live(engine: tp.Engine, columns: dict[str, Any], after_us: int) -> dict[str,
         volume = int(columns["volume"][at])
         tick = {"event_type": "T", "timestamp": us / 1e6 + 1, "price": last, "volume": volume, "tick_volume": volume}
         first = {"ticker": "0", "event_type": "T", "timestamp": us / 1e6 + 1, "price": 50.0, "volume": 1}
-        messages = minutes.setdefault(us, [json.dumps(first).encode()])
+        messages = minutes.setdefault(us, [json.dumps(first).encode()] if first_of == "0" else [])
         messages.append(json.dumps({"ticker": str(columns["symbol"][at]), **tick, **of}).encode())
     for us, messages in minutes.items():
         made = engine.ingest(messages, us + 1_000_000).detections
@@ -49,12 +51,12 @@ def live(engine: tp.Engine, columns: dict[str, Any], after_us: int) -> dict[str,
 
 
 @pytest.mark.parametrize("mode", ["regular", "extended", "always"])
-@pytest.mark.parametrize("ago", [1, 2, 4])
+@pytest.mark.parametrize(("ago", "first_of"), [(1, "0"), (2, "0"), (4, "0"), (1, "B"), (2, "B")])
 @pytest.mark.parametrize("minutes", [0, 60])
 async def test_a_symbol_that_was_silent_from_an_open_to_the_next_begins_there(
-    database: str, calendar: Sessions, mode: Any, ago: int, minutes: int
+    database: str, calendar: Sessions, mode: Any, ago: int, first_of: str, minutes: int
 ) -> None:
-    """ago: so many sessions; minutes: after today's open that the start is."""
+    """ago: so many sessions; first_of: who ticks first in a minute; minutes: after today's open that the start is."""
     await prepare(database, "ours")
     await told(database, calendar)
     days = [day for day in calendar.between(mode, FIRST, LAST) if day.day.weekday() < 5][-8:]
@@ -76,10 +78,8 @@ async def test_a_symbol_that_was_silent_from_an_open_to_the_next_begins_there(
     before, rest = within(columns, 0, now_us), within(columns, now_us, min(days[-1].close_us, now_us + 120 * MINUTE_US))
     await put_minutes(database, "ours", before)
     run, start = (build_engine(settings, calendar, None) for _ in range(2))
-    live(run, before, now_us)
+    live(run, before, now_us, first_of)
     await warm(start, settings, calendar, now_us + 1)
-    expected = live(run, rest, now_us)
-    assert {name: live_of for name, live_of in live(start, rest, now_us).items() if name in "AB"} == {
-        name: expected[name] for name in "AB"
-    }
+    expected, found = (live(engine, rest, now_us, first_of) for engine in (run, start))
+    assert [found[name] for name in "AB"] == [expected[name] for name in "AB"]
     assert len(expected["A"]) > 50 < len(expected["B"])

@@ -5,7 +5,7 @@ import pytest
 
 import tickstockpl as tp
 from event_samples import ENCODER, event, events
-from feed import Make, at, minute
+from feed import Feed, Make, at, minute
 from oracle import GAP, LATE_REVISED, MINUTE, PARTIAL_START, PROVISIONAL, SECOND
 from rows import unaccounted
 from strategies import T0, encoded, message
@@ -333,6 +333,20 @@ def test_a_symbol_heard_since_the_session_before_is_kept(make: Make) -> None:
     feed.a("+1 13:30:02", symbol="IDLE")
     feed.a("+2 13:30:01", symbol="AAPL")
     assert feed.count("symbols") == 2
+
+
+def test_a_symbol_whose_tick_is_the_first_of_a_session_after_one_in_which_it_was_silent_begins_anew() -> None:
+    feed = Feed("engine", regular=DAYS)
+    assert feed.engine is not None
+    for second in range(1, 4):
+        feed.a(f"13:3{second}:00", symbol="IDLE")
+    feed.a("+1 13:30:01", symbol="AAPL")
+    assert len(feed.engine.window("IDLE")) == 3
+    feed.a("+2 13:30:01", 5.0, symbol="IDLE")
+    assert len(feed.engine.window("IDLE")) == 0
+    feed.a("+2 13:30:02", 6.0, symbol="IDLE")
+    (row,) = [row for row in feed.flush() if row.symbol == "IDLE"]
+    assert (row.open, row.close, row.trades, len(feed.engine.window("IDLE"))) == (5.0, 6.0, 2, 1)
 
 
 def test_a_bar_bears_the_name_of_its_own_symbol_though_the_id_was_another_symbols_before(make: Make) -> None:

@@ -366,13 +366,16 @@ impl Aggregator {
         self.calendar.window_session(self.roster[id].simulated, minute_us)
     }
 
-    /// At a regular session's open, forgets symbols not heard since the open before.
-    fn forget_idle(&mut self, event_us: i64) {
+    /// At a regular session's open, forgets symbols not heard since the open before; whether that of the newest tick, of which
+    /// the time before that tick is given, is one of them.
+    fn forget_idle(&mut self, event_us: i64, newest: (SymbolId, i64)) -> bool {
         let Some(regular) = &self.calendar.regular else {
-            return;
+            return false;
         };
-        for id in self.roster.forget_idle(event_us, regular, &mut self.rules) {
+        let idle = self.roster.forget_idle(event_us, newest, regular, &mut self.rules);
+        for &id in &idle {
             self.heard.forget(id);
         }
+        idle.contains(&newest.0)
     }
 }

@@ -149,8 +149,15 @@ impl Roster {
     }
 
     /// At the first tick of a regular session, forgets the symbols that have no open bar and were not heard since the
-    /// session's open before that, and says which.
-    pub(crate) fn forget_idle(&mut self, event_us: i64, regular: &Sessions, rules: &mut Rules) -> Vec<SymbolId> {
+    /// session's open before that, and says which. `newest`: the symbol of that tick, and when it was heard before: it keeps its id,
+    /// and the bar that the tick has opened.
+    pub(crate) fn forget_idle(
+        &mut self,
+        event_us: i64,
+        (newest, heard_us): (SymbolId, i64),
+        regular: &Sessions,
+        rules: &mut Rules,
+    ) -> Vec<SymbolId> {
         let due = *self.forget_at_us.get_or_insert_with(|| regular.next_open(event_us));
         if event_us < due {
             return Vec::new();
@@ -159,13 +166,22 @@ impl Roster {
         let Some((_, before_us)) = regular.last_two_opens(event_us) else {
             return Vec::new();
         };
-        let is_idle = |id: &SymbolId| self[*id].open.is_empty() && self[*id].heard_us < before_us;
+        let is_idle = |id: &SymbolId| match &self[*id] {
+            known if *id == newest => heard_us < before_us && known.open.len() <= 1,
+            known => known.heard_us < before_us && known.open.is_empty(),
+        };
         let idle: Vec<SymbolId> = self.names.ids().filter(is_idle).collect();
         for &id in &idle {
-            self.names.forget(id);
             rules.benchmarks().for_each(|benchmark| benchmark.forgotten(id));
-            self[id] = Symbol::new(rules);
+            let Symbol { open, simulated, heard_us, .. } = std::mem::replace(&mut self[id], Symbol::new(rules));
             self.ends_us[id.index()] = i64::MAX;
+            if id == newest {
+                self[id] = Symbol { open, simulated, heard_us, ..Symbol::new(rules) };
+                let ticker = self.names.name(id).to_owned();
+                self.begin(ticker.as_bytes(), id, rules);
+            } else {
+                self.names.forget(id);
+            }
         }
         idle
     }

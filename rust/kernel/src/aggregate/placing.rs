@@ -17,7 +17,8 @@ impl Aggregator {
         self.heard.note(id, channel, tick.kind, tick.ts_us);
         let state = &mut self.roster[id];
         state.simulated = tick.simulated;
-        state.heard_us = state.heard_us.max(tick.ts_us);
+        let before_us = state.heard_us;
+        state.heard_us = before_us.max(tick.ts_us);
         let moved = self.channels[at].hear(tick, arrival.now_us, self.limits.lateness.of(tick.kind));
         if moved && self.channels[at].deaf {
             // One that speaks for the first time hours later ends no outage: what it missed is known from its last tick on.
@@ -34,7 +35,11 @@ impl Aggregator {
         if moved {
             self.close_final(channel, None, sink);
             self.close_longer(None, arrival.now_us, sink);
-            self.forget_idle(tick.ts_us);
+            if self.forget_idle(tick.ts_us, (id, before_us)) {
+                // With this tick it begins anew.
+                self.heard.note(id, channel, tick.kind, tick.ts_us);
+                self.account(id, channel, tick, minute_us);
+            }
         }
     }
 
