@@ -195,6 +195,11 @@ class History:
         found["quality"] = found["quality"].astype(np.uint8)
         return cls(symbols=list(symbols), **found)
 
+    @classmethod
+    def none(cls, symbols: Sequence[str]) -> Self:
+        """No bar of these symbols."""
+        return cls.of(np.empty(0, dtype=list(_TYPES.items())), symbols)
+
     def __len__(self) -> int:
         return len(self.ts_us)
 

@@ -18,7 +18,7 @@ import structlog
 from tickstockpl import postgres
 from tickstockpl.dsn import masked_url, postgres_dsn
 from tickstockpl.errors import ServerError
-from tickstockpl.tables import BASE, BY_TIME, DAILY_BASE, NEEDED, SERIAL, Tables, privileges, read_tables
+from tickstockpl.tables import BASE, BY_TIME, DAILY_BASE, NEEDED, OF_DAYS, SERIAL, Tables, privileges, read_tables
 
 VERSION_TABLE = "tickstockpl_schema_version"
 FOLDER = Path(__file__).with_name("migrations")
@@ -212,7 +212,9 @@ async def _pending(connection: postgres.Connection, policy: str = "accept") -> l
     lacking, at = tables.lacks(), await _version(connection)
     statements = _statements()
     sql = [
-        statement for revision, table, statement in statements if table in lacking or (at is not None and revision > at)
+        statement
+        for revision, table, statement in statements
+        if table in lacking or (at is not None and revision > at) or (OF_DAYS in statement and not tables.of_days)
     ]
     newest = statements[-1][0]
     if sql and (at or "") < newest and await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", VERSION_TABLE):

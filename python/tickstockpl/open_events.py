@@ -3,37 +3,35 @@
 # ruff: noqa: S608 - what is put into these texts are our own words; values are parameters
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import structlog
 from numpy.typing import NDArray
 
 from tickstockpl import postgres
-from tickstockpl.errors import ServerError
 from tickstockpl.history import PRICED, History, columns, copied, is_naive
 from tickstockpl.moments import MINUTE_US, moment_at, us_of
 from tickstockpl.settings import DatabaseSettings
-from tickstockpl.trouble import Trouble
 
 EVENTS = 5_000
 MINUTES = 100_000
-"""So many events, and minutes of their symbols, are read together, unless one symbol alone has more: some 10 MB."""
+"""So many events, and bars of their symbols, are read together, unless one symbol alone has more: some 10 MB."""
 PREFETCHED = 500
 """Rows that the loop decodes in one piece."""
-RETRY_S = 10.0
 BEFORE_US = 3_600_000_000
 """How much later than the open of its session an event may end that waits for that session's last corrections."""
 
 # The index has the newest end; max(bar_start) would read every event there is.
 _NEWEST = """
-SELECT coalesce((SELECT bar_start FROM pattern_outcome WHERE part = $1 ORDER BY seq DESC LIMIT 1),
-                (SELECT bar_start FROM pattern_event WHERE part = $1 AND bar_end <= $2
+SELECT coalesce((SELECT bar_start FROM pattern_outcome
+                 WHERE part = $1 AND timeframe NOT IN ('daily', 'weekly') ORDER BY seq DESC LIMIT 1),
+                (SELECT bar_start FROM pattern_event
+                 WHERE part = $1 AND bar_end <= $2 AND timeframe NOT IN ('daily', 'weekly')
                  ORDER BY bar_end DESC, bar_start DESC LIMIT 1))
 """
-_OPEN = """
+OPEN = """
 SELECT e.event_id::text, e.symbol, (extract(epoch FROM e.bar_start) * 1000000)::bigint AS ts_us, e.direction::integer,
        (e.payload->>'current_price')::float8 AS close, (e.payload->>'atr')::float8 AS atr,
        (e.payload->>'entry')::float8 AS entry, (e.payload->>'stop')::float8 AS stop,
@@ -41,10 +39,10 @@ SELECT e.event_id::text, e.symbol, (extract(epoch FROM e.bar_start) * 1000000)::
 FROM pattern_event e LEFT JOIN pattern_outcome o USING (event_id)
 WHERE e.part = $1 AND e.bar_end > $2 AND e.timeframe = $3 AND e.expired_at IS NULL
   AND (o.event_id IS NULL OR o.result IS NULL AND e.payload->>'atr' IS NOT NULL)
-ORDER BY e.symbol, e.bar_start
 """
+"""A part's events of a timeframe after a moment that have not come to anything, or not to all that they can."""
 
-log = structlog.get_logger(__name__)
+BY_SYMBOL = "ORDER BY e.symbol, e.bar_start"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +87,7 @@ class OpenEvents:
 async def open_events(
     settings: DatabaseSettings, part: str, sessions: NDArray[np.int64], now_us: int, timeframe: str
 ) -> AsyncIterator[tuple[OpenEvents, History]]:
-    """Groups of a part's open events on bars of a timeframe, each with its symbols' final minutes since the oldest.
+    """Groups of a part's open events on bars within a session, each with its symbols' final minutes since the oldest.
 
     Of the session of the newest outcome that this part has stored, and of all later ones: whatever began before came to
     something in it. Before the first outcome: of the newest event's session. Those of another part are left to it: of
@@ -106,18 +104,28 @@ async def open_events(
         since = moment_at(int(sessions[0, 0]))
         naive = await is_naive(connection)
         async with postgres.transaction(connection):
-            group: list[Any] = []
-            minutes = 0
-            async for row in connection.cursor(_OPEN, part, since, timeframe, prefetch=PREFETCHED):
-                if not group or row["symbol"] != group[-1]["symbol"]:
-                    more = _minutes(sessions, row["ts_us"], now_us)
-                    if group and (len(group) >= EVENTS or minutes + more > MINUTES):
-                        yield await _with_bars(connection, group, naive)
-                        group, minutes = [], 0
-                    minutes += more
-                group.append(row)
-            if group:
+            found = connection.cursor(f"{OPEN} {BY_SYMBOL}", part, since, timeframe, prefetch=PREFETCHED)
+            async for group in groups(found, lambda row: _minutes(sessions, row["ts_us"], now_us)):
                 yield await _with_bars(connection, group, naive)
+
+
+async def groups(found: AsyncIterable[Any], cost: Callable[[Any], int]) -> AsyncIterator[list[Any]]:
+    """Rows of open events, those of a symbol together, in groups that are not too much for one reading.
+
+    cost: how many bars are read for a symbol of which this is the first row.
+    """
+    group: list[Any] = []
+    bars = 0
+    async for row in found:
+        if not group or row["symbol"] != group[-1]["symbol"]:
+            more = cost(row)
+            if group and (len(group) >= EVENTS or bars + more > MINUTES):
+                yield group
+                group, bars = [], 0
+            bars += more
+        group.append(row)
+    if group:
+        yield group
 
 
 def _minutes(sessions: NDArray[np.int64], since_us: int, until_us: int) -> int:
@@ -142,48 +150,3 @@ async def _with_bars(connection: postgres.Connection, group: list[Any], naive: b
         [at.replace(tzinfo=None) for at in first] if naive else first,
     )
     return events, await asyncio.to_thread(History.of, rows, events.symbols)
-
-
-class TakingUp:
-    """The helper of the service that hands over what a run before it has left open."""
-
-    def __init__(self, settings: DatabaseSettings, part: str, sessions: NDArray[np.int64], now_us: int) -> None:
-        """sessions, now_us: as `open_events` takes them."""
-        self._settings = settings
-        self._part = part
-        self._sessions = sessions
-        self._now_us = now_us
-        self._trouble = Trouble()
-        self._events = 0
-
-    def status(self) -> dict[str, Any]:
-        """How it goes, as plain values."""
-        return {**self._trouble.state("open events cannot be read, trying again"), "taken_up": self._events}
-
-    async def hand_over(
-        self,
-        timeframe: str,
-        take: Callable[[OpenEvents, History], Awaitable[None]],
-        *,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
-        """Give all open events of a timeframe to `take`, group by group.
-
-        A database that cannot be used is asked again until it can: what was handed over comes then once more.
-        """
-        before = self._events
-        while True:
-            try:
-                async for events, bars in open_events(
-                    self._settings, self._part, self._sessions, self._now_us, timeframe
-                ):
-                    await take(events, bars)
-                    self._events += len(events)
-            except ServerError as error:
-                if self._trouble.again(str(error)):
-                    log.warning("open events cannot be read, trying again", error=str(error))
-                await sleep(RETRY_S)
-                self._events = before
-            else:
-                self._trouble.over()
-                return

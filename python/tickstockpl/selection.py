@@ -16,7 +16,6 @@ from tickstockpl.rule import Rule, only
 from tickstockpl.rules import read_rules
 from tickstockpl.sessions import Sessions
 from tickstockpl.settings import IndicatorSettings, PatternSettings, Settings
-from tickstockpl.vocabulary import TIERS
 
 AGREEMENT: Final = "agreement"
 """The pattern that is made of those on several timeframes."""
@@ -89,10 +88,7 @@ def _lacking(pattern: Mapping[str, Any], told: EngineSettings) -> str | None:
 
 
 def event_followers(settings: Settings, calendar: Sessions) -> Followers:
-    """What says what becomes of such an engine's events, by timeframe: by the parameters of `tickstockpl calibrate`.
-
-    Those of a day and longer take weeks to come to anything, and are left to it.
-    """
+    """What says what becomes of such an engine's events, by timeframe: by the parameters of `tickstockpl calibrate`."""
     measured = Parameters()
     each = {
         timeframe: Follower(
@@ -104,7 +100,6 @@ def event_followers(settings: Settings, calendar: Sessions) -> Followers:
             days=calendar.days,
         )
         for timeframe in timeframes(settings.patterns)
-        if timeframe not in TIERS
     }
     return Followers(each)
 

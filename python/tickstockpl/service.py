@@ -26,7 +26,7 @@ from tickstockpl.history import History
 from tickstockpl.kernel import Engine, EngineSettings, patterns_with
 from tickstockpl.metrics import Metrics
 from tickstockpl.moments import moment_at
-from tickstockpl.open_events import OpenEvents, TakingUp
+from tickstockpl.open_events import OpenEvents
 from tickstockpl.ownership import Ownership
 from tickstockpl.pipeline import Pipeline
 from tickstockpl.position import Begun, Position
@@ -40,6 +40,7 @@ from tickstockpl.selection import engine_settings, event_followers, rate_table, 
 from tickstockpl.settings import Settings
 from tickstockpl.sources import Source
 from tickstockpl.starting import SESSIONS_BACK, begin, prepared
+from tickstockpl.taking_up import TakingUp
 from tickstockpl.teller import Teller
 from tickstockpl.warmup import published
 from tickstockpl.web import serving
@@ -132,7 +133,10 @@ async def run(
             log.info("stopped before it was ready")
             return
         engine, source, begun = start.engine, start.source, start.source.begun
-        followers, helpers = event_followers(settings, calendar), _Helpers.of(settings, rules, calendar, clock)
+        followers, helpers = (
+            event_followers(settings, calendar),
+            _Helpers.of(settings, rules, calendar, clock, start.known_us),
+        )
         pipeline = Pipeline(
             *(engine, settings.tick_channels, inbox, writes, events, clock),
             begun=begun,
@@ -185,7 +189,7 @@ async def run(
                     **helpers.statuses(),
                 }
             )
-            taking_up = tasks.create_task(helpers.follow(pipeline, followers, start.known_us), name="open events")
+            taking_up = tasks.create_task(helpers.follow(pipeline, followers), name="open events")
             beside = [
                 taking_up,
                 tasks.create_task(drain(), name="drain"),
@@ -218,38 +222,46 @@ async def _ended(
 
 @dataclass(frozen=True, slots=True)
 class _Helpers:
-    """What works on rows beside the stages. engine: what the open events' bars are rolled up by."""
+    """What works on rows beside the stages. engine: what the open events' bars are rolled up by. known_us: longer bars
+    that were over by then come from rows, for the engine does not tell of them.
+    """
 
     open_events: TakingUp
     daily: DailyBars
     retention: Retention
     engine: EngineSettings
+    known_us: int | None
 
     @classmethod
-    def of(cls, settings: Settings, rules: Sequence[Rule], calendar: calendars.Sessions, clock: Clock) -> "_Helpers":
-        database, now_us = settings.database, clock.now_us()
+    def of(
+        cls,
+        settings: Settings,
+        rules: Sequence[Rule],
+        calendar: calendars.Sessions,
+        clock: Clock,
+        known_us: int | None,
+    ) -> "_Helpers":
+        database, part, now_us, mode = settings.database, settings.ingest.part, clock.now_us(), settings.session.mode
         back = calendar.latest("regular", SESSIONS_BACK, now_us)
         first_us = back[0].open_us if back else now_us
         return cls(
-            TakingUp(database, settings.ingest.part, calendar.table(settings.session.mode), now_us),
+            TakingUp(*(database, part, calendar.table(mode), now_us), known_us=known_us, regular=mode == "regular"),
             DailyBars(database, settings.bars.revise_s, first_us, clock),
             Retention(settings, clock),
             engine_settings(settings, calendar, None, rules),
+            known_us,
         )
 
     def statuses(self) -> dict[str, Callable[[], dict[str, Any]]]:
         told = {"open_events": self.open_events.status, "daily": self.daily.status}
         return {**told, "retention": self.retention.status}
 
-    async def follow(self, pipeline: Pipeline, followers: Followers, known_us: int | None) -> None:
-        """Have the pipeline follow the events that are still open, while it works already.
-
-        known_us: longer bars that were over by then come from here, for the engine does not tell of them.
-        """
+    async def follow(self, pipeline: Pipeline, followers: Followers) -> None:
+        """Have the pipeline follow the events that are still open, while it works already."""
         for timeframe in followers.timeframes:
 
             async def take(events: OpenEvents, minutes: History, timeframe: str = timeframe) -> None:
-                bars = await asyncio.to_thread(rolled, minutes, timeframe, self.engine, known_us)
+                bars = await asyncio.to_thread(rolled, minutes, timeframe, self.engine, self.known_us)
                 await pipeline.take_up(timeframe, events, bars)
 
             await self.open_events.hand_over(timeframe, take)

@@ -150,6 +150,8 @@ class Tables:
     """An index of `ohlcv_1min` begins with its timestamp; without one the newest minute is found by reading all."""
     half_made: bool
     """`BY_TIME` is there and not valid: whoever made it was interrupted."""
+    of_days: bool
+    """There is `OF_DAYS`; without it a start reads every event of three months for those of days and weeks."""
     timescale: bool
     hypertable: bool
 
@@ -208,6 +210,7 @@ SELECT
 """
 
 BY_TIME = "ohlcv_1min_timestamp_idx"
+OF_DAYS = "pattern_event_days"
 
 _INDEXED = """
 SELECT coalesce(bool_or(i.indisvalid), false) AS by_time,
@@ -244,6 +247,7 @@ async def read_tables(connection: Connection) -> Tables:
         daily_key=daily["symbols_key"],
         by_time=indexed["by_time"],
         half_made=indexed["half_made"],
+        of_days=await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", OF_DAYS),
         timescale=timescale,
         hypertable=timescale and await connection.fetchval(_HYPERTABLE),
     )

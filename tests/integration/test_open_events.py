@@ -9,8 +9,9 @@ from pydantic import SecretStr
 
 from bar_samples import NINE_30_US, ran, rows
 from tickstockpl.history import History
-from tickstockpl.open_events import MINUTES, OpenEvents, TakingUp
+from tickstockpl.open_events import MINUTES, OpenEvents
 from tickstockpl.settings import DatabaseSettings
+from tickstockpl.taking_up import TakingUp
 
 pytestmark = pytest.mark.anyio
 
