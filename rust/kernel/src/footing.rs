@@ -38,7 +38,7 @@ impl Footing {
         opens
     }
 
-    /// Reads a word of each line that a bar will ask for; see `History::touch`.
+    /// Reads a word of each line that taking in a bar will ask for; see `History::touch`.
     pub(crate) fn touch(&self) -> u64 {
         self.range.touch() ^ self.rests.touch() ^ self.end_us as u64 ^ self.session.map_or(0, |us| us as u64)
     }

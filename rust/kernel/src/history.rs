@@ -177,7 +177,8 @@ impl History {
         let second = self.sealed.get(1).map_or(0, |sealed| sealed.fold.minute_us as u64);
         let stands = self.now.touch() ^ self.base.touch();
         let longer = self.longer.as_ref().map_or(0, |longer| longer.touch(end_us));
-        let far = if self.study.is_some() { self.window.touch_far() } else { 0 };
+        // Who looks at a study looks at days as well.
+        let far = if self.study.is_some() { self.window.touch_far() ^ self.now.range.days().touch() } else { 0 };
         self.window.touch() ^ far ^ kept ^ stands ^ ends[0] ^ ends[1] ^ second ^ longer
     }
 

@@ -290,16 +290,16 @@ impl Window {
     /// Reads a word of each line that pushing a bar and looking for patterns on it will read; see `History::touch`.
     pub(crate) fn touch(&self) -> u64 {
         // Older slots than a young window holds are read too: they are there, and nothing is made of them.
-        let prices = [0, 1, 3, 5, 7, 9].map(|back| self.prices[self.slot(back)][0].to_bits());
+        let prices = [0, 1, 3].map(|back| self.prices[self.slot(back)][0].to_bits());
         let volumes = [0, VOLUME_BARS].map(|back| self.volume[self.slot(back)] as u64);
         let words = prices.into_iter().chain(volumes).chain([0, 15].map(|back| self.ts_us[self.slot(back)] as u64));
         words.fold(u64::from(self.quality[self.next]), std::ops::BitXor::bitxor)
     }
 
-    /// The same for a study: what leaves averages of 50 and 200 closes.
+    /// The same for a study: ten closes, and what leaves averages of 50 and 200.
     pub(crate) fn touch_far(&self) -> u64 {
         let price = |back: usize| self.prices[self.slot(back.min(self.slots()))][0].to_bits();
-        price(50) ^ price(200)
+        [5, 7, 9, 50, 200].into_iter().fold(0, |bits, back| bits ^ price(back))
     }
 
     /// The bar `back` bars before the newest, also behind the window's oldest while it is held.

@@ -70,8 +70,8 @@ pub struct Days {
 }
 
 impl Days {
-    /// Reads a word of each line that a bar will ask for.
-    pub(super) fn touch(&self) -> u64 {
+    /// Reads a word of each line that levels will be asked for.
+    pub(crate) fn touch(&self) -> u64 {
         self.last.map_or(0, |last| last.close.to_bits())
             ^ self.before.map_or(0, |week| week.high.to_bits())
             ^ self.week.number as u64

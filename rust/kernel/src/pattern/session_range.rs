@@ -78,10 +78,10 @@ impl SessionRange {
         Self { opened_us, closes_us, days, whole: self.bars > 0, ..Self::default() }
     }
 
-    /// Reads a word of each line that a bar will ask for.
+    /// Reads a word of each line that taking in a bar will ask for.
     pub(crate) fn touch(&self) -> u64 {
         let here = self.opened_us.map_or(0, |us| us as u64) ^ self.high.to_bits() ^ u64::from(self.bars);
-        here ^ self.opening.touch() ^ self.days.touch() ^ u64::from(self.left)
+        here ^ self.opening.touch() ^ u64::from(self.left)
     }
 
     /// Tells of a finished session before all that were seen; see [`Days::push`].
