@@ -105,30 +105,32 @@ async def open_events(
         naive = await is_naive(connection)
         async with postgres.transaction(connection):
             found = connection.cursor(f"{OPEN} {BY_SYMBOL}", part, since, timeframe, prefetch=PREFETCHED)
-            async for group in groups(found, lambda row: _minutes(sessions, row["ts_us"], now_us)):
+            async for group in groups(found, lambda row: minutes_of(sessions, row["ts_us"], now_us)):
                 yield await _with_bars(connection, group, naive)
 
 
-async def groups(found: AsyncIterable[Any], cost: Callable[[Any], int]) -> AsyncIterator[list[Any]]:
+async def groups(
+    found: AsyncIterable[Any], cost: Callable[[Any], int], *, alike: bool = False
+) -> AsyncIterator[list[Any]]:
     """Rows of open events, those of a symbol together, in groups that are not too much for one reading.
 
-    cost: how many bars are read for a symbol of which this is the first row.
+    cost: how many bars are read for a symbol of which this is the first row. alike: for each as many as for the most.
     """
     group: list[Any] = []
-    bars = 0
+    costs: list[int] = []
     async for row in found:
         if not group or row["symbol"] != group[-1]["symbol"]:
-            more = cost(row)
-            if group and (len(group) >= EVENTS or bars + more > MINUTES):
+            costs.append(cost(row))
+            bars = len(costs) * max(costs) if alike else sum(costs)
+            if group and (len(group) >= EVENTS or bars > MINUTES):
                 yield group
-                group, bars = [], 0
-            bars += more
+                group, costs = [], costs[-1:]
         group.append(row)
     if group:
         yield group
 
 
-def _minutes(sessions: NDArray[np.int64], since_us: int, until_us: int) -> int:
+def minutes_of(sessions: NDArray[np.int64], since_us: int, until_us: int) -> int:
     """How many minutes of sessions there are between two moments."""
     within = np.clip(sessions, since_us, until_us)
     return int((within[:, 1] - within[:, 0]).sum()) // MINUTE_US

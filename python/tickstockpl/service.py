@@ -42,6 +42,7 @@ from tickstockpl.sources import Source
 from tickstockpl.starting import SESSIONS_BACK, begin, prepared
 from tickstockpl.taking_up import TakingUp
 from tickstockpl.teller import Teller
+from tickstockpl.vocabulary import TIERS
 from tickstockpl.warmup import published
 from tickstockpl.web import serving
 from tickstockpl.wire import Findings, Inbound, WriteBatch
@@ -223,7 +224,8 @@ async def _ended(
 @dataclass(frozen=True, slots=True)
 class _Helpers:
     """What works on rows beside the stages. engine: what the open events' bars are rolled up by. known_us: longer bars
-    that were over by then come from rows, for the engine does not tell of them.
+    within a session that were over by then come from rows, for the engine does not tell of them; now_us: the same of
+    days and weeks.
     """
 
     open_events: TakingUp
@@ -231,6 +233,7 @@ class _Helpers:
     retention: Retention
     engine: EngineSettings
     known_us: int | None
+    now_us: int
 
     @classmethod
     def of(
@@ -245,11 +248,16 @@ class _Helpers:
         back = calendar.latest("regular", SESSIONS_BACK, now_us)
         first_us = back[0].open_us if back else now_us
         return cls(
-            TakingUp(*(database, part, calendar.table(mode), now_us), known_us=known_us, regular=mode == "regular"),
+            TakingUp(
+                *(database, part, calendar.table(mode), now_us),
+                regular=mode == "regular",
+                kept_days=settings.retention.patterns_days,
+            ),
             DailyBars(database, settings.bars.revise_s, first_us, clock),
             Retention(settings, clock),
             engine_settings(settings, calendar, None, rules),
             known_us,
+            now_us,
         )
 
     def statuses(self) -> dict[str, Callable[[], dict[str, Any]]]:
@@ -259,9 +267,12 @@ class _Helpers:
     async def follow(self, pipeline: Pipeline, followers: Followers) -> None:
         """Have the pipeline follow the events that are still open, while it works already."""
         for timeframe in followers.timeframes:
+            until_us = self.now_us if timeframe in TIERS else self.known_us
 
-            async def take(events: OpenEvents, minutes: History, timeframe: str = timeframe) -> None:
-                bars = await asyncio.to_thread(rolled, minutes, timeframe, self.engine, self.known_us)
+            async def take(
+                events: OpenEvents, minutes: History, timeframe: str = timeframe, until_us: int | None = until_us
+            ) -> None:
+                bars = await asyncio.to_thread(rolled, minutes, timeframe, self.engine, until_us)
                 await pipeline.take_up(timeframe, events, bars)
 
             await self.open_events.hand_over(timeframe, take)

@@ -31,16 +31,16 @@ class TakingUp:
         sessions: NDArray[np.int64],
         now_us: int,
         *,
-        known_us: int | None = None,
         regular: bool = True,
+        kept_days: int | None = None,
     ) -> None:
-        """sessions, now_us: as `open_events` takes them; known_us, regular: as `open_days` does."""
+        """sessions, now_us: as `open_events` takes them; regular, kept_days: as `open_days` does."""
         self._settings = settings
         self._part = part
         self._sessions = sessions
         self._now_us = now_us
-        self._known_us = known_us
         self._regular = regular
+        self._kept_days = kept_days
         self._trouble = Trouble()
         self._events = 0
 
@@ -77,5 +77,9 @@ class TakingUp:
     def _groups(self, timeframe: str) -> AsyncIterator[tuple[OpenEvents, History]]:
         database, part, sessions = self._settings, self._part, self._sessions
         if timeframe in TIERS:
-            return open_days(database, part, sessions, self._known_us, timeframe, regular=self._regular)
+            return open_days(
+                *(database, part, sessions, self._now_us, timeframe),
+                regular=self._regular,
+                kept_days=self._kept_days,
+            )
         return open_events(database, part, sessions, self._now_us, timeframe)

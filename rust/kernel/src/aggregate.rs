@@ -366,9 +366,9 @@ impl Aggregator {
         self.calendar.window_session(self.roster[id].simulated, minute_us)
     }
 
-    /// At a regular session's open, forgets symbols not heard since the open before; whether that of the newest tick, of which
-    /// the time before that tick is given, is one of them.
-    fn forget_idle(&mut self, event_us: i64, newest: (SymbolId, i64)) -> bool {
+    /// At a regular session's open, forgets symbols not heard since the open before; whether that of the newest tick is one of
+    /// them, of which is given when it was heard before, and the tick's minute.
+    fn forget_idle(&mut self, event_us: i64, newest: (SymbolId, i64, i64)) -> bool {
         let Some(regular) = &self.calendar.regular else {
             return false;
         };

@@ -149,12 +149,12 @@ impl Roster {
     }
 
     /// At the first tick of a regular session, forgets the symbols that have no open bar and were not heard since the
-    /// session's open before that, and says which. `newest`: the symbol of that tick, and when it was heard before: it keeps its id,
-    /// and the bar that the tick has opened.
+    /// session's open before that, and says which. `newest`: the symbol of that tick, when it was heard before, and the tick's
+    /// minute: it keeps its id, and the bar that the tick has opened.
     pub(crate) fn forget_idle(
         &mut self,
         event_us: i64,
-        (newest, heard_us): (SymbolId, i64),
+        (newest, heard_us, minute_us): (SymbolId, i64, i64),
         regular: &Sessions,
         rules: &mut Rules,
     ) -> Vec<SymbolId> {
@@ -167,7 +167,7 @@ impl Roster {
             return Vec::new();
         };
         let is_idle = |id: &SymbolId| match &self[*id] {
-            known if *id == newest => heard_us < before_us && known.open.len() <= 1,
+            known if *id == newest => heard_us < before_us && known.open.iter().all(|fold| fold.minute_us == minute_us),
             known => known.heard_us < before_us && known.open.is_empty(),
         };
         let idle: Vec<SymbolId> = self.names.ids().filter(is_idle).collect();

@@ -14,7 +14,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Forward only: going back would drop columns that hold data.
+    """Forward only: no version before needs this index gone.
 
     Raises NotImplementedError, always.
     """

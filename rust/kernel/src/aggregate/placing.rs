@@ -35,7 +35,7 @@ impl Aggregator {
         if moved {
             self.close_final(channel, None, sink);
             self.close_longer(None, arrival.now_us, sink);
-            if self.forget_idle(tick.ts_us, (id, before_us)) {
+            if self.forget_idle(tick.ts_us, (id, before_us, minute_us)) {
                 // With this tick it begins anew.
                 self.heard.note(id, channel, tick.kind, tick.ts_us);
                 self.account(id, channel, tick, minute_us);
