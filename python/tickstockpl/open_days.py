@@ -15,7 +15,7 @@ from tickstockpl.finished import Finished, finished
 from tickstockpl.history import History
 from tickstockpl.kernel import PROVISIONAL
 from tickstockpl.moments import MINUTE_US, moment_at, us_of
-from tickstockpl.open_events import BY_SYMBOL, OPEN, PREFETCHED, OpenEvents, groups, minutes_of
+from tickstockpl.open_events import BY_SYMBOL, OF_DAYS, OPEN, PREFETCHED, OpenEvents, groups, minutes_of
 from tickstockpl.settings import DatabaseSettings
 
 BARS_BACK = 63
@@ -23,9 +23,7 @@ BARS_BACK = 63
 DAY_US = 86_400_000_000
 WEEK_US = 7 * DAY_US
 
-# Both by the index that has the rows of these timeframes alone.
-_DAYS = "e.timeframe IN ('daily', 'weekly')"
-_NEWEST = f"SELECT max(e.bar_end) FROM pattern_event e WHERE e.part = $1 AND {_DAYS} AND e.timeframe = $2"
+_NEWEST = f"SELECT max(bar_end) FROM pattern_event WHERE part = $1 AND {OF_DAYS} AND timeframe = $2"
 
 
 async def open_days(
@@ -54,14 +52,14 @@ async def open_days(
             return
         first_us = _first_us(over, us_of(newest), timeframe)
         kept_us = now_us - (kept_days - 1) * DAY_US if kept_days is not None else 0
-        over = over[over[:, 0] > max(first_us, kept_us) - WEEK_US]
+        over = over[over[:, 0] > max(first_us, kept_us) - WEEK_US]  # no bar begins longer than that before its end
 
         def cost(row: Any) -> int:
             since = over[over[:, 0] > row["ts_us"]]
             return len(since) if regular or not len(since) else minutes_of(since, int(since[0, 0]), now_us)
 
         async with finished(settings, over, daily=regular) as reader, postgres.transaction(connection):
-            query = f"{OPEN} AND {_DAYS} AND e.bar_start > $4 {BY_SYMBOL}"
+            query = f"{OPEN} AND e.{OF_DAYS} AND e.bar_start > $4 {BY_SYMBOL}"
             times = moment_at(first_us), timeframe, moment_at(kept_us)
             found = connection.cursor(query, part, *times, prefetch=PREFETCHED)
             async for group in groups(found, cost, alike=True):

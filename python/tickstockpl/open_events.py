@@ -23,12 +23,15 @@ PREFETCHED = 500
 BEFORE_US = 3_600_000_000
 """How much later than the open of its session an event may end that waits for that session's last corrections."""
 
+OF_DAYS = "timeframe IN ('daily', 'weekly')"
+"""Of an event that outlasts its session; as in the index that has those events alone."""
+
 # The index has the newest end; max(bar_start) would read every event there is.
-_NEWEST = """
+_NEWEST = f"""
 SELECT coalesce((SELECT bar_start FROM pattern_outcome
-                 WHERE part = $1 AND timeframe NOT IN ('daily', 'weekly') ORDER BY seq DESC LIMIT 1),
+                 WHERE part = $1 AND NOT {OF_DAYS} ORDER BY seq DESC LIMIT 1),
                 (SELECT bar_start FROM pattern_event
-                 WHERE part = $1 AND bar_end <= $2 AND timeframe NOT IN ('daily', 'weekly')
+                 WHERE part = $1 AND bar_end <= $2 AND NOT {OF_DAYS}
                  ORDER BY bar_end DESC, bar_start DESC LIMIT 1))
 """
 OPEN = """
@@ -117,14 +120,15 @@ async def groups(
     cost: how many bars are read for a symbol of which this is the first row. alike: for each as many as for the most.
     """
     group: list[Any] = []
-    costs: list[int] = []
+    symbols, most, total = 0, 0, 0
     async for row in found:
         if not group or row["symbol"] != group[-1]["symbol"]:
-            costs.append(cost(row))
-            bars = len(costs) * max(costs) if alike else sum(costs)
-            if group and (len(group) >= EVENTS or bars > MINUTES):
+            bars = cost(row)
+            read = (symbols + 1) * max(most, bars) if alike else total + bars
+            if group and (len(group) >= EVENTS or read > MINUTES):
                 yield group
-                group, costs = [], costs[-1:]
+                group, symbols, most, total = [], 0, 0, 0
+            symbols, most, total = symbols + 1, max(most, bars), total + bars
         group.append(row)
     if group:
         yield group

@@ -134,10 +134,7 @@ async def run(
             log.info("stopped before it was ready")
             return
         engine, source, begun = start.engine, start.source, start.source.begun
-        followers, helpers = (
-            event_followers(settings, calendar),
-            _Helpers.of(settings, rules, calendar, clock, start.known_us),
-        )
+        helpers = _Helpers.of(settings, rules, calendar, clock, start.known_us)
         pipeline = Pipeline(
             *(engine, settings.tick_channels, inbox, writes, events, clock),
             begun=begun,
@@ -146,7 +143,7 @@ async def run(
             quarantine=_quarantine(settings, begun),
             rating=rating,
             switches=lambda: definitions.switches,
-            followers=followers,
+            followers=helpers.followers,
         )
         publisher = Publisher(
             settings,
@@ -190,7 +187,7 @@ async def run(
                     **helpers.statuses(),
                 }
             )
-            taking_up = tasks.create_task(helpers.follow(pipeline, followers), name="open events")
+            taking_up = tasks.create_task(helpers.follow(pipeline), name="open events")
             beside = [
                 taking_up,
                 tasks.create_task(drain(), name="drain"),
@@ -223,11 +220,13 @@ async def _ended(
 
 @dataclass(frozen=True, slots=True)
 class _Helpers:
-    """What works on rows beside the stages. engine: what the open events' bars are rolled up by. known_us: longer bars
-    within a session that were over by then come from rows, for the engine does not tell of them; now_us: the same of
-    days and weeks.
+    """What works on rows beside the stages. followers: the pipeline's, to be told what the run before has left open.
+
+    engine: what the bars since are rolled up by. known_us: longer bars within a session that were over by then come
+    from rows, for the engine does not tell of them; now_us: the same of days and weeks.
     """
 
+    followers: Followers
     open_events: TakingUp
     daily: DailyBars
     retention: Retention
@@ -248,6 +247,7 @@ class _Helpers:
         back = calendar.latest("regular", SESSIONS_BACK, now_us)
         first_us = back[0].open_us if back else now_us
         return cls(
+            event_followers(settings, calendar),
             TakingUp(
                 *(database, part, calendar.table(mode), now_us),
                 regular=mode == "regular",
@@ -264,9 +264,9 @@ class _Helpers:
         told = {"open_events": self.open_events.status, "daily": self.daily.status}
         return {**told, "retention": self.retention.status}
 
-    async def follow(self, pipeline: Pipeline, followers: Followers) -> None:
+    async def follow(self, pipeline: Pipeline) -> None:
         """Have the pipeline follow the events that are still open, while it works already."""
-        for timeframe in followers.timeframes:
+        for timeframe in self.followers.timeframes:
             until_us = self.now_us if timeframe in TIERS else self.known_us
 
             async def take(
@@ -276,7 +276,7 @@ class _Helpers:
                 await pipeline.take_up(timeframe, events, bars)
 
             await self.open_events.hand_over(timeframe, take)
-            followers.loaded(timeframe)
+            self.followers.loaded(timeframe)
         log.info("open events are followed", events=self.open_events.status()["taken_up"])
 
 

@@ -10,7 +10,6 @@ import pytest
 
 import tickstockpl as tp
 from market_rows import MINUTE_US, market, put_minutes, told, within, xnys
-from minute_rows import prepare
 from tickstockpl.sessions import Sessions
 from tickstockpl.settings import Settings
 from tickstockpl.starting import build_engine, warm
@@ -54,11 +53,10 @@ def live(
 @pytest.mark.parametrize(("ago", "first_of"), [(1, "0"), (2, "0"), (4, "0"), (1, "B"), (2, "B")])
 @pytest.mark.parametrize("minutes", [0, 60])
 async def test_a_symbol_that_was_silent_from_an_open_to_the_next_begins_there(
-    database: str, calendar: Sessions, mode: Any, ago: int, first_of: str, minutes: int
+    ready: str, calendar: Sessions, mode: Any, ago: int, first_of: str, minutes: int
 ) -> None:
     """ago: so many sessions; first_of: who ticks first in a minute; minutes: after today's open that the start is."""
-    await prepare(database, "ours")
-    await told(database, calendar)
+    await told(ready, calendar)
     days = [day for day in calendar.between(mode, FIRST, LAST) if day.day.weekday() < 5][-8:]
     regular = {day.day: day for day in calendar.between("regular", FIRST, LAST)}
     opens = [regular[day.day].open_us for day in days]
@@ -68,7 +66,7 @@ async def test_a_symbol_that_was_silent_from_an_open_to_the_next_begins_there(
     patterns = {"timeframes": ("1min", "5min", "15min", "1hour", "daily")}
     settings = Settings.model_validate(
         {
-            "database": {"uri": database},
+            "database": {"uri": ready},
             "session": {"mode": mode},
             "patterns": patterns,
             "bars": {"longer_sessions": 60},
@@ -76,7 +74,7 @@ async def test_a_symbol_that_was_silent_from_an_open_to_the_next_begins_there(
     )
     now_us = opens[-1] + minutes * MINUTE_US
     before, rest = within(columns, 0, now_us), within(columns, now_us, min(days[-1].close_us, now_us + 120 * MINUTE_US))
-    await put_minutes(database, "ours", before)
+    await put_minutes(ready, "ours", before)
     run, start = (build_engine(settings, calendar, None) for _ in range(2))
     live(run, before, now_us, first_of)
     await warm(start, settings, calendar, now_us + 1)

@@ -12,7 +12,6 @@ import pytest
 import tickstockpl as tp
 from bar_samples import rows, stored
 from market_rows import MINUTE_US, market, put_minutes, told, within, xnys
-from minute_rows import prepare
 from tickstockpl.clock import ManualClock
 from tickstockpl.daily import daily_bars, over_us
 from tickstockpl.followers import Followers
@@ -99,16 +98,15 @@ def columns_of(found: Any) -> tuple[list[Any], ...]:
 @pytest.mark.parametrize(("mode", "thin"), [("regular", 0.1), ("extended", 0.05), ("always", 0.03)])
 @pytest.mark.parametrize(("ago", "minutes"), [(1, 60), (24, 60), (24, -180)])
 async def test_a_restart_says_of_events_of_days_and_weeks_what_the_run_would_have_said(
-    database: str, calendar: Sessions, mode: Any, thin: float, ago: int, minutes: int
+    ready: str, calendar: Sessions, mode: Any, thin: float, ago: int, minutes: int
 ) -> None:
     """ago: so many sessions before the last one; minutes: after its open. Before it, the last bars are over by the
     clock alone: a service has told them, which this run of bars has not, so what it finds on them is left out.
     """
-    await prepare(database, "ours")
-    await told(database, calendar)
+    await told(ready, calendar)
     settings = Settings.model_validate(
         {
-            "database": {"uri": database},
+            "database": {"uri": ready},
             "session": {"mode": mode},
             "patterns": {"timeframes": ("1min", *LONG)},
             "bars": {"longer_sessions": 140},
@@ -124,23 +122,24 @@ async def test_a_restart_says_of_events_of_days_and_weeks_what_the_run_would_hav
     for name in run.followers.timeframes:
         run.followers.loaded(name)
     run.replay(before)
-    each = [columns_of(found) for found in run.events]
-    await rows(database, PUT, *([cell for column in of for cell in column] for of in zip(*each, strict=True)), "ticks")
-    await stored(database, *(WriteBatch(outcomes=each) for each in run.outcomes), part="ticks")
+    begun = [columns_of(found) for found in run.events]
+    await rows(ready, PUT, *([cell for column in of for cell in column] for of in zip(*begun, strict=True)), "ticks")
+    await stored(ready, *(WriteBatch(outcomes=each) for each in run.outcomes), part="ticks")
     known = dict(run.said)
-    await put_minutes(database, "ours", before)
+    await put_minutes(ready, "ours", before)
     async with daily_bars(settings.database) as daily:
         for session in await daily.due(days[0].open_us, over_us(now_us, settings.bars.revise_s)):
             await daily.write(session)
 
     warmed = await warm(start.engine, settings, calendar, now_us)
     helpers = _Helpers.of(settings, (), calendar, ManualClock(now_us), warmed.known_us)
-    await helpers.follow(start, start.followers)  # type: ignore[arg-type]  # stands for the pipeline
+    start.followers = helpers.followers
+    await helpers.follow(start)  # type: ignore[arg-type]  # stands for the pipeline
     if minutes > 0:
-        assert open_days(start.followers) == open_days(run.followers) > 20
+        assert still_open(start.followers) == still_open(run.followers) > 20
     run.replay(rest)
     start.replay(rest)
-    stored_ids = {uuid.UUID(text).bytes for found, *_ in each for text in found}
+    stored_ids = {uuid.UUID(text).bytes for found, *_ in begun for text in found}
     is_told = stored_ids.__contains__ if minutes < 0 else lambda _: True
     assert {event: said for event, said in (known | start.said).items() if is_told(event)} == {
         event: said for event, said in run.said.items() if is_told(event)
@@ -150,5 +149,5 @@ async def test_a_restart_says_of_events_of_days_and_weeks_what_the_run_would_hav
     assert later.count("weekly") > 0 or ago == 1
 
 
-def open_days(followers: Followers) -> int:
+def still_open(followers: Followers) -> int:
     return sum(followers._each[name].open for name in LONG)

@@ -34,7 +34,7 @@ Event = tuple[int, int]
 
 def exchange_hours(bars: list[Bar]) -> Sessions:
     """09:30 to 16:00 in New York of every day that has a bar."""
-    pandas: Any = pytest.importorskip("pandas")
+    pandas: Any = pytest.importorskip("pandas", reason="the oracle needs pandas (requirements.lock)")
     stamps = pandas.to_datetime([bar.ts_us for bar in bars], unit="us", utc=True).tz_convert("America/New_York")
     days = stamps.normalize().unique()
     sides = (((days + pandas.Timedelta(hours=hours)).tz_convert("UTC")) for hours in (9.5, 16))
@@ -44,7 +44,7 @@ def exchange_hours(bars: list[Bar]) -> Sessions:
 
 def by_pandas(bars: list[Bar], sessions: Sessions | None) -> tuple[list[Event], int]:
     """What the definition finds where nothing is split, and of how many spikes ten days are known."""
-    pandas: Any = pytest.importorskip("pandas")
+    pandas: Any = pytest.importorskip("pandas", reason="the oracle needs pandas (requirements.lock)")
     frame = pandas.DataFrame([asdict(bar) for bar in bars])
     table = sessions or [(us, us + DAY_US) for us in (frame.ts_us // DAY_US * DAY_US).unique().tolist()]
     opens = pandas.IntervalIndex.from_tuples(table, closed="left").get_indexer(frame.ts_us)

@@ -237,12 +237,12 @@ fn no_names(py: Python<'_>) -> Named {
     (PyTuple::empty(py).unbind(), Vec::new())
 }
 
-/// Rows that are turned into columns at once: so many detections stay in the first cache while each column takes its own.
+/// Rows that are turned into columns at once: so many stay in the first cache while each column takes its own.
 const BLOCK_ROWS: usize = 64;
 
 /// Makes a column set of rows: a vector for each column, filled block by block of the rows.
 ///
-/// Column by column, each would read all rows again: a minute's events are 6 MB, more than the second cache holds.
+/// Column by column, each would read all rows again: a minute's bars of a market are more than the second cache holds.
 macro_rules! columns {
     ($py:ident, $rows:ident, $set:ident { $($column:ident: $read:expr,)* } $($given:ident: $array:expr),* $(,)?) => {{
         $(let mut $column = Vec::with_capacity($rows.len());)*
@@ -416,11 +416,11 @@ fn superseded_ids<'a>(
     // All but a few are NUL, and memory that comes zeroed need not be written.
     let column = PyArray1::zeros(py, found.len(), false);
     let mut cells = column.try_readwrite()?;
-    let cells_of = cells.as_slice_mut()?;
-    for (at, &pattern) in found.superseded_pattern.iter().enumerate().filter(|(_, pattern)| **pattern >= 0) {
-        let (timeframe, ts_us) = (timeframe_of(found.timeframe[at]), found.ts_us[at]);
-        let revision = found.superseded_revision[at] as u32;
-        cells_of[at] = ids.of(found.symbol[at], timeframe, ts_us, pattern as u16, revision);
+    for (at, cell) in cells.as_slice_mut()?.iter_mut().enumerate() {
+        if let Ok(pattern) = u16::try_from(found.superseded_pattern[at]) {
+            let (timeframe, revision) = (timeframe_of(found.timeframe[at]), found.superseded_revision[at] as u32);
+            *cell = ids.of(found.symbol[at], timeframe, found.ts_us[at], pattern, revision);
+        }
     }
     cells.make_nonwriteable();
     Ok(column.unbind())

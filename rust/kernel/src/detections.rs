@@ -15,7 +15,7 @@ use crate::symbol::SymbolId;
 macro_rules! columns {
     ($($(#[$doc:meta])* $column:ident: $cell:ty = $read:expr;)*) => {
         /// Patterns that came and went, in the order in which they were found.
-        #[derive(Clone, Debug, Default)]
+        #[derive(Debug, Default)]
         pub struct Detections {
             /// Whose they are.
             pub symbol: Vec<SymbolId>,
@@ -148,7 +148,7 @@ columns! {
 }
 
 /// Where the parts of each row begin in a list of all rows' parts, and how many they are.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Places {
     /// The first.
     pub first: Vec<i32>,
